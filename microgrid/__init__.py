@@ -1,0 +1,1 @@
+from microgrid.engine import Value

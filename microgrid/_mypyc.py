@@ -1,0 +1,14 @@
+"""The two names of mypyc that `engine.py` uses, without making `mypy_extensions` a run-time dependency."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from mypy_extensions import i64 as i64
+    from mypy_extensions import mypyc_attr as mypyc_attr
+else:
+    i64 = int
+
+    def mypyc_attr(**_attributes):
+        return lambda cls: cls

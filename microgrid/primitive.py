@@ -1,0 +1,183 @@
+"""What a primitive operation is, and how one is declared. The table of them is in `ops.py`."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any, Final, NamedTuple, Protocol, TypeVar, overload
+
+class Interval(NamedTuple):
+    """An open interval where an op is defined and smooth in one operand, apart from isolated points (`except_at`)."""
+
+    low: float = -math.inf
+    high: float = math.inf
+    except_at: tuple[float, ...] = ()
+
+    def __contains__(self, x: object) -> bool:
+        """Whether the number x is inside: `0.5 in Interval(0.0, 1.0)`."""
+        return isinstance(x, (int, float)) and self.low < x < self.high and x not in self.except_at
+
+
+REAL: Final = Interval()
+POSITIVE: Final = Interval(low=0.0)
+NONZERO: Final = Interval(except_at=(0.0,))
+
+# How tightly an op binds when it is printed: Python's order.
+SUM: Final = 1
+PRODUCT: Final = 2
+SIGN: Final = 3
+POWER: Final = 4
+CALL: Final = 5
+
+
+class Traced(Protocol):
+    """A number that records or reinterprets the ops applied to it."""
+
+    def _apply_op(self, op: Op, operands: Sequence[Any]) -> Any: ...
+
+
+T = TypeVar("T", bound=Traced)
+
+
+class Op:
+    """A primitive operation. Call it on numbers, `Value`s or a mixture; declare your own with `primitive`."""
+
+    __slots__ = ("arity", "domain", "forward", "latex", "name", "partials", "precedence", "static", "symbol")
+
+    def __init__(
+        self,
+        name: str,
+        forward: Callable[..., float],
+        partials: Callable[..., tuple[Any, ...]],
+        arity: int,
+        static: int,
+        domain: Sequence[Interval],
+        symbol: str,
+        precedence: int,
+        latex: str,
+    ) -> None:
+        self.name = name
+        self.forward = forward
+        self.partials = partials
+        self.arity = arity
+        self.static = static
+        self.domain = tuple(domain)
+        self.symbol = symbol
+        self.precedence = precedence
+        self.latex = latex
+
+    @overload
+    def __call__(self, *operands: float) -> float: ...  # type: ignore[overload-overlap]  # no operand is a T
+    @overload
+    def __call__(self, *operands: T | float) -> T: ...
+    def __call__(self, *operands: Any) -> Any:
+        """The result: a float for numbers, a recorded `Value` as soon as one operand is one."""
+        if len(operands) != self.arity:
+            raise TypeError(f"{self.name} takes {self.arity} operand(s), got {len(operands)}")
+        for x in operands:
+            if type(x) is not float:
+                break
+        else:
+            return self.forward(*operands)
+        for x in operands:
+            if hasattr(x, "_apply_op"):
+                return x._apply_op(self, operands)
+        return self.forward(*[as_float(x) for x in operands])
+
+    def wrong_partials(self, partials: Any) -> TypeError:
+        """The error to raise when the rule gave anything but a tuple of one derivative per differentiable operand."""
+        expected = self.arity - self.static
+        got = f"{len(partials)} of them" if isinstance(partials, tuple) else f"a {type(partials).__name__}"
+        hint = "; write `lambda z, x: (derivative,)`, with the comma" if expected == 1 else ""
+        return TypeError(f"the rule of {self.name} must return a tuple of {expected} derivative(s), got {got}{hint}")
+
+    def __repr__(self) -> str:
+        return f"<op {self.name}>"
+
+    def __reduce__(self) -> tuple[Callable[[str], Op], tuple[str]]:
+        return op_named, (self.name,)
+
+
+OPS: Final[dict[str, Op]] = {}
+"""Every primitive by its name, in the order of declaration; a user's own come last."""
+
+built_in: Final[set[str]] = set()
+"""The names that `ops.py` has taken."""
+
+
+def primitive(
+    name: str,
+    forward: Callable[..., float],
+    partials: Callable[..., tuple[Any, ...]],
+    *,
+    static: int = 0,
+    domain: Sequence[Interval] | None = None,
+    symbol: str | None = None,
+    precedence: int = CALL,
+    latex: str | None = None,
+) -> Op:
+    """A new primitive, entered into the table `OPS`; declaring a name of your own again replaces it.
+
+    `forward(*floats)` gives a float; `partials(z, *operands)` gives a tuple with one derivative per operand and is
+    written with operators and ops. The last `static` operands are plain numbers, which get no derivative. `domain` has
+    an `Interval` per operand; `symbol`, `precedence` and `latex` (operands are #1, #2, ...) say how it is written.
+    Raises ValueError when the name is no identifier or belongs to a built-in op.
+
+    >>> cube = primitive("cube", lambda x: x * x * x, lambda z, x: (3.0 * x * x,))
+    >>> cube(2.0)
+    8.0
+    """
+    if not name.isidentifier():
+        raise ValueError(f"an op's name must be a Python identifier, got {name!r}")
+    if name in built_in:
+        raise ValueError(f"{name} is a built-in op; choose another name")
+    arity = partials.__code__.co_argcount - 1
+    if domain is not None and len(domain) != arity:
+        raise ValueError(f"{name}: domain has {len(domain)} interval(s) for {arity} operand(s); give one for each")
+    op = Op(
+        name,
+        forward,
+        partials,
+        arity,
+        static,
+        (REAL,) * arity if domain is None else domain,
+        name if symbol is None else symbol,
+        precedence,
+        latex or _call_in_latex(name, arity),
+    )
+    OPS[name] = op
+    return op
+
+
+def op_named(name: str) -> Op:
+    """The op of that name; KeyError with the way to declare it when there is none."""
+    if name not in OPS:
+        raise KeyError(f"there is no op {name!r}: declare it with primitive({name!r}, ...) before loading")
+    return OPS[name]
+
+
+def as_float(x: Any) -> float:
+    """The float that a number stands for; TypeError for everything that is not a real number.
+
+    int, bool, NumPy scalars and zero-dimensional arrays are numbers; str, None, complex and arrays are not.
+    """
+    if type(x) is float:
+        return x
+    if isinstance(x, (float, int)):
+        return float(x)
+    if isinstance(x, (str, bytes)):
+        raise TypeError(f"expected a number, got the string {x!r}; convert it yourself: float({x!r})")
+    if isinstance(x, complex):
+        raise TypeError(f"expected a real number, got the complex {x!r}; record its real and imaginary parts apart")
+    if getattr(x, "ndim", 0):
+        raise TypeError(f"expected a number, got an array of shape {x.shape}; use one Value for each element")
+    if hasattr(x, "_apply_op"):
+        raise TypeError("expected a number, got a Value; use it as it is, or v.data for its number")
+    if not hasattr(x, "__float__"):
+        raise TypeError(f"expected a number, got {type(x).__name__} ({x!r})")
+    return float(x)
+
+
+def _call_in_latex(name: str, arity: int) -> str:
+    arguments = ", ".join(f"#{i + 1}" for i in range(arity))
+    return rf"\operatorname{{{name.replace('_', chr(92) + '_')}}}\left({arguments}\right)"
