@@ -13,7 +13,7 @@ from typing import Any, Final, final
 from microgrid import ops
 from microgrid._mypyc import i64, mypyc_attr
 from microgrid.primitive import CALL, OPS, Op, as_float
-from microgrid.scope import current_module
+from microgrid.scope import current_module, extended_path
 
 COMPILED: Final = not __file__.endswith(".py")
 
@@ -98,7 +98,7 @@ class Value:
         self._db = 0.0
 
     def __init_subclass__(cls) -> None:
-        raise TypeError("Value cannot be subclassed; declare an operation with primitive(...), compose a function, or keep a dict keyed by values")
+        raise TypeError("Value cannot be subclassed: declare an operation with primitive(...), or compose a function")
 
     # What a node holds.
 
@@ -360,7 +360,7 @@ del Value.__getattr__
 
 def _as_label(label: Any) -> str:
     if not isinstance(label, str):
-        raise TypeError(f"a label is a string, got {type(label).__name__} ({label!r}); operands are not passed to Value, they are recorded by operators")
+        raise TypeError(f"a label is a string, got {type(label).__name__} ({label!r})")
     return str(label)
 
 
@@ -461,12 +461,14 @@ class _Agenda:
 
 def record_unary(op: Op, a: Value) -> Value:
     """A node for an op of one operand."""
+    return _unary(op, a, _current_module())
+
+
+def _unary(op: Op, a: Value, module: str | None) -> Value:
     x = a._data
-    z = op.forward(x)
-    module = _current_module()
-    node = Value(z)
+    node = Value(op.forward(x))
     if module is not None:
-        partials = op.partials(node._data, x)
+        partials = op.float_partials(node._data, x)
         if type(partials) is not tuple or len(partials) != 1:
             raise op.wrong_partials(partials)
         da = partials[0]
@@ -485,7 +487,7 @@ def record_binary(op: Op, a: Value, b: Value) -> Value:
     module = _current_module()
     node = Value(z)
     if module is not None:
-        partials = op.partials(node._data, x, y)
+        partials = op.float_partials(node._data, x, y)
         if type(partials) is not tuple or len(partials) != 2 - op.static:
             raise op.wrong_partials(partials)
         da = partials[0] if partials else 0.0
@@ -505,7 +507,9 @@ def record(op: Op, operands: Sequence[Any]) -> Value:
         raise TypeError(f"{op.name} takes {op.arity} operand(s), got {len(operands)}")
     for x in operands[op.arity - op.static :]:
         if isinstance(x, Value):
-            raise TypeError(f"the last {op.static} operand(s) of {op.name} must be plain numbers: use v.data, or an op that differentiates by them")
+            raise TypeError(
+                f"the last {op.static} operand(s) of {op.name} must be plain numbers, not Values: use v.data"
+            )
     nodes = [x if isinstance(x, Value) else _constant(x) for x in operands]
     if len(nodes) == 1:
         return record_unary(op, nodes[0])
@@ -516,7 +520,7 @@ def record(op: Op, operands: Sequence[Any]) -> Value:
     module = _current_module()
     if module is None:
         return Value(z)
-    partials = op.partials(as_float(z), *numbers)
+    partials = op.float_partials(as_float(z), *numbers)
     if type(partials) is not tuple or len(partials) != len(nodes) - op.static:
         raise op.wrong_partials(partials)
     derivatives = [as_float(partial) for partial in partials] + [0.0] * op.static
@@ -541,39 +545,36 @@ def record(op: Op, operands: Sequence[Any]) -> Value:
     return node
 
 
-def affine(weights: Sequence[Value], inputs: Sequence[Any], bias: Value) -> Value:
-    """bias + w1 x1 + w2 x2 + ..., recorded from left to right as that loop would be: one product, one sum, and so on.
+def neuron(weights: Sequence[Value], inputs: Sequence[Any], bias: Value, activation: Op | None, name: str) -> Value:
+    """activation(bias + w1 x1 + w2 x2 + ...), in the module of that name, recorded as the loop over the weights is.
 
     Raises ValueError when there are not as many inputs as weights.
     """
     if len(weights) != len(inputs):
-        raise ValueError(f"got {len(inputs)} input(s) for {len(weights)} weight(s)")
-    module = _current_module()
+        raise ValueError(f"expected {len(weights)} input(s), one for each weight, got {len(inputs)}")
+    module = extended_path(name)
     total = bias
-    if module is None:
-        for w, x in zip(weights, inputs):
-            total = total + w * x
-        return total
-    for w, x in zip(weights, inputs):
+    for w, x in zip(weights, inputs):  # noqa: B905  # as long as each other, by the check above
         x_node = x if isinstance(x, Value) else _constant(x)
         product = Value(_ZERO)
         product._data = w._data * x_node._data
-        product.op = _MUL
-        product.module = module
-        product._a = w
-        product._b = x_node
-        product._da = x_node._data
-        product._db = w._data
         node = Value(_ZERO)
         node._data = total._data + product._data
-        node.op = _ADD
-        node.module = module
-        node._a = total
-        node._b = product
-        node._da = 1.0
-        node._db = 1.0
+        if module is not None:
+            product.op = _MUL
+            product.module = module
+            product._a = w
+            product._b = x_node
+            product._da = x_node._data
+            product._db = w._data
+            node.op = _ADD
+            node.module = module
+            node._a = total
+            node._b = product
+            node._da = 1.0
+            node._db = 1.0
         total = node
-    return total
+    return total if activation is None else _unary(activation, total, module)
 
 
 def _constant(x: Any) -> Value:
@@ -583,7 +584,7 @@ def _constant(x: Any) -> Value:
 
 
 def _record_with_number(op: Op, a: Value, x: Any) -> Value:
-    """The node for `a op x`, or NotImplemented when x is neither a Value nor a number, which lets NumPy's arrays act."""
+    """The node for `a op x`; NotImplemented when x is neither a Value nor a number, which lets NumPy's arrays act."""
     if isinstance(x, Value):
         return record_binary(op, a, x)
     try:

@@ -11,6 +11,7 @@ Forward functions are total: they take floats and give the IEEE 754 result, inf 
 from __future__ import annotations
 
 import math
+from types import FunctionType
 
 from microgrid.primitive import NONZERO, OPS, POSITIVE, POWER, PRODUCT, REAL, SIGN, SUM, Op, built_in, primitive
 
@@ -274,3 +275,9 @@ where: Op = primitive(
 )
 
 built_in.update(OPS)
+
+# The engine applies the rules above to floats only. There, each op in a rule is its forward function, without the
+# choice between numbers and Values that calling an op makes: a node of tanh takes half the time. Same code, same bits.
+_on_floats = {name: value.forward if isinstance(value, Op) else value for name, value in globals().items()}
+for _op in OPS.values():
+    _op.float_partials = FunctionType(_op.partials.__code__, _on_floats)

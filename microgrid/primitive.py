@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any, Final, NamedTuple, Protocol, TypeVar, overload
 
+
 class Interval(NamedTuple):
     """An open interval where an op is defined and smooth in one operand, apart from isolated points (`except_at`)."""
 
@@ -42,7 +43,18 @@ T = TypeVar("T", bound=Traced)
 class Op:
     """A primitive operation. Call it on numbers, `Value`s or a mixture; declare your own with `primitive`."""
 
-    __slots__ = ("arity", "domain", "forward", "latex", "name", "partials", "precedence", "static", "symbol")
+    __slots__ = (
+        "arity",
+        "domain",
+        "float_partials",
+        "forward",
+        "latex",
+        "name",
+        "partials",
+        "precedence",
+        "static",
+        "symbol",
+    )
 
     def __init__(
         self,
@@ -59,6 +71,7 @@ class Op:
         self.name = name
         self.forward = forward
         self.partials = partials
+        self.float_partials = partials
         self.arity = arity
         self.static = static
         self.domain = tuple(domain)

@@ -16,20 +16,14 @@ _module: Final[ContextVar[str | None]] = ContextVar("microgrid_module", default=
 current_module: Final[Callable[[], str | None]] = _module.get
 """The path of the module being called, "" outside of any, None within `no_grad`."""
 
+set_module: Final[Callable[[str | None], Token[str | None]]] = _module.set
+reset_module: Final[Callable[[Token[str | None]], None]] = _module.reset
 
-set_module: Final = _module.set
-reset_module: Final = _module.reset
 
-
-def enter_module(name: str) -> Token[str | None]:
-    """Nodes made from now on carry the path of the module being called, extended by name."""
+def extended_path(name: str) -> str | None:
+    """The path of the module `name` when it is called by the one being called now; None within `no_grad`."""
     path: str | None = current_module()
-    return _module.set(path if path is None else f"{path}.{name}" if path else name)
-
-
-def leave_module(token: Token[str | None]) -> None:
-    """Undo the `enter_module` that gave the token."""
-    _module.reset(token)
+    return f"{path}.{name}" if path and name else path if path is None or not name else name
 
 
 class no_grad:
@@ -48,10 +42,10 @@ class no_grad:
         self._tokens: list[Token[str | None]] = []
 
     def __enter__(self) -> None:
-        self._tokens.append(_module.set(None))
+        self._tokens.append(set_module(None))
 
     def __exit__(self, *_exception: object) -> None:
-        _module.reset(self._tokens.pop())
+        reset_module(self._tokens.pop())
 
     def __call__(self, function: Callable[P, R]) -> Callable[P, R]:
         """The function, recording nothing while it runs."""

@@ -1,0 +1,7 @@
+"""`python -m microgrid`."""
+
+import sys
+
+from microgrid.cli import main
+
+sys.exit(main())
