@@ -71,7 +71,7 @@ def _sigmoid(x: float) -> float:
 
 
 def _sign(x: float) -> float:
-    return math.copysign(1.0, x) if x else x + 0.0
+    return math.copysign(1.0, x) if x and x == x else x + 0.0
 
 
 def _greater(x: float, y: float) -> float:

@@ -1,0 +1,80 @@
+"""Declaring primitives of one's own."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from microgrid import Interval, Op, Value, draw, nn, ops, primitive
+from microgrid.primitive import OPS
+
+
+@pytest.fixture(autouse=True)
+def _table_left_as_it_was() -> Iterator[None]:
+    before = dict(OPS)
+    yield
+    OPS.clear()
+    OPS.update(before)
+
+
+def cube_op(**how: Any) -> Op:
+    return primitive("cube", lambda x: x * x * x, lambda z, x: (3.0 * x * x,), **how)
+
+
+def test_an_op_of_ones_own_works_on_numbers_values_networks_and_pictures() -> None:
+    cube = cube_op(symbol="cubed")
+    assert cube(2) == 8.0
+    assert OPS["cube"] is cube
+    x = Value(2.0)
+    y = cube(x)
+    y.backward()
+    assert (y.data, x.grad, y._op) == (8.0, 12.0, "cubed")
+    assert "cubed" in draw(y).source
+    assert nn.Neuron(1, activation=cube)([1.0]).op is cube
+    assert pickle.loads(pickle.dumps(cube)) is cube
+
+
+def test_a_declaration_of_ones_own_can_be_run_again() -> None:
+    assert cube_op() is not cube_op()
+    assert list(OPS).count("cube") == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "how", "advice"),
+    [("tanh", {}, "built-in"), ("my op", {}, "identifier"), ("cube", {"domain": []}, "one for each|give one")],
+)
+def test_a_wrong_declaration_says_what_to_change(name: str, how: dict[str, Any], advice: str) -> None:
+    with pytest.raises(ValueError, match=advice):
+        primitive(name, lambda x: x, lambda z, x: (1.0,), **how)
+
+
+def test_a_rule_that_forgets_the_tuple_or_an_operand_is_an_error_when_recorded() -> None:
+    bare = primitive("bare", lambda x: x, lambda z, x: 1.0)  # type: ignore[arg-type, return-value]
+    with pytest.raises(TypeError, match="rule of bare must return a tuple of 1 .* with the comma"):
+        bare(Value(1.0))
+    short = primitive("short", lambda x, y: x, lambda z, x, y: (1.0,))
+    with pytest.raises(TypeError, match="tuple of 2 .* got 1 of them"):
+        short(Value(1.0), 2.0)
+    wide = primitive("wide", lambda a, b, c: a, lambda z, a, b, c: (1.0,))
+    with pytest.raises(TypeError, match="tuple of 3"):
+        wide(Value(1.0), 2.0, 3.0)
+    words = primitive("words", lambda x: x, lambda z, x: ("one",))
+    with pytest.raises(TypeError, match="string 'one'"):
+        words(Value(1.0))
+
+
+def test_an_op_that_is_gone_says_how_to_bring_it_back() -> None:
+    stored = pickle.dumps(cube_op())
+    del OPS["cube"]
+    with pytest.raises(KeyError, match="declare it with primitive"):
+        pickle.loads(stored)
+
+
+def test_an_interval_knows_its_points() -> None:
+    assert 0.5 in Interval(0.0, 1.0)
+    assert 0.0 not in Interval(0.0, 1.0)
+    assert 0.0 not in Interval(except_at=(0.0,))
+    assert ops.log.domain == (Interval(low=0.0),)
