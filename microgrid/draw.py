@@ -143,12 +143,12 @@ def _number(x: float, precision: int) -> str:
     return f"{x:.{precision}g}".replace("-", "−")
 
 
-def _escaped(text: str) -> str:
+def _escaped(text: str) -> Any:
     """Text that Graphviz shows as it is: its escapes are backslashes, and it reads HTML entities everywhere."""
     import graphviz
 
-    clean = text.replace("\0", "�").replace("&", "&amp;")
-    return str(graphviz.escape(clean).replace("\n", "\\n"))
+    clean = text.replace("\0", "�").replace("&", "&amp;").replace("\\", "\\\\").replace("\n", "\\n")
+    return graphviz.nohtml(clean)  # also keeps <b> from being read as HTML
 
 
 def _as_text(values: list[Value], titles: dict[Value, str], ids: dict[Value, str], computed: bool, digits: int) -> str:

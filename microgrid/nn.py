@@ -84,7 +84,8 @@ class Neuron(Module, scoped=False):
             raise ValueError(f"nin, the number of inputs, must be a whole number from 0 on, got {nin!r}")
         self.w = [Value(random.uniform(-1, 1), label=f"w[{i}]") for i in range(nin)]
         self.b = Value(0.0, label="b")
-        self.activation = _activation(activation) if nonlin else None
+        chosen = _activation(activation)
+        self.activation = chosen if nonlin else None
 
     @property
     def nonlin(self) -> bool:

@@ -1,4 +1,4 @@
-"""A state machine that grows a graph step by step beside a naive engine, and backward passes with a known bug in them."""
+"""A state machine that grows a graph step by step beside a naive engine, and backward passes with a known bug."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import ClassVar
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from microgrid import Value, ops
+from microgrid import Op, Value, ops
 
 UNARY = [ops.neg, ops.tanh, ops.sin, ops.relu, ops.abs, ops.exp]
 BINARY = [ops.add, ops.sub, ops.mul, ops.div, ops.maximum, ops.minimum]
@@ -68,7 +68,7 @@ class GraphMachine(RuleBasedStateMachine):
         self._leaf(x)
 
     @rule(op=st.sampled_from(UNARY), data=st.data())
-    def apply_unary(self, op: ops.Op, data: st.DataObject) -> None:
+    def apply_unary(self, op: Op, data: st.DataObject) -> None:
         i = self._any(data)
         x = self.naive.data[i]
         z = op.forward(x)
@@ -76,12 +76,16 @@ class GraphMachine(RuleBasedStateMachine):
         self.naive.record(z, [(i, op.partials(z, x)[0])], leaf=False)
 
     @rule(op=st.sampled_from(BINARY), data=st.data())
-    def apply_binary(self, op: ops.Op, data: st.DataObject) -> None:
+    def apply_binary(self, op: Op, data: st.DataObject) -> None:
         i, j = self._any(data), self._any(data)
         x, y = self.naive.data[i], self.naive.data[j]
         z = op.forward(x, y)
         dx, dy = op.partials(z, x, y)
-        operators = {"add": lambda a, b: a + b, "mul": lambda a, b: a * b, "sub": lambda a, b: a - b}
+        operators: dict[str, Callable[[Value, Value], Value]] = {
+            "add": lambda a, b: a + b,
+            "mul": lambda a, b: a * b,
+            "sub": lambda a, b: a - b,
+        }
         self.values.append(operators.get(op.name, op)(self.values[i], self.values[j]))
         self.naive.record(z, [(i, dx), (j, dy)], leaf=False)
 
@@ -163,4 +167,3 @@ def _breadth_first(root: Value) -> list[Value]:
 
 def _newest_first(root: Value) -> list[Value]:
     return sorted(_breadth_first(root), key=lambda node: -node.number)
-

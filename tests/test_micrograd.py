@@ -67,9 +67,7 @@ def test_softmax_of_the_lecture_has_its_gradients() -> None:
 def moons_of_the_demo(np: Any) -> tuple[Any, Any]:
     """scikit-learn's make_moons(n_samples=100, noise=0.1) as it draws from NumPy's global generator."""
     outer, inner = np.linspace(0, np.pi, 50), np.linspace(0, np.pi, 50)
-    x = np.vstack(
-        [np.append(np.cos(outer), 1 - np.cos(inner)), np.append(np.sin(outer), 1 - np.sin(inner) - 0.5)]
-    ).T
+    x = np.vstack([np.append(np.cos(outer), 1 - np.cos(inner)), np.append(np.sin(outer), 1 - np.sin(inner) - 0.5)]).T
     y = np.hstack([np.zeros(50, dtype=np.intp), np.ones(50, dtype=np.intp)])
     order = np.arange(100)
     np.random.shuffle(order)
@@ -91,7 +89,7 @@ def test_the_demo_trains_to_the_numbers_of_micrograd() -> None:
         scores = list(map(model, inputs))
         losses = [(1 + -yi * scorei).relu() for yi, scorei in zip(labels, scores, strict=True)]
         data_loss = sum(losses) * (1.0 / len(losses))
-        reg_loss = 1e-4 * sum((p * p for p in model.parameters()))
+        reg_loss = 1e-4 * sum(p * p for p in model.parameters())
         accuracy = [(yi > 0) == (scorei.data > 0) for yi, scorei in zip(labels, scores, strict=True)]
         return data_loss + reg_loss, sum(accuracy) / len(accuracy)
 

@@ -16,7 +16,27 @@ from microgrid import Value, ops
 from microgrid.primitive import OPS, Interval, Op
 
 INF, NAN = math.inf, math.nan
-EDGES = [0.0, -0.0, 1.0, -1.0, 2.0, -2.0, 3.0, 0.5, -0.5, 20.0, 1e3, -1e3, 5e-324, 1e-300, 1e300, -1e300, INF, -INF, NAN]
+EDGES = [
+    0.0,
+    -0.0,
+    1.0,
+    -1.0,
+    2.0,
+    -2.0,
+    3.0,
+    0.5,
+    -0.5,
+    20.0,
+    1e3,
+    -1e3,
+    5e-324,
+    1e-300,
+    1e300,
+    -1e300,
+    INF,
+    -INF,
+    NAN,
+]
 TABLE = list(OPS.values())
 DIFFERENTIABLE = [op for op in TABLE if op.name not in ("sign", "greater", "equal", "where", "maximum", "minimum")]
 

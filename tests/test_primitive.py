@@ -53,10 +53,10 @@ def test_a_wrong_declaration_says_what_to_change(name: str, how: dict[str, Any],
 
 def test_a_rule_that_forgets_the_tuple_or_an_operand_is_an_error_when_recorded() -> None:
     bare = primitive("bare", lambda x: x, lambda z, x: 1.0)  # type: ignore[arg-type, return-value]
-    with pytest.raises(TypeError, match="rule of bare must return a tuple of 1 .* with the comma"):
+    with pytest.raises(TypeError, match=r"rule of bare must return a tuple of 1 .* with the comma"):
         bare(Value(1.0))
     short = primitive("short", lambda x, y: x, lambda z, x, y: (1.0,))
-    with pytest.raises(TypeError, match="tuple of 2 .* got 1 of them"):
+    with pytest.raises(TypeError, match=r"tuple of 2 .* got 1 of them"):
         short(Value(1.0), 2.0)
     wide = primitive("wide", lambda a, b, c: a, lambda z, a, b, c: (1.0,))
     with pytest.raises(TypeError, match="tuple of 3"):

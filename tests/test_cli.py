@@ -1,0 +1,75 @@
+"""The `microgrid` command, as a process and as a function."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+import microgrid
+from microgrid.cli import main
+from microgrid.engine import COMPILED
+
+pytest.importorskip("matplotlib")
+pytest.importorskip("tqdm")
+
+
+def test_the_demo_writes_three_pictures_and_the_same_seed_gives_the_same_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines = []
+    for folder in ("a", "b"):
+        assert main(["demo", "--steps", "3", "--samples", "20", "--quiet", "--out", str(tmp_path / folder)]) == 0
+        lines.append([line for line in capsys.readouterr().out.splitlines() if line.startswith("loss ")])
+        written = sorted(path.name for path in (tmp_path / folder).iterdir())
+        assert written[0] == "boundary.png"
+        assert written[1] == "loss.png"
+        assert written[2] in ("neuron.svg", "neuron.gv")
+    assert lines[0] == lines[1]
+    assert "after 3 steps" in lines[0][0]
+
+
+def test_the_whole_demo_learns_the_moons(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["demo", "--quiet", "--out", str(tmp_path)]) == 0
+    assert "accuracy 100%, after 100 steps" in capsys.readouterr().out
+
+
+def test_ctrl_c_ends_the_demo_with_what_it_has(tmp_path: Path) -> None:
+    command = [sys.executable, "-u", "-m", "microgrid", "demo", "--steps", "1000000", "--quiet", "--out", str(tmp_path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert "parameters" in process.stdout.readline()
+        time.sleep(2.0)
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=60)
+    assert (process.returncode, err) == (0, "") or "Fontconfig" in err
+    assert "stopped after" in out
+    assert (tmp_path / "loss.png").exists()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="permissions are others there")
+def test_a_folder_that_cannot_be_written_is_one_clear_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "file").write_text("in the way")
+    assert main(["demo", "--out", str(tmp_path / "file" / "folder")]) == 1
+    err = capsys.readouterr().err
+    assert err.count("\n") == 1
+    assert "choose a folder with --out" in err
+
+
+def test_version_help_and_wrong_arguments(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stop:
+        main(["--version"])
+    assert stop.value.code == 0
+    expected = "compiled" if COMPILED else "pure Python"
+    assert capsys.readouterr().out.startswith(f"microgrid {microgrid.__version__} ({expected}")
+    assert main([]) == 2
+    assert "demo" in capsys.readouterr().out
+    with pytest.raises(SystemExit) as stop:
+        main(["demo", "--samples", "1"])
+    assert stop.value.code == 2
+    assert "must be at least 2" in capsys.readouterr().err

@@ -1,0 +1,152 @@
+"""Networks: shapes, activations, paths, errors."""
+
+from __future__ import annotations
+
+import math
+import random
+import threading
+from typing import Any
+
+import pytest
+
+from microgrid import Value, nn, no_grad, ops
+from microgrid.engine import topological
+
+
+def modules_of(root: Value) -> list[str]:
+    return [value.module for value in topological([root]) if value.module]
+
+
+@pytest.mark.parametrize("activation", ["relu", "tanh", "sigmoid", "identity"])
+def test_a_neuron_is_the_sum_it_says(activation: str) -> None:
+    neuron = nn.Neuron(3, activation=activation)
+    x = [0.5, -1.5, 2.0]
+    total = neuron.b.data
+    for w, xi in zip(neuron.w, x, strict=True):
+        total = total + w.data * xi
+    op = nn.ACTIVATIONS[activation]
+    assert neuron(x).data == (total if op is None else op(total))
+
+
+def test_a_neuron_records_the_loop_a_person_would_write() -> None:
+    neuron = nn.Neuron(2, nonlin=False)
+    x = [Value(1.0), Value(2.0)]
+    by_hand = neuron.b
+    for w, xi in zip(neuron.w, x, strict=True):
+        by_hand = by_hand + w * xi
+    nodes, expected = topological([neuron(x)]), topological([by_hand])
+    assert [(v.op, v.data, v.partials) for v in nodes] == [(v.op, v.data, v.partials) for v in expected]
+    assert [v.number - nodes[-1].number for v in nodes[-4:]] == [-3, -2, -1, 0]
+
+
+def test_values_carry_the_path_of_the_module_that_made_them() -> None:
+    model = nn.MLP(2, [2, 1])
+    paths = modules_of(model([Value(1.0), Value(2.0)]))
+    assert list(dict.fromkeys(paths)) == [
+        "MLP.layers[0].neurons[0]",
+        "MLP.layers[0].neurons[1]",
+        "MLP.layers[1].neurons[0]",
+    ]
+    assert (Value(1.0) * 2).module == ""
+
+    class Doubled(nn.MLP):
+        def __call__(self, x: Any) -> Any:
+            return super().__call__(x) * 2
+
+    class Loud(nn.Neuron):
+        def __call__(self, x: Any) -> Value:
+            return super().__call__(x) + 1
+
+    assert dict.fromkeys(modules_of(Doubled(1, [1])([1.0]))) == dict.fromkeys(
+        ["Doubled.layers[0].neurons[0]", "Doubled"]
+    )
+    assert set(modules_of(Loud(1)([1.0]))) == {"Loud"}
+
+
+def test_a_path_belongs_to_its_thread_and_survives_an_error() -> None:
+    class Slow(nn.Module):
+        def __call__(self, x: Value) -> Value:
+            entered.set()
+            leave.wait(10)
+            return x * 2
+
+    class Broken(nn.Module):
+        def __call__(self, x: Value) -> Value:
+            raise RuntimeError("broken")
+
+    entered, leave = threading.Event(), threading.Event()
+    made: list[Value] = []
+    thread = threading.Thread(target=lambda: made.append(Slow()(Value(1.0))))
+    thread.start()
+    entered.wait(10)
+    assert (Value(1.0) * 2).module == ""
+    leave.set()
+    thread.join()
+    assert made[0].module == "Slow"
+    with pytest.raises(RuntimeError):
+        Broken()(Value(1.0))
+    assert (Value(1.0) * 2).module == ""
+
+
+def test_within_no_grad_a_network_computes_the_same_and_records_nothing() -> None:
+    model = nn.MLP(2, [3, 1], activation="tanh")
+    recorded = model([1.0, 2.0])
+    with no_grad():
+        plain = model([1.0, 2.0])
+    assert (plain.data, plain.operands) == (recorded.data, ())
+
+
+def test_shapes_that_micrograd_gets_wrong() -> None:
+    assert isinstance(nn.MLP(2, [16, 1, 1])([1.0, 2.0]), Value)
+    assert isinstance(nn.MLP(2, (4, 1))((1.0, 2.0)), Value)
+    assert len(nn.MLP(2, [4, 3])([1.0, 2.0])) == 3
+    assert len(nn.MLP(2, [4, 3]).parameters()) == 2 * 4 + 4 + 4 * 3 + 3
+    np = pytest.importorskip("numpy")
+    assert isinstance(nn.Neuron(2)(np.array([1.0, 2.0])), Value)
+
+
+def test_the_same_seed_gives_the_same_network() -> None:
+    def weights() -> list[float]:
+        random.seed(7)
+        return [p.data for p in nn.MLP(3, [4, 1]).parameters()]
+
+    assert weights() == weights()
+
+
+@pytest.mark.parametrize(
+    ("misuse", "advice"),
+    [
+        (lambda: nn.Neuron(2)([1.0]), r"expected 2 input\(s\), one for each weight, got 1"),
+        (lambda: nn.MLP(2, [2, 1])([1.0, 2.0, 3.0]), "expected 2"),
+        (lambda: nn.Neuron(-1), "whole number"),
+        (lambda: nn.Neuron(2.0), "whole number"),  # type: ignore[arg-type]
+        (lambda: nn.Layer(2, 0), "from 1 on"),
+        (lambda: nn.MLP(2, []), "at least one layer"),
+        (lambda: nn.MLP(2, [1], activation="relux"), "choose one of relu, tanh, sigmoid, identity"),
+        (lambda: nn.Neuron(2, activation=ops.maximum), "one operand"),
+    ],
+)
+def test_misuse_says_what_to_change(misuse: Any, advice: str) -> None:
+    with pytest.raises(ValueError, match=advice):
+        misuse()
+
+
+def test_a_module_without_call_says_so() -> None:
+    with pytest.raises(NotImplementedError, match="Module defines no __call__"):
+        nn.Module()(1.0)
+    assert nn.Module().parameters() == []
+
+
+def test_gradients_of_a_network_agree_with_finite_differences() -> None:
+    random.seed(3)
+    model = nn.MLP(2, [4, 1], activation="tanh")
+    x = [0.3, -0.8]
+    model(x).backward()
+    for p in model.parameters():
+        here, h = p.data, 1e-6
+        p.data = here + h
+        up = model(x).data
+        p.data = here - h
+        down = model(x).data
+        p.data = here
+        assert math.isclose(p.grad, (up - down) / (2 * h), rel_tol=1e-7, abs_tol=1e-9)

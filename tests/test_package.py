@@ -1,0 +1,94 @@
+"""What holds for the package as a whole: its public names, its walls, what importing it costs."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import microgrid
+from microgrid.engine import COMPILED
+
+PACKAGE = Path(microgrid.__file__).parent
+ROOT = Path(__file__).parent.parent
+
+# From the bottom up: a module imports those before it only.
+ORDER = ["_mypyc", "primitive", "scope", "ops", "engine", "nn", "datasets", "draw", "__init__"]
+ORDER += ["demo", "cli", "__main__"]
+
+
+def imports_of(tree: ast.Module) -> list[tuple[int, str]]:
+    """Line and module of each import of the package's own, wherever it stands."""
+    found = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            found += [(node.lineno, alias.name) for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module == "microgrid":
+            found += [(node.lineno, f"microgrid.{alias.name}") for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            found.append((node.lineno, node.module or ""))
+    return [(line, name) for line, name in found if name.split(".")[0] == "microgrid"]
+
+
+def wrong_imports(module: str, source: str) -> list[str]:
+    """The imports of a module that point downwards, each as `module:line imports name`."""
+    wrong = []
+    for line, name in imports_of(ast.parse(source)):
+        target = name.split(".")[1] if "." in name else "__init__"
+        target = target if target in ORDER else "__init__"
+        if ORDER.index(target) >= ORDER.index(module):
+            wrong.append(f"{module}.py:{line} imports {name}")
+    return wrong
+
+
+def test_imports_point_upwards_only() -> None:
+    modules = sorted(path.stem for path in PACKAGE.glob("*.py"))
+    assert modules == sorted(ORDER)
+    assert [w for module in ORDER for w in wrong_imports(module, (PACKAGE / f"{module}.py").read_text("utf-8"))] == []
+
+
+def test_a_downward_import_would_be_seen() -> None:
+    assert wrong_imports("ops", "x = 1\ndef f():\n    from microgrid.engine import Value\n") == [
+        "ops.py:3 imports microgrid.engine"
+    ]
+    assert wrong_imports("engine", "from microgrid import ops, nn\n") == ["engine.py:1 imports microgrid.nn"]
+
+
+def test_importing_the_package_loads_no_third_party_module() -> None:
+    code = "import sys; before = set(sys.modules); import microgrid; print(*sorted(set(sys.modules) - before))"
+    # -I -S would hide the package; instead, what site loads by itself is not counted
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    foreign = {name.split(".")[0] for name in loaded} - set(sys.stdlib_module_names) - {"microgrid", "microgrid__mypyc"}
+    assert foreign == set()
+
+
+def test_public_names_are_exactly_all() -> None:
+    public = {
+        name for name, value in vars(microgrid).items() if not name.startswith("_") and not inspect.ismodule(value)
+    }
+    assert public | {"nn"} == set(microgrid.__all__)
+
+
+@pytest.mark.skipif("MICROGRID_EXPECT" not in os.environ, reason="MICROGRID_EXPECT names the build that must run")
+def test_the_build_is_the_one_that_was_asked_for() -> None:
+    assert os.environ["MICROGRID_EXPECT"] == ("compiled" if COMPILED else "pure")
+
+
+def test_the_root_holds_nothing_else() -> None:
+    if not (ROOT / ".git").exists():
+        pytest.skip("not a checkout")
+    tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
+    entries = {name.split("/")[0] for name in tracked}
+    assert {name for name in entries if not name.startswith(".")} <= {
+        "LICENSE",
+        "README.md",
+        "microgrid",
+        "notebooks",
+        "pyproject.toml",
+        "tests",
+    }
