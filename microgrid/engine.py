@@ -35,8 +35,9 @@ _BUNDLE: Final = _silent("bundle")
 
 _ADD: Final = ops.add
 _MUL: Final = ops.mul
-_ZERO: Final[Any] = 0.0
+_ZERO: Final[Any] = as_float(0)  # one object: a literal would be boxed anew for each node
 _current_module: Final = current_module
+_extended_path: Final = extended_path
 
 
 # --- the node ------------------------------------------------------------------------------------------------------
@@ -568,16 +569,18 @@ def record(op: Op, operands: Sequence[Any]) -> Value:
     return node
 
 
-def neuron(weights: Sequence[Value], inputs: Sequence[Any], bias: Value, activation: Op | None, name: str) -> Value:
+def neuron(weights: list[Value], inputs: Sequence[Any], bias: Value, activation: Op | None, name: str) -> Value:
     """activation(bias + w1 x1 + w2 x2 + ...), in the module of that name, recorded as the loop over the weights is.
 
     Raises ValueError when there are not as many inputs as weights.
     """
     if len(weights) != len(inputs):
         raise ValueError(f"expected {len(weights)} input(s), one for each weight, got {len(inputs)}")
-    module = extended_path(name)
+    module = _current_module()
+    if module is not None and name:
+        module = _extended_path(module, name)
     total = bias
-    for w, x in zip(weights, inputs):  # noqa: B905  # as long as each other, by the check above
+    for w, x in zip(weights, list(inputs)):  # noqa: B905  # checked above; mypyc makes a loop of a plain zip only
         x_node = x if isinstance(x, Value) else _constant(x)
         product = Value(_ZERO)
         product._data = w._data * x_node._data

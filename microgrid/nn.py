@@ -10,7 +10,7 @@ from typing import Any
 from microgrid import ops
 from microgrid.engine import Value, neuron
 from microgrid.primitive import Op
-from microgrid.scope import extended_path, reset_module, set_module
+from microgrid.scope import current_module, extended_path, reset_module, set_module
 
 ACTIVATIONS: dict[str, Op | None] = {
     "relu": ops.relu,
@@ -63,7 +63,8 @@ def _in_scope(call: Callable[..., Any]) -> Callable[..., Any]:
     def scoped_call(self: Module, *args: Any, **kwargs: Any) -> Any:
         if type(self).__call__ is not scoped_call:  # reached through super(): the path has the name already
             return call(self, *args, **kwargs)
-        token = set_module(extended_path(self._name or type(self).__name__))
+        path = current_module()
+        token = set_module(path if path is None else extended_path(path, self._name or type(self).__name__))
         try:
             return call(self, *args, **kwargs)
         finally:

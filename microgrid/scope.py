@@ -20,10 +20,10 @@ set_module: Final[Callable[[str | None], Token[str | None]]] = _module.set
 reset_module: Final[Callable[[Token[str | None]], None]] = _module.reset
 
 
-def extended_path(name: str) -> str | None:
-    """The path of the module `name` when it is called by the one being called now; None within `no_grad`."""
-    path: str | None = current_module()
-    return f"{path}.{name}" if path and name else path if path is None or not name else name
+@functools.lru_cache(maxsize=65536)
+def extended_path(path: str, name: str) -> str:
+    """The path of the module `name` when it is called by the module at path; one string for all its nodes."""
+    return f"{path}.{name}" if path else name
 
 
 class no_grad:
