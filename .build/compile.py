@@ -34,7 +34,10 @@ class Compile(BuildHookInterface[Any]):
         except (Exception, SystemExit) as error:  # the compiler's errors, and mypyc's way of reporting its own
             if wish == "compiled":
                 raise
-            self.app.display_warning(f"microgrid: installing the pure Python build, nothing was compiled ({error})")
+            why = type(error).__name__
+            self.app.display_warning(
+                f"microgrid: could not compile the engine ({why}); installing the pure Python build"
+            )
             return
         build_data["pure_python"] = False
         build_data["infer_tag"] = True

@@ -40,7 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def build() -> str:
     """Which build of the engine runs."""
-    return "compiled" if COMPILED else "pure Python: reinstall where there is a C compiler for a faster engine"
+    return "compiled" if COMPILED else "pure Python, not compiled"
 
 
 def _whole(least: int) -> Callable[[str], int]:

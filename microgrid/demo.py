@@ -117,9 +117,10 @@ def plot_boundary(
 
 
 def draw_neuron(model: nn.MLP, point: Sequence[float], folder: Path) -> str:
-    """Write the graph of the first hidden neuron at a point, differentiated, and give the name of the file."""
+    """Write the graph of the first hidden neuron that is active at a point, differentiated; the name of the file."""
     inputs = [Value(x, label=f"x[{i}]") for i, x in enumerate(point)]
-    neuron = model.layers[0].neurons[0]
+    neurons = model.layers[0].neurons
+    neuron = next((neuron for neuron in neurons if neuron(inputs).data > 0.0), neurons[0])
     neuron.zero_grad()
     output = neuron(inputs)
     output.backward()

@@ -159,6 +159,7 @@ class Value:
 
         Leaves accumulate until they are set to zero; the grads of results are set afresh. Nodes take their turn in
         reverse order of recording, so sums repeat to the bit. A node whose cotangent is exactly 0 passes nothing on.
+        It writes `grad`, so threads must not run it at once on graphs that share values.
         """
         cotangent = as_float(seed)
         if self.op is None:

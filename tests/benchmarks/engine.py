@@ -136,9 +136,7 @@ def import_seconds() -> float:
 
 def main() -> None:
     """Print the table."""
-    print(
-        f"microgrid {microgrid.__version__} ({microgrid.cli.build().split(':')[0]}), Python {platform.python_version()}"
-    )
+    print(f"microgrid {microgrid.__version__} ({microgrid.cli.build()}), Python {platform.python_version()}")
     print(f"demo loss, {NODES:,} nodes, forward and backward, against micrograd; median of pairs [least - most]")
     for name, pairs in ratios(15).items():
         each = sorted(theirs / ours for theirs, ours in pairs)
