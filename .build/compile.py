@@ -60,9 +60,8 @@ def compile_module(root: Path, folder: Path) -> list[Path]:
     here = Path.cwd()
     os.chdir(folder)
     try:
-        extensions = mypycify(
-            ["--strict", "--follow-imports=silent", *MODULES], opt_level="3", debug_level="0", group_name="microgrid"
-        )
+        options = ["--strict", "--no-warn-unused-ignores", "--follow-imports=silent", "--always-true=COMPILING"]
+        extensions = mypycify([*options, *MODULES], opt_level="3", debug_level="0", group_name="microgrid")
         flags = ["/FI" if os.name == "nt" else "-include", str(root / ".build" / "trashcan.h")]
         for extension in extensions:
             extension.include_dirs.append(include_dir())

@@ -1,8 +1,10 @@
-"""The two names of mypyc that `engine.py` uses, without making `mypy_extensions` a run-time dependency."""
+"""What `engine.py` tells mypyc, without making `mypy_extensions` a run-time dependency."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
+
+COMPILING = False  # the build tells mypyc that it is true (--always-true), for types that must differ there
 
 if TYPE_CHECKING:
     from mypy_extensions import i64 as i64

@@ -8,12 +8,20 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, Final, final
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, final
 
 from microgrid import ops
-from microgrid._mypyc import i64, mypyc_attr
+from microgrid._mypyc import COMPILING, i64, mypyc_attr
 from microgrid.primitive import CALL, OPS, Op, as_float
 from microgrid.scope import current_module, extended_path
+
+if TYPE_CHECKING:
+    # What a binary operator returns: a Value, as far as people see. It may be NotImplemented, which makes Python ask
+    # the other operand; mypyc would refuse that as no Value.
+    if not COMPILING:
+        Recorded: TypeAlias = "Value"
+    else:
+        Recorded: TypeAlias = Any
 
 COMPILED: Final = not __file__.endswith(".py")
 
@@ -237,7 +245,7 @@ class Value:
     # Operators. + and * make nearly all nodes of a network, so they are recorded without the detour through the table
     # that `record` takes: 5 against 12 ms for a loss of 65,818 nodes, compiled. A test holds them to the table's rules.
 
-    def __add__(self, other: Any) -> Value:
+    def __add__(self, other: Any) -> Recorded:
         if not isinstance(other, Value):
             return _record_with_number(_ADD, self, other)
         module = _current_module()
@@ -252,7 +260,7 @@ class Value:
             node._db = 1.0
         return node
 
-    def __mul__(self, other: Any) -> Value:
+    def __mul__(self, other: Any) -> Recorded:
         if not isinstance(other, Value):
             return _record_with_number(_MUL, self, other)
         module = _current_module()
@@ -267,28 +275,28 @@ class Value:
             node._db = self._data
         return node
 
-    def __radd__(self, other: Any) -> Value:
+    def __radd__(self, other: Any) -> Recorded:
         return _record_number_with(_ADD, other, self)
 
-    def __rmul__(self, other: Any) -> Value:
+    def __rmul__(self, other: Any) -> Recorded:
         return _record_number_with(_MUL, other, self)
 
-    def __sub__(self, other: Any) -> Value:
+    def __sub__(self, other: Any) -> Recorded:
         return _record_with_number(ops.sub, self, other)
 
-    def __rsub__(self, other: Any) -> Value:
+    def __rsub__(self, other: Any) -> Recorded:
         return _record_number_with(ops.sub, other, self)
 
-    def __truediv__(self, other: Any) -> Value:
+    def __truediv__(self, other: Any) -> Recorded:
         return _record_with_number(ops.div, self, other)
 
-    def __rtruediv__(self, other: Any) -> Value:
+    def __rtruediv__(self, other: Any) -> Recorded:
         return _record_number_with(ops.div, other, self)
 
-    def __pow__(self, other: Any) -> Value:
+    def __pow__(self, other: Any) -> Recorded:
         return _record_with_number(ops.power if isinstance(other, Value) else ops.constant_power, self, other)
 
-    def __rpow__(self, other: Any) -> Value:
+    def __rpow__(self, other: Any) -> Recorded:
         return _record_number_with(ops.power, other, self)
 
     def __neg__(self) -> Value:
@@ -610,7 +618,7 @@ def _constant(x: Any) -> Value:
     return constant
 
 
-def _record_with_number(op: Op, a: Value, x: Any) -> Value:
+def _record_with_number(op: Op, a: Value, x: Any) -> Recorded:
     """The node for `a op x`; NotImplemented when x is neither a Value nor a number, which lets NumPy's arrays act."""
     if isinstance(x, Value):
         return record_binary(op, a, x)
@@ -621,7 +629,7 @@ def _record_with_number(op: Op, a: Value, x: Any) -> Value:
     return record_binary(op, a, b)
 
 
-def _record_number_with(op: Op, x: Any, b: Value) -> Value:
+def _record_number_with(op: Op, x: Any, b: Value) -> Recorded:
     try:
         a = _constant(x)
     except TypeError:

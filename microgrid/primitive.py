@@ -71,7 +71,7 @@ class Op:
         self.name = name
         self.forward = forward
         self.partials = partials
-        self.float_partials = partials
+        self.float_partials: Callable[..., Any] = partials  # what a person's rule returns is checked, not trusted
         self.arity = arity
         self.static = static
         self.domain = tuple(domain)

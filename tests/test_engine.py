@@ -299,7 +299,7 @@ def test_comparisons_look_at_the_data_and_equality_at_identity() -> None:
         (lambda v: Value(1j), TypeError, "complex"),
         (lambda v: Value(v), TypeError, "use it as it is"),
         (lambda v: Value([1.0]), TypeError, "list"),
-        (lambda v: Value(1.0, label=cast(Any, 3)), TypeError, "a label is a string"),
+        (lambda v: Value(1.0, label=cast(Any, 3)), TypeError, "string|str object expected; got int"),
         (lambda v: setattr(v, "label", None), TypeError, "a label is a string"),
         (lambda v: float(v), TypeError, "v.data"),
         (lambda v: math.sin(v), TypeError, r"v\.sin\(\)"),
