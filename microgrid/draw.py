@@ -49,6 +49,8 @@ def draw(
         raise ValueError(f"rankdir must be LR, TB, RL or BT, got {rankdir!r}")
     if ops not in ("merged", "node"):
         raise ValueError(f'ops must be "merged" or "node", got {ops!r}')
+    if precision < 1:
+        raise ValueError(f"precision counts digits and must be at least 1, got {precision}")
     values = _shown(root)
     if len(values) > max_nodes:
         raise ValueError(

@@ -578,18 +578,19 @@ def record(op: Op, operands: Sequence[Any]) -> Value:
     return node
 
 
-def neuron(weights: list[Value], inputs: Sequence[Any], bias: Value, activation: Op | None, name: str) -> Value:
+def neuron(weights: list[Value], inputs: Iterable[Any], bias: Value, activation: Op | None, name: str) -> Value:
     """activation(bias + w1 x1 + w2 x2 + ...), in the module of that name, recorded as the loop over the weights is.
 
     Raises ValueError when there are not as many inputs as weights.
     """
-    if len(weights) != len(inputs):
-        raise ValueError(f"expected {len(weights)} input(s), one for each weight, got {len(inputs)}")
+    xs = list(inputs)
+    if len(weights) != len(xs):
+        raise ValueError(f"expected {len(weights)} input(s), one for each weight, got {len(xs)}")
     module = _current_module()
     if module is not None and name:
         module = _extended_path(module, name)
     total = bias
-    for w, x in zip(weights, list(inputs)):  # noqa: B905  # checked above; mypyc makes a loop of a plain zip only
+    for w, x in zip(weights, xs):  # noqa: B905  # checked above; mypyc makes a loop of a plain zip only
         x_node = x if isinstance(x, Value) else _constant(x)
         product = Value(_ZERO)
         product._data = w._data * x_node._data

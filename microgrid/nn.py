@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from microgrid import ops
@@ -95,7 +95,7 @@ class Neuron(Module, scoped=False):
 
     # `neuron` enters the neuron's path by itself: half a microsecond less than doing it around the call, as for
     # other modules, and a network calls nothing as often as its neurons.
-    def __call__(self, x: Sequence[Value | float]) -> Value:
+    def __call__(self, x: Iterable[Value | float]) -> Value:
         """The output for the inputs x, values or numbers. Raises ValueError when their number is not `nin`."""
         name = self._name or type(self).__name__ if type(self).__call__ is Neuron.__call__ else ""
         return neuron(self.w, x, self.b, self.activation, name)
@@ -117,11 +117,10 @@ class Layer(Module):
             raise ValueError(f"nout, the number of neurons, must be a whole number from 1 on, got {nout!r}")
         self.neurons = [Neuron(nin, nonlin, activation=activation) for _ in range(nout)]
 
-    def __call__(self, x: Sequence[Value | float]) -> Any:
+    def __call__(self, x: Iterable[Value | float]) -> Any:
         """A list of the neurons' outputs; the output itself when there is one neuron."""
-        if isinstance(x, Value):
-            x = [x]  # what the layer before returned when it has one neuron
-        out = [neuron(x) for neuron in self.neurons]
+        xs = [x] if isinstance(x, Value) else list(x)  # a Value is what a layer of one neuron returned
+        out = [neuron(xs) for neuron in self.neurons]
         return out[0] if len(out) == 1 else out
 
     def parameters(self) -> list[Value]:
@@ -139,15 +138,15 @@ class MLP(Module):
     """
 
     def __init__(self, nin: int, nouts: Sequence[int], *, activation: str | Op = "relu") -> None:
+        if isinstance(nouts, int) or len(nouts) == 0:
+            raise ValueError(f"nouts lists the sizes of the layers, at least one: MLP(2, [16, 1]); got {nouts!r}")
         sizes = [nin, *nouts]
-        if len(sizes) < 2:
-            raise ValueError("nouts must name at least one layer: MLP(2, [16, 1])")
         self.layers = [
             Layer(sizes[i], sizes[i + 1], nonlin=i != len(sizes) - 2, activation=activation)
             for i in range(len(sizes) - 1)
         ]
 
-    def __call__(self, x: Sequence[Value | float]) -> Any:
+    def __call__(self, x: Iterable[Value | float]) -> Any:
         """The outputs of the last layer: a list, or the value itself when there is one."""
         for layer in self.layers:
             x = layer(x)

@@ -71,6 +71,7 @@ def test_options_change_what_they_say() -> None:
         (lambda c: draw(cast(Any, 3.0)), TypeError, "takes a Value"),
         (lambda c: draw(c, rankdir=cast(Any, "up")), ValueError, "LR, TB"),
         (lambda c: draw(c, ops=cast(Any, "boxes")), ValueError, '"merged" or "node"'),
+        (lambda c: draw(c, precision=0), ValueError, "at least 1"),
         (lambda c: draw(c, max_nodes=2), ValueError, "5 values and max_nodes is 2"),
     ],
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import random
 import threading
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -101,6 +101,7 @@ def test_shapes_that_micrograd_gets_wrong() -> None:
     assert isinstance(nn.MLP(2, (4, 1))((1.0, 2.0)), Value)
     assert len(nn.MLP(2, [4, 3])([1.0, 2.0])) == 3
     assert len(nn.MLP(2, [4, 3]).parameters()) == 2 * 4 + 4 + 4 * 3 + 3
+    assert isinstance(nn.Neuron(2)(x for x in (1.0, 2.0)), Value)
     np = pytest.importorskip("numpy")
     assert isinstance(nn.Neuron(2)(np.array([1.0, 2.0])), Value)
 
@@ -121,7 +122,8 @@ def test_the_same_seed_gives_the_same_network() -> None:
         (lambda: nn.Neuron(-1), "whole number"),
         (lambda: nn.Neuron(2.0), "whole number"),  # type: ignore[arg-type]
         (lambda: nn.Layer(2, 0), "from 1 on"),
-        (lambda: nn.MLP(2, []), "at least one layer"),
+        (lambda: nn.MLP(2, []), "sizes of the layers"),
+        (lambda: nn.MLP(2, cast(Any, 3)), "sizes of the layers"),
         (lambda: nn.MLP(2, [1], activation="relux"), "choose one of relu, tanh, sigmoid, identity"),
         (lambda: nn.Neuron(2, activation=ops.maximum), "one operand"),
     ],
