@@ -29,10 +29,12 @@ class Module:
     """
 
     _name = ""
+    _adds_path = True  # whether Neuron.__call__ still has to: a __call__ of a subclass does it before
 
     def __init_subclass__(cls, *, scoped: bool = True) -> None:
         super().__init_subclass__()
         if scoped and "__call__" in cls.__dict__:
+            cls._adds_path = False
             setattr(cls, "__call__", _in_scope(cls.__dict__["__call__"]))  # noqa: B010  # mypy forbids the assignment
 
     def __setattr__(self, name: str, value: object) -> None:
@@ -97,7 +99,7 @@ class Neuron(Module, scoped=False):
     # other modules, and a network calls nothing as often as its neurons.
     def __call__(self, x: Iterable[Value | float]) -> Value:
         """The output for the inputs x, values or numbers. Raises ValueError when their number is not `nin`."""
-        name = self._name or type(self).__name__ if type(self).__call__ is Neuron.__call__ else ""
+        name = (self._name or type(self).__name__) if self._adds_path else ""
         return neuron(self.w, x, self.b, self.activation, name)
 
     def parameters(self) -> list[Value]:
