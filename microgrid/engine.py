@@ -192,7 +192,7 @@ class Value:
             if node is not None:
                 agenda.done += 1
                 cotangent = node._grad
-                # The same lines for the second operand follow: a call for each would cost interpreted code a fifth.
+                # The same lines for the second operand follow: interpreted code would pay a call for every edge.
                 operand = node._a
                 if operand is not None:
                     contribution = cotangent * node._da if cotangent != 0.0 else 0.0
