@@ -7,13 +7,24 @@ mypyc compiles it unchanged. Nothing here recurses over the depth of a graph.
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, final
 
 from microgrid import ops
 from microgrid._mypyc import COMPILING, i64, mypyc_attr
-from microgrid.primitive import CALL, OPS, Op, as_float
-from microgrid.scope import current_module, extended_path
+from microgrid.composed import COMPOSED
+from microgrid.primitive import CALL, OPS, Op, as_float, unlisted
+from microgrid.scope import (
+    current_module,
+    current_reader,
+    current_watch,
+    enter_module,
+    extended_path,
+    leave_module,
+    reset_module,
+    set_module,
+)
 
 if TYPE_CHECKING:
     # What a binary operator returns: a Value, as far as people see. It may be NotImplemented, which makes Python ask
@@ -30,9 +41,11 @@ def _never(*_operands: Any) -> Any:
     raise AssertionError("constants and bundles compute nothing")
 
 
-def _silent(name: str) -> Op:
+def _silent(name: str, piecewise: bool = False) -> Op:
     """An op outside the table, which computes nothing and shows nothing."""
-    return Op(name, _never, _never, 0, 0, (), "", CALL, "")
+    op = Op(name, _never, _never, 0, 0, (), "", CALL, "", piecewise=piecewise)
+    unlisted[name] = op
+    return op
 
 
 CONSTANT: Final = _silent("constant")
@@ -40,12 +53,14 @@ CONSTANT: Final = _silent("constant")
 
 # A node has room for two operands. The second operand of a node with more is a hidden one that bundles the rest.
 _BUNDLE: Final = _silent("bundle")
+_PIECEWISE_BUNDLE: Final = _silent("piecewise_bundle", piecewise=True)
 
 _ADD: Final = ops.add
 _MUL: Final = ops.mul
 _ZERO: Final[Any] = as_float(0)  # one object: a literal would be boxed anew for each node
 _current_module: Final = current_module
 _extended_path: Final = extended_path
+_current_reader: Final = current_reader
 
 
 # --- the node ------------------------------------------------------------------------------------------------------
@@ -118,6 +133,9 @@ class Value:
     @property
     def data(self) -> float:
         """The number. Assigning changes the leaf for later operations, never a derivative already recorded."""
+        reader = _current_reader()
+        if reader is not None:
+            reader("data", self, None, self._data)
         return self._data
 
     @data.setter
@@ -154,11 +172,11 @@ class Value:
 
     def item(self) -> float:
         """The number."""
-        return self._data
+        return self.data
 
     def detach(self) -> Value:
         """A new leaf with the same number."""
-        return Value(self._data)
+        return Value(self.data)
 
     # Backward.
 
@@ -170,6 +188,10 @@ class Value:
         It writes `grad`, so threads must not run it at once on graphs that share values.
         """
         cotangent = as_float(seed)
+        if _current_module() is None:
+            watch = current_watch()
+            if watch is not None:
+                watch.backward(self, cotangent)
         if self.op is None:
             self._grad += cotangent
             return
@@ -196,6 +218,8 @@ class Value:
                 operand = node._a
                 if operand is not None:
                     contribution = cotangent * node._da if cotangent != 0.0 else 0.0
+                    if contribution != contribution and node._da == 0.0 and _is_piecewise(node):
+                        contribution = 0.0
                     if operand.op is None:
                         if operand._db != this_pass:
                             operand._db = this_pass
@@ -217,6 +241,8 @@ class Value:
                 operand = node._b
                 if operand is not None:
                     contribution = cotangent * node._db if cotangent != 0.0 else 0.0
+                    if contribution != contribution and node._db == 0.0 and _is_piecewise(node):
+                        contribution = 0.0
                     if operand.op is None:
                         if operand._db != this_pass:
                             operand._db = this_pass
@@ -249,30 +275,32 @@ class Value:
         if not isinstance(other, Value):
             return _record_with_number(_ADD, self, other)
         module = _current_module()
+        if module is None:
+            return _apart(_ADD, [self, other])
         node = Value(_ZERO)
         node._data = self._data + other._data
-        if module is not None:
-            node.op = _ADD
-            node.module = module
-            node._a = self
-            node._b = other
-            node._da = 1.0
-            node._db = 1.0
+        node.op = _ADD
+        node.module = module
+        node._a = self
+        node._b = other
+        node._da = 1.0
+        node._db = 1.0
         return node
 
     def __mul__(self, other: Any) -> Recorded:
         if not isinstance(other, Value):
             return _record_with_number(_MUL, self, other)
         module = _current_module()
+        if module is None:
+            return _apart(_MUL, [self, other])
         node = Value(_ZERO)
         node._data = self._data * other._data
-        if module is not None:
-            node.op = _MUL
-            node.module = module
-            node._a = self
-            node._b = other
-            node._da = other._data
-            node._db = self._data
+        node.op = _MUL
+        node.module = module
+        node._a = self
+        node._b = other
+        node._da = other._data
+        node._db = self._data
         return node
 
     def __radd__(self, other: Any) -> Recorded:
@@ -299,6 +327,18 @@ class Value:
     def __rpow__(self, other: Any) -> Recorded:
         return _record_number_with(ops.power, other, self)
 
+    def __mod__(self, other: Any) -> Recorded:
+        return _record_with_number(ops.mod, self, other)
+
+    def __rmod__(self, other: Any) -> Recorded:
+        return _record_number_with(ops.mod, other, self)
+
+    def __floordiv__(self, other: Any) -> Recorded:
+        return _record_with_number(ops.floor_divide, self, other)
+
+    def __rfloordiv__(self, other: Any) -> Recorded:
+        return _record_number_with(ops.floor_divide, other, self)
+
     def __neg__(self) -> Value:
         return record_unary(ops.neg, self)
 
@@ -308,22 +348,40 @@ class Value:
     def __abs__(self) -> Value:
         return record_unary(ops.abs, self)
 
+    def __floor__(self) -> Value:
+        return record_unary(ops.floor, self)
+
+    def __ceil__(self) -> Value:
+        return record_unary(ops.ceil, self)
+
+    def __trunc__(self) -> Value:
+        return record_unary(ops.trunc, self)
+
+    def __round__(self, ndigits: None = None) -> Value:
+        if ndigits is not None:
+            raise TypeError("a Value is rounded to a whole number; for n digits write round(v * 10**n) / 10**n")
+        return record_unary(ops.round, self)
+
     # Comparisons look at the data; equality and hash are identity.
 
     def __lt__(self, other: Any) -> bool:
-        return self._data < _comparable("<", other)
+        y = _comparable("<", other)
+        return _seen("<", self, other, self._data < y)
 
     def __le__(self, other: Any) -> bool:
-        return self._data <= _comparable("<=", other)
+        y = _comparable("<=", other)
+        return _seen("<=", self, other, self._data <= y)
 
     def __gt__(self, other: Any) -> bool:
-        return self._data > _comparable(">", other)
+        y = _comparable(">", other)
+        return _seen(">", self, other, self._data > y)
 
     def __ge__(self, other: Any) -> bool:
-        return self._data >= _comparable(">=", other)
+        y = _comparable(">=", other)
+        return _seen(">=", self, other, self._data >= y)
 
     def __bool__(self) -> bool:
-        return self._data != 0.0
+        return _seen("!=", self, 0.0, self._data != 0.0)
 
     def __hash__(self) -> int:
         return self.number
@@ -334,16 +392,35 @@ class Value:
             "number; for a function write v.sin() or microgrid.sin(v), not math.sin(v)"
         )
 
+    def __int__(self) -> int:
+        return int(self.__float__())
+
     def __format__(self, spec: str) -> str:
         return format(self._data, spec) if spec else repr(self)
 
     def __repr__(self) -> str:
         return f"Value(data={self._data}, grad={self._grad})"
 
+    # Copies and pickles carry the whole graph. Neither may follow the operands by recursion: see below.
+
+    def __copy__(self) -> Value:
+        return _twin(self, self._a, self._b)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Value:
+        for node in _ancestry(self):
+            if id(node) not in memo:
+                a = node._a
+                b = node._b
+                memo[id(node)] = _twin(node, None if a is None else memo[id(a)], None if b is None else memo[id(b)])
+        twin: Value = memo[id(self)]
+        return twin
+
     def __reduce__(self) -> tuple[Any, ...]:
-        if self.op is not None:
-            raise TypeError("a Value with a recorded graph cannot be copied or pickled; copy its leaves, or v.detach()")
-        return _restore_leaf, (self._data, self._grad, self._label)
+        if self.op is None:
+            return _restore_leaf, (self._data, self._grad, self._label)
+        ancestors = None if _in_order.get() else _Ancestors(self)
+        content = (self.op, self._data, self._grad, self._label, self.module, self._a, self._b, self._da, self._db)
+        return _blank, (), (ancestors, *content), None, None, _fill
 
     # The names that code written for micrograd uses.
 
@@ -406,10 +483,16 @@ def _comparable(symbol: str, other: Any) -> float:
         raise TypeError(f"'{symbol}' compares a Value with a number or a Value: {error}") from None
 
 
-def _restore_leaf(data: float, grad: float, label: str) -> Value:
-    leaf = Value(data, label=label)
-    leaf._grad = grad
-    return leaf
+def _seen(how: str, value: Value, other: Any, answer: bool) -> bool:
+    """The answer, once whoever traces has been told that it hangs on the value's number."""
+    reader = _current_reader()
+    if reader is not None:
+        reader(how, value, other, answer)
+    return answer
+
+
+def _is_piecewise(node: Value) -> bool:
+    return node.op is not None and bool(node.op.piecewise)
 
 
 def _edges(node: Value) -> list[tuple[Value, float]]:
@@ -422,7 +505,7 @@ def _edges(node: Value) -> list[tuple[Value, float]]:
         b = node._b
         if b is None:
             return edges
-        if b.op is not _BUNDLE:
+        if b.op is not _BUNDLE and b.op is not _PIECEWISE_BUNDLE:
             edges.append((b, node._db))
             return edges
         node = b
@@ -438,6 +521,87 @@ def topological(roots: Iterable[Value]) -> list[Value]:
             found[node.number] = node
             stack.extend(node.operands)
     return [found[number] for number in sorted(found)]
+
+
+# --- copies and pickles --------------------------------------------------------------------------------------------
+
+
+def _ancestry(root: Value) -> list[Value]:
+    """All nodes that the root was computed from, bundles included, and the root: operands before users."""
+    found: dict[int, Value] = {}
+    stack = [root]
+    while stack:
+        node = stack.pop()
+        if node.number not in found:
+            found[node.number] = node
+            if node._a is not None:
+                stack.append(node._a)
+            if node._b is not None:
+                stack.append(node._b)
+    return [found[number] for number in sorted(found)]
+
+
+def _twin(node: Value, a: Value | None, b: Value | None) -> Value:
+    twin = Value(node._data)
+    twin._grad = node._grad
+    twin.op = node.op
+    twin._label = node._label
+    twin.module = node.module
+    twin._a = a
+    twin._b = b
+    if node.op is not None:  # in a leaf, backward keeps its notes there
+        twin._da = node._da
+        twin._db = node._db
+    return twin
+
+
+# A pickler saves what an object refers to before it goes on: down a chain of operands it would recurse. So the first
+# node that it meets hands it all its ancestors as the items of a list, operands before users. Each of them refers to
+# operands that the pickler has seen already, and knows from `_in_order` that it need not do the same again.
+_in_order: Final[ContextVar[bool]] = ContextVar("microgrid_in_order", default=False)
+
+
+class _Ancestors:
+    """Pickles as the list of a node's ancestors, in the order of recording."""
+
+    def __init__(self, node: Value) -> None:
+        self._node = node
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return list, (), None, _announced(_ancestry(self._node)[:-1])
+
+
+def _announced(nodes: list[Value]) -> Iterator[Value]:
+    _in_order.set(True)
+    try:
+        yield from nodes
+    finally:
+        _in_order.set(False)
+
+
+def _restore_leaf(data: float, grad: float, label: str) -> Value:
+    leaf = Value(data, label=label)
+    leaf._grad = grad
+    return leaf
+
+
+def _blank() -> Value:
+    return Value(0.0)
+
+
+def _fill(node: Value, content: tuple[Any, ...]) -> None:
+    """Make a blank node what was pickled. Its operands are there already, so its number is the next."""
+    _, op, data, grad, label, module, a, b, da, db = content
+    node.number = _counter.made = _counter.made + 1
+    node.op = op
+    node._data = data
+    node._grad = grad
+    node._label = label
+    node.module = module
+    node._a = a
+    node._b = b
+    node._da = da
+    node._db = db
 
 
 # --- backward's agenda ---------------------------------------------------------------------------------------------
@@ -498,39 +662,40 @@ def record_unary(op: Op, a: Value) -> Value:
 
 
 def _unary(op: Op, a: Value, module: str | None) -> Value:
+    if module is None:
+        return _apart(op, [a])
     x = a._data
     node = Value(op.forward(x))
-    if module is not None:
-        partials = op.float_partials(node._data, x)
-        if type(partials) is not tuple or len(partials) != 1:
-            raise op.wrong_partials(partials)
-        da = partials[0]
-        node.op = op
-        node.module = module
-        node._a = a
-        node._da = da if type(da) is float else as_float(da)
+    partials = op.float_partials(node._data, x)
+    if type(partials) is not tuple or len(partials) != 1:
+        raise op.wrong_partials(partials)
+    da = partials[0]
+    node.op = op
+    node.module = module
+    node._a = a
+    node._da = da if type(da) is float else as_float(da)
     return node
 
 
 def record_binary(op: Op, a: Value, b: Value) -> Value:
     """A node for an op of two operands."""
+    module = _current_module()
+    if module is None:
+        return _apart(op, [a, b])
     x = a._data
     y = b._data
-    z = op.forward(x, y)
-    module = _current_module()
-    node = Value(z)
-    if module is not None:
-        partials = op.float_partials(node._data, x, y)
-        if type(partials) is not tuple or len(partials) != 2 - op.static:
-            raise op.wrong_partials(partials)
-        da = partials[0] if partials else 0.0
-        db = partials[1] if len(partials) == 2 else 0.0
-        node.op = op
-        node.module = module
-        node._a = a
-        node._b = b
-        node._da = da if type(da) is float else as_float(da)
-        node._db = db if type(db) is float else as_float(db)
+    node = Value(op.forward(x, y))
+    partials = op.float_partials(node._data, x, y)
+    if type(partials) is not tuple or len(partials) != 2 - op.static:
+        raise op.wrong_partials(partials)
+    da = partials[0] if partials else 0.0
+    db = partials[1] if len(partials) == 2 else 0.0
+    node.op = op
+    node.module = module
+    node._a = a
+    node._b = b
+    node._da = da if type(da) is float else as_float(da)
+    node._db = db if type(db) is float else as_float(db)
     return node
 
 
@@ -539,7 +704,7 @@ def record(op: Op, operands: Sequence[Any]) -> Value:
     if len(operands) != op.arity:
         raise TypeError(f"{op.name} takes {op.arity} operand(s), got {len(operands)}")
     for x in operands[op.arity - op.static :]:
-        if isinstance(x, Value):
+        if isinstance(x, Value) and x.op is not CONSTANT:
             raise TypeError(
                 f"the last {op.static} operand(s) of {op.name} must be plain numbers, not Values: use v.data"
             )
@@ -548,12 +713,12 @@ def record(op: Op, operands: Sequence[Any]) -> Value:
         return record_unary(op, nodes[0])
     if len(nodes) == 2:
         return record_binary(op, nodes[0], nodes[1])
-    numbers = [node._data for node in nodes]
-    z = op.forward(*numbers)
     module = _current_module()
     if module is None:
-        return Value(z)
-    partials = op.float_partials(as_float(z), *numbers)
+        return _apart(op, nodes)
+    numbers = [node._data for node in nodes]
+    node = Value(op.forward(*numbers))
+    partials = op.float_partials(node._data, *numbers)
     if type(partials) is not tuple or len(partials) != len(nodes) - op.static:
         raise op.wrong_partials(partials)
     derivatives = [as_float(partial) for partial in partials] + [0.0] * op.static
@@ -561,20 +726,34 @@ def record(op: Op, operands: Sequence[Any]) -> Value:
     rest_partial = derivatives.pop()
     while len(nodes) > 1:
         bundle = Value(0.0)
-        bundle.op = _BUNDLE
+        bundle.op = _PIECEWISE_BUNDLE if op.piecewise else _BUNDLE
         bundle._a = nodes.pop()
         bundle._da = derivatives.pop()
         bundle._b = rest
         bundle._db = rest_partial
         rest = bundle
         rest_partial = 1.0
-    node = Value(z)
+    node.number = _counter.made = _counter.made + 1  # after the bundles: users are younger
     node.op = op
     node.module = module
     node._a = nodes[0]
     node._da = derivatives[0]
     node._b = rest
     node._db = rest_partial
+    return node
+
+
+def _apart(op: Op, nodes: list[Value]) -> Value:
+    """The result where nodes are not simply recorded: in `no_grad` a leaf, under a watch a node that it looks at."""
+    watch = current_watch()
+    if watch is None:
+        return Value(op.forward(*[node._data for node in nodes]))
+    token = set_module(watch.path)
+    try:
+        node = record(op, nodes)
+    finally:
+        reset_module(token)
+    watch.node(node)
     return node
 
 
@@ -587,7 +766,9 @@ def neuron(weights: list[Value], inputs: Iterable[Any], bias: Value, activation:
     if len(weights) != len(xs):
         raise ValueError(f"expected {len(weights)} input(s), one for each weight, got {len(xs)}")
     module = _current_module()
-    if module is not None and name:
+    if module is None:
+        return _neuron_apart(weights, xs, bias, activation, name)
+    if name:
         module = _extended_path(module, name)
     total = bias
     for w, x in zip(weights, xs):  # noqa: B905  # checked above; mypyc makes a loop of a plain zip only
@@ -596,21 +777,36 @@ def neuron(weights: list[Value], inputs: Iterable[Any], bias: Value, activation:
         product._data = w._data * x_node._data
         node = Value(_ZERO)
         node._data = total._data + product._data
-        if module is not None:
-            product.op = _MUL
-            product.module = module
-            product._a = w
-            product._b = x_node
-            product._da = x_node._data
-            product._db = w._data
-            node.op = _ADD
-            node.module = module
-            node._a = total
-            node._b = product
-            node._da = 1.0
-            node._db = 1.0
+        product.op = _MUL
+        product.module = module
+        product._a = w
+        product._b = x_node
+        product._da = x_node._data
+        product._db = w._data
+        node.op = _ADD
+        node.module = module
+        node._a = total
+        node._b = product
+        node._da = 1.0
+        node._db = 1.0
         total = node
     return total if activation is None else _unary(activation, total, module)
+
+
+def _neuron_apart(weights: list[Value], xs: list[Any], bias: Value, activation: Op | None, name: str) -> Value:
+    if current_watch() is None:
+        sum_of_products = bias._data
+        for w, x in zip(weights, xs):  # noqa: B905
+            sum_of_products += w._data * (x._data if isinstance(x, Value) else as_float(x))
+        return Value(sum_of_products if activation is None else activation.forward(sum_of_products))
+    token = enter_module(name) if name else None
+    try:
+        total = bias
+        for w, x in zip(weights, xs):  # noqa: B905
+            total = _apart(_ADD, [total, _apart(_MUL, [w, x if isinstance(x, Value) else _constant(x)])])
+        return total if activation is None else _apart(activation, [total])
+    finally:
+        leave_module(token)
 
 
 def _constant(x: Any) -> Value:
@@ -651,4 +847,7 @@ for _op in OPS.values():
     _function = _method(_op)
     _function.__name__ = _op.name
     _function.__doc__ = f"The op {_op.name}, with this value as its first operand."
-    setattr(Value, _op.name, _function)
+    for _name in (_op.name, *_op.aliases):
+        setattr(Value, _name, _function)
+for _name, _composed in COMPOSED.items():
+    setattr(Value, _name, _composed)

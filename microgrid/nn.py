@@ -10,7 +10,7 @@ from typing import Any
 from microgrid import ops
 from microgrid.engine import Value, neuron
 from microgrid.primitive import Op
-from microgrid.scope import current_module, extended_path, reset_module, set_module
+from microgrid.scope import enter_module, leave_module
 
 ACTIVATIONS: dict[str, Op | None] = {
     "relu": ops.relu,
@@ -65,12 +65,11 @@ def _in_scope(call: Callable[..., Any]) -> Callable[..., Any]:
     def scoped_call(self: Module, *args: Any, **kwargs: Any) -> Any:
         if type(self).__call__ is not scoped_call:  # reached through super(): the path has the name already
             return call(self, *args, **kwargs)
-        path = current_module()
-        token = set_module(path if path is None else extended_path(path, self._name or type(self).__name__))
+        token = enter_module(self._name or type(self).__name__)
         try:
             return call(self, *args, **kwargs)
         finally:
-            reset_module(token)
+            leave_module(token)
 
     return scoped_call
 

@@ -3,95 +3,93 @@
 One statement per primitive, and no other file contains a derivative formula. A rule `partials(z, *operands)` gets the
 result first, then the operands, and returns one derivative per operand, in a tuple. It is ordinary arithmetic, written
 with `+`, `-`, `*` and ops, never with `/` and `**`, which raise on floats: `div(1.0, x)`, `constant_power(x, 2.0)`.
-So the same rule works on floats, on `Value`s, and on whatever other number defines the operators and `_apply_op`.
+So the same rule works on floats, on `Value`s, and on whatever other number defines the operators and `_apply_op`. Its
+literals are exact: the logarithm of 2 is `log(2.0)`, 2 / sqrt(pi) is `div(1.0, sqrt(atan(1.0)))`, in any arithmetic.
 
-Forward functions are total: they take floats and give the IEEE 754 result, inf and nan included, never an exception.
+What `math` leaves partial, or lacks, is in `forward.py`.
 """
 
 from __future__ import annotations
 
 import math
 from types import FunctionType
+from typing import Any
 
-from microgrid.primitive import NONZERO, OPS, POSITIVE, POWER, PRODUCT, REAL, SIGN, SUM, Op, built_in, primitive
+from microgrid import forward
+from microgrid.primitive import (
+    NONZERO,
+    OPS,
+    POSITIVE,
+    POWER,
+    PRODUCT,
+    REAL,
+    SIGN,
+    SUM,
+    Interval,
+    Op,
+    built_in,
+    primitive,
+)
 
 inf, nan = math.inf, math.nan
 
-# --- forward functions that `math` leaves partial ------------------------------------------------------------------
+# --- pieces of rules ----------------------------------------------------------------------------------------------
 
 
-def _div(x: float, y: float) -> float:
-    if y != 0.0:
-        return x / y
-    if x == 0.0 or x != x:
-        return nan
-    return math.copysign(inf, x) * math.copysign(1.0, y)
+def _nothing(z: Any) -> Any:
+    """The derivative 0 of a step, which stays nan at nan."""
+    return sign(z) - sign(z)
 
 
-def _power(x: float, y: float) -> float:
-    try:
-        return math.pow(x, y)
-    except (OverflowError, ValueError):
-        if x < 0.0 and not y.is_integer():
-            return nan
-        # too large, or zero to a negative power; an odd power keeps the sign (C99 annex F.9.4.4)
-        return math.copysign(inf, x) if math.fmod(y, 2.0) else inf
+def _reciprocal_of_positive(x: Any) -> Any:
+    """1 / x, and nan for x < 0."""
+    return where(greater(0.0, x), nan, div(1.0, x))
 
 
-def _exp(x: float) -> float:
-    try:
-        return math.exp(x)
-    except OverflowError:
-        return inf
+def _silu_partials(z: Any, x: Any) -> tuple[Any, ...]:
+    rest = where(equal(abs(x), inf), 0.0, x * sigmoid(-x))  # inf * 0 at inf, where the limit is 0
+    return (sigmoid(x) * (1.0 + rest),)
 
 
-def _log(x: float) -> float:
-    if x > 0.0:
-        return math.log(x)
-    return -inf if x == 0.0 else nan
+def _gelu_partials(z: Any, x: Any) -> tuple[Any, ...]:
+    density = div(gaussian(div(x, sqrt(2.0))), sqrt(8.0 * atan(1.0)))
+    rest = where(equal(abs(x), inf), 0.0, x * density)
+    return (0.5 * erfc(-div(x, sqrt(2.0))) + rest,)
 
 
-def _sqrt(x: float) -> float:
-    return math.sqrt(x) if x >= 0.0 else nan
+def _hypot_partials(z: Any, x: Any, y: Any) -> tuple[Any, ...]:
+    at_zero = equal(z, 0.0)
+    return where(at_zero, 0.0, div(x, z)), where(at_zero, 0.0, div(y, z))
 
 
-def _sin(x: float) -> float:
-    return math.sin(x) if math.isfinite(x) else nan
+def _atan2_partials(z: Any, y: Any, x: Any) -> tuple[Any, ...]:
+    r = hypot(x, y)  # x / r**2 would overflow
+    at_zero = equal(r, 0.0)
+    return where(at_zero, 0.0, div(div(x, r), r)), where(at_zero, 0.0, -div(div(y, r), r))
 
 
-def _cos(x: float) -> float:
-    return math.cos(x) if math.isfinite(x) else nan
+def _tied_maximum_partials(z: Any, x: Any, y: Any, n: Any) -> tuple[Any, ...]:
+    tie = equal(x, y)
+    share = div(1.0, n + 1.0)
+    return where(tie, n * share, greater(x, y)), where(tie, share, greater(y, x)), 0.0
 
 
-def _sigmoid(x: float) -> float:
-    if x >= 0.0:
-        return 1.0 / (1.0 + math.exp(-x))
-    e = math.exp(x)
-    return e / (1.0 + e)
+def _constant_power_partials(z: Any, x: Any, c: float) -> tuple[Any, ...]:
+    if c == 0.0:
+        return (0.0,)
+    less = c - 1.0
+    if less + 1.0 == c and less - c == -1.0:
+        return (c * constant_power(x, less),)
+    return (c * power(x, sub(c, 1.0)),)  # c - 1 is no float; other arithmetics have it exact
 
 
-def _sign(x: float) -> float:
-    return math.copysign(1.0, x) if x and x == x else x + 0.0
-
-
-def _greater(x: float, y: float) -> float:
-    return nan if x != x or y != y else 1.0 if x > y else 0.0
-
-
-def _equal(x: float, y: float) -> float:
-    return nan if x != x or y != y else 1.0 if x == y else 0.0
-
-
-def _maximum(x: float, y: float) -> float:
-    return x if x > y or x != x else y
-
-
-def _minimum(x: float, y: float) -> float:
-    return x if x < y or x != x else y
-
-
-def _where(condition: float, x: float, y: float) -> float:
-    return nan if condition != condition else x if condition else y
+def _sinc_derivative_formula(x: Any, n: float) -> Any:
+    f = where(equal(x, 0.0), 1.0, div(sin(x), x))
+    for k in range(1, int(n) + 1):
+        derivative = (sin(x), cos(x), -sin(x), -cos(x))[k % 4]
+        at_zero = div((1.0, 0.0, -1.0, 0.0)[k % 4], k + 1.0)
+        f = where(equal(x, 0.0), at_zero, div(derivative - k * f, x))
+    return f
 
 
 # --- the table -----------------------------------------------------------------------------------------------------
@@ -112,6 +110,7 @@ sub: Op = primitive(
     symbol="-",
     precedence=SUM,
     latex="#1 - #2",
+    aliases=("subtract",),
 )
 mul: Op = primitive(
     "mul",
@@ -120,15 +119,17 @@ mul: Op = primitive(
     symbol="*",
     precedence=PRODUCT,
     latex=r"#1 \cdot #2",
+    aliases=("multiply",),
 )
 div: Op = primitive(
     "div",
-    _div,
+    forward.div,
     lambda z, x, y: (div(1.0, y), div(-z, y)),
     domain=(REAL, NONZERO),
     symbol="/",
     precedence=PRODUCT,
     latex=r"\frac{#1}{#2}",
+    aliases=("divide",),
 )
 neg: Op = primitive(
     "neg",
@@ -137,24 +138,28 @@ neg: Op = primitive(
     symbol="-",
     precedence=SIGN,
     latex="-#1",
+    aliases=("negative",),
 )
 
 # Powers: x ** c with a plain number c is an op of its own, so that no log x is computed for a c that needs none, and
-# x ** 0, x ** 1, ... have their exact derivatives at 0 (CasADi keeps the two apart for the same reason).
+# x ** 0, x ** 1, ... have their exact derivatives at 0 (CasADi keeps the two apart for the same reason). Half an ulp of
+# y - 1, where it is rounded, costs the derivative by x half of log x: up to 345 ulps for x from 1e-300 to 1e300.
 
 constant_power: Op = primitive(
     "constant_power",
-    _power,
-    lambda z, x, c: (c * constant_power(x, c - 1.0) if c else 0.0,),
+    forward.power,
+    _constant_power_partials,
     static=1,
     domain=(POSITIVE, REAL),
     symbol="**",
     precedence=POWER,
     latex="{#1}^{#2}",
+    ulps=350.0,
+    sensitive=True,
 )
 power: Op = primitive(
     "power",
-    _power,
+    forward.power,
     lambda z, x, y: (
         where(equal(y, 0.0), 0.0, y * power(x, y - 1.0)),
         where(equal(x, 0.0), where(greater(0.0, y), z * log(x), 0.0), z * log(x)),
@@ -163,67 +168,274 @@ power: Op = primitive(
     symbol="**",
     precedence=POWER,
     latex="{#1}^{#2}",
+    ulps=350.0,
+    sensitive=True,
 )
 
-# Elementary functions.
+# Exponentials and logarithms. gaussian is there for the derivative of erf: it holds exp(-x**2) to an ulp or two.
 
 exp: Op = primitive(
     "exp",
-    _exp,
+    forward.exp,
     lambda z, x: (z,),
     latex="e^{#1}",
 )
+exp2: Op = primitive(
+    "exp2",
+    forward.exp2,
+    lambda z, x: (z * log(2.0),),
+    latex="2^{#1}",
+    formula=lambda x: power(2.0, x),
+)
+expm1: Op = primitive(
+    "expm1",
+    forward.expm1,
+    lambda z, x: (exp(x),),
+    latex=r"\left(e^{#1} - 1\right)",
+)
+gaussian: Op = primitive(
+    "gaussian",
+    forward.gaussian,
+    lambda z, x: (-2.0 * x * z,),
+    latex=r"e^{-\left(#1\right)^2}",
+    formula=lambda x: exp(-(x * x)),
+)
 log: Op = primitive(
     "log",
-    _log,
-    lambda z, x: (where(greater(0.0, x), nan, div(1.0, x)),),
+    forward.log,
+    lambda z, x: (_reciprocal_of_positive(x),),
     domain=(POSITIVE,),
     latex=r"\log #1",
 )
+log2: Op = primitive(
+    "log2",
+    forward.log2,
+    lambda z, x: (div(_reciprocal_of_positive(x), log(2.0)),),
+    domain=(POSITIVE,),
+    latex=r"\log_2 #1",
+    formula=lambda x: div(log(x), log(2.0)),
+)
+log10: Op = primitive(
+    "log10",
+    forward.log10,
+    lambda z, x: (div(_reciprocal_of_positive(x), log(10.0)),),
+    domain=(POSITIVE,),
+    latex=r"\log_{10} #1",
+    formula=lambda x: div(log(x), log(10.0)),
+)
+log1p: Op = primitive(
+    "log1p",
+    forward.log1p,
+    lambda z, x: (_reciprocal_of_positive(1.0 + x),),
+    domain=(Interval(low=-1.0),),
+    latex=r"\log\left(1 + #1\right)",
+)
+logaddexp: Op = primitive(
+    "logaddexp",
+    forward.logaddexp,
+    lambda z, x, y: (sigmoid(x - y), sigmoid(y - x)),
+    formula=lambda x, y: log(exp(x) + exp(y)),
+    sensitive=True,
+)
+xlogy: Op = primitive(
+    "xlogy",
+    forward.xlogy,
+    lambda z, x, y: (log(y), where(equal(x, 0.0), 0.0, div(x, y))),
+    domain=(REAL, POSITIVE),
+    formula=lambda x, y: where(equal(x, 0.0), 0.0, x * log(y)),
+)
+
+# Roots and lengths. The C library's cbrt may be 4 ulps off (glibc manual, 19.7), and its derivative then is, too.
+
 sqrt: Op = primitive(
     "sqrt",
-    _sqrt,
+    forward.sqrt,
     lambda z, x: (div(0.5, z),),
     domain=(POSITIVE,),
     latex=r"\sqrt{#1}",
 )
+cbrt: Op = primitive(
+    "cbrt",
+    math.cbrt,
+    lambda z, x: (where(equal(x, 0.0), div(1.0, x * x), div(div(z, 3.0), x)),),
+    domain=(NONZERO,),
+    latex=r"\sqrt[3]{#1}",
+    ulps=6.0,
+)
+hypot: Op = primitive(
+    "hypot",
+    math.hypot,
+    _hypot_partials,
+    latex=r"\sqrt{{#1}^2 + {#2}^2}",
+)
+
+# Circular and hyperbolic functions. 1 / (1 + x**2) by way of hypot, and (1 - x) * (1 + x) for 1 - x**2: the squares
+# overflow, and cancel. The C library's erfc may be 5 ulps off.
+
 sin: Op = primitive(
     "sin",
-    _sin,
+    forward.sin,
     lambda z, x: (cos(x),),
     latex=r"\sin #1",
 )
 cos: Op = primitive(
     "cos",
-    _cos,
+    forward.cos,
     lambda z, x: (-sin(x),),
     latex=r"\cos #1",
 )
+tan: Op = primitive(
+    "tan",
+    forward.tan,
+    lambda z, x: (1.0 + z * z,),
+    latex=r"\tan #1",
+)
+asin: Op = primitive(
+    "asin",
+    forward.asin,
+    lambda z, x: (div(1.0, sqrt((1.0 - x) * (1.0 + x))),),
+    domain=(Interval(-1.0, 1.0),),
+    latex=r"\arcsin #1",
+    aliases=("arcsin",),
+)
+acos: Op = primitive(
+    "acos",
+    forward.acos,
+    lambda z, x: (-div(1.0, sqrt((1.0 - x) * (1.0 + x))),),
+    domain=(Interval(-1.0, 1.0),),
+    latex=r"\arccos #1",
+    aliases=("arccos",),
+)
+atan: Op = primitive(
+    "atan",
+    math.atan,
+    lambda z, x: (div(div(1.0, hypot(1.0, x)), hypot(1.0, x)),),
+    latex=r"\arctan #1",
+    aliases=("arctan",),
+)
+atan2: Op = primitive(
+    "atan2",
+    math.atan2,
+    _atan2_partials,
+    domain=(REAL, POSITIVE),
+    aliases=("arctan2",),
+)
+sinh: Op = primitive(
+    "sinh",
+    forward.sinh,
+    lambda z, x: (cosh(x),),
+    latex=r"\sinh #1",
+)
+cosh: Op = primitive(
+    "cosh",
+    forward.cosh,
+    lambda z, x: (sinh(x),),
+    latex=r"\cosh #1",
+)
+asinh: Op = primitive(
+    "asinh",
+    math.asinh,
+    lambda z, x: (div(1.0, hypot(1.0, x)),),
+    latex=r"\operatorname{arsinh} #1",
+    aliases=("arcsinh",),
+)
+acosh: Op = primitive(
+    "acosh",
+    forward.acosh,
+    lambda z, x: (div(1.0, sqrt(x - 1.0) * sqrt(x + 1.0)),),
+    domain=(Interval(low=1.0),),
+    latex=r"\operatorname{arcosh} #1",
+    aliases=("arccosh",),
+)
+atanh: Op = primitive(
+    "atanh",
+    forward.atanh,
+    lambda z, x: (where(greater(abs(x), 1.0), nan, div(1.0, (1.0 - x) * (1.0 + x))),),
+    domain=(Interval(-1.0, 1.0),),
+    latex=r"\operatorname{artanh} #1",
+    aliases=("arctanh",),
+)
+erf: Op = primitive(
+    "erf",
+    math.erf,
+    lambda z, x: (div(gaussian(x), sqrt(atan(1.0))),),
+    latex=r"\operatorname{erf} #1",
+)
+erfc: Op = primitive(
+    "erfc",
+    math.erfc,
+    lambda z, x: (-div(gaussian(x), sqrt(atan(1.0))),),
+    latex=r"\operatorname{erfc} #1",
+    ulps=6.0,
+)
+sinc_derivative: Op = primitive(
+    "sinc_derivative",
+    forward.sinc_derivative,
+    lambda z, x, n: (sinc_derivative(x, n + 1.0),),
+    static=1,
+    latex=r"\operatorname{sinc}^{(#2)}\left(#1\right)",
+    formula=_sinc_derivative_formula,
+    sensitive=True,
+)
 
 # Activations. sigmoid(-x) and not 1 - z: the difference rounds to 0 from x = 37 on. For the same reason tanh' is not
-# 1 - z**2: sech(x)**2 = 4 sigmoid(2 x) sigmoid(-2 x) is exact to a few ulps everywhere, and smooth at 0.
+# 1 - z**2: sech(x)**2 = 4 sigmoid(2 x) sigmoid(-2 x) is exact to a few ulps everywhere, and smooth at 0. The
+# derivatives of silu and gelu have a zero, near which their two terms cancel.
 
 sigmoid: Op = primitive(
     "sigmoid",
-    _sigmoid,
+    forward.sigmoid,
     lambda z, x: (z * sigmoid(-x),),
     latex=r"\sigma\left(#1\right)",
+    formula=lambda x: div(1.0, 1.0 + exp(-x)),
+    ulps=6.0,
 )
 tanh: Op = primitive(
     "tanh",
     math.tanh,
     lambda z, x: (4.0 * sigmoid(2.0 * x) * sigmoid(-2.0 * x),),
     latex=r"\tanh #1",
+    ulps=6.0,
+)
+softplus: Op = primitive(
+    "softplus",
+    forward.softplus,
+    lambda z, x: (sigmoid(x),),
+    formula=lambda x: log1p(exp(x)),
+)
+softsign: Op = primitive(
+    "softsign",
+    forward.softsign,
+    lambda z, x: (constant_power(div(1.0, 1.0 + abs(x)), 2.0),),
+    domain=(NONZERO,),
+    formula=lambda x: div(x, 1.0 + abs(x)),
+)
+silu: Op = primitive(
+    "silu",
+    forward.silu,
+    _silu_partials,
+    formula=lambda x: x * sigmoid(x),
+    sensitive=True,
+)
+gelu: Op = primitive(
+    "gelu",
+    forward.gelu,
+    _gelu_partials,
+    formula=lambda x: 0.5 * x * erfc(-div(x, sqrt(2.0))),
+    sensitive=True,
 )
 relu: Op = primitive(
     "relu",
-    lambda x: x if x > 0.0 or x != x else 0.0,
+    forward.relu,
     lambda z, x: (sign(z),),
     domain=(NONZERO,),
     symbol="ReLU",
+    formula=lambda x: maximum(x, 0.0),
+    piecewise=True,
 )
 
 # Kinks. At a tie maximum and minimum share the derivative, half each; abs has 0 at 0, its subgradient nearest zero.
+# tied_maximum(x, y, n) is maximum(x, y) where x stands for n equal numbers: it gives each of them its share.
 
 abs: Op = primitive(
     "abs",
@@ -231,53 +443,164 @@ abs: Op = primitive(
     lambda z, x: (sign(x),),
     domain=(NONZERO,),
     latex=r"\left|#1\right|",
+    aliases=("absolute", "fabs"),
 )
 maximum: Op = primitive(
     "maximum",
-    _maximum,
+    forward.maximum,
     lambda z, x, y: (0.5 * (1.0 + greater(x, y) - greater(y, x)), 0.5 * (1.0 + greater(y, x) - greater(x, y))),
     latex=r"\max\left(#1, #2\right)",
+    piecewise=True,
 )
 minimum: Op = primitive(
     "minimum",
-    _minimum,
+    forward.minimum,
     lambda z, x, y: (0.5 * (1.0 + greater(y, x) - greater(x, y)), 0.5 * (1.0 + greater(x, y) - greater(y, x))),
     latex=r"\min\left(#1, #2\right)",
+    piecewise=True,
+)
+tied_maximum: Op = primitive(
+    "tied_maximum",
+    forward.tied_maximum,
+    _tied_maximum_partials,
+    domain=(REAL, REAL, POSITIVE),
+    formula=lambda x, y, n: maximum(x, y),
+    piecewise=True,
+)
+clip: Op = primitive(
+    "clip",
+    forward.clip,
+    lambda z, x, low, high: (greater(x, low) * greater(high, x),),
+    static=2,
+    formula=lambda x, low, high: minimum(maximum(x, low), high),
+    piecewise=True,
+)
+copysign: Op = primitive(
+    "copysign",
+    forward.copysign,
+    lambda z, x, y: (sign(x) * copysign(1.0, y), _nothing(z)),
+    domain=(NONZERO, NONZERO),
+    formula=lambda x, y: where(greater(0.0, y), -abs(x), abs(x)),
 )
 
-# Steps and choices, which the rules above are written with. z - z is the derivative 0 that stays nan at nan. `where`
-# connects both branches, and the one that is not chosen gets the partial 0, through which nothing passes back.
+# Steps and choices. `where` connects both branches, and through the one that is not chosen nothing passes back.
 
 sign: Op = primitive(
     "sign",
-    _sign,
-    lambda z, x: (z - z,),
+    forward.sign,
+    lambda z, x: (_nothing(z),),
     domain=(NONZERO,),
     latex=r"\operatorname{sign} #1",
+    piecewise=True,
+)
+floor: Op = primitive(
+    "floor",
+    forward.floor,
+    lambda z, x: (_nothing(z),),
+    latex=r"\left\lfloor #1 \right\rfloor",
+    piecewise=True,
+)
+ceil: Op = primitive(
+    "ceil",
+    forward.ceil,
+    lambda z, x: (_nothing(z),),
+    latex=r"\left\lceil #1 \right\rceil",
+    piecewise=True,
+)
+trunc: Op = primitive(
+    "trunc",
+    forward.trunc,
+    lambda z, x: (_nothing(z),),
+    piecewise=True,
+)
+round: Op = primitive(
+    "round",
+    forward.round,
+    lambda z, x: (_nothing(z),),
+    piecewise=True,
+    aliases=("rint",),
+)
+mod: Op = primitive(
+    "mod",
+    forward.mod,
+    lambda z, x, y: (1.0, -round(div(x - z, y))),
+    domain=(REAL, NONZERO),
+    symbol="%",
+    precedence=PRODUCT,
+    latex=r"#1 \bmod #2",
+    formula=lambda x, y: x - y * floor(div(x, y)),
+    aliases=("remainder",),
+)
+fmod: Op = primitive(
+    "fmod",
+    forward.fmod,
+    lambda z, x, y: (1.0, -round(div(x - z, y))),
+    domain=(REAL, NONZERO),
+    formula=lambda x, y: x - y * trunc(div(x, y)),
+)
+floor_divide: Op = primitive(
+    "floor_divide",
+    forward.floor_divide,
+    lambda z, x, y: (_nothing(z), _nothing(z)),
+    domain=(REAL, NONZERO),
+    symbol="//",
+    precedence=PRODUCT,
+    latex=r"\left\lfloor \frac{#1}{#2} \right\rfloor",
+    formula=lambda x, y: floor(div(x, y)),
+    piecewise=True,
 )
 greater: Op = primitive(
     "greater",
-    _greater,
+    forward.greater,
     lambda z, x, y: (z - z, z - z),
     latex=r"\left[#1 > #2\right]",
+    piecewise=True,
 )
 equal: Op = primitive(
     "equal",
-    _equal,
+    forward.equal,
     lambda z, x, y: (z - z, z - z),
     latex=r"\left[#1 = #2\right]",
+    piecewise=True,
 )
 where: Op = primitive(
     "where",
-    _where,
+    forward.where,
     lambda z, condition, x, y: (0.0, where(condition, 1.0, 0.0), where(condition, 0.0, 1.0)),
     latex=r"\operatorname{where}\left(#1, #2, #3\right)",
+    piecewise=True,
+)
+
+# What derivatives of derivatives are recorded with: the product by which a cotangent passes back through a partial, 0
+# where the cotangent y is 0, and the same number as an operand that stands for itself.
+
+multiply_no_nan: Op = primitive(
+    "multiply_no_nan",
+    forward.multiply_no_nan,
+    lambda z, x, y: (y, x),
+    symbol="*",
+    precedence=PRODUCT,
+    latex=r"#1 \cdot #2",
+    formula=lambda x, y: where(equal(y, 0.0), 0.0, x * y),
+)
+identity: Op = primitive(
+    "identity",
+    lambda x: x,
+    lambda z, x: (1.0,),
+    latex="#1",
 )
 
 built_in.update(OPS)
 
 # The engine applies the rules above to floats only. There, each op in a rule is its forward function, without the
 # choice between numbers and Values that calling an op makes: a node of tanh takes half the time. Same code, same bits.
-_on_floats = {name: value.forward if isinstance(value, Op) else value for name, value in globals().items()}
+_on_floats: dict[str, Any] = {}
+for _name, _value in list(globals().items()):
+    if isinstance(_value, Op):
+        _on_floats[_name] = _value.forward
+    elif isinstance(_value, FunctionType) and _value.__module__ == __name__:
+        _on_floats[_name] = FunctionType(_value.__code__, _on_floats)
+    else:
+        _on_floats[_name] = _value
 for _op in OPS.values():
     _op.float_partials = FunctionType(_op.partials.__code__, _on_floats)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextvars import ContextVar
 from typing import Any, Final, NamedTuple, Protocol, TypeVar, overload
 
 
@@ -39,21 +41,43 @@ class Traced(Protocol):
 
 T = TypeVar("T", bound=Traced)
 
+# What an op applied to plain floats becomes while a rule is recorded: None computes it, as always.
+_recorder: Final[ContextVar[Callable[[Op, Sequence[Any]], Any] | None]] = ContextVar("microgrid_recorder", default=None)
+
+
+@contextlib.contextmanager
+def constants_recorded(record: Callable[[Op, Sequence[Any]], Any]) -> Iterator[None]:
+    """A context within which ops on plain floats are recorded, too.
+
+    The log(2.0) in a rule is a number that no float holds. Recorded, it keeps its meaning when the derivative is
+    replayed in an arithmetic of more digits.
+    """
+    token = _recorder.set(record)
+    try:
+        yield
+    finally:
+        _recorder.reset(token)
+
 
 class Op:
     """A primitive operation. Call it on numbers, `Value`s or a mixture; declare your own with `primitive`."""
 
     __slots__ = (
+        "aliases",
         "arity",
         "domain",
         "float_partials",
+        "formula",
         "forward",
         "latex",
         "name",
         "partials",
+        "piecewise",
         "precedence",
+        "sensitive",
         "static",
         "symbol",
+        "ulps",
     )
 
     def __init__(
@@ -67,6 +91,12 @@ class Op:
         symbol: str,
         precedence: int,
         latex: str,
+        *,
+        formula: Callable[..., Any] | None = None,
+        piecewise: bool = False,
+        aliases: Sequence[str] = (),
+        ulps: float = 4.0,
+        sensitive: bool = False,
     ) -> None:
         self.name = name
         self.forward = forward
@@ -78,6 +108,11 @@ class Op:
         self.symbol = symbol
         self.precedence = precedence
         self.latex = latex
+        self.formula = formula
+        self.piecewise = piecewise
+        self.aliases = tuple(aliases)
+        self.ulps = ulps
+        self.sensitive = sensitive
 
     @overload
     def __call__(self, *operands: float) -> float: ...  # type: ignore[overload-overlap]  # no operand is a T
@@ -91,11 +126,12 @@ class Op:
             if type(x) is not float:
                 break
         else:
-            return self.forward(*operands)
+            record = _recorder.get()
+            return self.forward(*operands) if record is None else record(self, operands)
         for x in operands:
             if hasattr(x, "_apply_op"):
                 return x._apply_op(self, operands)
-        return self.forward(*[as_float(x) for x in operands])
+        return self(*[as_float(x) for x in operands])
 
     def wrong_partials(self, partials: Any) -> TypeError:
         """The error to raise when the rule gave anything but a tuple of one derivative per differentiable operand."""
@@ -117,6 +153,9 @@ OPS: Final[dict[str, Op]] = {}
 built_in: Final[set[str]] = set()
 """The names that `ops.py` has taken."""
 
+unlisted: Final[dict[str, Op]] = {}
+"""What is no primitive and stands on nodes all the same: constants."""
+
 
 def primitive(
     name: str,
@@ -128,12 +167,26 @@ def primitive(
     symbol: str | None = None,
     precedence: int = CALL,
     latex: str | None = None,
+    formula: Callable[..., Any] | None = None,
+    piecewise: bool = False,
+    aliases: Sequence[str] = (),
+    ulps: float = 4.0,
+    sensitive: bool = False,
 ) -> Op:
     """A new primitive, entered into the table `OPS`; declaring a name of your own again replaces it.
 
     `forward(*floats)` gives a float; `partials(z, *operands)` gives a tuple with one derivative per operand and is
     written with operators and ops. The last `static` operands are plain numbers, which get no derivative. `domain` has
-    an `Interval` per operand; `symbol`, `precedence` and `latex` (operands are #1, #2, ...) say how it is written.
+    an `Interval` per operand; `symbol`, `precedence` and `latex` (operands are #1, #2, ...) say how it is written, and
+    `aliases` what else its method is called.
+
+    `formula(*operands)` says the same as `forward`, in ops and operators, for arithmetics that have no function for the
+    op: more digits, arrays, C. Where `forward` itself is ordinary arithmetic, none is needed.
+
+    `piecewise` marks an op whose partial 0 says that nearby the result does not depend on the operand, as in where,
+    maximum and floor: through it nothing passes, whatever the cotangent. `ulps` is how far a partial computed in floats
+    may be from the exact one; `sensitive`: and as far again as moving each operand by that many ulps would move it.
+
     Raises ValueError when the name is no identifier or belongs to a built-in op.
 
     >>> cube = primitive("cube", lambda x: x * x * x, lambda z, x: (3.0 * x * x,))
@@ -142,7 +195,7 @@ def primitive(
     """
     if not name.isidentifier():
         raise ValueError(f"an op's name must be a Python identifier, got {name!r}")
-    if name in built_in:
+    if name in built_in or name in unlisted:
         raise ValueError(f"{name} is a built-in op; choose another name")
     arity = partials.__code__.co_argcount - 1
     if domain is not None and len(domain) != arity:
@@ -157,6 +210,11 @@ def primitive(
         name if symbol is None else symbol,
         precedence,
         latex or _call_in_latex(name, arity),
+        formula=formula,
+        piecewise=piecewise,
+        aliases=aliases,
+        ulps=ulps,
+        sensitive=sensitive,
     )
     OPS[name] = op
     return op
@@ -164,9 +222,9 @@ def primitive(
 
 def op_named(name: str) -> Op:
     """The op of that name; KeyError with the way to declare it when there is none."""
-    if name not in OPS:
+    if name not in OPS and name not in unlisted:
         raise KeyError(f"there is no op {name!r}: declare it with primitive({name!r}, ...) before loading")
-    return OPS[name]
+    return OPS[name] if name in OPS else unlisted[name]
 
 
 def as_float(x: Any) -> float:

@@ -38,7 +38,6 @@ EDGES = [
     NAN,
 ]
 TABLE = list(OPS.values())
-DIFFERENTIABLE = [op for op in TABLE if op.name not in ("sign", "greater", "equal", "where", "maximum", "minimum")]
 
 
 def ids(op: Op) -> str:
@@ -60,7 +59,7 @@ def same(a: float, b: float) -> bool:
 @pytest.mark.parametrize("op", TABLE, ids=ids)
 def test_forward_and_rule_are_total(op: Op) -> None:
     """Floats in, floats out, on every combination of edges; and the engine's copy of the rule gives the same bits."""
-    for operands in itertools.product(EDGES, repeat=op.arity):
+    for operands in itertools.product(EDGES if op.arity < 3 else EDGES[:8] + EDGES[-6:], repeat=op.arity):
         z = op(*operands)
         assert type(z) is float
         partials = op.partials(z, *operands)
@@ -69,7 +68,7 @@ def test_forward_and_rule_are_total(op: Op) -> None:
         assert all(map(same, partials, op.float_partials(z, *operands)))
 
 
-@pytest.mark.parametrize("op", [op for op in TABLE if op.arity == 1 and op.name != "neg"], ids=ids)
+@pytest.mark.parametrize("op", [op for op in TABLE if op.arity == 1 and op.name not in ("neg", "identity")], ids=ids)
 def test_nan_in_gives_nan_out_and_nan_back(op: Op) -> None:
     z, (dx,) = derivatives(op, NAN)
     assert math.isnan(z)
@@ -78,10 +77,11 @@ def test_nan_in_gives_nan_out_and_nan_back(op: Op) -> None:
 
 @pytest.mark.parametrize("op", TABLE, ids=ids)
 def test_a_method_and_a_function_are_the_same_node(op: Op) -> None:
-    operands = [2.0] * op.arity
-    function = op(Value(2.0), *operands[1:])
-    method = getattr(Value(2.0), op.name)(*operands[1:])
-    assert (function.op, function.data, function.partials) == (op, method.data, method.partials)
+    operands = [1.0 if op is ops.acosh else 0.5] * (op.arity - op.static) + [2.0] * op.static
+    function = op(Value(operands[0]), *operands[1:])
+    for name in (op.name, *op.aliases):
+        method = getattr(Value(operands[0]), name)(*operands[1:])
+        assert (function.op, function.data, function.partials) == (op, method.data, method.partials)
 
 
 @pytest.mark.parametrize("op", TABLE, ids=ids)
@@ -93,6 +93,10 @@ def test_every_op_says_how_it_is_written(op: Op) -> None:
 
 
 # --- against 50 digits ---------------------------------------------------------------------------------------------
+# Truth is a central difference of forward values, so it owes nothing to any rule: steps of 1e-330 of the operand, and
+# digits enough to keep 50 of the slope.
+
+DIGITS, STEP = 1000, 330
 
 REFERENCES: dict[str, Callable[..., Any]] = {
     "add": lambda x, y: x + y,
@@ -103,69 +107,181 @@ REFERENCES: dict[str, Callable[..., Any]] = {
     "constant_power": mpmath.power,
     "power": mpmath.power,
     "exp": mpmath.exp,
+    "exp2": lambda x: mpmath.power(2, x),
+    "expm1": lambda x: mpmath.expm1(x),
+    "gaussian": lambda x: mpmath.exp(-x * x),
     "log": mpmath.log,
+    "log2": lambda x: mpmath.log(x, 2),
+    "log10": mpmath.log10,
+    "log1p": lambda x: mpmath.log(1 + x),
+    "logaddexp": lambda x, y: mpmath.log(mpmath.exp(x) + mpmath.exp(y)),
+    "xlogy": lambda x, y: x * mpmath.log(y),
     "sqrt": mpmath.sqrt,
+    "cbrt": lambda x: mpmath.sign(x) * mpmath.cbrt(abs(x)),
+    "hypot": mpmath.hypot,
     "sin": mpmath.sin,
     "cos": mpmath.cos,
-    "sigmoid": lambda x: 1 / (1 + mpmath.exp(-x)),
+    "tan": mpmath.tan,
+    "asin": mpmath.asin,
+    "acos": mpmath.acos,
+    "atan": mpmath.atan,
+    "atan2": mpmath.atan2,
+    "sinh": mpmath.sinh,
+    "cosh": mpmath.cosh,
     "tanh": mpmath.tanh,
+    "asinh": mpmath.asinh,
+    "acosh": mpmath.acosh,
+    "atanh": mpmath.atanh,
+    "erf": mpmath.erf,
+    "erfc": mpmath.erfc,
+    "sinc_derivative": lambda x, n: _sinc_derivative(x, int(n)),
+    "sigmoid": lambda x: 1 / (1 + mpmath.exp(-x)),
+    "softplus": lambda x: mpmath.log1p(mpmath.exp(x)),
+    "softsign": lambda x: x / (1 + abs(x)),
+    "silu": lambda x: x / (1 + mpmath.exp(-x)),
+    "gelu": lambda x: x * mpmath.erfc(-x / mpmath.sqrt(2)) / 2,
     "relu": lambda x: max(x, mpmath.mpf(0)),
     "abs": abs,
+    "maximum": max,
+    "minimum": min,
+    "tied_maximum": lambda x, y, n: max(x, y),
+    "clip": lambda x, low, high: min(max(x, low), high),
+    "copysign": lambda x, y: abs(x) * mpmath.sign(y),
+    "sign": mpmath.sign,
+    "floor": mpmath.floor,
+    "ceil": mpmath.ceil,
+    "trunc": lambda x: mpmath.sign(x) * mpmath.floor(abs(x)),
+    "round": mpmath.nint,
+    "mod": lambda x, y: x - y * mpmath.floor(x / y),
+    "fmod": lambda x, y: x - y * mpmath.sign(x / y) * mpmath.floor(abs(x / y)),
+    "floor_divide": lambda x, y: mpmath.floor(x / y),
+    "greater": lambda x, y: mpmath.mpf(x > y),
+    "equal": lambda x, y: mpmath.mpf(x == y),
+    "where": lambda condition, x, y: x if condition else y,
+    "multiply_no_nan": lambda x, y: x * y,
+    "identity": lambda x: x,
 }
 
 
+def _sinc_derivative(x: Any, n: int) -> Any:
+    """By Leibniz' rule: the k-th derivative of sin times that of 1 / x."""
+    return sum(
+        mpmath.binomial(n, k)
+        * mpmath.sin(x + k * mpmath.pi / 2)
+        * (-1) ** (n - k)
+        * mpmath.factorial(n - k)
+        / x ** (n - k + 1)
+        for k in range(n + 1)
+    )
+
+
+def reference_of(op: Op) -> Callable[..., Any]:
+    """The function in mpmath's arithmetic; that of an op of one's own is its formula, or its forward function."""
+    return REFERENCES.get(op.name) or op.formula or op.forward
+
+
 def inside(interval: Interval) -> st.SearchStrategy[float]:
-    """Numbers of every size in an interval, and a few ordinary ones."""
-    sizes = st.builds(lambda m, e: m * 10.0**e, st.floats(1.0, 9.99), st.integers(-30, 30))
-    signed = st.one_of(sizes, sizes.map(lambda x: -x), st.floats(-5.0, 5.0))
-    return signed.filter(lambda x: x in interval and (x == 0.0 or abs(x) > 1e-31))
+    """Numbers of every size in an interval, a few ordinary ones, and its neighbourhood of a finite bound."""
+    sizes = st.builds(lambda m, e: float(f"{m}e{e}"), st.floats(1.0, 9.99), st.integers(-300, 299))
+    ordinary = st.one_of(st.floats(-40.0, 40.0), st.integers(-5, 5).map(float))
+    near = [st.builds(lambda x, b=b: b + x, sizes) for b in interval[:2] if math.isfinite(b)]
+    near += [st.builds(lambda x, b=b: b - x, sizes) for b in interval[:2] if math.isfinite(b)]
+    known = st.one_of(ordinary, sizes, sizes.map(lambda x: -x), *near)
+    return known.filter(lambda x: x in interval and (x == 0.0 or abs(x) >= 1e-300))
 
 
-@pytest.mark.parametrize("op", DIFFERENTIABLE, ids=ids)
-def test_values_and_partials_agree_with_fifty_digits(op: Op) -> None:
-    check_against_digits(op)
+NARROWER = {
+    # Leibniz' rule cancels at small x; orders beyond 6 are of no use
+    "sinc_derivative": st.tuples(
+        st.one_of(st.floats(1e-3, 1e6), st.floats(-30.0, -1e-3)), st.integers(0, 5).map(float)
+    ),
+    # the step of the difference must be shorter than the divisor
+    **{
+        name: st.tuples(inside(Interval()), inside(Interval(except_at=(0.0,)))).filter(
+            lambda p: abs(p[0] / p[1]) < 1e20
+        )
+        for name in ("mod", "fmod", "floor_divide")
+    },
+}
 
 
-def test_a_rule_wrong_by_one_part_in_1e12_does_not_agree_with_fifty_digits() -> None:
-    wrong = Op("sin", ops.sin.forward, lambda z, x: (ops.cos(x) * (1.0 + 1e-12),), 1, 0, ops.sin.domain, "", 5, "")
-    with pytest.raises(AssertionError):
+@pytest.mark.parametrize("op", TABLE, ids=ids)
+def test_values_and_partials_agree_with_fifty_digits(op: Op, summary: Callable[[str, str], None]) -> None:
+    worst = check_against_digits(op)
+    stated = f"stated {op.ulps:g}" + (", and as much again for each ulp of an operand" if op.sensitive else "")
+    summary("ulps between partials and their exact values", f"{op.name:16} {worst:4.1f}   {stated}")
+
+
+def test_a_rule_wrong_by_one_part_in_1e14_does_not_agree_with_fifty_digits() -> None:
+    wrong = Op("sin", ops.sin.forward, lambda z, x: (ops.cos(x) * (1.0 + 1e-14),), 1, 0, ops.sin.domain, "", 5, "")
+    with pytest.raises(AssertionError, match="ulps"):
         check_against_digits(wrong)
 
 
-def check_against_digits(op: Op) -> None:
-    """To 4 ulps where float arithmetic can know them: neither values nor derivatives under- or overflow."""
+def check_against_digits(op: Op) -> float:
+    """Hold values and partials to what the op states; the worst distance of a partial in ulps, as far as stated."""
+    reference = reference_of(op)
+    worst = 0.0
+
+    def deviation(got: float, truth: Any) -> float:
+        if abs(truth) > 1.7976931348623157e308:
+            return 0.0 if got == math.copysign(INF, truth) or abs(got) > 1.79769313486e308 else INF
+        # results below 1e-308 lose what their factors lost: a thousand of the smallest numbers are let pass
+        error = max(abs(got - truth) - 1000 * mpmath.mpf(5e-324), 0)
+        return float(error / _ulp(truth))
 
     @settings(database=None)
-    @given(st.tuples(*map(inside, op.domain)))
+    @given(NARROWER.get(op.name, st.tuples(*map(inside, op.domain))))
     def check(operands: tuple[float, ...]) -> None:
-        reference = REFERENCES[op.name]
-        z = op(*operands)
-        with mpmath.workdps(50):
+        nonlocal worst
+        with mpmath.workdps(DIGITS):
             exact = [mpmath.mpf(x) for x in operands]
-            pairs = [(z, reference(*exact))]
-            pairs += [(partial, _slope(reference, exact, i)) for i, partial in enumerate(op.partials(z, *operands))]
-            for got, truth in pairs:
-                if math.isfinite(got) and 1e-290 < abs(truth) < 1e290:
-                    assert abs(got - truth) <= _allowed(op, operands) * math.ulp(float(truth))
+            value = reference(*exact)
+            z = op(*operands)
+            ulps = deviation(z, value)
+            if ulps > op.ulps and op.sensitive:
+                excuse = sum(abs(reference(*moved) - value) for moved in _moved(operands))
+                ulps -= float(op.ulps * excuse / _ulp(value))
+            assert ulps <= op.ulps, f"{op.name}{operands} = {z}"
+            for i, got in enumerate(op.partials(z, *operands)):
+                truth = _slope(reference, exact, i)
+                if truth is None:
+                    continue
+                ulps = deviation(got, truth)
+                if ulps > op.ulps and op.sensitive:
+                    excuse = sum(abs(_slope(reference, moved, i) - truth) for moved in _moved(operands))
+                    ulps -= float(op.ulps * excuse / _ulp(truth))
+                assert ulps <= op.ulps, f"partial {i} of {op.name}{operands} is off by {ulps} ulps: {got}"
+                worst = max(worst, ulps)
 
     check()
+    return worst
+
+
+def _ulp(x: Any) -> float:
+    """That of a number of any exponent."""
+    return math.ulp(float(x)) if abs(x) > 1e-307 else 5e-324
 
 
 def _slope(reference: Callable[..., Any], exact: list[Any], i: int) -> Any:
-    """The derivative by operand i, from forward values alone: a central difference, exact to some 90 digits."""
-    with mpmath.workdps(450):
-        step = (abs(exact[i]) or 1) * mpmath.mpf(10) ** -50
-        up, down = list(exact), list(exact)
-        up[i], down[i] = exact[i] + step, exact[i] - step
-        return (reference(*up) - reference(*down)) / (2 * step)
+    """The derivative by operand i; None where the slopes from the left and from the right differ: a kink, a jump."""
+    step = (abs(exact[i]) or 1) * mpmath.mpf(10) ** -STEP
+    up, down = list(exact), list(exact)
+    up[i], down[i] = exact[i] + step, exact[i] - step
+    high, here, low = reference(*up), reference(*exact), reference(*down)
+    right, left = (high - here) / step, (here - low) / step
+    smooth = abs(right - left) <= mpmath.mpf(10) ** -15 * abs(right + left)
+    return (high - low) / (2 * step) if smooth or right == left else None
 
 
-def _allowed(op: Op, operands: tuple[float, ...]) -> float:
-    """4 ulps; for the powers also what the rounding of y - 1 and of log x costs: y log x times as much."""
-    if op.name in ("power", "constant_power"):
-        x, y = operands
-        return 4.0 + 2.0 * abs(y * math.log(x)) + abs(math.log(x))
-    return 4.0
+def _moved(operands: tuple[float, ...]) -> list[list[Any]]:
+    """The operands with each in turn moved by an ulp, which way does not matter."""
+    moved = []
+    for j in range(len(operands)):
+        exact = [mpmath.mpf(x) for x in operands]
+        exact[j] += math.ulp(operands[j])
+        moved.append(exact)
+    return moved
 
 
 # --- conventions: points where the derivative is a choice ----------------------------------------------------------

@@ -18,7 +18,7 @@ PACKAGE = Path(microgrid.__file__).parent
 ROOT = Path(__file__).parent.parent
 
 # From the bottom up: a module imports those before it only.
-ORDER = ["_mypyc", "primitive", "scope", "ops", "engine", "nn", "datasets", "draw", "__init__"]
+ORDER = ["_mypyc", "primitive", "scope", "forward", "ops", "composed", "engine", "nn", "datasets", "draw", "__init__"]
 ORDER += ["demo", "cli", "__main__"]
 
 

@@ -1,0 +1,23 @@
+"""What tests say at the end of a run: a table of measured errors, under the results."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+LINES = pytest.StashKey[dict[str, list[str]]]()
+
+
+@pytest.fixture
+def summary(pytestconfig: pytest.Config) -> Callable[[str, str], None]:
+    """A function that adds a line under a heading."""
+    lines = pytestconfig.stash.setdefault(LINES, {})
+    return lambda heading, line: lines.setdefault(heading, []).append(line)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    for heading, lines in config.stash.get(LINES, {}).items():
+        terminalreporter.section(heading)
+        for line in lines:
+            terminalreporter.write_line(line)
