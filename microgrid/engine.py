@@ -163,12 +163,12 @@ class Value:
     @property
     def operands(self) -> tuple[Value, ...]:
         """The values that this one was computed from, in order; () for a leaf."""
-        return tuple([operand for operand, _ in _edges(self)])
+        return tuple([operand for operand, _ in edges_of(self)])
 
     @property
     def partials(self) -> tuple[float, ...]:
         """The derivative of this value by each operand, as it was when recorded; 0.0 for a static operand."""
-        return tuple([partial for _, partial in _edges(self)])
+        return tuple([partial for _, partial in edges_of(self)])
 
     def item(self) -> float:
         """The number."""
@@ -426,7 +426,7 @@ class Value:
 
     @property
     def _prev(self) -> tuple[Value, ...]:
-        edges = _edges(self)
+        edges = edges_of(self)
         static = 0 if self.op is None else self.op.static
         return tuple([operand for operand, _ in edges[: len(edges) - static]])
 
@@ -450,7 +450,7 @@ class Value:
 
     def _push(self) -> None:
         """Add grad times partial to each operand's grad: one step of backpropagation, by hand."""
-        for operand, partial in _edges(self):
+        for operand, partial in edges_of(self):
             if self._grad != 0.0:
                 operand._grad += self._grad * partial
 
@@ -495,7 +495,7 @@ def _is_piecewise(node: Value) -> bool:
     return node.op is not None and bool(node.op.piecewise)
 
 
-def _edges(node: Value) -> list[tuple[Value, float]]:
+def edges_of(node: Value) -> list[tuple[Value, float]]:
     """The operands of a node with their partials, the bundled ones included."""
     edges: list[tuple[Value, float]] = []
     while True:
@@ -521,6 +521,11 @@ def topological(roots: Iterable[Value]) -> list[Value]:
             found[node.number] = node
             stack.extend(node.operands)
     return [found[number] for number in sorted(found)]
+
+
+def newest() -> int:
+    """The number of the node made last."""
+    return _counter.made
 
 
 # --- copies and pickles --------------------------------------------------------------------------------------------
@@ -708,7 +713,7 @@ def record(op: Op, operands: Sequence[Any]) -> Value:
             raise TypeError(
                 f"the last {op.static} operand(s) of {op.name} must be plain numbers, not Values: use v.data"
             )
-    nodes = [x if isinstance(x, Value) else _constant(x) for x in operands]
+    nodes = [x if isinstance(x, Value) else constant(x) for x in operands]
     if len(nodes) == 1:
         return record_unary(op, nodes[0])
     if len(nodes) == 2:
@@ -772,7 +777,7 @@ def neuron(weights: list[Value], inputs: Iterable[Any], bias: Value, activation:
         module = _extended_path(module, name)
     total = bias
     for w, x in zip(weights, xs):  # noqa: B905  # checked above; mypyc makes a loop of a plain zip only
-        x_node = x if isinstance(x, Value) else _constant(x)
+        x_node = x if isinstance(x, Value) else constant(x)
         product = Value(_ZERO)
         product._data = w._data * x_node._data
         node = Value(_ZERO)
@@ -803,13 +808,14 @@ def _neuron_apart(weights: list[Value], xs: list[Any], bias: Value, activation: 
     try:
         total = bias
         for w, x in zip(weights, xs):  # noqa: B905
-            total = _apart(_ADD, [total, _apart(_MUL, [w, x if isinstance(x, Value) else _constant(x)])])
+            total = _apart(_ADD, [total, _apart(_MUL, [w, x if isinstance(x, Value) else constant(x)])])
         return total if activation is None else _apart(activation, [total])
     finally:
         leave_module(token)
 
 
-def _constant(x: Any) -> Value:
+def constant(x: Any) -> Value:
+    """The node of a number that enters the graph through an operator."""
     constant = Value(x)
     constant.op = CONSTANT
     return constant
@@ -820,7 +826,7 @@ def _record_with_number(op: Op, a: Value, x: Any) -> Recorded:
     if isinstance(x, Value):
         return record_binary(op, a, x)
     try:
-        b = _constant(x)
+        b = constant(x)
     except TypeError:
         return NotImplemented  # type: ignore[no-any-return]  # what Python's binary operators ask for
     return record_binary(op, a, b)
@@ -828,7 +834,7 @@ def _record_with_number(op: Op, a: Value, x: Any) -> Recorded:
 
 def _record_number_with(op: Op, x: Any, b: Value) -> Recorded:
     try:
-        a = _constant(x)
+        a = constant(x)
     except TypeError:
         return NotImplemented  # type: ignore[no-any-return]
     return record_binary(op, a, b)

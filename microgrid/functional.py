@@ -1,0 +1,271 @@
+"""Derivatives of functions: `grad`, `vjp`, `jvp`, `jacobian`, `hessian` and their like, of any order.
+
+They take functions of scalars, and of nested lists, tuples and dicts of scalars. Numbers give numbers and `Value`s give
+`Value`s, so that they nest. They write to no `.grad` and may run in threads.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from microgrid import ops, tree
+from microgrid.engine import Value, newest
+from microgrid.linearize import Linearization
+from microgrid.primitive import as_float
+from microgrid.scope import current_module, current_watch, recording
+
+Argnums = int | Sequence[int]
+
+
+class _Recorded:
+    """A function recorded once, on fresh inputs that stand for some of its arguments.
+
+    `abstract` says whether its derivatives depend on Values that were there before, and so must be Values themselves: a
+    float would cut them off. Within `no_grad` nothing is to be recorded for later, and they are floats.
+    """
+
+    def __init__(self, function: Callable[..., Any], args: Sequence[Any], kwargs: Any, argnums: Argnums) -> None:
+        name = getattr(function, "__name__", type(function).__name__)
+        chosen = _positions(argnums, len(args), name)
+        self.quiet = current_module() is None and current_watch() is None
+        start = newest()
+        full = list(args)
+        with recording():
+            given, structures = tree.flatten({i: args[i] for i in chosen}, _number_or_value, "argument ")
+            self.inputs = [ops.identity(x) if isinstance(x, Value) else Value(x) for x in given]
+            for i, structure in structures.items():
+                full[i] = tree.unflatten(structure, self.inputs)
+            result = function(*full, **kwargs)
+        self.in_structure = structures[chosen[0]] if isinstance(argnums, int) else tuple(map(structures.get, chosen))
+        check = functools.partial(_result, name)
+        self.outputs, self.out_structure = tree.flatten(result, check, "")
+        self.linear = Linearization(self.outputs, self.inputs, start)
+        self.of_values = any(isinstance(x, Value) for x in given)
+        self.abstract = (self.of_values or self.linear.outer) and not self.quiet
+        self.name = name
+
+    def primals(self) -> Any:
+        """What the function returned, as Values where derivatives are, as floats where they are not."""
+        return tree.unflatten(self.out_structure, self.outputs if self.abstract else self._out(self.outputs))
+
+    def _out(self, results: Sequence[Any]) -> list[Any]:
+        numbers = [x.item() if isinstance(x, Value) else x for x in results]
+        return [Value(x) for x in numbers] if self.of_values else numbers
+
+    def pull(self, cotangents: Sequence[Any]) -> Any:
+        """The cotangents of the inputs, in their structure."""
+        if self.abstract or (not self.quiet and any(isinstance(c, Value) for c in cotangents)):
+            with recording():
+                return tree.unflatten(self.in_structure, self.linear.pull_values(cotangents))
+        return tree.unflatten(self.in_structure, self._out(self.linear.pull(_floats(cotangents))))
+
+    def push(self, tangents: Sequence[Any]) -> Any:
+        """The tangents of the outputs, in their structure."""
+        if self.abstract or (not self.quiet and any(isinstance(t, Value) for t in tangents)):
+            with recording():
+                return tree.unflatten(self.out_structure, self.linear.push_values(tangents))
+        return tree.unflatten(self.out_structure, self._out(self.linear.push(_floats(tangents))))
+
+    def scalar(self) -> _Recorded:
+        """Itself, if the function returned one value; else TypeError."""
+        if self.out_structure != 0:
+            kind = type(self.out_structure).__name__
+            raise TypeError(
+                f"grad wants a function that returns one Value, {self.name} returned a {kind}: use jacobian"
+            )
+        return self
+
+
+def grad(function: Callable[..., Any], argnums: Argnums = 0) -> Callable[..., Any]:
+    """The function that gives the derivative of a scalar function by its argument of that number.
+
+    The result has the structure of the argument; for several argnums it is a tuple of such. Raises TypeError when an
+    argument is not made of numbers, or the function's result is not one Value.
+
+    >>> from microgrid import sin
+    >>> grad(grad(lambda x: sin(x) * x))(0.0)
+    2.0
+    >>> grad(lambda p: p["a"] * p["b"])({"a": 2.0, "b": 3.0})
+    {'a': 3.0, 'b': 2.0}
+    """
+    both = value_and_grad(function, argnums)
+    return _named("gradient", function, lambda *args, **kwargs: both(*args, **kwargs)[1])
+
+
+def value_and_grad(function: Callable[..., Any], argnums: Argnums = 0) -> Callable[..., Any]:
+    """The function that gives a scalar function's value, and its derivative as `grad` does."""
+
+    def differentiated(*args: Any, **kwargs: Any) -> tuple[Any, Any]:
+        recorded = _Recorded(function, args, kwargs, argnums).scalar()
+        return recorded.primals(), recorded.pull([1.0])
+
+    return _named("value and gradient", function, differentiated)
+
+
+def vjp(function: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[[Any], tuple[Any, ...]]]:
+    """The function's result, and the map from a cotangent of it to a tuple of the cotangents of the arguments.
+
+    >>> _, pull = vjp(lambda x, y: [x * y, x], 2.0, 3.0)
+    >>> pull([1.0, 10.0])
+    (13.0, 2.0)
+    """
+    recorded = _Recorded(function, primals, {}, range(len(primals)))
+
+    def pull(cotangents: Any) -> tuple[Any, ...]:
+        cotangents = recorded.pull(_matching(cotangents, recorded.out_structure, "cotangents", "result"))
+        return tuple(cotangents)
+
+    return recorded.primals(), pull
+
+
+def jvp(function: Callable[..., Any], primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[Any, Any]:
+    """The function's result at the primals, and its tangent: forward mode. One tangent per primal, of its structure.
+
+    >>> jvp(lambda x, y: [x * y, x], (2.0, 3.0), (1.0, 0.0))
+    ([6.0, 2.0], [3.0, 1.0])
+    """
+    if not isinstance(primals, (list, tuple)) or not isinstance(tangents, (list, tuple)):
+        raise TypeError("jvp takes its primals and its tangents as tuples: jvp(f, (x,), (v,))")
+    recorded = _Recorded(function, primals, {}, range(len(primals)))
+    return recorded.primals(), recorded.push(_matching(tuple(tangents), recorded.in_structure, "tangents", "primals"))
+
+
+def jacobian(function: Callable[..., Any], argnums: Argnums = 0) -> Callable[..., Any]:
+    """The function that gives all derivatives of all results: in each leaf of the result, one by each of the argument.
+
+    It takes one pass for each result or for each input, whichever are fewer.
+
+    >>> jacobian(lambda x: [x[0] * x[1], x[0]])([2.0, 3.0])
+    [[3.0, 2.0], [1.0, 0.0]]
+    """
+
+    def differentiated(*args: Any, **kwargs: Any) -> Any:
+        recorded = _Recorded(function, args, kwargs, argnums)
+        outputs, inputs = len(recorded.outputs), len(recorded.inputs)
+        if outputs <= inputs:
+            rows = [recorded.pull(unit) for unit in _units(outputs)]
+        else:
+            columns = [tree.flatten(recorded.push(unit), lambda leaf, _: leaf, "")[0] for unit in _units(inputs)]
+            rows = [tree.unflatten(recorded.in_structure, list(row)) for row in zip(*columns, strict=True)]
+        return tree.unflatten(recorded.out_structure, rows)
+
+    return _named("Jacobian", function, differentiated)
+
+
+def hessian(function: Callable[..., Any], argnums: Argnums = 0) -> Callable[..., Any]:
+    """The function that gives all second derivatives of a scalar function, as the Jacobian of its gradient.
+
+    >>> hessian(lambda x: x[0] ** 2 * x[1])([2.0, 3.0])
+    [[6.0, 4.0], [4.0, 0.0]]
+    """
+    return _named("Hessian", function, jacobian(grad(function, argnums), argnums))
+
+
+def hvp(function: Callable[..., Any], primals: Sequence[Any], tangents: Sequence[Any]) -> Any:
+    """The Hessian of a scalar function times a vector, forward over reverse: it costs a few gradients, no Hessian.
+
+    The result has the structure of the primal; for several primals it is a tuple of such.
+
+    >>> hvp(lambda x: x[0] ** 2 * x[1], ([2.0, 3.0],), ([1.0, 0.0],))
+    [6.0, 4.0]
+    """
+    argnums: Argnums = 0 if len(primals) == 1 else range(len(primals))
+    return jvp(grad(function, argnums), primals, tangents)[1]
+
+
+def gradient(output: Value, inputs: Any, *, create_graph: bool = False) -> Any:
+    """The derivative of a recorded value by recorded values, in their structure: 0 where it does not depend on one.
+
+    It writes to no `.grad`. With `create_graph` the results are Values, recorded in their turn: to be drawn, and to be
+    differentiated again. Raises RuntimeError when `.data` was changed in between, so that they could not be.
+
+    >>> x = Value(3.0)
+    >>> slope = gradient(x**3, x, create_graph=True)
+    >>> slope.data, gradient(slope, x)
+    (27.0, 18.0)
+    """
+    if not isinstance(output, Value):
+        raise TypeError(f"the output must be one Value, got {type(output).__name__}; sum several, or use jacobian")
+    nodes, structure = tree.flatten(inputs, _value, "inputs")
+    linear = Linearization([output], nodes)
+    if not create_graph:
+        return tree.unflatten(structure, linear.pull([1.0]))
+    with recording():
+        return tree.unflatten(structure, linear.pull_values([1.0]))
+
+
+def _positions(argnums: Argnums, count: int, name: str) -> list[int]:
+    positions = [argnums] if isinstance(argnums, int) else list(argnums)
+    for i in positions:
+        if isinstance(i, bool) or not isinstance(i, int) or not -count <= i < count:
+            raise ValueError(f"argnums={argnums!r}, but {name} was called with {count} positional argument(s)")
+    return [i % count for i in positions]
+
+
+def _number_or_value(x: Any, path: str) -> Any:
+    if isinstance(x, Value):
+        return x
+    if isinstance(x, bool):
+        raise TypeError(f"{path} is {x}: a derivative is by numbers; choose others with argnums")
+    if getattr(x, "ndim", 0):
+        raise TypeError(f"{path} is an array of shape {x.shape}: pass it as nested lists, array.tolist()")
+    try:
+        return as_float(x)
+    except TypeError as error:
+        raise TypeError(f"{path}: {error}; for arguments that are no numbers choose others with argnums") from None
+
+
+def _value(x: Any, path: str) -> Value:
+    if not isinstance(x, Value):
+        raise TypeError(f"{path} must be a Value or nested lists, tuples and dicts of them, got {type(x).__name__}")
+    return x
+
+
+def _result(name: str, x: Any, path: str) -> Value:
+    if isinstance(x, Value):
+        return x
+    try:
+        number = as_float(x)
+    except TypeError:
+        raise TypeError(
+            f"{name} must return Values, got {path} {type(x).__name__} ({x!r})".replace("  ", " ")
+        ) from None
+    raise TypeError(
+        f"{name} returned the plain number {number!r}{' in ' + path if path else ''}, which is cut off from its "
+        "arguments: by .data, float() or a function of math? For a constant, return Value(number)"
+    )
+
+
+def _matching(given: Any, structure: tree.Structure, name: str, other: str) -> list[Any]:
+    leaves, own = tree.flatten(given, _number_or_value, name)
+    if own != structure:
+        raise TypeError(f"the {name} must be structured like the {other}: {_shape(structure)}, got {_shape(own)}")
+    return leaves
+
+
+def _shape(structure: tree.Structure) -> str:
+    if isinstance(structure, int):
+        return "a number"
+    return str(tree.unflatten(structure, ["·"] * 10_000)).replace("'·'", "·")
+
+
+def _units(n: int) -> list[list[float]]:
+    return [[1.0 if j == i else 0.0 for j in range(n)] for i in range(n)]
+
+
+def _floats(numbers: Sequence[Any]) -> list[float]:
+    return [x.item() if isinstance(x, Value) else x for x in numbers]
+
+
+def _named(what: str, function: Callable[..., Any], derivative: Callable[..., Any]) -> Callable[..., Any]:
+    name = getattr(function, "__name__", type(function).__name__)
+
+    @functools.wraps(function, assigned=("__module__",), updated=())
+    def named(*args: Any, **kwargs: Any) -> Any:
+        return derivative(*args, **kwargs)
+
+    named.__name__ = named.__qualname__ = name
+    named.__doc__ = f"The {what} of {name}."
+    return named
