@@ -13,11 +13,11 @@ from typing import Any
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
-MODULES = ["microgrid/engine.py"]
+MODULES = ["microgrid/engine.py", "microgrid/linearize.py"]
 
 
 class Compile(BuildHookInterface[Any]):
-    """Adds the compiled module beside its source, which stays in the wheel for people to read."""
+    """Adds the compiled modules beside their sources, which stay in the wheel for people to read."""
 
     PLUGIN_NAME = "custom"
 

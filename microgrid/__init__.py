@@ -1,48 +1,206 @@
-"""A scalar reverse-mode autodiff engine: step through gradients, look at computation graphs, prove derivatives."""
+"""A scalar reverse-mode autodiff engine: step through gradients, look at computation graphs, prove derivatives.
+
+`from microgrid import *` leaves out what would hide a builtin: abs, max, min, round and sum.
+"""
 
 from microgrid import nn
+from microgrid.anomaly import detect_anomaly
+from microgrid.composed import (
+    elu,
+    hardtanh,
+    leaky_relu,
+    logsigmoid,
+    relu6,
+    sinc,
+)
 from microgrid.draw import draw
 from microgrid.engine import Value
+from microgrid.functional import (
+    grad,
+    gradient,
+    hessian,
+    hvp,
+    jacobian,
+    jvp,
+    value_and_grad,
+    vjp,
+)
 from microgrid.ops import (
-    abs,
+    abs as abs,
+)
+from microgrid.ops import (
+    acos,
+    acosh,
+    asin,
+    asinh,
+    atan,
+    atan2,
+    atanh,
+    cbrt,
+    ceil,
+    clip,
+    copysign,
     cos,
+    cosh,
+    erf,
+    erfc,
     exp,
+    exp2,
+    expm1,
+    floor,
+    floor_divide,
+    fmod,
+    gelu,
+    hypot,
     log,
+    log1p,
+    log2,
+    log10,
+    logaddexp,
     maximum,
     minimum,
+    mod,
+    power,
     relu,
     sigmoid,
     sign,
+    silu,
     sin,
+    sinh,
+    softplus,
+    softsign,
     sqrt,
+    tan,
     tanh,
+    trunc,
     where,
+    xlogy,
+)
+from microgrid.ops import (
+    round as round,
 )
 from microgrid.primitive import OPS, Interval, Op, primitive
+from microgrid.program import Instruction, Program, trace
+from microgrid.reductions import (
+    dot,
+    log_softmax,
+    logsumexp,
+    mean,
+    norm,
+    prod,
+    softmax,
+    std,
+    var,
+)
+from microgrid.reductions import (
+    max as max,
+)
+from microgrid.reductions import (
+    min as min,
+)
+from microgrid.reductions import (
+    sum as sum,
+)
 from microgrid.scope import no_grad
+
+# NumPy's names, where they differ from those of `math`.
+arccos = acos
+arccosh = acosh
+arcsin = asin
+arcsinh = asinh
+arctan = atan
+arctan2 = atan2
+arctanh = atanh
 
 __version__ = "0.1.0"
 
 __all__ = [
     "OPS",
+    "Instruction",
     "Interval",
     "Op",
+    "Program",
     "Value",
-    "abs",
+    "acos",
+    "acosh",
+    "arccos",
+    "arccosh",
+    "arcsin",
+    "arcsinh",
+    "arctan",
+    "arctan2",
+    "arctanh",
+    "asin",
+    "asinh",
+    "atan",
+    "atan2",
+    "atanh",
+    "cbrt",
+    "ceil",
+    "clip",
+    "copysign",
     "cos",
+    "cosh",
+    "detect_anomaly",
+    "dot",
     "draw",
+    "elu",
+    "erf",
+    "erfc",
     "exp",
+    "exp2",
+    "expm1",
+    "floor",
+    "floor_divide",
+    "fmod",
+    "gelu",
+    "grad",
+    "gradient",
+    "hardtanh",
+    "hessian",
+    "hvp",
+    "hypot",
+    "jacobian",
+    "jvp",
+    "leaky_relu",
     "log",
+    "log1p",
+    "log2",
+    "log10",
+    "log_softmax",
+    "logaddexp",
+    "logsigmoid",
+    "logsumexp",
     "maximum",
+    "mean",
     "minimum",
+    "mod",
     "nn",
     "no_grad",
+    "norm",
+    "power",
     "primitive",
+    "prod",
     "relu",
+    "relu6",
     "sigmoid",
     "sign",
+    "silu",
     "sin",
+    "sinc",
+    "sinh",
+    "softmax",
+    "softplus",
+    "softsign",
     "sqrt",
+    "std",
+    "tan",
     "tanh",
+    "trace",
+    "trunc",
+    "value_and_grad",
+    "var",
+    "vjp",
     "where",
+    "xlogy",
 ]

@@ -33,13 +33,13 @@ class _Recorded:
         start = newest()
         full = list(args)
         with recording():
-            given, structures = tree.flatten({i: args[i] for i in chosen}, _number_or_value, "argument ")
+            given, structures = tree.flatten({i: args[i] for i in chosen}, number_or_value, "argument ")
             self.inputs = [ops.identity(x) if isinstance(x, Value) else Value(x) for x in given]
             for i, structure in structures.items():
                 full[i] = tree.unflatten(structure, self.inputs)
             result = function(*full, **kwargs)
         self.in_structure = structures[chosen[0]] if isinstance(argnums, int) else tuple(map(structures.get, chosen))
-        check = functools.partial(_result, name)
+        check = functools.partial(returned, name)
         self.outputs, self.out_structure = tree.flatten(result, check, "")
         self.linear = Linearization(self.outputs, self.inputs, start)
         self.of_values = any(isinstance(x, Value) for x in given)
@@ -56,6 +56,7 @@ class _Recorded:
 
     def pull(self, cotangents: Sequence[Any]) -> Any:
         """The cotangents of the inputs, in their structure."""
+        _announce(self.outputs, cotangents)
         if self.abstract or (not self.quiet and any(isinstance(c, Value) for c in cotangents)):
             with recording():
                 return tree.unflatten(self.in_structure, self.linear.pull_values(cotangents))
@@ -144,7 +145,7 @@ def jacobian(function: Callable[..., Any], argnums: Argnums = 0) -> Callable[...
     def differentiated(*args: Any, **kwargs: Any) -> Any:
         recorded = _Recorded(function, args, kwargs, argnums)
         outputs, inputs = len(recorded.outputs), len(recorded.inputs)
-        if outputs <= inputs:
+        if outputs <= inputs or not inputs:
             rows = [recorded.pull(unit) for unit in _units(outputs)]
         else:
             columns = [tree.flatten(recorded.push(unit), lambda leaf, _: leaf, "")[0] for unit in _units(inputs)]
@@ -188,8 +189,9 @@ def gradient(output: Value, inputs: Any, *, create_graph: bool = False) -> Any:
     """
     if not isinstance(output, Value):
         raise TypeError(f"the output must be one Value, got {type(output).__name__}; sum several, or use jacobian")
-    nodes, structure = tree.flatten(inputs, _value, "inputs")
+    nodes, structure = tree.flatten(inputs, recorded_value, "inputs")
     linear = Linearization([output], nodes)
+    _announce([output], [1.0])
     if not create_graph:
         return tree.unflatten(structure, linear.pull([1.0]))
     with recording():
@@ -204,7 +206,8 @@ def _positions(argnums: Argnums, count: int, name: str) -> list[int]:
     return [i % count for i in positions]
 
 
-def _number_or_value(x: Any, path: str) -> Any:
+def number_or_value(x: Any, path: str) -> Any:
+    """An argument: a Value as it is, a number as a float; TypeError with the path when it is neither."""
     if isinstance(x, Value):
         return x
     if isinstance(x, bool):
@@ -217,13 +220,15 @@ def _number_or_value(x: Any, path: str) -> Any:
         raise TypeError(f"{path}: {error}; for arguments that are no numbers choose others with argnums") from None
 
 
-def _value(x: Any, path: str) -> Value:
+def recorded_value(x: Any, path: str) -> Value:
+    """A Value as it is; TypeError with the path when it is none."""
     if not isinstance(x, Value):
         raise TypeError(f"{path} must be a Value or nested lists, tuples and dicts of them, got {type(x).__name__}")
     return x
 
 
-def _result(name: str, x: Any, path: str) -> Value:
+def returned(name: str, x: Any, path: str) -> Value:
+    """A result of the function of that name: TypeError with the path when it is no Value."""
     if isinstance(x, Value):
         return x
     try:
@@ -239,16 +244,20 @@ def _result(name: str, x: Any, path: str) -> Value:
 
 
 def _matching(given: Any, structure: tree.Structure, name: str, other: str) -> list[Any]:
-    leaves, own = tree.flatten(given, _number_or_value, name)
+    leaves, own = tree.flatten(given, number_or_value, name)
     if own != structure:
-        raise TypeError(f"the {name} must be structured like the {other}: {_shape(structure)}, got {_shape(own)}")
+        raise TypeError(
+            f"the {name} must be structured like the {other}: {tree.shape(structure)}, got {tree.shape(own)}"
+        )
     return leaves
 
 
-def _shape(structure: tree.Structure) -> str:
-    if isinstance(structure, int):
-        return "a number"
-    return str(tree.unflatten(structure, ["·"] * 10_000)).replace("'·'", "·")
+def _announce(outputs: Sequence[Value], cotangents: Sequence[Any]) -> None:
+    """Tell whoever watches that these passes are about to run."""
+    watch = current_watch()
+    if watch is not None:
+        for output, cotangent in zip(outputs, _floats(cotangents), strict=True):
+            watch.backward(output, cotangent)
 
 
 def _units(n: int) -> list[list[float]]:

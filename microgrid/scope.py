@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import os
+import sys
 from collections.abc import Callable, Iterator
 from contextvars import ContextVar, Token
 from typing import Any, Final, NamedTuple, ParamSpec, TypeVar
@@ -77,6 +79,39 @@ def recording() -> Iterator[None]:
         yield
     finally:
         reset_module(token)
+
+
+@contextlib.contextmanager
+def plainly_recording() -> Iterator[None]:
+    """A context within which operations are recorded outside of any module, unwatched."""
+    module, watch, reader = set_module(""), set_watch(None), set_reader(None)
+    try:
+        yield
+    finally:
+        reset_reader(reader)
+        reset_watch(watch)
+        reset_module(module)
+
+
+@contextlib.contextmanager
+def reading(reader: Callable[[str, Any, Any, Any], None]) -> Iterator[None]:
+    """A context within which the reader is told of each look at a Value's number."""
+    token = set_reader(reader)
+    try:
+        yield
+    finally:
+        reset_reader(token)
+
+
+_PACKAGE: Final = os.path.dirname(os.path.abspath(__file__)) + os.sep
+
+
+def user_line() -> str:
+    """The line of code outside of this package that is being run, as file:line."""
+    frame = sys._getframe(1)
+    while frame.f_back is not None and frame.f_code.co_filename.startswith((_PACKAGE, "microgrid/")):
+        frame = frame.f_back
+    return f"{frame.f_code.co_filename}:{frame.f_lineno}"
 
 
 class no_grad:

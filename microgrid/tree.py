@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import defaultdict
+from collections.abc import Callable, Iterator
 from typing import Any
 
 Structure = Any
@@ -24,7 +25,7 @@ def flatten(tree: Any, check: Callable[[Any, str], Any], name: str) -> tuple[lis
     return leaves, walk(tree, name)
 
 
-def unflatten(structure: Structure, leaves: list[Any]) -> Any:
+def unflatten(structure: Structure, leaves: Any) -> Any:
     """The tree of that structure with these leaves."""
     if isinstance(structure, dict):
         return {key: unflatten(item, leaves) for key, item in structure.items()}
@@ -37,3 +38,25 @@ def _like(container: Any, items: list[Any]) -> Any:
     if isinstance(container, list):
         return items
     return type(container)(*items) if hasattr(container, "_fields") else tuple(items)
+
+
+def paths(structure: Structure, path: tuple[Any, ...] = ()) -> Iterator[tuple[tuple[Any, ...], int]]:
+    """For each leaf the keys that lead to it, and its number."""
+    if isinstance(structure, int):
+        yield path, structure
+    else:
+        for key, item in structure.items() if isinstance(structure, dict) else enumerate(structure):
+            yield from paths(item, (*path, key))
+
+
+def shape(structure: Structure) -> str:
+    """The structure as text, with a dot for each leaf."""
+    if isinstance(structure, int):
+        return "a number"
+    count = sum(1 for _ in paths(structure))
+    return str(unflatten(structure, defaultdict(_Dot))) if count < 50 else f"{count} numbers in containers"
+
+
+class _Dot:
+    def __repr__(self) -> str:
+        return "·"

@@ -1,0 +1,407 @@
+"""The kinds of numbers that a program can be replayed on, each with its function for every op that it has one for.
+
+An op that an arithmetic does not name is computed by the op's formula; failing that, by its forward function.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import math
+from collections.abc import Callable, Mapping, Sequence
+from fractions import Fraction
+from typing import Any
+
+from microgrid.engine import Value, constant
+from microgrid.primitive import Op, as_float
+
+
+class Arithmetic:
+    """Numbers of one kind: how a float becomes one, and what computes each op on them."""
+
+    def __init__(self, name: str, number: Callable[[float], Any], functions: Mapping[str, Callable[..., Any]]) -> None:
+        self.name = name
+        self.number = number
+        self.functions = functions
+
+    def function(self, op: Op) -> Callable[..., Any] | None:
+        """What computes the op; None where its formula has to."""
+        return self.functions.get(op.name) or (None if op.formula else functools.partial(self._forward, op))
+
+    def accept(self, x: Any) -> Any:
+        """An input as a number of this kind; TypeError when it is none."""
+        return self.number(as_float(x)) if isinstance(x, (int, float)) else x
+
+    def context(self) -> contextlib.AbstractContextManager[Any]:
+        """Within which the arithmetic is done."""
+        return contextlib.nullcontext()
+
+    def finish(self, outputs: Sequence[Any], inputs: Sequence[Any]) -> list[Any]:
+        """The outputs as they are given back."""
+        return list(outputs)
+
+    def _forward(self, op: Op, *operands: Any) -> Any:
+        """The op's forward function, where it is ordinary arithmetic: a float for an answer would have lost digits."""
+        try:
+            result = op.forward(*operands)
+        except TypeError:
+            result = nan
+        if isinstance(result, float):
+            raise TypeError(
+                f"{op.name} computes floats only, not {self.name}: declare it with formula=, its definition in ops and "
+                "operators"
+            )
+        return result
+
+    def __repr__(self) -> str:
+        return f"<arithmetic of {self.name}>"
+
+
+nan, inf = math.nan, math.inf
+
+
+class _Floats(Arithmetic):
+    def function(self, op: Op) -> Callable[..., Any]:
+        return op.forward
+
+    def accept(self, x: Any) -> float:
+        return as_float(x)
+
+
+class _Values(Arithmetic):
+    def function(self, op: Op) -> Callable[..., Any]:
+        return op
+
+    def accept(self, x: Any) -> Value:
+        return x if isinstance(x, Value) else constant(x)
+
+
+FLOATS = _Floats("floats", float, {})
+VALUES = _Values("Values", constant, {})
+
+
+# --- exact fractions -----------------------------------------------------------------------------------------------
+
+
+def _exactly(x: float) -> Any:
+    return Fraction(x) if math.isfinite(x) else x  # a float stays where no fraction is: it shows in the result
+
+
+def _fraction_div(x: Any, y: Any) -> Any:
+    if y:
+        return x / y
+    return nan if not x or x != x else math.copysign(inf, x)
+
+
+def _fraction_power(x: Any, y: Any) -> Any:
+    if y != int(y):
+        raise TypeError(f"{x} ** {y} is no fraction: replay on mpmath's numbers, or on floats")
+    return _fraction_div(Fraction(1), x ** -int(y)) if y < 0 else x ** int(y)
+
+
+def _irrational(op: str) -> Callable[..., Any]:
+    def refuse(*operands: Any) -> Any:
+        raise TypeError(
+            f"{op}({', '.join(map(str, operands))}) is no fraction: replay on mpmath's numbers, or on floats"
+        )
+
+    return refuse
+
+
+IRRATIONAL = (
+    "exp expm1 exp2 gaussian log log1p log2 log10 logaddexp xlogy sqrt cbrt hypot sin cos tan asin acos atan atan2 "
+    "sinh cosh tanh asinh acosh atanh erf erfc sinc_derivative sigmoid softplus silu gelu"
+).split()
+"""The ops that lead out of the fractions."""
+
+FRACTIONS = Arithmetic(
+    "fractions",
+    _exactly,
+    {
+        "add": lambda x, y: x + y,
+        "sub": lambda x, y: x - y,
+        "mul": lambda x, y: x * y,
+        "div": _fraction_div,
+        "neg": lambda x: -x,
+        "constant_power": _fraction_power,
+        "power": _fraction_power,
+        "abs": abs,
+        "maximum": lambda x, y: x if x > y else y,
+        "minimum": lambda x, y: x if x < y else y,
+        "sign": lambda x: Fraction((x > 0) - (x < 0)),
+        "floor": lambda x: Fraction(math.floor(x)),
+        "ceil": lambda x: Fraction(math.ceil(x)),
+        "trunc": lambda x: Fraction(math.trunc(x)),
+        "round": lambda x: Fraction(round(x)),
+        "greater": lambda x, y: Fraction(x > y),
+        "equal": lambda x, y: Fraction(x == y),
+        "where": lambda condition, x, y: x if condition else y,
+        "identity": lambda x: x,
+        **{name: _irrational(name) for name in IRRATIONAL},
+    },
+)
+
+
+# --- arrays: a whole batch at once ---------------------------------------------------------------------------------
+
+
+class _Arrays(Arithmetic):
+    def function(self, op: Op) -> Callable[..., Any] | None:
+        return self.functions.get(op.name) or functools.partial(_elementwise, op.forward)
+
+    def accept(self, x: Any) -> Any:
+        import numpy as np
+
+        array = np.asarray(x)
+        if array.dtype.kind not in "fiub":
+            raise TypeError(f"expected an array of real numbers, got one of {array.dtype}")
+        return array.astype(float)
+
+    def context(self) -> contextlib.AbstractContextManager[Any]:
+        import numpy as np
+
+        return np.errstate(all="ignore")  # inf and nan are answers here
+
+    def finish(self, outputs: Sequence[Any], inputs: Sequence[Any]) -> list[Any]:
+        import numpy as np
+
+        shape = np.broadcast_shapes(*[x.shape for x in inputs])
+        return [np.broadcast_to(x, shape).copy() for x in outputs]
+
+
+def _elementwise(forward: Callable[..., float], *operands: Any) -> Any:
+    import numpy as np
+
+    return np.frompyfunc(lambda *xs: forward(*map(float, xs)), len(operands), 1)(*operands).astype(float)
+
+
+@functools.cache
+def arrays() -> Arithmetic:
+    """NumPy's arrays of floats; of any shapes that broadcast."""
+    import numpy as np
+
+    same = "sqrt cbrt hypot exp exp2 expm1 log log2 log10 log1p logaddexp sin cos tan sinh cosh tanh floor ceil trunc"
+    functions: dict[str, Callable[..., Any]] = {name: getattr(np, name) for name in same.split()}
+    named = {"asin": "arcsin", "acos": "arccos", "atan": "arctan", "atan2": "arctan2"}
+    named |= {"asinh": "arcsinh", "acosh": "arccosh", "atanh": "arctanh"}
+    named |= {"add": "add", "sub": "subtract", "mul": "multiply", "div": "divide", "neg": "negative", "abs": "abs"}
+    named |= {"power": "power", "constant_power": "power", "round": "rint", "sign": "sign", "mod": "mod"}
+    named |= {"fmod": "fmod", "floor_divide": "floor_divide", "maximum": "maximum", "minimum": "minimum"}
+    functions |= {name: getattr(np, theirs) for name, theirs in named.items()}
+
+    def nan_where(x: Any, y: Any, result: Any) -> Any:
+        return np.where(np.isnan(x) | np.isnan(y), nan, result)
+
+    def sigmoid(x: Any) -> Any:
+        e = np.exp(-np.abs(x))
+        return np.where(x >= 0.0, 1.0, e) / (1.0 + e)
+
+    return _Arrays(
+        "NumPy arrays",
+        np.float64,
+        functions
+        | {
+            "sigmoid": sigmoid,
+            "softplus": lambda x: np.logaddexp(0.0, x),
+            "relu": lambda x: np.maximum(x, 0.0),
+            "gaussian": lambda x: np.where(np.abs(x) < 28.0, _gaussian(np, x), x * 0.0),
+            "silu": lambda x: np.where(np.isneginf(x), 0.0, x * sigmoid(x)),
+            "softsign": lambda x: np.where(np.isinf(x), np.sign(x), x / (1.0 + np.abs(x))),
+            "greater": lambda x, y: nan_where(x, y, x > y),
+            "equal": lambda x, y: nan_where(x, y, x == y),
+            "where": lambda condition, x, y: np.where(np.isnan(condition), nan, np.where(condition != 0.0, x, y)),
+            "clip": lambda x, low, high: np.minimum(np.maximum(x, low), high),
+            "copysign": lambda x, y: np.where(np.isnan(y), nan, np.copysign(x, y)),
+            "multiply_no_nan": lambda x, y: np.where(y == 0.0, 0.0, x * y),
+            "identity": lambda x: x,
+        },
+    )
+
+
+def _gaussian(np: Any, x: Any) -> Any:
+    h = np.rint(x * 64.0) / 64.0
+    return np.where(np.isinf(x), 0.0, np.exp(-h * h) * np.exp(-(x - h) * (x + h)))
+
+
+# --- fifty digits --------------------------------------------------------------------------------------------------
+
+
+@functools.cache
+def mpmath_numbers() -> Arithmetic:
+    """mpmath's real numbers, of as many digits as its context is set to. Complex results are nan."""
+    from mpmath import mp
+
+    def real(function: Callable[..., Any]) -> Callable[..., Any]:
+        def computed(*operands: Any) -> Any:
+            try:
+                result = function(*operands)
+            except (ZeroDivisionError, ValueError):
+                return mp.nan
+            return mp.nan if isinstance(result, mp.mpc) else result
+
+        return computed
+
+    def div(x: Any, y: Any) -> Any:
+        if y:
+            return x / y
+        return mp.nan if not x or mp.isnan(x) else mp.inf * mp.sign(x)
+
+    def power(x: Any, y: Any) -> Any:
+        if not x and y < 0:
+            return mp.inf
+        return mp.mpf(1) if not y else mp.power(x, y)
+
+    def step(function: Callable[[Any], Any]) -> Callable[[Any], Any]:
+        return lambda x: function(x) if mp.isfinite(x) else x
+
+    def truth(x: Any, y: Any, holds: bool) -> Any:
+        return mp.nan if mp.isnan(x) or mp.isnan(y) else mp.mpf(holds)
+
+    same = "exp expm1 log1p sqrt sin cos tan asin acos atan atan2 sinh cosh tanh asinh acosh erf erfc hypot"
+    return Arithmetic(
+        "mpmath's numbers",
+        mp.mpf,
+        {
+            **{name: real(getattr(mp, name)) for name in same.split()},
+            "add": lambda x, y: x + y,
+            "sub": lambda x, y: x - y,
+            "mul": lambda x, y: x * y,
+            "div": div,
+            "neg": lambda x: -x,
+            "constant_power": real(power),
+            "power": real(power),
+            "log": real(lambda x: mp.log(x) if x else -mp.inf),
+            "log1p": real(lambda x: mp.log1p(x) if x != -1 else -mp.inf),
+            "atanh": real(lambda x: mp.atanh(x) if abs(x) != 1 else mp.sign(x) * mp.inf),
+            "cbrt": lambda x: mp.sign(x) * mp.cbrt(abs(x)),
+            "sinc_derivative": functools.partial(_mpmath_sinc_derivative, mp),
+            "abs": abs,
+            "maximum": lambda x, y: x if x > y or x != x else y,
+            "minimum": lambda x, y: x if x < y or x != x else y,
+            "sign": mp.sign,
+            "floor": step(mp.floor),
+            "ceil": step(mp.ceil),
+            "trunc": step(lambda x: mp.sign(x) * mp.floor(abs(x))),
+            "round": step(mp.nint),
+            "greater": lambda x, y: truth(x, y, x > y),
+            "equal": lambda x, y: truth(x, y, x == y),
+            "where": lambda condition, x, y: mp.nan if mp.isnan(condition) else x if condition else y,
+            "identity": lambda x: x,
+        },
+    )
+
+
+def _mpmath_sinc_derivative(mp: Any, x: Any, n: Any) -> Any:
+    """The Taylor series of sin(x) / x differentiated n times, with digits enough for what cancels in it."""
+    m = int(n)
+    with mp.workprec(mp.prec + 20 + int(3 * abs(x))):
+        k = m + m % 2
+        term = mp.mpf(-1) ** (k // 2) / (k + 1) * (x if m % 2 else 1)
+        total, smallest = term, mp.eps * abs(term)
+        while abs(term) > smallest:
+            term *= -x * x * (k + 1) / ((k + 3) * (k + 2 - m) * (k + 1 - m))
+            total += term
+            k += 2
+    return +total
+
+
+# --- balls: real numbers with a bound of their error ---------------------------------------------------------------
+
+
+@functools.cache
+def balls() -> Arithmetic:
+    """python-flint's real balls, `arb`: each result is sure to contain the exact one.
+
+    Where a comparison cannot be decided, as between balls that overlap, the result holds both answers.
+    """
+    from flint import arb
+
+    def both(x: Any, y: Any) -> Any:
+        return x.union(y)
+
+    def choice(condition: Any, x: Any, y: Any) -> Any:
+        if condition.is_nan():
+            return arb.nan()
+        if condition.contains(0):
+            return y if condition.is_zero() else both(x, y)
+        return x
+
+    def truth(yes: bool, no: bool) -> Any:
+        return arb(1) if yes else arb(0) if no else both(arb(0), arb(1))
+
+    def step(function: Callable[[Fraction], int]) -> Callable[[Any], Any]:
+        def stepped(x: Any) -> Any:
+            if not x.is_finite():
+                return x
+            low, high = (arb(function(_fraction_of_exact(end))) for end in (x.lower(), x.upper()))
+            return both(low, high)
+
+        return stepped
+
+    def power(x: Any, y: Any) -> Any:
+        return arb(1) if y == 0 else x**y
+
+    methods = "exp expm1 log log1p sqrt sin cos tan asin acos atan atan2 sinh cosh tanh asinh acosh atanh erf erfc"
+    return Arithmetic(
+        "python-flint's balls",
+        arb,
+        {
+            **{name: getattr(arb, name) for name in methods.split()},
+            "add": lambda x, y: x + y,
+            "sub": lambda x, y: x - y,
+            "mul": lambda x, y: x * y,
+            "div": lambda x, y: x / y,
+            "neg": lambda x: -x,
+            "constant_power": power,
+            "power": power,
+            "cbrt": lambda x: x.root(3) if x >= 0 else -(-x).root(3) if x <= 0 else arb.nan(),
+            "hypot": lambda x, y: (x * x + y * y).sqrt(),
+            "abs": abs,
+            "maximum": lambda x, y: x.max(y),
+            "minimum": lambda x, y: x.min(y),
+            "sign": lambda x: x.sgn(),
+            "floor": lambda x: x.floor(),
+            "ceil": lambda x: x.ceil(),
+            "trunc": step(math.trunc),
+            "round": step(round),
+            "greater": lambda x, y: arb.nan() if x.is_nan() or y.is_nan() else truth(x > y, x <= y),
+            "equal": lambda x, y: arb.nan() if x.is_nan() or y.is_nan() else truth(x == y, x != y),
+            "where": choice,
+            "identity": lambda x: x,
+        },
+    )
+
+
+def _fraction_of_exact(x: Any) -> Fraction:
+    """An arb without radius, as a fraction."""
+    mantissa, exponent = x.man_exp()
+    return Fraction(int(mantissa)) * Fraction(2) ** int(exponent)
+
+
+def arithmetic_of(numbers: Sequence[Any]) -> Arithmetic:
+    """The arithmetic for numbers of these kinds; TypeError when they do not go together."""
+    kinds = {_kind(x): x for x in numbers}
+    kinds.pop("floats", None)
+    if len(kinds) > 1:
+        raise TypeError(f"numbers of several kinds at once: {', '.join(sorted(kinds))}")
+    (kind,) = kinds or {"floats"}
+    made: dict[str, Callable[[], Arithmetic]] = {
+        "floats": lambda: FLOATS,
+        "Values": lambda: VALUES,
+        "fractions": lambda: FRACTIONS,
+        "arrays": arrays,
+        "mpmath": mpmath_numbers,
+        "flint": balls,
+    }
+    return made[kind]()
+
+
+def _kind(x: Any) -> str:
+    if isinstance(x, Value):
+        return "Values"
+    if isinstance(x, Fraction):
+        return "fractions"
+    package = type(x).__module__.split(".")[0]
+    if package in ("mpmath", "flint"):
+        return package
+    return "arrays" if getattr(x, "ndim", 0) else "floats"

@@ -1,0 +1,143 @@
+"""A program as one C function. The text of each op stands here, beside that of `forward.py` that it repeats in C."""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import Any
+
+from microgrid.source import Listed
+
+_TEMPLATES = {
+    "add": "{0} + {1}",
+    "sub": "{0} - {1}",
+    "mul": "{0} * {1}",
+    "div": "{0} / {1}",
+    "neg": "-{0}",
+    "constant_power": "pow({0}, {1})",
+    "power": "pow({0}, {1})",
+    "abs": "fabs({0})",
+    "round": "rint({0})",
+    "greater": "isunordered({0}, {1}) ? NAN : {0} > {1}",
+    "equal": "isunordered({0}, {1}) ? NAN : {0} == {1}",
+    "where": "isnan({0}) ? NAN : {0} != 0.0 ? {1} : {2}",
+    "maximum": "{0} > {1} || isnan({0}) ? {0} : {1}",
+    "minimum": "{0} < {1} || isnan({0}) ? {0} : {1}",
+    "tied_maximum": "{0} > {1} || isnan({0}) ? {0} : {1}",
+    "relu": "{0} > 0.0 || isnan({0}) ? {0} : 0.0",
+    "sign": "isnan({0}) ? {0} : (double)(({0} > 0.0) - ({0} < 0.0))",
+    "copysign": "isnan({1}) ? NAN : copysign({0}, {1})",
+    "softplus": "({0} > 0.0 ? {0} : 0.0) + log1p(exp(-fabs({0})))",
+    "softsign": "isinf({0}) ? copysign(1.0, {0}) : {0} / (1.0 + fabs({0}))",
+    "multiply_no_nan": "{1} == 0.0 ? 0.0 : {0} * {1}",
+    "identity": "{0}",
+}
+_SAME = (
+    "exp exp2 expm1 log log2 log10 log1p sqrt cbrt hypot sin cos tan asin acos atan atan2 sinh cosh tanh asinh acosh "
+    "atanh erf erfc floor ceil trunc fmod"
+).split()
+
+_HELPERS = {
+    "sigmoid": """\
+static double sigmoid(double x) {
+    double e = exp(-fabs(x));
+    return (x >= 0.0 ? 1.0 : e) / (1.0 + e);
+}""",
+    "gaussian": """\
+static double gaussian(double x) {
+    double h = rint(x * 64.0) / 64.0;
+    if (isnan(x)) return x;
+    return fabs(x) < 28.0 ? exp(-h * h) * exp(-(x - h) * (x + h)) : 0.0;
+}""",
+    "silu": """\
+static double silu(double x) {
+    double e = exp(-fabs(x));
+    if (x >= 0.0) return x / (1.0 + e);
+    return e != 0.0 ? x * e / (1.0 + e) : 0.0;
+}""",
+    "gelu": """\
+static double gelu(double x) {
+    double tail = erfc(-x / sqrt(2.0));
+    return tail != 0.0 ? 0.5 * x * tail : 0.0;
+}""",
+    "logaddexp": """\
+static double logaddexp(double x, double y) {
+    return x == y ? x + log(2.0) : (x > y ? x : y) + log1p(exp(-fabs(x - y)));
+}""",
+    "xlogy": """\
+static double xlogy(double x, double y) {
+    return x == 0.0 && !isnan(y) ? 0.0 : x * log(y);
+}""",
+    "clip": """\
+static double clip(double x, double low, double high) {
+    double y = x > low || isnan(x) ? x : low;
+    return y < high || isnan(y) ? y : high;
+}""",
+    "mod": """\
+static double mod(double x, double y) {
+    double r = fmod(x, y);
+    if (r == 0.0) return copysign(0.0, y);
+    return (r < 0.0) != (y < 0.0) ? r + y : r;
+}""",
+    "floor_divide": """\
+static double floor_divide(double x, double y) {
+    double r = fmod(x, y), q, n;
+    if (y == 0.0) return x / y;
+    q = (x - r) / y;
+    if (r != 0.0 && (r < 0.0) != (y < 0.0)) q -= 1.0;
+    if (q == 0.0) return copysign(0.0, x / y);
+    n = floor(q);
+    return q - n > 0.5 ? n + 1.0 : n;
+}""",
+    "sinc_derivative": """\
+static double sinc_derivative(double x, double order) {
+    int n = (int)order, k;
+    double d[4], f, term, first;
+    if (isinf(x)) return 0.0;
+    if (fabs(x) >= 1.0 + 0.5 * n) {
+        d[0] = sin(x), d[1] = cos(x), d[2] = -d[0], d[3] = -d[1];
+        f = d[0] / x;
+        for (k = 1; k <= n; k++) f = (d[k % 4] - k * f) / x;
+        return f;
+    }
+    k = n + n % 2;
+    f = term = first = ((k / 2) % 2 ? -1.0 : 1.0) / (k + 1) * (n % 2 ? x : 1.0);
+    while (fabs(term) > 1e-20 * fabs(first)) {
+        term *= -x * x * (k + 1) / ((k + 3.0) * (k + 2 - n) * (k + 1 - n));
+        f += term;
+        k += 2;
+    }
+    return f;
+}""",
+}
+
+NATIVE = frozenset(_TEMPLATES) | frozenset(_SAME) | frozenset(_HELPERS)
+"""The names of the ops that there is C for."""
+
+
+def c(program: Listed, name: str) -> str:
+    """The text of `void name(const double *x, double *y)`, with what it calls."""
+    if not re.fullmatch(r"[A-Za-z_]\w*", name, re.ASCII):
+        raise ValueError(f"the function's name must be a C identifier, got {name!r}")
+    slots = [f"x[{i}]" for i in range(len(program.inputs))] + [_literal(x) for x in program.constants]
+    lines: list[str] = []
+    used: dict[str, Any] = {}
+    for k, (op, operands) in enumerate(program.instructions):
+        given = [slots[i] for i in operands]
+        template = _TEMPLATES.get(op.name)
+        text = template.format(*given) if template else f"{op.name}({', '.join(given)})"
+        if op.name in _HELPERS:
+            used[op.name] = _HELPERS[op.name]
+        lines.append(f"    const double t{k} = {text};")
+        slots.append(f"t{k}")
+    lines += [f"    y[{i}] = {slots[slot]};" for i, slot in enumerate(program.outputs)]
+    inputs = ", ".join(f"x[{i}] = {input}" for i, input in enumerate(program.inputs[:20]))
+    comment = f"/* {inputs}{', ...' if len(program.inputs) > 20 else ''} */\n" if inputs else ""
+    body = "\n".join([f"{comment}void {name}(const double *x, double *y) {{", *lines, "}"])
+    return "\n\n".join(["#include <math.h>", *used.values(), body]) + "\n"
+
+
+def _literal(x: float) -> str:
+    if math.isfinite(x):
+        return f"({x!r})" if math.copysign(1.0, x) < 0 else repr(x)
+    return "NAN" if math.isnan(x) else "INFINITY" if x > 0 else "(-INFINITY)"

@@ -1,0 +1,454 @@
+"""`Program`: a recorded graph laid flat, as a list of instructions to print, replay, differentiate, turn into code."""
+
+from __future__ import annotations
+
+import functools
+import keyword
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from microgrid import c_source, source, tree
+from microgrid.arithmetic import FLOATS, VALUES, Arithmetic, arithmetic_of
+from microgrid.engine import CONSTANT, Value, constant, edges_of, record
+from microgrid.functional import number_or_value, recorded_value, returned
+from microgrid.linearize import Linearization
+from microgrid.primitive import OPS, Op, constants_recorded
+from microgrid.scope import plainly_recording, reading, user_line
+
+
+class Instruction(NamedTuple):
+    """An op and the slots of its operands."""
+
+    op: Op
+    operands: tuple[int, ...]
+
+
+class Program:
+    """Straight instructions without loops or branches. `trace(f)(*examples)` or `Program.of(output, inputs)` makes one.
+
+    A slot is a number that the program knows: first its `inputs` (their names), then its `constants`, then the results
+    of its `instructions`, in the order in which they were recorded. `outputs` are slots. Arguments and results may be
+    nested lists, tuples and dicts: `parameters` names the arguments, and `in_structure` has a structure for each.
+
+    What is recorded is what was done. Where Python's `if` or `while` looked at a number that depends on an input, the
+    program follows the path taken then: `fixed` says where, `where` and `maximum` keep both paths. It is None for a
+    graph that was recorded before anybody watched.
+
+    >>> program = trace(lambda x, y: x * y + x)(2.0, 3.0)
+    >>> program(2.0, 3.0), program.gradient()(2.0, 3.0)
+    (8.0, (4.0, 2.0))
+    """
+
+    def __init__(
+        self,
+        parameters: Sequence[str],
+        inputs: Sequence[str],
+        constants: Sequence[float],
+        instructions: Sequence[Instruction],
+        outputs: Sequence[int],
+        *,
+        in_structure: Sequence[tree.Structure],
+        out_structure: tree.Structure,
+        labels: Mapping[int, str] | None = None,
+        fixed: Sequence[str] | None = None,
+    ) -> None:
+        self.parameters = tuple(parameters)
+        self.inputs = tuple(inputs)
+        self.constants = tuple(constants)
+        self.instructions = tuple(instructions)
+        self.outputs = tuple(outputs)
+        self.in_structure = tuple(in_structure)
+        self.out_structure = out_structure
+        self.labels = dict(labels or {})
+        self.fixed = None if fixed is None else tuple(fixed)
+
+    @classmethod
+    def of(cls, output: Any, inputs: Any) -> Program:
+        """The program that computes output, a Value or nested containers of them, from inputs, which are Values.
+
+        Each element of a list or tuple of inputs becomes an argument, as does each item of a dict. Other leaves become
+        constants, with the number that they hold now. An input may be a result: what it was computed from is left out.
+        """
+        outputs, out_structure = tree.flatten(output, recorded_value, "output")
+        if isinstance(inputs, Value):
+            arguments: Mapping[str, Any] = {"": inputs}
+        else:
+            arguments = inputs if isinstance(inputs, dict) else {str(i): x for i, x in enumerate(inputs)}
+        nodes, structures = tree.flatten(dict(arguments), recorded_value, "inputs")
+        if len({node.number for node in nodes}) < len(nodes):
+            raise ValueError("a Value stands twice among the inputs")
+        names = []
+        for i, (key, structure) in enumerate(structures.items()):
+            label = nodes[structure].label if isinstance(structure, int) else ""
+            names.append(label or (key if key.isidentifier() else f"x{i}"))
+        return _laid_flat(outputs, nodes, _different(names), tuple(structures.values()), out_structure)
+
+    # Running it.
+
+    def __call__(self, *args: Any) -> Any:
+        """The results, in the arguments' kind of numbers: floats, Values, fractions, mpmath's, flint's, NumPy's."""
+        leaves, structure = tree.flatten(args, lambda leaf, _: leaf, "arguments")
+        if structure != self.in_structure:
+            wanted = ", ".join(
+                f"{name}: {tree.shape(s)}" for name, s in zip(self.parameters, self.in_structure, strict=True)
+            )
+            got = ", ".join(tree.shape(s) for s in structure)
+            raise TypeError(f"the program takes ({wanted}), got ({got})")
+        return tree.unflatten(self.out_structure, self.replay(leaves, arithmetic_of(leaves)))
+
+    def replay(self, inputs: Sequence[Any], arithmetic: Arithmetic = FLOATS) -> list[Any]:
+        """The outputs as a flat list, for a flat list of inputs, computed in an arithmetic."""
+        if len(inputs) != len(self.inputs):
+            raise TypeError(f"the program has {len(self.inputs)} input(s), got {len(inputs)}")
+        given = [arithmetic.accept(x) for x in inputs]
+        with arithmetic.context():
+            return arithmetic.finish(self._run(given, arithmetic), given)
+
+    def _run(self, inputs: Sequence[Any], arithmetic: Arithmetic) -> list[Any]:
+        first = len(self.inputs)
+        slots: list[Any] = [*inputs, *map(arithmetic.number, self.constants)]
+        functions: dict[tuple[Op, tuple[float, ...]], Callable[..., Any]] = {}
+        finished = self._finished()
+        for (op, operands), done in zip(self.instructions, finished, strict=True):
+            # static operands are plain numbers in any arithmetic
+            static = tuple(self.constants[i - first] for i in operands[op.arity - op.static :]) if op.static else ()
+            function = functions.get((op, static))
+            if function is None:
+                function = functions[op, static] = _function(op, static, arithmetic)
+            slots.append(function(*[slots[i] for i in operands[: op.arity - op.static]]))
+            for i in done:
+                slots[i] = None
+        return [slots[i] for i in self.outputs]
+
+    def _finished(self) -> list[list[int]]:
+        """For each instruction the slots that nothing later needs: an array there may be let go."""
+        finished: list[list[int]] = [[] for _ in self.instructions]
+        seen = set(self.outputs)
+        for k in range(len(self.instructions) - 1, -1, -1):
+            for i in self.instructions[k].operands:
+                if i not in seen:
+                    seen.add(i)
+                    finished[k].append(i)
+        return finished
+
+    # Other programs.
+
+    def gradient(self, *, value: bool = False) -> Program:
+        """The program of the derivatives by all arguments; with `value`, of the pair of the value and those.
+
+        It is structured like the argument, or like the tuple of the arguments where there are several.
+        """
+        if self.out_structure != 0:
+            raise ValueError(f"only a program with one result has a gradient, this one gives {self._results()}")
+        with plainly_recording():
+            inputs = [Value(0.5) for _ in self.inputs]
+            (output,) = self.replay(inputs, VALUES)
+            slopes = Linearization([output], inputs).pull_values([1.0])
+        structure: tree.Structure = self.in_structure[0] if len(self.in_structure) == 1 else self.in_structure
+        if value:
+            structure = (len(slopes), structure)
+            slopes.append(output)
+        return self._with(slopes, inputs, structure)
+
+    def simplify(self) -> Program:
+        """The same function in fewer instructions: constants computed, repetitions and what nobody needs left out.
+
+        Each number stays the same to the bit on floats. In another arithmetic, a computed constant is the float.
+        """
+        first, base = len(self.inputs), len(self.inputs) + len(self.constants)
+        known: dict[int, float] = {first + i: x for i, x in enumerate(self.constants)}
+        place: list[Any] = list(range(base))
+        seen: dict[tuple[Any, ...], int] = {}
+        kept: list[tuple[int, Instruction]] = []
+        for k, (op, operands) in enumerate(self.instructions):
+            moved = tuple(place[i] for i in operands)
+            slot = base + k
+            same = _same_as(op, [known.get(i) for i in moved])
+            if same is not None:
+                place.append(moved[same])
+                continue
+            if op.name == "multiply_no_nan" and known.get(moved[1]):
+                op = OPS["mul"]
+            key = (op, *[repr(known[i]) if i in known else i for i in moved])
+            if key in seen:
+                place.append(seen[key])
+                continue
+            seen[key] = slot
+            place.append(slot)
+            if all(i in known for i in moved):
+                known[slot] = op.forward(*[known[i] for i in moved])
+            else:
+                kept.append((slot, Instruction(op, moved)))
+        return self._of_slots([place[i] for i in self.outputs], known, kept)
+
+    def _of_slots(
+        self, outputs: list[int], known: Mapping[int, float], instructions: list[tuple[int, Instruction]]
+    ) -> Program:
+        """The program of the instructions that the outputs need, with its slots numbered anew."""
+        needed = set(outputs)
+        for slot, instruction in reversed(instructions):
+            if slot in needed:
+                needed.update(instruction.operands)
+        constants: dict[str, int] = {}
+        numbers: list[float] = []
+        new: dict[int, int] = {i: i for i in range(len(self.inputs))}
+        live = [(slot, instruction) for slot, instruction in instructions if slot in needed]
+        for i in [*(i for _, instruction in live for i in instruction.operands), *outputs]:
+            if i in known and i not in new:
+                if repr(known[i]) not in constants:
+                    constants[repr(known[i])] = len(self.inputs) + len(numbers)
+                    numbers.append(known[i])
+                new[i] = constants[repr(known[i])]
+        for k, (slot, _) in enumerate(live):
+            new[slot] = len(self.inputs) + len(numbers) + k
+        return Program(
+            self.parameters,
+            self.inputs,
+            numbers,
+            [Instruction(op, tuple(new[i] for i in operands)) for _, (op, operands) in live],
+            [new[i] for i in outputs],
+            in_structure=self.in_structure,
+            out_structure=self.out_structure,
+            labels={new[i]: label for i, label in self.labels.items() if i in new},
+            fixed=self.fixed,
+        )
+
+    def lowered(self, native: Iterable[str]) -> Program:
+        """The same function in ops of these names only, the others replaced by their formulas."""
+        names = set(native)
+        if all(op.name in names for op, _ in self.instructions):
+            return self
+        with plainly_recording(), reading(_no_branch), constants_recorded(record):
+            inputs = [Value(0.5) for _ in self.inputs]
+            outputs = self._run(inputs, _Lowering(names))
+        return self._with([x if isinstance(x, Value) else constant(x) for x in outputs], inputs, self.out_structure)
+
+    def _with(self, outputs: Sequence[Value], inputs: Sequence[Value], structure: tree.Structure) -> Program:
+        program = _laid_flat(outputs, inputs, self.parameters, self.in_structure, structure)
+        program.inputs, program.fixed = self.inputs, self.fixed
+        return program
+
+    # Writing it.
+
+    def __str__(self) -> str:
+        return source.listing(self)
+
+    def __repr__(self) -> str:
+        lines = str(self).splitlines()
+        if len(lines) > 40:
+            lines[30:-5] = [f"    ...  # {len(lines) - 35} more lines: print(program) has them all"]
+        return "\n".join(lines)
+
+    @classmethod
+    def parse(cls, text: str) -> Program:
+        """The program that `str(program)` wrote. Raises ValueError naming the line that is no instruction."""
+        parsed = source.parse(text, OPS)
+        instructions = [Instruction(op, operands) for op, operands in parsed.pop("instructions")]
+        return cls(instructions=instructions, **parsed)
+
+    def expression(self) -> str:
+        """The result as one expression in microgrid's functions. What is used twice is written twice.
+
+        Raises ValueError when that makes more than 100,000 characters.
+        """
+        return source.expression(self)
+
+    def latex(self) -> str:
+        """The result as one formula in LaTeX, without dollar signs."""
+        return source.latex(self)
+
+    def _repr_latex_(self) -> str | None:
+        try:
+            text = source.latex(self, limit=2000)
+        except ValueError:
+            return None
+        return f"$\\displaystyle {text}$"
+
+    def python(self, name: str = "f") -> source.PythonSource:
+        """The text of a Python function that computes the same bits, with nothing to install. It can be called, too."""
+        return source.python(self.lowered(source.with_source()), name)
+
+    def c(self, name: str = "f") -> str:
+        """The text of `void name(const double *x, double *y)` in C99, which needs the C library's mathematics only.
+
+        x has the inputs, y gets the outputs, both flat, in the order of `inputs` and of the leaves of the result.
+        """
+        return c_source.c(self.lowered(c_source.NATIVE), name)
+
+    def _results(self) -> str:
+        return tree.shape(self.out_structure)
+
+
+class _Lowering(Arithmetic):
+    """Values, on which an op that is not native is its formula."""
+
+    def __init__(self, native: set[str]) -> None:
+        super().__init__("native ops", constant, {})
+        self._native = native
+
+    def function(self, op: Op) -> Callable[..., Any]:
+        if op.name in self._native:
+            return op
+        definition = op.formula or op.forward
+
+        def composed(*operands: Any) -> Any:
+            try:
+                return definition(*operands)
+            except TypeError as error:
+                raise TypeError(
+                    f"{op.name} cannot be written in other ops: declare it with formula=, its definition in ops and "
+                    f"operators ({error})"
+                ) from None
+
+        return composed
+
+
+def _same_as(op: Op, known: Sequence[float | None]) -> int | None:
+    """Which operand the result is the same number as, to the bit: x of x * 1."""
+    if op.name == "identity":
+        return 0
+    if op.name in ("mul", "div", "constant_power") and known[1] == 1.0:
+        return 0
+    return 1 if op.name == "mul" and known[0] == 1.0 else None
+
+
+def _no_branch(how: str, value: Value, other: Any, answer: Any) -> None:
+    raise TypeError("it branches on a number; write it with where")
+
+
+def _function(op: Op, static: tuple[float, ...], arithmetic: Arithmetic) -> Callable[..., Any]:
+    function = arithmetic.function(op)
+    if function is None:
+        program = _formula(op, static)
+        return lambda *operands: program._run(operands, arithmetic)[0]
+    return functools.partial(_with_static, function, static) if static else function
+
+
+def _with_static(function: Callable[..., Any], static: tuple[float, ...], *operands: Any) -> Any:
+    return function(*operands, *static)
+
+
+@functools.lru_cache(maxsize=1024)
+def _formula(op: Op, static: tuple[float, ...]) -> Program:
+    """The program of an op's formula, for these static operands."""
+    assert op.formula is not None
+    count = op.arity - op.static
+    names = [f"x{i}" for i in range(count)]
+    with plainly_recording(), reading(_no_branch), constants_recorded(record):
+        inputs = [Value(0.5) for _ in names]
+        output = op.formula(*inputs, *static)
+    return _laid_flat([output], inputs, names, range(count), 0)
+
+
+def trace(function: Callable[..., Any]) -> Callable[..., Program]:
+    """The function that gives function's program, recorded at example arguments: numbers, or nested containers of such.
+
+    >>> print(trace(lambda x: (x * x + 1.0).sqrt())(2.0))
+    def f(x):
+        t0 = x * x
+        t1 = t0 + 1.0
+        t2 = sqrt(t1)
+        return t2
+    """
+
+    def traced(*examples: Any) -> Program:
+        leaves, structures = tree.flatten(examples, number_or_value, "argument ")
+        parameters = _parameters(function, len(examples))
+        seen: list[tuple[str, Value, Any, Any, str]] = []
+        with plainly_recording():
+            names = _input_names(parameters, structures)
+            inputs = [
+                Value(x.item() if isinstance(x, Value) else x, label=name)
+                for x, name in zip(leaves, names, strict=True)
+            ]
+            arguments = tree.unflatten(structures, inputs)
+            with reading(lambda how, value, other, answer: seen.append((how, value, other, answer, user_line()))):
+                result = function(*arguments)
+        name = getattr(function, "__name__", type(function).__name__)
+        outputs, out_structure = tree.flatten(result, functools.partial(returned, name), "")
+        program = _laid_flat(outputs, inputs, parameters, structures, out_structure)
+        fixed = [_what_was_fixed(*look) for look in seen if Linearization([look[1]], inputs).nodes]
+        program.fixed = tuple(dict.fromkeys(fixed))
+        return program
+
+    return traced
+
+
+def _what_was_fixed(how: str, value: Value, other: Any, answer: Any, line: str) -> str:
+    text = value.label or f"a {value.op.name if value.op else 'number'} of {value.item()!r}"
+    if how == "data":
+        return f"{text} was read as {answer!r} ({line})"
+    right = (other.label or repr(other.item())) if isinstance(other, Value) else repr(other)
+    return f"{text} {how} {right} was {answer} ({line})"
+
+
+def _laid_flat(
+    outputs: Sequence[Value],
+    inputs: Sequence[Value],
+    parameters: Sequence[str],
+    in_structure: Sequence[tree.Structure],
+    out_structure: tree.Structure,
+) -> Program:
+    slots: dict[int, int] = {node.number: i for i, node in enumerate(inputs)}
+    found: dict[int, Value] = {}
+    stack = list(outputs)
+    while stack:
+        node = stack.pop()
+        if node.number not in found and node.number not in slots:
+            found[node.number] = node
+            stack.extend(operand for operand, _ in edges_of(node))
+    order = [found[number] for number in sorted(found)]
+    given = [node for node in order if node.op is None or node.op is CONSTANT]
+    results = [node for node in order if not (node.op is None or node.op is CONSTANT)]
+    for node in [*given, *results]:
+        slots[node.number] = len(slots)
+    instructions = []
+    for node in results:
+        assert node.op is not None
+        instructions.append(Instruction(node.op, tuple(slots[operand.number] for operand, _ in edges_of(node))))
+    return Program(
+        parameters,
+        _input_names(parameters, in_structure),
+        [node.item() for node in given],
+        instructions,
+        [slots[node.number] for node in outputs],
+        in_structure=in_structure,
+        out_structure=out_structure,
+        labels={slots[node.number]: node.label for node in order if node.label},
+    )
+
+
+def _input_names(parameters: Sequence[str], in_structure: Sequence[tree.Structure]) -> list[str]:
+    """A name for each leaf of the arguments: w_a_0 for w["a"][0]."""
+    named = zip(parameters, in_structure, strict=True)
+    paths = [(i, [parameter, *path]) for parameter, structure in named for path, i in tree.paths(structure)]
+    return _different(["_".join(map(str, path)) for _, path in sorted(paths, key=lambda leaf: leaf[0])])
+
+
+def _different(names: Sequence[str]) -> list[str]:
+    """The names as identifiers, no two alike, none that of an op."""
+    taken: set[str] = set()
+
+    def one(name: str) -> str:
+        name = "".join(c if c.isalnum() or c == "_" else "_" for c in name)
+        name = name if name.isidentifier() and not keyword.iskeyword(name) else f"x_{name}"
+        while name in taken or name in OPS or name in source.RESERVED:
+            name += "_"
+        taken.add(name)
+        return name
+
+    return [one(name) for name in names]
+
+
+def _parameters(function: Callable[..., Any], count: int) -> list[str]:
+    import inspect
+
+    try:
+        named = [
+            p.name
+            for p in inspect.signature(function).parameters.values()
+            if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)
+        ]
+    except (TypeError, ValueError):
+        named = []
+    return _different([*named, *(f"x{i}" for i in range(len(named), count))][:count])

@@ -1,0 +1,428 @@
+"""A program as text: a listing that can be parsed, one expression, a formula in LaTeX, a Python function on its own."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import keyword
+import math
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+from microgrid import forward, tree
+from microgrid.primitive import CALL, OPS, POWER, PRODUCT, SIGN, SUM, Op
+
+RESERVED = {"inf", "nan", "math", "builtins", "f"} | {name for name, _ in inspect.getmembers(forward)}
+"""Names that the text uses for something else than a number of the program."""
+
+_ATOM = CALL + 1
+_INFIX = {
+    "add": ("+", SUM),
+    "sub": ("-", SUM),
+    "mul": ("*", PRODUCT),
+    "div": ("/", PRODUCT),
+    "mod": ("%", PRODUCT),
+    "floor_divide": ("//", PRODUCT),
+    "constant_power": ("**", POWER),
+}
+_TOTAL = ("add", "sub", "mul")  # the operators that raise nothing on floats
+
+
+class Listed(Protocol):
+    """What is printed of a program."""
+
+    parameters: tuple[str, ...]
+    inputs: tuple[str, ...]
+    constants: tuple[float, ...]
+    instructions: tuple[Any, ...]
+    outputs: tuple[int, ...]
+    in_structure: tuple[tree.Structure, ...]
+    out_structure: tree.Structure
+    labels: dict[int, str]
+    fixed: tuple[str, ...] | None
+
+
+# --- the listing ---------------------------------------------------------------------------------------------------
+
+
+def listing(program: Listed) -> str:
+    """One instruction a line, in operators and microgrid's functions: what `parse` reads."""
+    names = _names(program)
+    lines = [_head(program, "f")]
+    lines += [f"    # fixed while tracing: {text}" for text in program.fixed or ()]
+    lines += _unpacking(program)
+    for name, (op, operands) in zip(_results(program, names), program.instructions, strict=True):
+        lines.append(
+            f"    {name} = {_written(op, [names[i] for i in operands], [(names[i], _ATOM) for i in operands])}"
+        )
+    lines.append(f"    return {_structured(program.out_structure, [names[i] for i in program.outputs])}")
+    return "\n".join(lines)
+
+
+def _head(program: Listed, name: str) -> str:
+    return f"def {name}({', '.join(program.parameters)}):"
+
+
+def _names(program: Listed) -> list[str]:
+    """What each slot is called in text; a constant is its number."""
+    names = [*program.inputs, *map(_literal, program.constants)]
+    taken = {*program.inputs, *program.parameters}
+    for k in range(len(program.instructions)):
+        name = program.labels.get(len(names), "")
+        if not name.isidentifier() or keyword.iskeyword(name) or name in RESERVED or name in OPS or name in taken:
+            name = f"t{k}"
+            while name in taken:
+                name += "_"
+        taken.add(name)
+        names.append(name)
+    return names
+
+
+def _results(program: Listed, names: Sequence[str]) -> Sequence[str]:
+    return names[len(program.inputs) + len(program.constants) :]
+
+
+def _literal(x: float) -> str:
+    return repr(x)
+
+
+def _written(op: Op, names: Sequence[str], operands: Sequence[tuple[str, int]]) -> str:
+    """The op applied to operands, each a text and how tightly it binds."""
+    if op.name == "neg":
+        return f"-{_bound(operands[0], SIGN)}"
+    if op.name in _INFIX:
+        symbol, precedence = _INFIX[op.name]
+        left = _bound(operands[0], precedence + (op.name == "constant_power"))
+        right = operands[1][0] if op.name == "constant_power" else _bound(operands[1], precedence + 1)
+        return f"{left} {symbol} {right}"
+    return f"{op.name}({', '.join(text for text, _ in operands)})"
+
+
+def _bound(operand: tuple[str, int], at_least: int) -> str:
+    text, precedence = operand
+    if text.startswith("-") and precedence == _ATOM:
+        precedence = SIGN
+    return text if precedence >= at_least else f"({text})"
+
+
+def _precedence(op: Op) -> int:
+    return SIGN if op.name == "neg" else _INFIX.get(op.name, ("", CALL))[1]
+
+
+def _structured(structure: tree.Structure, texts: Sequence[str]) -> str:
+    """The text of nested containers of texts."""
+    if isinstance(structure, int):
+        return texts[structure]
+    if isinstance(structure, dict):
+        return "{" + ", ".join(f"{key!r}: {_structured(item, texts)}" for key, item in structure.items()) + "}"
+    items = [_structured(item, texts) for item in structure]
+    if isinstance(structure, list):
+        return f"[{', '.join(items)}]"
+    return f"({', '.join(items)}{',' if len(items) == 1 else ''})"
+
+
+def _unpacking(program: Listed) -> list[str]:
+    """The lines that take arguments apart into inputs."""
+    lines = []
+    for parameter, structure in zip(program.parameters, program.in_structure, strict=True):
+        if isinstance(structure, int):
+            if program.inputs[structure] != parameter:
+                lines.append(f"    {program.inputs[structure]} = {parameter}")
+            continue
+        for path, i in tree.paths(structure):
+            lines.append(f"    {program.inputs[i]} = {parameter}{''.join(f'[{key!r}]' for key in path)}")
+    return lines
+
+
+# --- and back ------------------------------------------------------------------------------------------------------
+
+
+def parse(text: str, ops: Mapping[str, Op]) -> dict[str, Any]:
+    """The parts of the program that a listing shows. ValueError with the line that is none of its kind."""
+    try:
+        (function,) = ast.parse(text).body
+        assert isinstance(function, ast.FunctionDef)
+    except (SyntaxError, ValueError, AssertionError) as error:
+        raise ValueError(f"not a listing, which is one `def f(x): ...`: {error}") from None
+    parameters = [argument.arg for argument in function.args.args]
+    access: dict[str, list[tuple[tuple[Any, ...], str]]] = {name: [] for name in parameters}
+    slots: dict[str, tuple[str, int]] = {}
+    constants: list[float] = []
+    instructions: list[tuple[Op, list[tuple[str, int]]]] = []
+    symbols = {symbol: name for name, (symbol, _) in _INFIX.items()}
+    operators = {
+        ast.Add: "+",
+        ast.Sub: "-",
+        ast.Mult: "*",
+        ast.Div: "/",
+        ast.Mod: "%",
+        ast.FloorDiv: "//",
+        ast.Pow: "**",
+    }
+
+    def wrong(node: ast.AST) -> ValueError:
+        line = getattr(node, "lineno", 0)
+        return ValueError(f"line {line} is no instruction: {text.splitlines()[line - 1].strip()}")
+
+    def operand(node: ast.expr) -> tuple[str, int]:
+        if isinstance(node, ast.Name) and node.id in slots:
+            return slots[node.id]
+        number = _number(node)
+        if number is None:
+            raise wrong(node)
+        constants.append(number)
+        return "constant", len(constants) - 1
+
+    def instruction(node: ast.expr) -> tuple[Op, list[tuple[str, int]]]:
+        if isinstance(node, ast.BinOp) and type(node.op) in operators:
+            return ops[symbols[operators[type(node.op)]]], [operand(node.left), operand(node.right)]
+        if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
+            return ops["neg"], [operand(node.operand)]
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in ops:
+            op = ops[node.func.id]
+            if len(node.args) == op.arity:
+                return op, [operand(x) for x in node.args]
+        raise wrong(node)
+
+    body: list[Any] = function.body[:-1]
+    last = function.body[-1]
+    whole = {statement.value.id for statement in body if _is_assignment(statement) and _is_alias(statement, access)}
+    taken_apart = {root for statement in body if (root := _root(statement, access))}
+    for name in parameters:
+        if name not in taken_apart and name not in whole:
+            access[name].append(((), name))
+    body_instructions = []
+    for statement in body:
+        if not _is_assignment(statement):
+            raise wrong(statement)
+        target = statement.targets[0].id
+        if root := _root(statement, access):
+            access[root].append((_path(statement.value), target))
+        elif _is_alias(statement, access):
+            access[statement.value.id].append(((), target))
+        else:
+            body_instructions.append((target, statement.value))
+    inputs: list[str] = []
+    in_structure = []
+    for name in parameters:
+        leaves = []
+        for path, target in access[name]:
+            slots[target] = ("input", len(inputs))
+            leaves.append((path, len(inputs)))
+            inputs.append(target)
+        in_structure.append(_nested(leaves))
+    for target, value in body_instructions:
+        instructions.append(instruction(value))
+        slots[target] = ("result", len(instructions) - 1)
+    if not isinstance(last, ast.Return) or last.value is None:
+        raise wrong(last)
+    outputs: list[tuple[str, int]] = []
+
+    def result(node: ast.expr) -> tree.Structure:
+        if isinstance(node, ast.Dict):
+            return {
+                ast.literal_eval(k): result(v) for k, v in zip(node.keys, node.values, strict=True) if k is not None
+            }
+        if isinstance(node, ast.List):
+            return [result(item) for item in node.elts]
+        if isinstance(node, ast.Tuple):
+            return tuple(result(item) for item in node.elts)
+        outputs.append(operand(node))
+        return len(outputs) - 1
+
+    out_structure = result(last.value)
+    start = {"input": 0, "constant": len(inputs), "result": len(inputs) + len(constants)}
+    return {
+        "parameters": parameters,
+        "inputs": inputs,
+        "constants": constants,
+        "instructions": [(op, tuple(start[kind] + i for kind, i in operands)) for op, operands in instructions],
+        "outputs": [start[kind] + i for kind, i in outputs],
+        "in_structure": in_structure,
+        "out_structure": out_structure,
+        "labels": {start["result"] + i: name for name, (kind, i) in slots.items() if kind == "result"},
+    }
+
+
+def _is_assignment(statement: ast.stmt) -> Any:
+    return (
+        isinstance(statement, ast.Assign) and len(statement.targets) == 1 and isinstance(statement.targets[0], ast.Name)
+    )
+
+
+def _is_alias(statement: Any, parameters: Mapping[str, Any]) -> bool:
+    return isinstance(statement.value, ast.Name) and statement.value.id in parameters
+
+
+def _root(statement: Any, parameters: Mapping[str, Any]) -> str:
+    """The parameter that a statement takes an item of."""
+    node = getattr(statement, "value", None)
+    if not isinstance(node, ast.Subscript):
+        return ""
+    while isinstance(node, ast.Subscript):
+        node = node.value
+    return node.id if isinstance(node, ast.Name) and node.id in parameters else ""
+
+
+def _path(node: Any) -> tuple[Any, ...]:
+    path: tuple[Any, ...] = ()
+    while isinstance(node, ast.Subscript):
+        path = (ast.literal_eval(node.slice), *path)
+        node = node.value
+    return path
+
+
+def _nested(leaves: Sequence[tuple[tuple[Any, ...], int]]) -> tree.Structure:
+    """The containers that these paths lead through; lists and tuples look alike, and are lists."""
+    if len(leaves) == 1 and leaves[0][0] == ():
+        return leaves[0][1]
+    groups: dict[Any, list[tuple[tuple[Any, ...], int]]] = {}
+    for path, i in leaves:
+        groups.setdefault(path[0], []).append((path[1:], i))
+    items = {key: _nested(group) for key, group in groups.items()}
+    return list(items.values()) if list(items) == list(range(len(items))) else items
+
+
+def _number(node: ast.expr) -> float | None:
+    if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
+        number = _number(node.operand)
+        return None if number is None else -number
+    if isinstance(node, ast.Name) and node.id in ("inf", "nan"):
+        return math.inf if node.id == "inf" else math.nan
+    return float(node.value) if isinstance(node, ast.Constant) and isinstance(node.value, (int, float)) else None
+
+
+# --- one expression ------------------------------------------------------------------------------------------------
+
+
+def expression(program: Listed, limit: int = 100_000) -> str:
+    """The results as one expression; ValueError when it has more characters than the limit."""
+    texts: list[tuple[str, int]] = [(name, _ATOM) for name in _names(program)]
+    base = len(texts) - len(program.instructions)
+    for k, (op, operands) in enumerate(program.instructions):
+        given = [texts[i] for i in operands]
+        texts[base + k] = (_limited(_written(op, [], given), limit), _precedence(op))
+    return _structured(program.out_structure, [texts[i][0] for i in program.outputs])
+
+
+def _limited(text: str, limit: int) -> str:
+    if len(text) > limit:
+        raise ValueError(
+            f"one expression would take more than {limit} characters: print(program) has a line for each op"
+        )
+    return text
+
+
+def latex(program: Listed, limit: int = 100_000) -> str:
+    """The results as one formula; ValueError when it has more characters than the limit."""
+    texts = [(_latex_name(name), _ATOM) for name in program.inputs]
+    texts += [_latex_number(x) for x in program.constants]
+    for op, operands in program.instructions:
+        texts.append((_limited(_latex_of(op, [texts[i] for i in operands]), limit), _latex_precedence(op)))
+    results = [texts[i][0] for i in program.outputs]
+    return results[0] if len(results) == 1 else rf"\left({', '.join(results)}\right)"
+
+
+def _latex_precedence(op: Op) -> int:
+    return (
+        _ATOM
+        if op.latex.startswith(r"\left") and op.latex.endswith(("|", ")", "]", "floor", "ceil"))
+        else op.precedence
+    )
+
+
+def _latex_of(op: Op, operands: Sequence[tuple[str, int]]) -> str:
+    """The op's template with its operands in parentheses where they need them."""
+    prefix = op.precedence == CALL and re.search(r" #\d$", op.latex)
+
+    def filled(match: re.Match[str]) -> str:
+        i = int(match[1]) - 1
+        text, precedence = operands[i]
+        enclosed = op.latex.startswith(r"\frac") or op.latex.startswith(r"\left\lfloor")
+        if (op.precedence == POWER and i == 0) or prefix:
+            at_least = _ATOM
+        elif op.precedence == CALL or enclosed:
+            at_least = 0
+        else:
+            at_least = op.precedence + (1 if i else 0)
+        if op.precedence == POWER and i == 1:
+            at_least = 0
+        return text if precedence >= at_least else rf"\left({text}\right)"
+
+    return re.sub(r"#(\d)", filled, op.latex)
+
+
+def _latex_name(name: str) -> str:
+    parts = [part for part in re.split(r"_|(?<=[A-Za-z])(?=\d)", name) if part]
+    first = parts[0] if len(parts[0]) == 1 else rf"\mathrm{{{parts[0]}}}"
+    return first if len(parts) == 1 else f"{first}_{{{','.join(parts[1:])}}}"
+
+
+def _latex_number(x: float) -> tuple[str, int]:
+    if math.isnan(x):
+        return r"\mathrm{NaN}", _ATOM
+    text = rf"{'-' if x < 0 else ''}\infty" if math.isinf(x) else repr(x).removesuffix(".0")
+    mantissa, e, exponent = text.partition("e")
+    if e:
+        return rf"{mantissa} \cdot 10^{{{int(exponent)}}}", SIGN if x < 0 else PRODUCT
+    return text, SIGN if text.startswith("-") else _ATOM
+
+
+# --- a Python function on its own ----------------------------------------------------------------------------------
+
+
+class PythonSource(str):
+    """The text of a Python function; calling it runs the function."""
+
+    def __call__(self, *args: Any) -> Any:
+        """What the function returns."""
+        if not hasattr(self, "_function"):
+            space: dict[str, Any] = {}
+            exec(compile(self, "<microgrid program>", "exec"), space)
+            self._function = space[re.findall(r"^def (\w+)\(", self, re.MULTILINE)[-1]]
+        return self._function(*args)
+
+
+def with_source() -> set[str]:
+    """The names of the ops whose forward function is plain to copy: those of `forward.py` and of `math`."""
+    return {op.name for op in OPS.values() if op.name in (*_TOTAL, "neg") or _home(op) in ("math", forward.__name__)}
+
+
+def _home(op: Op) -> str:
+    return getattr(op.forward, "__module__", "")
+
+
+def python(program: Listed, name: str) -> PythonSource:
+    """The text of a function of that name, and of what it calls."""
+    if not name.isidentifier() or keyword.iskeyword(name):
+        raise ValueError(f"the function's name must be a Python identifier, got {name!r}")
+    called = {op.name: op for op, _ in program.instructions if op.name not in (*_TOTAL, "neg")}
+    from_math = sorted({op.forward.__name__ for op in called.values() if _home(op) == "math"})
+    helpers: dict[str, str] = {}
+    for op in called.values():
+        if _home(op) == forward.__name__:
+            _add_helper(op.forward.__name__, helpers)
+    imports = (["import builtins"] if any("builtins." in text for text in helpers.values()) else []) + ["import math"]
+    imports.append(f"from math import {', '.join([*from_math, 'inf', 'nan'])}")
+    names = _names(program)
+    lines = [_head(program, name), *_unpacking(program)]
+    for result, (op, operands) in zip(_results(program, names), program.instructions, strict=True):
+        given = [names[i] for i in operands]
+        if op.name in (*_TOTAL, "neg"):
+            text = _written(op, [], [(x, _ATOM) for x in given])
+        else:
+            text = f"{op.forward.__name__}({', '.join(given)})"
+        lines.append(f"    {result} = {text}")
+    lines.append(f"    return {_structured(program.out_structure, [names[i] for i in program.outputs])}")
+    return PythonSource("\n\n\n".join(["\n".join(imports), *helpers.values(), "\n".join(lines)]) + "\n")
+
+
+def _add_helper(name: str, helpers: dict[str, str]) -> None:
+    """Enter the text of a forward function, after that of those which it calls."""
+    function = getattr(forward, name)
+    text = inspect.getsource(function).strip()
+    for used in re.findall(r"(?<![\w.])(\w+)\(", text):
+        if used != name and used not in helpers and inspect.isfunction(getattr(forward, used, None)):
+            _add_helper(used, helpers)
+    helpers.setdefault(name, text)
