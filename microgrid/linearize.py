@@ -130,7 +130,7 @@ class Linearization:
             for slot, given in zip(self._inputs, tangents):  # noqa: B905
                 if slot >= 0:
                     carried[slot] = _sum(carried[slot], given)
-            for user, operand, partial, piecewise in reversed(self._edges_by_value()):
+            for user, operand, partial, piecewise in self._edges_by_value()[::-1]:
                 carried[user] = _sum(carried[user], _passed(carried[operand], partial, piecewise))
             return [_as_value(carried[slot] if slot >= 0 else None) for slot in self._outputs]
 

@@ -25,6 +25,13 @@ class Naive:
         self.edges: list[list[tuple[int, float]]] = []
         self.leaf: list[bool] = []
 
+    def apply(self, op: Op, *operands: int) -> None:
+        """Record an op by its rule; where a piecewise one has the partial 0, nothing passes back."""
+        numbers = [self.data[i] for i in operands]
+        z = op.forward(*numbers)
+        edges = zip(operands, op.partials(z, *numbers), strict=True)
+        self.record(z, [(i, partial) for i, partial in edges if partial != 0.0 or not op.piecewise], leaf=False)
+
     def record(self, data: float, edges: list[tuple[int, float]], leaf: bool) -> None:
         self.data.append(data)
         self.grad.append(0.0)
@@ -70,24 +77,19 @@ class GraphMachine(RuleBasedStateMachine):
     @rule(op=st.sampled_from(UNARY), data=st.data())
     def apply_unary(self, op: Op, data: st.DataObject) -> None:
         i = self._any(data)
-        x = self.naive.data[i]
-        z = op.forward(x)
         self.values.append(op(self.values[i]))
-        self.naive.record(z, [(i, op.partials(z, x)[0])], leaf=False)
+        self.naive.apply(op, i)
 
     @rule(op=st.sampled_from(BINARY), data=st.data())
     def apply_binary(self, op: Op, data: st.DataObject) -> None:
         i, j = self._any(data), self._any(data)
-        x, y = self.naive.data[i], self.naive.data[j]
-        z = op.forward(x, y)
-        dx, dy = op.partials(z, x, y)
         operators: dict[str, Callable[[Value, Value], Value]] = {
             "add": lambda a, b: a + b,
             "mul": lambda a, b: a * b,
             "sub": lambda a, b: a - b,
         }
         self.values.append(operators.get(op.name, op)(self.values[i], self.values[j]))
-        self.naive.record(z, [(i, dx), (j, dy)], leaf=False)
+        self.naive.apply(op, i, j)
 
     @rule(c=NUMBERS, data=st.data())
     def times_number(self, c: float, data: st.DataObject) -> None:
@@ -144,6 +146,8 @@ def faulty(bug: str) -> Callable[[Value, float], None]:
         root.grad += seed
         for node in order:
             edges = list(zip(node.operands, node.partials, strict=True))
+            if node.op is not None and node.op.piecewise:
+                edges = [(operand, partial) for operand, partial in edges if partial]
             if bug == "x * x counted once":
                 edges = list(dict(edges).items())
             for operand, partial in edges:
