@@ -63,8 +63,8 @@ class detect_anomaly:
             cotangent = cotangents.get(node.number, 0.0)
             if node.op is None or cotangent == 0.0:
                 continue
-            for operand, partial in edges_of(node):
-                if node.op.piecewise and partial == 0.0:
+            for (operand, partial), piecewise in zip(edges_of(node), node.op.piecewise, strict=True):
+                if piecewise and partial == 0.0:
                     continue
                 contribution = cotangent * partial
                 if not math.isfinite(contribution):

@@ -43,7 +43,7 @@ def _never(*_operands: Any) -> Any:
 
 def _silent(name: str, piecewise: bool = False) -> Op:
     """An op outside the table, which computes nothing and shows nothing."""
-    op = Op(name, _never, _never, 0, 0, (), "", CALL, "", piecewise=piecewise)
+    op = Op(name, _never, _never, 2, 0, (), "", CALL, "", piecewise=piecewise)
     unlisted[name] = op
     return op
 
@@ -218,7 +218,7 @@ class Value:
                 operand = node._a
                 if operand is not None:
                     contribution = cotangent * node._da if cotangent != 0.0 else 0.0
-                    if contribution != contribution and node._da == 0.0 and _is_piecewise(node):
+                    if contribution != contribution and node._da == 0.0 and _is_piecewise(node, 0):
                         contribution = 0.0
                     if operand.op is None:
                         if operand._db != this_pass:
@@ -241,7 +241,7 @@ class Value:
                 operand = node._b
                 if operand is not None:
                     contribution = cotangent * node._db if cotangent != 0.0 else 0.0
-                    if contribution != contribution and node._db == 0.0 and _is_piecewise(node):
+                    if contribution != contribution and node._db == 0.0 and _is_piecewise(node, 1):
                         contribution = 0.0
                     if operand.op is None:
                         if operand._db != this_pass:
@@ -491,8 +491,8 @@ def _seen(how: str, value: Value, other: Any, answer: bool) -> bool:
     return answer
 
 
-def _is_piecewise(node: Value) -> bool:
-    return node.op is not None and bool(node.op.piecewise)
+def _is_piecewise(node: Value, operand: int) -> bool:
+    return node.op is not None and bool(node.op.piecewise[operand])
 
 
 def edges_of(node: Value) -> list[tuple[Value, float]]:
@@ -731,7 +731,7 @@ def record(op: Op, operands: Sequence[Any]) -> Value:
     rest_partial = derivatives.pop()
     while len(nodes) > 1:
         bundle = Value(0.0)
-        bundle.op = _PIECEWISE_BUNDLE if op.piecewise else _BUNDLE
+        bundle.op = _PIECEWISE_BUNDLE if any(op.piecewise) else _BUNDLE
         bundle._a = nodes.pop()
         bundle._da = derivatives.pop()
         bundle._b = rest

@@ -44,13 +44,15 @@ class Linearization:
         for node in reversed(self.nodes):
             user = slots[node.number]
             op = node.op
-            piecewise = op is not None and bool(op.piecewise)
+            i = 0
             for operand, partial in edges_of(node):
                 slot = slots.get(operand.number)
-                if slot is not None and not (piecewise and partial == 0.0):  # such an edge passes nothing, ever
-                    self._users.append(user)
-                    self._operands.append(slot)
-                    self._partials.append(partial)
+                if slot is not None and op is not None:
+                    if not (partial == 0.0 and op.piecewise[i]):  # such an edge passes nothing, ever
+                        self._users.append(user)
+                        self._operands.append(slot)
+                        self._partials.append(partial)
+                i += 1
         self._slots = slots
         self._inputs = [slots.get(node.number, -1) for node in inputs]
         self._outputs = [slots.get(node.number, -1) for node in outputs]
@@ -157,7 +159,7 @@ class Linearization:
                     slot = self._slots.get(operand.number)
                     if slot is not None:
                         known = not isinstance(partial, Value) or partial.op is CONSTANT
-                        edges.append((user, slot, now if known else partial, bool(op.piecewise)))
+                        edges.append((user, slot, now if known else partial, bool(op.piecewise[i])))
             self._by_value = edges
         return self._by_value
 

@@ -582,6 +582,7 @@ multiply_no_nan: Op = primitive(
     precedence=PRODUCT,
     latex=r"#1 \cdot #2",
     formula=lambda x, y: where(equal(y, 0.0), 0.0, x * y),
+    piecewise=(True, False),
 )
 identity: Op = primitive(
     "identity",

@@ -93,7 +93,7 @@ class Op:
         latex: str,
         *,
         formula: Callable[..., Any] | None = None,
-        piecewise: bool = False,
+        piecewise: bool | Sequence[bool] = False,
         aliases: Sequence[str] = (),
         ulps: float = 4.0,
         sensitive: bool = False,
@@ -109,7 +109,7 @@ class Op:
         self.precedence = precedence
         self.latex = latex
         self.formula = formula
-        self.piecewise = piecewise
+        self.piecewise = (piecewise,) * arity if isinstance(piecewise, bool) else tuple(piecewise)
         self.aliases = tuple(aliases)
         self.ulps = ulps
         self.sensitive = sensitive
@@ -168,7 +168,7 @@ def primitive(
     precedence: int = CALL,
     latex: str | None = None,
     formula: Callable[..., Any] | None = None,
-    piecewise: bool = False,
+    piecewise: bool | Sequence[bool] = False,
     aliases: Sequence[str] = (),
     ulps: float = 4.0,
     sensitive: bool = False,
@@ -184,7 +184,7 @@ def primitive(
     op: more digits, arrays, C. Where `forward` itself is ordinary arithmetic, none is needed.
 
     `piecewise` marks an op whose partial 0 says that nearby the result does not depend on the operand, as in where,
-    maximum and floor: through it nothing passes, whatever the cotangent. `ulps` is how far a partial computed in floats
+    maximum and floor: through it nothing passes, whatever the cotangent; or it says so for each operand. `ulps` is how far a partial computed in floats
     may be from the exact one; `sensitive`: and as far again as moving each operand by that many ulps would move it.
 
     Raises ValueError when the name is no identifier or belongs to a built-in op.

@@ -29,8 +29,8 @@ class Naive:
         """Record an op by its rule; where a piecewise one has the partial 0, nothing passes back."""
         numbers = [self.data[i] for i in operands]
         z = op.forward(*numbers)
-        edges = zip(operands, op.partials(z, *numbers), strict=True)
-        self.record(z, [(i, partial) for i, partial in edges if partial != 0.0 or not op.piecewise], leaf=False)
+        edges = zip(operands, op.partials(z, *numbers), op.piecewise, strict=True)
+        self.record(z, [(i, partial) for i, partial, piecewise in edges if partial or not piecewise], leaf=False)
 
     def record(self, data: float, edges: list[tuple[int, float]], leaf: bool) -> None:
         self.data.append(data)
@@ -146,7 +146,7 @@ def faulty(bug: str) -> Callable[[Value, float], None]:
         root.grad += seed
         for node in order:
             edges = list(zip(node.operands, node.partials, strict=True))
-            if node.op is not None and node.op.piecewise:
+            if node.op is not None and any(node.op.piecewise):
                 edges = [(operand, partial) for operand, partial in edges if partial]
             if bug == "x * x counted once":
                 edges = list(dict(edges).items())
