@@ -14,7 +14,7 @@ from microgrid import ops, tree
 from microgrid.engine import Value, newest
 from microgrid.linearize import Linearization
 from microgrid.primitive import as_float
-from microgrid.scope import current_module, current_watch, recording
+from microgrid.scope import current_module, current_reader, current_watch, reading, recording
 
 Argnums = int | Sequence[int]
 
@@ -37,9 +37,9 @@ class _Recorded:
             self.inputs = [ops.identity(x) if isinstance(x, Value) else Value(x) for x in given]
             for i, structure in structures.items():
                 full[i] = tree.unflatten(structure, self.inputs)
-            result = function(*full, **kwargs)
+            result, read = run_noting_reads(function, *full, **kwargs)
         self.in_structure = structures[chosen[0]] if isinstance(argnums, int) else tuple(map(structures.get, chosen))
-        check = functools.partial(returned, name)
+        check = functools.partial(returned, name, read)
         self.outputs, self.out_structure = tree.flatten(result, check, "")
         self.linear = Linearization(self.outputs, self.inputs, start)
         self.of_values = any(isinstance(x, Value) for x in given)
@@ -51,7 +51,7 @@ class _Recorded:
         return tree.unflatten(self.out_structure, self.outputs if self.abstract else self._out(self.outputs))
 
     def _out(self, results: Sequence[Any]) -> list[Any]:
-        numbers = [x.item() if isinstance(x, Value) else x for x in results]
+        numbers = _floats(results)
         return [Value(x) for x in numbers] if self.of_values else numbers
 
     def pull(self, cotangents: Sequence[Any]) -> Any:
@@ -227,8 +227,25 @@ def recorded_value(x: Any, path: str) -> Value:
     return x
 
 
-def returned(name: str, x: Any, path: str) -> Value:
-    """A result of the function of that name: TypeError with the path when it is no Value."""
+def run_noting_reads(function: Callable[..., Any], *args: Any, **kwargs: Any) -> tuple[Any, bool]:
+    """What the function returns, and whether it took the number out of a Value, by `.data`, on the way."""
+    reads: list[str] = []
+    outer = current_reader()
+
+    def note(how: str, value: Any, other: Any, answer: Any) -> None:
+        reads.append(how)
+        if outer is not None:
+            outer(how, value, other, answer)
+
+    with reading(note):
+        return function(*args, **kwargs), "data" in reads
+
+
+def returned(name: str, read: bool, x: Any, path: str) -> Value:
+    """A result of the function of that name; TypeError with the path when it is none.
+
+    A plain number is a constant, unless the function has read the number of a Value: then it may be cut off from it.
+    """
     if isinstance(x, Value):
         return x
     try:
@@ -237,10 +254,13 @@ def returned(name: str, x: Any, path: str) -> Value:
         raise TypeError(
             f"{name} must return Values, got {path} {type(x).__name__} ({x!r})".replace("  ", " ")
         ) from None
-    raise TypeError(
-        f"{name} returned the plain number {number!r}{' in ' + path if path else ''}, which is cut off from its "
-        "arguments: by .data, float() or a function of math? For a constant, return Value(number)"
-    )
+    if read:
+        raise TypeError(
+            f"{name} read the number of a Value, by .data, .item() or detach(), and returned the plain number "
+            f"{number!r}{' in ' + path if path else ''}: its derivative would be lost. If it is a constant, return "
+            "Value(number)"
+        )
+    return Value(number)
 
 
 def _matching(given: Any, structure: tree.Structure, name: str, other: str) -> list[Any]:
@@ -265,7 +285,7 @@ def _units(n: int) -> list[list[float]]:
 
 
 def _floats(numbers: Sequence[Any]) -> list[float]:
-    return [x.item() if isinstance(x, Value) else x for x in numbers]
+    return [x._data if isinstance(x, Value) else x for x in numbers]
 
 
 def _named(what: str, function: Callable[..., Any], derivative: Callable[..., Any]) -> Callable[..., Any]:

@@ -44,15 +44,13 @@ class Linearization:
         for node in reversed(self.nodes):
             user = slots[node.number]
             op = node.op
-            i = 0
-            for operand, partial in edges_of(node):
+            for i, (operand, partial) in enumerate(edges_of(node)):
                 slot = slots.get(operand.number)
-                if slot is not None and op is not None:
-                    if not (partial == 0.0 and op.piecewise[i]):  # such an edge passes nothing, ever
-                        self._users.append(user)
-                        self._operands.append(slot)
-                        self._partials.append(partial)
-                i += 1
+                if slot is None or op is None or (partial == 0.0 and op.piecewise[i]):  # the last passes nothing, ever
+                    continue
+                self._users.append(user)
+                self._operands.append(slot)
+                self._partials.append(partial)
         self._slots = slots
         self._inputs = [slots.get(node.number, -1) for node in inputs]
         self._outputs = [slots.get(node.number, -1) for node in outputs]

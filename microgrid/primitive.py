@@ -184,8 +184,9 @@ def primitive(
     op: more digits, arrays, C. Where `forward` itself is ordinary arithmetic, none is needed.
 
     `piecewise` marks an op whose partial 0 says that nearby the result does not depend on the operand, as in where,
-    maximum and floor: through it nothing passes, whatever the cotangent; or it says so for each operand. `ulps` is how far a partial computed in floats
-    may be from the exact one; `sensitive`: and as far again as moving each operand by that many ulps would move it.
+    maximum and floor: through it nothing passes, whatever the cotangent; or it says so for each operand. `ulps` is how
+    far a partial computed in floats may be from the exact one; `sensitive`: and as far again as moving each operand by
+    that many ulps would move it.
 
     Raises ValueError when the name is no identifier or belongs to a built-in op.
 

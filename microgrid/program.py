@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from microgrid import c_source, source, tree
 from microgrid.arithmetic import FLOATS, VALUES, Arithmetic, arithmetic_of
 from microgrid.engine import CONSTANT, Value, constant, edges_of, record
-from microgrid.functional import number_or_value, recorded_value, returned
+from microgrid.functional import number_or_value, recorded_value, returned, run_noting_reads
 from microgrid.linearize import Linearization
 from microgrid.primitive import OPS, Op, constants_recorded
 from microgrid.scope import plainly_recording, reading, user_line
@@ -363,9 +363,9 @@ def trace(function: Callable[..., Any]) -> Callable[..., Program]:
             ]
             arguments = tree.unflatten(structures, inputs)
             with reading(lambda how, value, other, answer: seen.append((how, value, other, answer, user_line()))):
-                result = function(*arguments)
+                result, read = run_noting_reads(function, *arguments)
         name = getattr(function, "__name__", type(function).__name__)
-        outputs, out_structure = tree.flatten(result, functools.partial(returned, name), "")
+        outputs, out_structure = tree.flatten(result, functools.partial(returned, name, read), "")
         program = _laid_flat(outputs, inputs, parameters, structures, out_structure)
         fixed = [_what_was_fixed(*look) for look in seen if Linearization([look[1]], inputs).nodes]
         program.fixed = tuple(dict.fromkeys(fixed))
