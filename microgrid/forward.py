@@ -26,7 +26,7 @@ def power(x: float, y: float) -> float:
         if x < 0.0 and not y.is_integer():
             return nan
         # too large, or zero to a negative power; an odd power keeps the sign (C99 annex F.9.4.4)
-        return math.copysign(inf, x) if math.fmod(y, 2.0) else inf
+        return math.copysign(inf, x) if math.fabs(math.fmod(y, 2.0)) == 1.0 else inf
 
 
 def exp(x: float) -> float:

@@ -319,7 +319,10 @@ def _no_branch(how: str, value: Value, other: Any, answer: Any) -> None:
 def _function(op: Op, static: tuple[float, ...], arithmetic: Arithmetic) -> Callable[..., Any]:
     function = arithmetic.function(op)
     if function is None:
-        program = _formula(op, static)
+        try:
+            program = _definition(op, static)
+        except TypeError:  # not in ops and operators, and yet it may take these numbers
+            return functools.partial(arithmetic.forward, op)
         return lambda *operands: program._run(operands, arithmetic)[0]
     return functools.partial(_with_static, function, static) if static else function
 
@@ -329,15 +332,15 @@ def _with_static(function: Callable[..., Any], static: tuple[float, ...], *opera
 
 
 @functools.lru_cache(maxsize=1024)
-def _formula(op: Op, static: tuple[float, ...]) -> Program:
-    """The program of an op's formula, for these static operands."""
-    assert op.formula is not None
+def _definition(op: Op, static: tuple[float, ...]) -> Program:
+    """The program of an op's formula, or of its forward function, for these static operands."""
     count = op.arity - op.static
     names = [f"x{i}" for i in range(count)]
     with plainly_recording(), reading(_no_branch), constants_recorded(record):
         inputs = [Value(0.5) for _ in names]
-        output = op.formula(*inputs, *static)
-    return _laid_flat([output], inputs, names, range(count), 0)
+        output = (op.formula or op.forward)(*inputs, *static)
+    result = output if isinstance(output, Value) else constant(output)
+    return _laid_flat([result], inputs, names, range(count), 0)
 
 
 def trace(function: Callable[..., Any]) -> Callable[..., Program]:

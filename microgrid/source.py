@@ -325,11 +325,8 @@ def latex(program: Listed, limit: int = 100_000) -> str:
 
 
 def _latex_precedence(op: Op) -> int:
-    return (
-        _ATOM
-        if op.latex.startswith(r"\left") and op.latex.endswith(("|", ")", "]", "floor", "ceil"))
-        else op.precedence
-    )
+    closed = op.latex.endswith((r"\right|", r"\right)", r"\right]", "floor", "ceil"))
+    return _ATOM if closed and op.precedence == CALL else op.precedence
 
 
 def _latex_of(op: Op, operands: Sequence[tuple[str, int]]) -> str:
@@ -348,7 +345,8 @@ def _latex_of(op: Op, operands: Sequence[tuple[str, int]]) -> str:
             at_least = op.precedence + (1 if i else 0)
         if op.precedence == POWER and i == 1:
             at_least = 0
-        return text if precedence >= at_least else rf"\left({text}\right)"
+        bare = precedence >= at_least and not (i and at_least and text.startswith("-"))
+        return text if bare else rf"\left({text}\right)"
 
     return re.sub(r"#(\d)", filled, op.latex)
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
 
 from hypothesis import strategies as st
 
@@ -15,7 +16,8 @@ KINKED = [OPS[name] for name in "relu abs maximum minimum where hypot softsign".
 RATIONAL = [OPS[name] for name in "add sub mul neg abs maximum minimum relu".split()]
 
 
-class RandomFunction(NamedTuple):
+@dataclass(frozen=True)
+class RandomFunction:
     """f(x0, ..., xn), a list of its last results: each step applies an op to earlier numbers."""
 
     inputs: int
@@ -48,6 +50,3 @@ def functions(
 
 def points(n: int) -> st.SearchStrategy[list[float]]:
     return st.lists(st.floats(-2.0, 2.0), min_size=n, max_size=n)
-
-
-Function = Callable[..., Any]

@@ -1,0 +1,526 @@
+"""Programs: traced, printed and parsed, replayed on every kind of number, differentiated, turned into Python and C."""
+
+from __future__ import annotations
+
+import copy
+import ctypes
+import math
+import pickle
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterator
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from programs import RATIONAL, RandomFunction, functions, points
+
+import microgrid as mg
+from microgrid import Op, Program, Value, grad, ops, primitive, trace
+from microgrid.arithmetic import FLOATS, FRACTIONS, IRRATIONAL, VALUES, Arithmetic, arrays, balls, mpmath_numbers
+from microgrid.primitive import OPS
+
+INF, NAN = math.inf, math.nan
+
+
+@pytest.fixture(autouse=True)
+def _table_left_as_it_was() -> Iterator[None]:
+    before = dict(OPS)
+    yield
+    OPS.clear()
+    OPS.update(before)
+
+
+def same(a: float, b: float) -> bool:
+    return a == b or (math.isnan(a) and math.isnan(b))
+
+
+def close(a: float, b: float, rel: float = 1e-14) -> bool:
+    return same(a, b) or a == pytest.approx(b, rel=rel, abs=1e-300)
+
+
+def one_op(op: Op, at: tuple[float, ...]) -> Program:
+    static = at[op.arity - op.static :]
+    return trace(lambda *xs: op(*xs, *static))(*at[: op.arity - op.static])
+
+
+def inside(op: Op) -> tuple[float, ...]:
+    """Operands in the op's domain."""
+    if op.name == "clip":
+        return (0.7, 0.25, 0.5)
+    known = {"acosh": (1.75,), "sinc_derivative": (1.75, 2.0), "constant_power": (0.75, 3.0), "power": (0.75, 2.0)}
+    return known.get(op.name, (0.75, 0.625, 0.5)[: op.arity])
+
+
+# --- every op in every arithmetic ----------------------------------------------------------------------------------
+
+
+def check_op_everywhere(op: Op) -> None:
+    """The op's program agrees with its forward function on every kind of number, in Python, C and text."""
+    at = inside(op)
+    expected = op.forward(*at)
+    program = one_op(op, at)
+    inputs = list(at[: op.arity - op.static])
+    assert same(program.replay(inputs)[0], expected)
+    assert same(program.replay([Value(x) for x in inputs], VALUES)[0].data, expected)
+    for arithmetic, number in ((mpmath_numbers(), float), (balls(), lambda x: float(x.mid()))):
+        result = program.replay([arithmetic.number(x) for x in inputs], arithmetic)[0]
+        assert type(result) is type(arithmetic.number(1.0))
+        assert close(number(result), expected), arithmetic
+    np = pytest.importorskip("numpy")
+    assert all(close(float(x), expected) for x in program.replay([np.full(3, x) for x in inputs], arrays())[0])
+    if op.name in IRRATIONAL:
+        with pytest.raises(TypeError, match=f"{op.name}.* is no fraction: replay on mpmath"):
+            program.replay([Fraction(x) for x in inputs], FRACTIONS)
+    else:
+        exact = program.replay([Fraction(x) for x in inputs], FRACTIONS)[0]
+        assert type(exact) is Fraction
+        assert close(float(exact), expected)
+    assert same(program.python()(*inputs), expected)
+    assert same(Program.parse(str(program))(*inputs), expected)
+    assert same(
+        eval(program.expression(), {**vars(ops), **OPS}, dict(zip(program.inputs, inputs, strict=True))), expected
+    )
+    assert "#" not in program.latex()
+    assert close(run_c(program, inputs)[0], expected)
+
+
+@pytest.mark.parametrize("op", list(OPS.values()), ids=lambda op: op.name)
+def test_every_op_runs_in_every_arithmetic(op: Op) -> None:
+    check_op_everywhere(op)
+
+
+def test_an_op_of_ones_own_in_one_statement_passes_all_generic_tests() -> None:
+    import test_ops
+
+    cubic = primitive("cubic", lambda x: x * x * x + 1.0, lambda z, x: (3.0 * x * x,))
+    swish = primitive(
+        "swish",
+        lambda x: x / (1.0 + math.exp(-x)) if x > -700.0 else 0.0 * x,
+        lambda z, x: (ops.sigmoid(x) * (1.0 + x * ops.sigmoid(-x)),),
+        formula=lambda x: x * ops.sigmoid(x),
+        domain=[mg.Interval(-600.0, 600.0)],
+        sensitive=True,
+    )
+    IRRATIONAL.append("swish")
+    try:
+        for op in (cubic, swish):
+            test_ops.check_against_digits(op)
+            test_ops.test_every_op_says_how_it_is_written(op)
+            if op is cubic:
+                check_op_everywhere(op)
+    finally:
+        IRRATIONAL.remove("swish")
+    program = one_op(swish, (0.75,))
+    assert close(program.replay([mpmath_numbers().number(0.75)], mpmath_numbers())[0], swish(0.75))
+    assert close(run_c(program, [0.75])[0], swish(0.75))
+    assert close(program.python()(0.75), swish(0.75))
+
+
+def test_an_op_that_only_floats_know_says_what_it_needs_elsewhere() -> None:
+    gamma = primitive("gamma", lambda x: math.gamma(x) if x else INF, lambda z, x: (z,))
+    program = one_op(gamma, (2.5,))
+    np = pytest.importorskip("numpy")
+    assert program(np.array([2.5, 4.0]))[1] == 6.0  # arrays have it one by one
+    for attempt in (lambda: program(mpmath_numbers().number(2.5)), lambda: program(Fraction(5, 2)), program.c):
+        with pytest.raises(TypeError, match=r"gamma .*formula="):
+            attempt()
+    branching = primitive("branching", lambda x: x if x > 0 else -x, lambda z, x: (1.0,))
+    assert one_op(branching, (2.0,))(Fraction(-3)) == 3  # a branch on a number is no trouble
+    with pytest.raises(TypeError, match="branches on a number; write it with where"):
+        one_op(branching, (2.0,)).c()
+
+
+# --- random programs -----------------------------------------------------------------------------------------------
+
+
+@settings(deadline=None)
+@given(st.data(), functions())
+def test_a_replay_has_the_bits_of_recording(data: st.DataObject, f: RandomFunction) -> None:
+    traced_at, at = data.draw(points(f.inputs)), data.draw(points(f.inputs))
+    program = trace(f)(*traced_at)
+    assert program.fixed == ()
+    expected = f(*map(Value, at)).data
+    for p in (program, program.simplify(), Program.parse(str(program)), pickle.loads(pickle.dumps(program))):
+        assert same(p(*at), expected)
+    assert same(program(*map(Value, at)).data, expected)
+    assert same(program.python()(*at), expected)
+    assert str(Program.parse(str(program))) == str(program)
+    names = dict(zip(program.inputs, at, strict=True))
+    assert same(eval(program.expression(), dict(OPS), {**names, "inf": INF, "nan": NAN}), expected)
+
+
+@settings(deadline=None)
+@given(st.data(), functions())
+def test_a_programs_gradient_has_the_bits_of_grad(data: st.DataObject, f: RandomFunction) -> None:
+    traced_at, at = data.draw(points(f.inputs)), data.draw(points(f.inputs))
+    expected = grad(f, range(f.inputs))(*at)
+    gradient = trace(f)(*traced_at).gradient()
+    for program in (gradient, gradient.simplify()):
+        got = program(*at)
+        assert all(map(same, got if f.inputs > 1 else [got], expected))
+
+
+@settings(deadline=None, max_examples=50)
+@given(st.data(), functions(outputs=2))
+def test_a_replay_on_arrays_is_the_replay_of_each_sample(data: st.DataObject, f: RandomFunction) -> None:
+    np = pytest.importorskip("numpy")
+    batch = [data.draw(points(f.inputs)) for _ in range(4)]
+    program = trace(f)(*batch[0])
+    columns = program(*[np.array(column) for column in zip(*batch, strict=True)])
+    for k, at in enumerate(batch):
+        for got, expected in zip([column[k] for column in columns], program(*at), strict=True):
+            assert got == pytest.approx(expected, rel=1e-6, abs=1e-9, nan_ok=True)
+
+
+EXACTLY: dict[str, Callable[..., Fraction]] = {
+    "add": lambda x, y: x + y,
+    "sub": lambda x, y: x - y,
+    "mul": lambda x, y: x * y,
+    "neg": lambda x: -x,
+    "abs": abs,
+    "maximum": max,
+    "minimum": min,
+    "relu": lambda x: max(x, Fraction(0)),
+}
+
+
+@settings(deadline=None, max_examples=50)
+@given(st.data(), functions(of=RATIONAL, steps=8))
+def test_a_replay_on_fractions_is_exact(data: st.DataObject, f: RandomFunction) -> None:
+    at = data.draw(st.lists(st.fractions(-3, 3, max_denominator=7), min_size=f.inputs, max_size=f.inputs))
+    known = [*at, *map(Fraction, f.constants)]
+    for op, operands in f.steps:
+        known.append(EXACTLY[op.name](*[known[i] for i in operands]))
+    got = trace(f)(*[0.5] * f.inputs)(*at)
+    assert type(got) is Fraction
+    assert got == known[-1]
+
+
+def test_a_gradient_on_fractions_is_exact() -> None:
+    program = trace(lambda x, y: x**3 / y + abs(x - y))(1.0, 2.0)
+    x, y = Fraction(2, 3), Fraction(5, 7)
+    assert program.gradient()(x, y) == (3 * x**2 / y - 1, -(x**3) / y**2 + 1)
+
+
+def test_mpmath_and_flint_replay_rules_to_their_last_digit() -> None:
+    """Constants such as log 2 and pi in a rule keep all digits; so does the exponent 0.3 - 1."""
+    import mpmath
+
+    cases: list[tuple[Callable[[Any], Any], Callable[[Any], Any]]] = [
+        (ops.exp2, lambda x: mpmath.power(2, x)),
+        (ops.log10, mpmath.log10),
+        (ops.erf, mpmath.erf),
+        (ops.gelu, lambda x: x * mpmath.erfc(-x / mpmath.sqrt(2)) / 2),
+        (lambda x: x**0.3, lambda x: mpmath.power(x, mpmath.mpf(0.3))),
+    ]
+    with mpmath.workdps(50):
+        for f, reference in cases:
+            x = mpmath.mpf(7) / 10
+            got = trace(f)(0.5).gradient()(x)
+            assert abs(got - mpmath.diff(reference, x)) < mpmath.mpf(10) ** -38
+    from flint import arb, ctx
+
+    before, ctx.prec = ctx.prec, 200
+    try:
+        enclosed = trace(ops.gelu)(0.5).gradient()(arb(7) / 10)
+        with mpmath.workdps(70):
+            truth = mpmath.diff(cases[3][1], mpmath.mpf(7) / 10)
+            assert enclosed.contains(arb(mpmath.nstr(truth, 60)))
+        assert enclosed.rel_accuracy_bits() > 150
+    finally:
+        ctx.prec = before
+
+
+# --- C -------------------------------------------------------------------------------------------------------------
+
+
+_compiled: dict[str, Any] = {}
+
+
+def run_c(program: Program, inputs: list[float]) -> list[float]:
+    """What the C function computes, compiled on the spot."""
+    text = program.c()
+    if text not in _compiled:
+        compiler = shutil.which("cc")
+        if compiler is None:
+            pytest.skip("no C compiler")
+        with tempfile.TemporaryDirectory() as folder:
+            source, library = Path(folder, "f.c"), Path(folder, "f.so")
+            source.write_text(text)
+            flags = ["-std=c99", "-pedantic", "-Wall", "-Werror", "-O1", "-ffp-contract=off", "-shared", "-fPIC"]
+            subprocess.run([compiler, *flags, source, "-o", library, "-lm"], check=True)
+            _compiled[text] = ctypes.CDLL(str(library))
+    x = (ctypes.c_double * max(len(inputs), 1))(*inputs)
+    y = (ctypes.c_double * len(program.outputs))()
+    _compiled[text].f(x, y)
+    return list(y)
+
+
+@settings(deadline=None, max_examples=25)
+@given(st.data(), functions(outputs=2))
+def test_c_computes_the_same(data: st.DataObject, f: RandomFunction) -> None:
+    at = data.draw(points(f.inputs))
+    program = trace(f)(*at)
+    for got, expected in zip(run_c(program, at), program(*at), strict=True):
+        assert got == pytest.approx(expected, rel=1e-6, abs=1e-9, nan_ok=True)
+
+
+EDGES = [0.0, -0.0, 1.0, -1.5, 2.5, -7.0, 3.0, 20.0, 1e3, -1e3, 1e300, INF, -INF, NAN]
+
+
+def test_c_follows_the_conventions_on_edges() -> None:
+    """All ops of one operand, and of two, in one program each, at every combination of edges."""
+    unary = [op for op in OPS.values() if op.arity == 1]
+    binary = [op for op in OPS.values() if op.arity == 2 and not op.static]
+    one = trace(lambda x: [op(x) for op in unary])(0.5)
+    two = trace(lambda x, y: [op(x, y) for op in binary])(0.5, 0.25)
+    for program, used, n in ((one, unary, 1), (two, binary, 2)):
+        for at in map(list, itertools.product(EDGES, repeat=n)):
+            for op, got in zip(used, run_c(program, at), strict=True):
+                expected = op.forward(*at)
+                assert close(got, expected, rel=1e-13), (op, at, got, expected)
+            np = pytest.importorskip("numpy")
+            for op, array in zip(used, program(*[np.array([x]) for x in at]), strict=True):
+                assert close(float(array[0]), op.forward(*at), rel=1e-13), (op, at, array)
+
+
+# --- what it looks like --------------------------------------------------------------------------------------------
+
+LISTING = """\
+def f(x, w):
+    w_a_0 = w['a'][0]
+    w_a_1 = w['a'][1]
+    t0 = x ** 2.0
+    t1 = t0 / 3.0
+    t2 = w_a_0 * t1
+    t3 = -w_a_1
+    t4 = tanh(t3)
+    loss = t2 + t4
+    return [loss, t4]"""
+
+
+def example_program() -> Program:
+    def labelled(x: Any, w: Any) -> Any:
+        t = x**2 / 3
+        product = w["a"][0] * t
+        hidden = mg.tanh(-w["a"][1])
+        loss = product + hidden
+        loss.label = "loss"
+        return [loss, hidden]
+
+    return trace(labelled)(2.0, {"a": [1.0, 0.5]})
+
+
+def test_a_program_prints_one_instruction_a_line() -> None:
+    program = example_program()
+    assert str(program) == LISTING
+    assert repr(program) == LISTING
+    parsed = Program.parse(LISTING)
+    assert str(parsed) == LISTING
+    assert parsed(2.0, {"a": [1.0, 0.5]}) == program(2.0, {"a": [1.0, 0.5]})
+    assert program.expression() == "[w_a_0 * (x ** 2.0 / 3.0) + tanh(-w_a_1), tanh(-w_a_1)]"
+
+
+def test_a_long_program_is_shown_in_part_and_printed_whole() -> None:
+    def f(x: Any) -> Any:
+        for _ in range(100):
+            x = x + 1.0
+        return x
+
+    program = trace(f)(0.0)
+    assert len(str(program).splitlines()) == 102
+    assert "... " in repr(program)
+    assert len(repr(program).splitlines()) < 40
+
+
+@pytest.mark.parametrize(
+    ("f", "latex"),
+    [
+        (lambda x, y: x * y + x, r"x \cdot y + x"),
+        (lambda x, y: (x + y) * x, r"\left(x + y\right) \cdot x"),
+        (lambda x, y: x - (y - x), r"x - \left(y - x\right)"),
+        (lambda x, y: (x + y) / (x - 2.5), r"\frac{x + y}{x - 2.5}"),
+        (lambda x, y: (x + y) ** 2, r"{\left(x + y\right)}^{2}"),
+        (lambda x, y: mg.sin(x) ** 2, r"{\left(\sin x\right)}^{2}"),
+        (lambda x, y: mg.sin(x + y), r"\sin \left(x + y\right)"),
+        (lambda x, y: mg.exp(x * y), r"e^{x \cdot y}"),
+        (lambda x, y: -(x + y), r"-\left(x + y\right)"),
+        (lambda x, y: abs(x - y), r"\left|x - y\right|"),
+        (lambda x, y: mg.sqrt(x) * -1e-7, r"\sqrt{x} \cdot \left(-1 \cdot 10^{-7}\right)"),
+        (lambda x, y: mg.maximum(x, y) ** y, r"{\max\left(x, y\right)}^{y}"),
+        (lambda x, y: [x, y + 1], r"\left(x, y + 1\right)"),
+    ],
+)
+def test_latex_has_parentheses_where_they_are_needed(f: Any, latex: str) -> None:
+    assert trace(f)(1.0, 2.0).latex() == latex
+
+
+@pytest.mark.parametrize(
+    ("f", "text"),
+    [
+        (lambda x: (x + 1.0) - (x - 2.0), "x + 1.0 - (x - 2.0)"),
+        (lambda x: x / (x * 2.0), "x / (x * 2.0)"),
+        (lambda x: (-x) ** 2, "(-x) ** 2.0"),
+        (lambda x: -(x**2), "-x ** 2.0"),
+        (lambda x: (x**2) ** 3, "(x ** 2.0) ** 3.0"),
+        (lambda x: ops.power(-2.0, x), "power(-2.0, x)"),
+        (lambda x: -2.0 - x, "-2.0 - x"),
+        (lambda x: x - -2.0, "x - -2.0"),
+        (lambda x: x % 3.0 // 2.0, "x % 3.0 // 2.0"),
+    ],
+)
+def test_an_expression_reads_back_as_the_same_operations(f: Any, text: str) -> None:
+    program = trace(f)(1.5)
+    assert program.expression() == text
+    if "power(" not in text:
+        assert same(eval(text, {}, {"x": 1.5}), program(1.5))
+
+
+def test_an_expression_that_would_explode_is_an_error() -> None:
+    def f(x: Any) -> Any:
+        for _ in range(60):
+            x = x * x
+        return x
+
+    program = trace(f)(1.0)
+    with pytest.raises(ValueError, match="100000 characters: print"):
+        program.expression()
+    assert program._repr_latex_() is None
+    assert program(1.0) == 1.0
+
+
+# --- what it is made of --------------------------------------------------------------------------------------------
+
+
+def test_instructions_stand_in_the_order_of_recording_and_constants_in_that_of_use() -> None:
+    def f(x: Any, ys: Any) -> Any:
+        total = 0.5
+        for y in ys:
+            total = total + 3.0 * (x * y)
+        return total
+
+    program = trace(f)(1.0, [2.0, 3.0])
+    assert [op.name for op, _ in program.instructions] == ["mul", "mul", "add"] * 2
+    assert program.inputs == ("x", "ys_0", "ys_1")
+    assert program.constants == (3.0, 0.5, 3.0)
+
+
+def test_of_cuts_at_results_and_takes_leaves_that_are_no_inputs_as_constants() -> None:
+    x, w = Value(2.0, label="x"), Value(3.0, label="w")
+    hidden = mg.exp(x)
+    hidden.label = "hidden"
+    out = hidden * w
+    program = Program.of(out, hidden)
+    assert str(program) == "def f(hidden):\n    t0 = hidden * 3.0\n    return t0"
+    assert Program.of({"out": out}, {"p": x, "q": [w]})(0.0, [5.0]) == {"out": 5.0}
+    assert program.fixed is None
+    assert Program.of(x, x)(7.0) == 7.0
+    with pytest.raises(ValueError, match="twice"):
+        Program.of(out, [x, x])
+    with pytest.raises(TypeError, match=r"output\[1\] must be a Value"):
+        Program.of([out, 1.0], x)
+
+
+def test_a_branch_on_a_traced_number_is_reported() -> None:
+    def f(x: Any, y: Any) -> Any:
+        if x > y:
+            return x * x
+        return -x if y else y * math.floor(x.data)
+
+    program = trace(f)(2.0, 1.0)
+    (one,) = program.fixed or ()
+    assert one.startswith("x > y was True (")
+    assert one.endswith(f"test_program.py:{f.__code__.co_firstlineno + 1})")
+    assert f"# fixed while tracing: {one}" in str(program)
+    assert Program.parse(str(program))(3.0, 1.0) == 9.0
+    assert [text.split(" (")[0] for text in trace(f)(1.0, 2.0).fixed or ()] == ["x > y was False", "y != 0.0 was True"]
+    (one,) = trace(lambda x: x * x.data)(3.0).fixed or ()
+    assert one.startswith("x was read as 3.0 (")
+    assert trace(lambda x: mg.maximum(x, 2.0) + mg.where(ops.greater(x, 1.0), x, 0.0))(3.0).fixed == ()
+    assert trace(lambda x: x if Value(2.0) > 1.0 else -x)(3.0).fixed == ()
+
+
+def test_simplify_keeps_every_bit_and_drops_what_is_not_needed() -> None:
+    def f(x: Any) -> Any:
+        unused = mg.exp(x)
+        a, b = x * 2.0, x * 2.0
+        return a + b + ops.identity(mg.log(2.0 * Value(3.0))) + 0.0 * x + (unused - unused) * 0.0
+
+    program = trace(f)(1.0)
+    simple = program.simplify()
+    assert len(simple.instructions) < len(program.instructions)
+    for x in EDGES:
+        assert same(simple(x), program(x))
+    assert math.isnan(trace(lambda x: x * 0.0)(1.0).simplify()(INF))  # never x * 0 -> 0
+    assert str(trace(lambda x: (x * 1.0) ** 1 / 1.0)(2.0).simplify()) == "def f(x):\n    return x"
+
+
+def test_a_program_of_a_network_gives_its_loss_and_gradient() -> None:
+    model = mg.nn.MLP(2, [4, 1], activation="tanh")
+    inputs = [Value(0.5), Value(-1.0)]
+    loss = (model(inputs) - 1.0) ** 2
+    program = Program.of(loss, [inputs, model.parameters()])
+    loss.backward()
+    value, (dx, dw) = program.gradient(value=True)([0.5, -1.0], [p.data for p in model.parameters()])
+    assert (value, dx, dw) == (loss.data, [x.grad for x in inputs], [p.grad for p in model.parameters()])
+
+
+def test_a_program_nests_in_derivatives_and_copies() -> None:
+    program = trace(lambda x: mg.sin(x) * x)(0.5)
+    assert grad(program)(0.7) == program.gradient()(0.7)
+    assert copy.deepcopy(program)(0.7) == program(0.7)
+    assert trace(program)(0.3)(0.7) == program(0.7)
+    assert trace(grad(lambda x: x**3))(1.0)(2.0) == 12.0
+
+
+@pytest.mark.parametrize(
+    ("misuse", "error", "advice"),
+    [
+        (lambda: example_program()(1.0), TypeError, r"takes \(x: a number, w: \{'a': \[·, ·\]\}\), got \(a number\)"),
+        (lambda: example_program().gradient(), ValueError, r"only a program with one result .* gives \[·, ·\]"),
+        (lambda: trace(lambda x: x * x)("a"), TypeError, r"argument \[0\]: .*string 'a'"),
+        (lambda: trace(lambda x: math.sin(x.data))(1.0), TypeError, "read the number of a Value"),
+        (lambda: Program.parse("x = 1"), ValueError, "not a listing"),
+        (lambda: Program.parse("def f(x):\n    y = foo(x)\n    return y"), ValueError, r"line 2 .*: y = foo\(x\)"),
+        (lambda: Program.parse("def f(x):\n    y = x * z\n    return y"), ValueError, "line 2"),
+        (lambda: Program.parse("def f(x):\n    y = x * x * x\n    return y"), ValueError, "line 2"),
+        (lambda: trace(lambda x: x)(1.0).python("1f"), ValueError, "Python identifier"),
+        (lambda: trace(lambda x: x)(1.0).c("f g"), ValueError, "C identifier"),
+        (lambda: trace(lambda x, y: x + y)(1.0, 1.0)(Fraction(1), Value(1.0)), TypeError, "several kinds"),
+        (lambda: trace(lambda x: x)(1.0).replay([1.0, 2.0]), TypeError, r"1 input\(s\), got 2"),
+    ],
+)
+def test_every_misuse_has_its_error(misuse: Callable[[], Any], error: type[Exception], advice: str) -> None:
+    with pytest.raises(error, match=advice):
+        misuse()
+
+
+def test_names_never_collide() -> None:
+    def f(exp: Any, t0: Any, inf: Any, f: Any) -> Any:
+        y = mg.exp(exp) * t0 + inf * f
+        y.label = "exp"
+        return y
+
+    program = trace(f)(0.0, 2.0, 3.0, 4.0)
+    assert program.python()(0.0, 2.0, 3.0, 4.0) == 14.0
+    assert Program.parse(str(program))(0.0, 2.0, 3.0, 4.0) == 14.0
+    odd = trace(lambda p: p["a b"] * p["class"] + p[0])({"a b": 2.0, "class": 3.0, 0: 1.0})
+    assert odd.python()({"a b": 2.0, "class": 3.0, 0: 1.0}) == 7.0
+
+
+@given(st.floats(), st.floats())
+@example(-0.0, INF)
+def test_any_constant_is_written_and_read_back(x: float, c: float) -> None:
+    program = trace(lambda x: x * Value(c) - c)(x)
+    for again in (Program.parse(str(program)), program.python()):
+        assert same(again(x), program(x))
+
+
+def test_every_arithmetic_says_its_name() -> None:
+    kinds: list[Arithmetic] = [FLOATS, VALUES, FRACTIONS, mpmath_numbers(), balls(), arrays()]
+    assert len({repr(kind) for kind in kinds}) == len(kinds)
