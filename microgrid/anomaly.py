@@ -6,7 +6,7 @@ import math
 from contextvars import Token
 from typing import Any
 
-from microgrid.engine import Value, edges_of, topological
+from microgrid.engine import CONSTANT, Value, edges_of, topological
 from microgrid.scope import (
     Watch,
     current_module,
@@ -61,7 +61,7 @@ class detect_anomaly:
         cotangents = {root.number: seed}
         for node in reversed(topological([root])):
             cotangent = cotangents.get(node.number, 0.0)
-            if node.op is None or cotangent == 0.0:
+            if node.op is None or node.op is CONSTANT or cotangent == 0.0:
                 continue
             for (operand, partial), piecewise in zip(edges_of(node), node.op.piecewise, strict=True):
                 if piecewise and partial == 0.0:
