@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import importlib
 import math
 from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
@@ -176,10 +177,17 @@ def _elementwise(forward: Callable[..., float], *operands: Any) -> Any:
     return np.frompyfunc(lambda *xs: forward(*map(float, xs)), len(operands), 1)(*operands).astype(float)
 
 
+def _library(name: str, extra: str) -> Any:
+    try:
+        return importlib.import_module(name)
+    except ImportError:
+        raise ImportError(f"this arithmetic needs {name}: pip install 'microgrid[{extra}]'") from None
+
+
 @functools.cache
 def arrays() -> Arithmetic:
     """NumPy's arrays of floats; of any shapes that broadcast."""
-    import numpy as np
+    np = _library("numpy", "train")
 
     same = "sqrt cbrt hypot exp exp2 expm1 log log2 log10 log1p logaddexp sin cos tan sinh cosh tanh floor ceil trunc"
     functions: dict[str, Callable[..., Any]] = {name: getattr(np, name) for name in same.split()}
@@ -230,7 +238,7 @@ def _gaussian(np: Any, x: Any) -> Any:
 @functools.cache
 def mpmath_numbers() -> Arithmetic:
     """mpmath's real numbers, of as many digits as its context is set to. Complex results are nan."""
-    from mpmath import mp
+    mp = _library("mpmath", "check").mp
 
     def real(function: Callable[..., Any]) -> Callable[..., Any]:
         def computed(*operands: Any) -> Any:
@@ -315,7 +323,7 @@ def balls() -> Arithmetic:
 
     Where a comparison cannot be decided, as between balls that overlap, the result holds both answers.
     """
-    from flint import arb
+    arb = _library("flint", "check").arb
 
     def both(x: Any, y: Any) -> Any:
         return x.union(y)

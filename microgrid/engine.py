@@ -357,7 +357,7 @@ class Value:
     def __trunc__(self) -> Value:
         return record_unary(ops.trunc, self)
 
-    def __round__(self, ndigits: None = None) -> Value:
+    def __round__(self, ndigits: Any = None) -> Value:
         if ndigits is not None:
             raise TypeError("a Value is rounded to a whole number; for n digits write round(v * 10**n) / 10**n")
         return record_unary(ops.round, self)

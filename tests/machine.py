@@ -22,17 +22,19 @@ class Naive:
     def __init__(self) -> None:
         self.data: list[float] = []
         self.grad: list[float] = []
-        self.edges: list[list[tuple[int, float]]] = []
+        self.edges: list[list[tuple[int, float | None]]] = []
         self.leaf: list[bool] = []
 
     def apply(self, op: Op, *operands: int) -> None:
-        """Record an op by its rule; where a piecewise one has the partial 0, nothing passes back."""
+        """Record an op by its rule; where a piecewise one has the partial 0, nothing passes back: None."""
         numbers = [self.data[i] for i in operands]
         z = op.forward(*numbers)
         edges = zip(operands, op.partials(z, *numbers), op.piecewise, strict=True)
-        self.record(z, [(i, partial) for i, partial, piecewise in edges if partial or not piecewise], leaf=False)
+        self.record(
+            z, [(i, None if piecewise and not partial else partial) for i, partial, piecewise in edges], leaf=False
+        )
 
-    def record(self, data: float, edges: list[tuple[int, float]], leaf: bool) -> None:
+    def record(self, data: float, edges: list[tuple[int, float | None]], leaf: bool) -> None:
         self.data.append(data)
         self.grad.append(0.0)
         self.edges.append(edges)
@@ -47,7 +49,7 @@ class Naive:
         cotangent[root] = seed
         for i in range(root, -1, -1):
             for j, partial in self.edges[i]:
-                cotangent[j] += cotangent[i] * partial if cotangent[i] else 0.0
+                cotangent[j] += cotangent[i] * partial if cotangent[i] and partial is not None else 0.0
         for i in reached:
             self.grad[i] = cotangent[i] + (self.grad[i] if self.leaf[i] else 0.0)
 
@@ -146,12 +148,11 @@ def faulty(bug: str) -> Callable[[Value, float], None]:
         root.grad += seed
         for node in order:
             edges = list(zip(node.operands, node.partials, strict=True))
-            if node.op is not None and any(node.op.piecewise):
-                edges = [(operand, partial) for operand, partial in edges if partial]
+            chosen = node.op is not None and any(node.op.piecewise)
             if bug == "x * x counted once":
                 edges = list(dict(edges).items())
             for operand, partial in edges:
-                contribution = node.grad * partial if node.grad else 0.0
+                contribution = node.grad * partial if node.grad and (partial or not chosen) else 0.0
                 operand.grad = contribution if bug == "= for +=" else operand.grad + contribution
         for leaf, grad in before.items():
             leaf.grad += grad
