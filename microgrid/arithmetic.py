@@ -11,7 +11,6 @@ import functools
 import importlib
 import math
 from collections.abc import Callable, Mapping, Sequence
-from fractions import Fraction
 from typing import Any
 
 from microgrid.engine import Value, constant
@@ -84,64 +83,61 @@ VALUES = _Values("Values", constant, {})
 
 # --- exact fractions -----------------------------------------------------------------------------------------------
 
-
-def _exactly(x: float) -> Any:
-    return Fraction(x) if math.isfinite(x) else x  # a float stays where no fraction is: it shows in the result
-
-
-def _fraction_div(x: Any, y: Any) -> Any:
-    if y:
-        return x / y
-    return nan if not x or x != x else math.copysign(inf, x)
-
-
-def _fraction_power(x: Any, y: Any) -> Any:
-    if y != int(y):
-        raise TypeError(f"{x} ** {y} is no fraction: replay on mpmath's numbers, or on floats")
-    return _fraction_div(Fraction(1), x ** -int(y)) if y < 0 else x ** int(y)
-
-
-def _irrational(op: str) -> Callable[..., Any]:
-    def refuse(*operands: Any) -> Any:
-        raise TypeError(
-            f"{op}({', '.join(map(str, operands))}) is no fraction: replay on mpmath's numbers, or on floats"
-        )
-
-    return refuse
-
-
 IRRATIONAL = (
     "exp expm1 exp2 gaussian log log1p log2 log10 logaddexp xlogy sqrt cbrt hypot sin cos tan asin acos atan atan2 "
     "sinh cosh tanh asinh acosh atanh erf erfc sinc_derivative sigmoid softplus silu gelu"
 ).split()
 """The ops that lead out of the fractions."""
 
-FRACTIONS = Arithmetic(
-    "fractions",
-    _exactly,
-    {
-        "add": lambda x, y: x + y,
-        "sub": lambda x, y: x - y,
-        "mul": lambda x, y: x * y,
-        "div": _fraction_div,
-        "neg": lambda x: -x,
-        "constant_power": _fraction_power,
-        "power": _fraction_power,
-        "abs": abs,
-        "maximum": lambda x, y: x if x > y else y,
-        "minimum": lambda x, y: x if x < y else y,
-        "sign": lambda x: Fraction((x > 0) - (x < 0)),
-        "floor": lambda x: Fraction(math.floor(x)),
-        "ceil": lambda x: Fraction(math.ceil(x)),
-        "trunc": lambda x: Fraction(math.trunc(x)),
-        "round": lambda x: Fraction(round(x)),
-        "greater": lambda x, y: Fraction(x > y),
-        "equal": lambda x, y: Fraction(x == y),
-        "where": lambda condition, x, y: x if condition else y,
-        "identity": lambda x: x,
-        **{name: _irrational(name) for name in IRRATIONAL},
-    },
-)
+
+@functools.cache
+def rationals() -> Arithmetic:
+    """Python's fractions: exact. Where there is no fraction, as for 1 / 0, a float inf or nan stands and shows."""
+    from fractions import Fraction
+
+    def exactly(x: float) -> Any:
+        return Fraction(x) if math.isfinite(x) else x
+
+    def div(x: Any, y: Any) -> Any:
+        if y:
+            return x / y
+        return nan if not x or x != x else math.copysign(inf, x)
+
+    def power(x: Any, y: Any) -> Any:
+        if y != int(y):
+            raise TypeError(f"{x} ** {y} is no fraction: replay on mpmath's numbers, or on floats")
+        return div(Fraction(1), x ** -int(y)) if y < 0 else x ** int(y)
+
+    return Arithmetic(
+        "fractions",
+        exactly,
+        {
+            "add": lambda x, y: x + y,
+            "sub": lambda x, y: x - y,
+            "mul": lambda x, y: x * y,
+            "div": div,
+            "neg": lambda x: -x,
+            "constant_power": power,
+            "power": power,
+            "abs": abs,
+            "maximum": lambda x, y: x if x > y else y,
+            "minimum": lambda x, y: x if x < y else y,
+            "sign": lambda x: Fraction((x > 0) - (x < 0)),
+            "floor": lambda x: Fraction(math.floor(x)),
+            "ceil": lambda x: Fraction(math.ceil(x)),
+            "trunc": lambda x: Fraction(math.trunc(x)),
+            "round": lambda x: Fraction(round(x)),
+            "greater": lambda x, y: Fraction(x > y),
+            "equal": lambda x, y: Fraction(x == y),
+            "where": lambda condition, x, y: x if condition else y,
+            "identity": lambda x: x,
+            **{name: functools.partial(_irrational, name) for name in IRRATIONAL},
+        },
+    )
+
+
+def _irrational(op: str, *operands: Any) -> Any:
+    raise TypeError(f"{op}({', '.join(map(str, operands))}) is no fraction: replay on mpmath's numbers, or on floats")
 
 
 # --- arrays: a whole batch at once ---------------------------------------------------------------------------------
@@ -338,7 +334,7 @@ def balls() -> Arithmetic:
     def truth(yes: bool, no: bool) -> Any:
         return arb(1) if yes else arb(0) if no else both(arb(0), arb(1))
 
-    def step(function: Callable[[Fraction], int]) -> Callable[[Any], Any]:
+    def step(function: Callable[[Any], int]) -> Callable[[Any], Any]:
         def stepped(x: Any) -> Any:
             if not x.is_finite():
                 return x
@@ -381,8 +377,10 @@ def balls() -> Arithmetic:
     )
 
 
-def _fraction_of_exact(x: Any) -> Fraction:
+def _fraction_of_exact(x: Any) -> Any:
     """An arb without radius, as a fraction."""
+    from fractions import Fraction
+
     mantissa, exponent = x.man_exp()
     return Fraction(int(mantissa)) * Fraction(2) ** int(exponent)
 
@@ -397,7 +395,7 @@ def arithmetic_of(numbers: Sequence[Any]) -> Arithmetic:
     made: dict[str, Callable[[], Arithmetic]] = {
         "floats": lambda: FLOATS,
         "Values": lambda: VALUES,
-        "fractions": lambda: FRACTIONS,
+        "fractions": rationals,
         "arrays": arrays,
         "mpmath": mpmath_numbers,
         "flint": balls,
@@ -408,9 +406,7 @@ def arithmetic_of(numbers: Sequence[Any]) -> Arithmetic:
 def _kind(x: Any) -> str:
     if isinstance(x, Value):
         return "Values"
-    if isinstance(x, Fraction):
-        return "fractions"
     package = type(x).__module__.split(".")[0]
-    if package in ("mpmath", "flint"):
+    if package in ("fractions", "mpmath", "flint"):
         return package
     return "arrays" if getattr(x, "ndim", 0) else "floats"

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-import ast
-import inspect
 import keyword
 import math
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from types import FunctionType
+from typing import TYPE_CHECKING, Any, Protocol
 
 from microgrid import forward, tree
 from microgrid.primitive import CALL, OPS, POWER, PRODUCT, SIGN, SUM, Op
 
-RESERVED = {"inf", "nan", "math", "builtins", "f"} | {name for name, _ in inspect.getmembers(forward)}
+if TYPE_CHECKING:
+    import ast
+
+RESERVED = {"inf", "nan", "math", "builtins", "f"} | set(vars(forward))
 """Names that the text uses for something else than a number of the program."""
 
 _ATOM = CALL + 1
@@ -140,6 +142,8 @@ def _unpacking(program: Listed) -> list[str]:
 
 def parse(text: str, ops: Mapping[str, Op]) -> dict[str, Any]:
     """The parts of the program that a listing shows. ValueError with the line that is none of its kind."""
+    import ast
+
     try:
         (function,) = ast.parse(text).body
         assert isinstance(function, ast.FunctionDef)
@@ -245,18 +249,24 @@ def parse(text: str, ops: Mapping[str, Op]) -> dict[str, Any]:
     }
 
 
-def _is_assignment(statement: ast.stmt) -> Any:
+def _is_assignment(statement: Any) -> bool:
+    import ast
+
     return (
         isinstance(statement, ast.Assign) and len(statement.targets) == 1 and isinstance(statement.targets[0], ast.Name)
     )
 
 
 def _is_alias(statement: Any, parameters: Mapping[str, Any]) -> bool:
+    import ast
+
     return isinstance(statement.value, ast.Name) and statement.value.id in parameters
 
 
 def _root(statement: Any, parameters: Mapping[str, Any]) -> str:
     """The parameter that a statement takes an item of."""
+    import ast
+
     node = getattr(statement, "value", None)
     if not isinstance(node, ast.Subscript):
         return ""
@@ -266,6 +276,8 @@ def _root(statement: Any, parameters: Mapping[str, Any]) -> str:
 
 
 def _path(node: Any) -> tuple[Any, ...]:
+    import ast
+
     path: tuple[Any, ...] = ()
     while isinstance(node, ast.Subscript):
         path = (ast.literal_eval(node.slice), *path)
@@ -284,7 +296,9 @@ def _nested(leaves: Sequence[tuple[tuple[Any, ...], int]]) -> tree.Structure:
     return list(items.values()) if list(items) == list(range(len(items))) else items
 
 
-def _number(node: ast.expr) -> float | None:
+def _number(node: Any) -> float | None:
+    import ast
+
     if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
         number = _number(node.operand)
         return None if number is None else -number
@@ -418,9 +432,11 @@ def python(program: Listed, name: str) -> PythonSource:
 
 def _add_helper(name: str, helpers: dict[str, str]) -> None:
     """Enter the text of a forward function, after that of those which it calls."""
+    import inspect
+
     function = getattr(forward, name)
     text = inspect.getsource(function).strip()
     for used in re.findall(r"(?<![\w.])(\w+)\(", text):
-        if used != name and used not in helpers and inspect.isfunction(getattr(forward, used, None)):
+        if used != name and used not in helpers and isinstance(getattr(forward, used, None), FunctionType):
             _add_helper(used, helpers)
     helpers.setdefault(name, text)

@@ -22,7 +22,7 @@ from programs import RATIONAL, RandomFunction, functions, points
 
 import microgrid as mg
 from microgrid import Op, Program, Value, grad, ops, primitive, trace
-from microgrid.arithmetic import FLOATS, FRACTIONS, IRRATIONAL, VALUES, Arithmetic, arrays, balls, mpmath_numbers
+from microgrid.arithmetic import FLOATS, IRRATIONAL, VALUES, Arithmetic, arrays, balls, mpmath_numbers, rationals
 from microgrid.primitive import OPS
 
 INF, NAN = math.inf, math.nan
@@ -76,9 +76,9 @@ def check_op_everywhere(op: Op) -> None:
     assert all(close(float(x), expected) for x in program.replay([np.full(3, x) for x in inputs], arrays())[0])
     if op.name in IRRATIONAL:
         with pytest.raises(TypeError, match=f"{op.name}.* is no fraction: replay on mpmath"):
-            program.replay([Fraction(x) for x in inputs], FRACTIONS)
+            program.replay([Fraction(x) for x in inputs], rationals())
     else:
-        exact = program.replay([Fraction(x) for x in inputs], FRACTIONS)[0]
+        exact = program.replay([Fraction(x) for x in inputs], rationals())[0]
         assert type(exact) is Fraction
         assert close(float(exact), expected)
     assert same(program.python()(*inputs), expected)
@@ -523,5 +523,5 @@ def test_any_constant_is_written_and_read_back(x: float, c: float) -> None:
 
 
 def test_every_arithmetic_says_its_name() -> None:
-    kinds: list[Arithmetic] = [FLOATS, VALUES, FRACTIONS, mpmath_numbers(), balls(), arrays()]
+    kinds: list[Arithmetic] = [FLOATS, VALUES, rationals(), mpmath_numbers(), balls(), arrays()]
     assert len({repr(kind) for kind in kinds}) == len(kinds)
