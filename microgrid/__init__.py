@@ -3,6 +3,7 @@
 `from microgrid import *` leaves out what would hide a builtin: abs, max, min, round and sum.
 """
 
+from microgrid import copying as _copying  # noqa: F401  # gives Value its copies and pickles
 from microgrid import nn
 from microgrid.anomaly import detect_anomaly
 from microgrid.composed import (

@@ -7,8 +7,7 @@ mypyc compiles it unchanged. Nothing here recurses over the depth of a graph.
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextvars import ContextVar
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, final
 
 from microgrid import ops
@@ -401,27 +400,6 @@ class Value:
     def __repr__(self) -> str:
         return f"Value(data={self._data}, grad={self._grad})"
 
-    # Copies and pickles carry the whole graph. Neither may follow the operands by recursion: see below.
-
-    def __copy__(self) -> Value:
-        return _twin(self, self._a, self._b)
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> Value:
-        for node in _ancestry(self):
-            if id(node) not in memo:
-                a = node._a
-                b = node._b
-                memo[id(node)] = _twin(node, None if a is None else memo[id(a)], None if b is None else memo[id(b)])
-        twin: Value = memo[id(self)]
-        return twin
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        if self.op is None:
-            return _restore_leaf, (self._data, self._grad, self._label)
-        ancestors = None if _in_order.get() else _Ancestors(self)
-        content = (self.op, self._data, self._grad, self._label, self.module, self._a, self._b, self._da, self._db)
-        return _blank, (), (ancestors, *content), None, None, _fill
-
     # The names that code written for micrograd uses.
 
     @property
@@ -528,85 +506,9 @@ def newest() -> int:
     return _counter.made
 
 
-# --- copies and pickles --------------------------------------------------------------------------------------------
-
-
-def _ancestry(root: Value) -> list[Value]:
-    """All nodes that the root was computed from, bundles included, and the root: operands before users."""
-    found: dict[int, Value] = {}
-    stack = [root]
-    while stack:
-        node = stack.pop()
-        if node.number not in found:
-            found[node.number] = node
-            if node._a is not None:
-                stack.append(node._a)
-            if node._b is not None:
-                stack.append(node._b)
-    return [found[number] for number in sorted(found)]
-
-
-def _twin(node: Value, a: Value | None, b: Value | None) -> Value:
-    twin = Value(node._data)
-    twin._grad = node._grad
-    twin.op = node.op
-    twin._label = node._label
-    twin.module = node.module
-    twin._a = a
-    twin._b = b
-    if node.op is not None:  # in a leaf, backward keeps its notes there
-        twin._da = node._da
-        twin._db = node._db
-    return twin
-
-
-# A pickler saves what an object refers to before it goes on: down a chain of operands it would recurse. So the first
-# node that it meets hands it all its ancestors as the items of a list, operands before users. Each of them refers to
-# operands that the pickler has seen already, and knows from `_in_order` that it need not do the same again.
-_in_order: Final[ContextVar[bool]] = ContextVar("microgrid_in_order", default=False)
-
-
-class _Ancestors:
-    """Pickles as the list of a node's ancestors, in the order of recording."""
-
-    def __init__(self, node: Value) -> None:
-        self._node = node
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return list, (), None, _announced(_ancestry(self._node)[:-1])
-
-
-def _announced(nodes: list[Value]) -> Iterator[Value]:
-    _in_order.set(True)
-    try:
-        yield from nodes
-    finally:
-        _in_order.set(False)
-
-
-def _restore_leaf(data: float, grad: float, label: str) -> Value:
-    leaf = Value(data, label=label)
-    leaf._grad = grad
-    return leaf
-
-
-def _blank() -> Value:
-    return Value(0.0)
-
-
-def _fill(node: Value, content: tuple[Any, ...]) -> None:
-    """Make a blank node what was pickled. Its operands are there already, so its number is the next."""
-    _, op, data, grad, label, module, a, b, da, db = content
+def renumber(node: Value) -> None:
+    """Give a node the number of one made now."""
     node.number = _counter.made = _counter.made + 1
-    node.op = op
-    node._data = data
-    node._grad = grad
-    node._label = label
-    node.module = module
-    node._a = a
-    node._b = b
-    node._da = da
-    node._db = db
 
 
 # --- backward's agenda ---------------------------------------------------------------------------------------------

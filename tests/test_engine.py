@@ -6,15 +6,20 @@ import asyncio
 import copy
 import gc
 import math
+import os
 import pickle
 import random
+import shutil
+import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, cast
 
 import pytest
 
+import microgrid
 from microgrid import Value, nn, no_grad, ops, primitive, tanh, where
 from microgrid.engine import COMPILED, CONSTANT, topological
 from microgrid.primitive import OPS
@@ -400,6 +405,35 @@ def test_a_chain_of_a_hundred_thousand_is_copied_and_pickled(twin_of: Callable[[
     twin = twin_of(z)
     assert len(topological([twin])) == 100_001
     assert same_graph(z, twin)
+
+
+LOAD = """
+import pickle, sys
+from microgrid.engine import COMPILED, topological
+z, x = pickle.load(sys.stdin.buffer)
+z.backward()
+print(COMPILED, len(topological([z])), x.grad)
+sys.stdout.flush()
+sys.stdout.buffer.write(pickle.dumps([z, x]))
+"""
+
+
+def test_a_pickle_goes_to_another_process_and_to_the_interpreted_build_and_back(tmp_path: Path) -> None:
+    package = Path(microgrid.__file__).parent
+    shutil.copytree(package, tmp_path / "microgrid", ignore=shutil.ignore_patterns("*.so", "*.pyd", "__pycache__"))
+    x = Value(1.0)
+    z = x
+    for _ in range(20_000):
+        z = z + x
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    command = [sys.executable, "-c", LOAD]
+    done = subprocess.run(
+        command, input=pickle.dumps([z, x]), env=environment, cwd=tmp_path, capture_output=True, check=True
+    )
+    printed, _, answer = done.stdout.partition(b"\n")
+    assert printed.split() == [b"False", b"20001", b"20001.0"]
+    z2, x2 = pickle.loads(answer)
+    assert (x2.grad, len(topological([z2]))) == (20_001.0, 20_001)
 
 
 def test_what_cannot_be_pickled_says_so_and_leaves_pickling_as_it_was() -> None:

@@ -27,6 +27,7 @@ ORDER = [
     "ops",
     "composed",
     "engine",
+    "copying",
     "linearize",
     "tree",
     "functional",
