@@ -459,6 +459,17 @@ def test_numpy_scalars_stand_on_either_side_and_ufuncs_give_values() -> None:
     assert [v.data for v in x * np.array([1.0, 2.0])] == [2.0, 4.0]
     assert [v.data for v in np.array([1.0, 2.0]) * x] == [2.0, 4.0]
     assert np.array([x, x]).sum().data == 4.0
+    for name in (
+        "absolute arcsin arccos arctan arcsinh arctanh cbrt ceil cos cosh exp exp2 expm1 fabs floor log log10 log1p "
+        "log2 negative rint sin sinh sqrt tan tanh trunc"
+    ).split():
+        half = Value(0.5)
+        one, many = getattr(np, name)(half), getattr(np, name)(np.array([half, half]))
+        assert one.data == pytest.approx(getattr(np, name)(0.5), rel=1e-15)
+        assert [node.operands for node in (one, *many)] == [(half,)] * 3
+    for name in "add subtract multiply divide power remainder fmod floor_divide hypot arctan2".split():
+        ufunc = getattr(np, name)
+        assert ufunc(Value(0.75), Value(0.5)).data == pytest.approx(ufunc(0.75, 0.5), rel=1e-15)
     with pytest.raises(TypeError, match=r"shape \(2,\)"):
         Value(np.zeros(2))
     with pytest.raises(TypeError, match="complex"):

@@ -7,6 +7,8 @@ import io
 import re
 from pathlib import Path
 
+import pytest
+
 README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
 
 
@@ -18,6 +20,23 @@ def test_the_example_prints_what_its_comments_say() -> None:
     expected = re.findall(r"^print.*?# (.*)$", code, re.MULTILINE)
     assert expected
     assert printed.getvalue().splitlines() == expected
+
+
+def test_the_other_examples_run_and_end_as_they_say() -> None:
+    (first,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    space: dict[str, object] = {}
+    with contextlib.redirect_stdout(io.StringIO()):
+        exec(compile(first, "README.md", "exec"), space)
+    derivatives, declaration = re.findall(r"```py\n(.*?)```", README, re.DOTALL)
+    with pytest.raises(FloatingPointError, match=r"^log\(0\.0\) gave -inf, at example.py:11$"):
+        exec(compile(derivatives, "example.py", "exec"), space)
+    exec(compile(declaration, "README.md", "exec"), space)
+    told = re.findall(r"^(\S.*?) +# (\S.*)$", derivatives, re.MULTILINE)
+    evaluated = {line: answer for line, answer in told if answer[0] in "{0123456789"}
+    assert len(evaluated) == 2
+    for line, answer in evaluated.items():
+        assert repr(eval(line, space)) == answer
+    assert len(space["program"].instructions) == 3  # type: ignore[attr-defined]
 
 
 def test_it_is_short() -> None:
