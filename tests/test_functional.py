@@ -13,6 +13,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from programs import SMOOTH, functions, points
+from test_ops import REFERENCES
 
 import microgrid as mg
 from microgrid import Value, grad, gradient, hessian, hvp, jacobian, jvp, no_grad, value_and_grad, vjp
@@ -264,18 +265,34 @@ ONE_OPERAND = [
 ]
 
 
+TWO_OPERANDS = [OPS[name] for name in "add sub mul div power logaddexp xlogy hypot atan2".split()]
+
+
+def agrees_with_mpmath(f: Callable[[Any], Any], reference: Callable[[Any], Any], x: float) -> None:
+    """The derivatives 0 to 6."""
+    with mpmath.workdps(60):
+        truth = mpmath.taylor(reference, mpmath.mpf(x), 6)
+    for k in range(7):
+        assert f(x) == near(float(truth[k] * math.factorial(k)), rel=1e-11, abs=1e-12), k
+        f = grad(f)
+
+
 @pytest.mark.parametrize("op", ONE_OPERAND, ids=lambda op: op.name)
 def test_derivatives_0_to_6_of_the_smooth_ops_agree_with_mpmath(op: Any) -> None:
-    from test_ops import REFERENCES
-
     for x in (DERIVATIVE_POINTS.get(op.name, 0.4), DERIVATIVE_POINTS.get(op.name, 0.4) + 0.13):
-        f: Callable[[Any], Any] = op
-        with mpmath.workdps(60):
-            truth = mpmath.taylor(REFERENCES[op.name], mpmath.mpf(x), 6)
-        for k in range(7):
-            exact = float(truth[k] * math.factorial(k))
-            assert f(x) == near(exact, rel=1e-11, abs=1e-12), k
-            f = grad(f)
+        agrees_with_mpmath(op, REFERENCES[op.name], x)
+
+
+@pytest.mark.parametrize("op", TWO_OPERANDS, ids=lambda op: op.name)
+def test_so_do_those_of_two_operands_by_each(op: Any) -> None:
+    reference = REFERENCES[op.name]
+    agrees_with_mpmath(lambda x: op(x, 0.75), lambda x: reference(x, mpmath.mpf(0.75)), 1.3)
+    agrees_with_mpmath(lambda y: op(0.75, y), lambda y: reference(mpmath.mpf(0.75), y), 1.3)
+
+
+def test_so_do_those_of_powers_with_any_constant_exponent() -> None:
+    for c in (3.0, -2.0, 0.5, 0.3, 2.5):
+        agrees_with_mpmath(lambda x, c=c: x**c, lambda x, c=c: mpmath.power(x, c), 1.3)  # type: ignore[misc]  # lambdas
 
 
 def test_sinc_has_derivatives_of_every_order_also_at_0() -> None:
