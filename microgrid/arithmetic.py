@@ -20,7 +20,7 @@ from microgrid.primitive import Op, as_float
 class Arithmetic:
     """Numbers of one kind: how a float becomes one, and what computes each op on them."""
 
-    def __init__(self, name: str, number: Callable[[float], Any], functions: Mapping[str, Callable[..., Any]]) -> None:
+    def __init__(self, name: str, number: Callable[[Any], Any], functions: Mapping[str, Callable[..., Any]]) -> None:
         self.name = name
         self.number = number
         self.functions = functions
@@ -31,7 +31,12 @@ class Arithmetic:
 
     def accept(self, x: Any) -> Any:
         """An input as a number of this kind; TypeError when it is none."""
-        return self.number(as_float(x)) if isinstance(x, (int, float)) else x
+        if isinstance(x, type(self.number(1.0))):
+            return x
+        try:
+            return self.number(x if isinstance(x, int) else as_float(x))
+        except TypeError as error:
+            raise TypeError(f"a replay on {self.name}: {error}") from None
 
     def context(self) -> contextlib.AbstractContextManager[Any]:
         """Within which the arithmetic is done."""
@@ -95,7 +100,7 @@ def rationals() -> Arithmetic:
     """Python's fractions: exact. Where there is no fraction, as for 1 / 0, a float inf or nan stands and shows."""
     from fractions import Fraction
 
-    def exactly(x: float) -> Any:
+    def exactly(x: Any) -> Any:
         return Fraction(x) if math.isfinite(x) else x
 
     def div(x: Any, y: Any) -> Any:

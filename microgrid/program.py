@@ -422,15 +422,21 @@ def _laid_flat(
 
 
 def _input_names(parameters: Sequence[str], in_structure: Sequence[tree.Structure]) -> list[str]:
-    """A name for each leaf of the arguments: w_a_0 for w["a"][0]."""
-    named = zip(parameters, in_structure, strict=True)
-    paths = [(i, [parameter, *path]) for parameter, structure in named for path, i in tree.paths(structure)]
-    return _different(["_".join(map(str, path)) for _, path in sorted(paths, key=lambda leaf: leaf[0])])
+    """A name for each leaf of the arguments: w_a_0 for w["a"][0], and that of the argument itself where it is one."""
+    names: dict[int, str] = {}
+    within: dict[int, str] = {}
+    for parameter, structure in zip(parameters, in_structure, strict=True):
+        if isinstance(structure, int):
+            names[structure] = parameter
+        else:
+            within |= {i: "_".join(map(str, (parameter, *path))) for path, i in tree.paths(structure)}
+    names |= zip(within, _different(list(within.values()), parameters), strict=True)
+    return [names[i] for i in range(len(names))]
 
 
-def _different(names: Sequence[str]) -> list[str]:
-    """The names as identifiers, no two alike, none that of an op."""
-    taken: set[str] = set()
+def _different(names: Sequence[str], but: Sequence[str] = ()) -> list[str]:
+    """The names as identifiers, no two alike, none that of an op, nor among those others."""
+    taken = set(but)
 
     def one(name: str) -> str:
         name = "".join(c if c.isalnum() or c == "_" else "_" for c in name)

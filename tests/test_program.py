@@ -202,6 +202,10 @@ def test_a_replay_on_fractions_is_exact(data: st.DataObject, f: RandomFunction) 
     assert got == known[-1]
 
 
+def test_whole_numbers_stay_exact_beside_fractions() -> None:
+    assert trace(lambda x, y: x - y)(1.0, 2.0)(2**60 + 1, Fraction(1, 2)) == Fraction(2**61 + 1, 2)
+
+
 def test_a_gradient_on_fractions_is_exact() -> None:
     program = trace(lambda x, y: x**3 / y + abs(x - y))(1.0, 2.0)
     x, y = Fraction(2, 3), Fraction(5, 7)
@@ -494,6 +498,8 @@ def test_a_program_nests_in_derivatives_and_copies() -> None:
         (lambda: trace(lambda x: x)(1.0).c("f g"), ValueError, "C identifier"),
         (lambda: trace(lambda x, y: x + y)(1.0, 1.0)(Fraction(1), Value(1.0)), TypeError, "several kinds"),
         (lambda: trace(lambda x: x)(1.0).replay([1.0, 2.0]), TypeError, r"1 input\(s\), got 2"),
+        (lambda: trace(lambda x: x)(1.0)("a"), TypeError, "string 'a'"),
+        (lambda: trace(lambda x: x)(1.0).replay(["a"], mpmath_numbers()), TypeError, "mpmath's numbers: .*string 'a'"),
     ],
 )
 def test_every_misuse_has_its_error(misuse: Callable[[], Any], error: type[Exception], advice: str) -> None:
@@ -510,6 +516,9 @@ def test_names_never_collide() -> None:
     program = trace(f)(0.0, 2.0, 3.0, 4.0)
     assert program.python()(0.0, 2.0, 3.0, 4.0) == 14.0
     assert Program.parse(str(program))(0.0, 2.0, 3.0, 4.0) == 14.0
+    alike = trace(lambda a, a_0: a[0] * 10.0 + a_0)([1.0], 2.0)
+    for again in (alike, alike.python(), Program.parse(str(alike))):
+        assert again([1.0], 2.0) == 12.0
     odd = trace(lambda p: p["a b"] * p["class"] + p[0])({"a b": 2.0, "class": 3.0, 0: 1.0})
     assert odd.python()({"a b": 2.0, "class": 3.0, 0: 1.0}) == 7.0
 
