@@ -122,7 +122,7 @@ def chain(length: int) -> float:
 
     In a new process each time: memory that a graph before has warmed up serves a short chain twice as fast.
     """
-    command = [sys.executable, "-c", CHAIN, str(length)]
+    command = [sys.executable, "-P", "-c", CHAIN, str(length)]
     runs = [float(subprocess.run(command, capture_output=True, check=True).stdout) for _ in range(5)]
     return statistics.median(runs) / length
 
@@ -130,7 +130,7 @@ def chain(length: int) -> float:
 def import_seconds() -> float:
     """Seconds that `import microgrid` adds to an interpreter that has started."""
     code = "import time; t = time.perf_counter(); import microgrid; print(time.perf_counter() - t)"
-    runs = [float(subprocess.run([sys.executable, "-c", code], capture_output=True).stdout) for _ in range(7)]
+    runs = [float(subprocess.run([sys.executable, "-P", "-c", code], capture_output=True).stdout) for _ in range(7)]
     return statistics.median(runs)
 
 
