@@ -178,7 +178,8 @@ def _elementwise(forward: Callable[..., float], *operands: Any) -> Any:
     return np.frompyfunc(lambda *xs: forward(*map(float, xs)), len(operands), 1)(*operands).astype(float)
 
 
-def _library(name: str, extra: str) -> Any:
+def library(name: str, extra: str) -> Any:
+    """A third-party module; ImportError with the extra that brings it where it is missing."""
     try:
         return importlib.import_module(name)
     except ImportError:
@@ -188,7 +189,7 @@ def _library(name: str, extra: str) -> Any:
 @functools.cache
 def arrays() -> Arithmetic:
     """NumPy's arrays of floats; of any shapes that broadcast."""
-    np = _library("numpy", "train")
+    np = library("numpy", "train")
 
     same = "sqrt cbrt hypot exp exp2 expm1 log log2 log10 log1p logaddexp sin cos tan sinh cosh tanh floor ceil trunc"
     functions: dict[str, Callable[..., Any]] = {name: getattr(np, name) for name in same.split()}
@@ -239,7 +240,7 @@ def _gaussian(np: Any, x: Any) -> Any:
 @functools.cache
 def mpmath_numbers() -> Arithmetic:
     """mpmath's real numbers, of as many digits as its context is set to. Complex results are nan."""
-    mp = _library("mpmath", "check").mp
+    mp = library("mpmath", "check").mp
 
     def real(function: Callable[..., Any]) -> Callable[..., Any]:
         def computed(*operands: Any) -> Any:
@@ -324,7 +325,7 @@ def balls() -> Arithmetic:
 
     Where a comparison cannot be decided, as between balls that overlap, the result holds both answers.
     """
-    arb = _library("flint", "check").arb
+    arb = library("flint", "check").arb
 
     def both(x: Any, y: Any) -> Any:
         return x.union(y)
@@ -343,7 +344,7 @@ def balls() -> Arithmetic:
         def stepped(x: Any) -> Any:
             if not x.is_finite():
                 return x
-            low, high = (arb(function(_fraction_of_exact(end))) for end in (x.lower(), x.upper()))
+            low, high = (arb(function(exact_fraction(end))) for end in (x.lower(), x.upper()))
             return both(low, high)
 
         return stepped
@@ -382,7 +383,7 @@ def balls() -> Arithmetic:
     )
 
 
-def _fraction_of_exact(x: Any) -> Any:
+def exact_fraction(x: Any) -> Any:
     """An arb without radius, as a fraction."""
     from fractions import Fraction
 

@@ -1,0 +1,17 @@
+"""Gradients with a proof: certified numerical derivatives, and a checker that compares with them."""
+
+from microgrid.testing.check import Check, GradientError, Report, assert_gradient, check_gradient
+from microgrid.testing.mutation import assert_detects_wrong_gradient, mutated
+from microgrid.testing.numerical import Derivative, derivative
+
+__all__ = [
+    "Check",
+    "Derivative",
+    "GradientError",
+    "Report",
+    "assert_detects_wrong_gradient",
+    "assert_gradient",
+    "check_gradient",
+    "derivative",
+    "mutated",
+]

@@ -1,0 +1,68 @@
+"""What the ratio of a claimed to a true gradient suggests about the mistake."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from microgrid.primitive import PRODUCT, SUM
+from microgrid.program import Program
+
+
+def likely_cause(pairs: Sequence[tuple[float, float]], program: Program, at: Sequence[float]) -> str:
+    """A sentence for pairs (claimed, true) that all are wrong; "" where the numbers suggest nothing."""
+    ratios = [claimed / true for claimed, true in pairs if true and math.isfinite(claimed / true)]
+    if not ratios:
+        return ""
+    if all(ratio == 0.0 for ratio in ratios):
+        return "ratio 0: a detached value, or a branch that was left out"
+    one = _common(ratios)
+    if one is None:
+        return _cosine(pairs)
+    for text, value in (("a sign", -1.0), ("counted twice", 2.0), ("one of two contributions is missing", 0.5)):
+        if _near(one, value):
+            return f"ratio {value:g}: {text}"
+    missing = _missing_derivative(one, program, at)
+    if missing:
+        return f"ratio {one:.6g}: {missing}"
+    for ratio, text in ((one, "a sum against a mean over {m}"), (1.0 / one, "a mean over {m} taken once too often")):
+        if abs(ratio) >= 2.5 and _near(ratio, round(ratio)):
+            sign = ", and a sign" if ratio < 0 else ""
+            return f"ratio {one:.6g}: " + text.format(m=abs(round(ratio))) + sign
+    return f"ratio {one:.6g} throughout: a constant factor"
+
+
+def _near(x: float, y: float) -> bool:
+    return abs(x - y) <= 1e-9 * abs(y)
+
+
+def _common(ratios: Sequence[float]) -> float | None:
+    first = ratios[0]
+    return first if all(_near(ratio, first) for ratio in ratios) else None
+
+
+def _missing_derivative(ratio: float, program: Program, at: Sequence[float]) -> str:
+    """The function whose derivative, at the point, is the ratio or its reciprocal."""
+    numbers = [*at, *program.constants]
+    for op, operands in program.instructions:
+        given = [numbers[i] for i in operands]
+        numbers.append(op.forward(*given))
+        if op.arity == 1 and op.precedence not in (SUM, PRODUCT) and op.name not in ("neg", "identity"):
+            (slope,) = op.partials(numbers[-1], *given)
+            if slope and math.isfinite(slope) and not _near(abs(slope), 1.0):
+                if _near(ratio * slope, 1.0):
+                    return f"the derivative of {op.name} at {given[0]:.6g} is missing"
+                if _near(ratio, slope):
+                    return f"the derivative of {op.name} at {given[0]:.6g} stands once too often"
+    return ""
+
+
+def _cosine(pairs: Sequence[tuple[float, float]]) -> str:
+    if len(pairs) < 2:
+        return ""
+    claimed, true = math.hypot(*(a for a, _ in pairs)), math.hypot(*(b for _, b in pairs))
+    if not claimed or not true or not math.isfinite(claimed):
+        return ""
+    cosine = math.fsum((a / claimed) * (b / true) for a, b in pairs)
+    direction = "uphill" if cosine < 0 else "another direction"
+    return f"no common ratio; the cosine with the true gradient is {cosine:.3f}: {direction}"

@@ -1,0 +1,368 @@
+"""`check_gradient`: is this gradient right? Ours, or what a person claims, against certified numerical derivatives."""
+
+from __future__ import annotations
+
+import html
+import importlib.util
+import math
+import random
+from collections.abc import Callable, Sequence
+from fractions import Fraction
+from typing import Any, Literal, NamedTuple
+
+from microgrid import tree
+from microgrid.arithmetic import Arithmetic, balls, exact_fraction, library, mpmath_numbers
+from microgrid.engine import Value
+from microgrid.functional import grad, number_or_value
+from microgrid.primitive import Op
+from microgrid.program import Program, trace
+from microgrid.testing.causes import likely_cause
+from microgrid.testing.numerical import Derivative, Reference, derivative, fraction_of_mpf, nearest_float
+
+Verdict = Literal["PASS", "FAIL", "UNDECIDED"]
+
+GENEROUS = 64
+"""How many times what rounding explains is still blamed on rounding, not on a wrong formula."""
+
+
+class Check(NamedTuple):
+    """One partial derivative: what was claimed, what it is, and the verdict with its reason.
+
+    `ulps` is the distance between the two, `explained` how many of them rounding accounts for. `rule` says whether the
+    rules of the ops, applied in exact arithmetic, give the derivative: None where that cannot be told.
+    """
+
+    name: str
+    at: float
+    analytic: float
+    numerical: Derivative
+    ulps: float
+    explained: float
+    rule: bool | None
+    verdict: Verdict
+    reason: str
+
+    @property
+    def ratio(self) -> float:
+        """What was claimed, by what it is; nan where that says nothing."""
+        middle = self.numerical.middle
+        return self.analytic / nearest_float(middle) if middle and nearest_float(middle) else math.nan
+
+
+class GradientError(AssertionError):
+    """A gradient that is wrong; `report` has the particulars."""
+
+    def __init__(self, report: Report) -> None:
+        super().__init__(f"\n{report}")
+        self.report = report
+
+
+class Report:
+    """The checks of all partial derivatives of a function at a point, and the verdict on the whole."""
+
+    def __init__(self, checks: Sequence[Check], program: Program, name: str) -> None:
+        self.checks = list(checks)
+        self.program = program
+        self.name = name
+
+    @property
+    def verdict(self) -> Verdict:
+        """FAIL if one partial fails; else UNDECIDED if one is; else PASS."""
+        for verdict in ("FAIL", "UNDECIDED"):
+            if any(check.verdict == verdict for check in self.checks):
+                return verdict
+        return "PASS"
+
+    @property
+    def cause(self) -> str:
+        """What the ratio of the claimed to the true gradient suggests, on a FAIL; else nothing."""
+        wrong = [check for check in self.checks if check.verdict == "FAIL"]
+        pairs = [(c.analytic, nearest_float(c.numerical.middle)) for c in wrong if c.numerical.middle is not None]
+        return likely_cause(pairs, self.program, [check.at for check in self.checks]) if pairs else ""
+
+    def __str__(self) -> str:
+        counts = {v: sum(check.verdict == v for check in self.checks) for v in ("PASS", "FAIL", "UNDECIDED")}
+        summary = ", ".join(f"{count} {verdict}" for verdict, count in counts.items() if count)
+        lines = [f"{self.verdict}: the gradient of {self.name} ({summary or 'no inputs'})"]
+        order = sorted(self.checks, key=lambda check: ("FAIL", "UNDECIDED", "PASS").index(check.verdict))
+        rows = [self._header(), *map(self._row, order[:20])]
+        widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+        lines += ["  " + "  ".join(f"{x:<{w}}" for x, w in zip(row, widths, strict=True)).rstrip() for row in rows]
+        if len(order) > 20:
+            lines.append(f"  ... and {len(order) - 20} more")
+        lines += [f"  {check.name}: {check.reason}" for check in order[:20] if check.verdict != "PASS"]
+        if self.cause:
+            lines.append(f"  likely cause: {self.cause}")
+        lines += [f"  fixed while tracing, so only this path was checked: {text}" for text in self.program.fixed or ()]
+        if self.verdict == "FAIL" and len(self.program.instructions) <= 40:
+            lines += ["  the program:", *(f"    {line}" for line in str(self.program).splitlines())]
+        return "\n".join(lines)
+
+    def _header(self) -> list[str]:
+        return ["input", "at", "claimed", "derivative", "+-", "ulps", "explained", "evidence", "ratio", "verdict"]
+
+    def _row(self, check: Check) -> list[str]:
+        d = check.numerical
+        if d.middle is not None and d.radius is not None:
+            numeric, radius = f"{nearest_float(d.middle):.17g}", f"{nearest_float(d.radius):.0e}"
+        elif d.left is not None and d.right is not None:
+            numeric, radius = f"{nearest_float(d.left):.6g} | {nearest_float(d.right):.6g}", "-"
+        else:
+            numeric, radius = "-", "-"
+        return [
+            check.name,
+            repr(check.at),
+            f"{check.analytic:.17g}",
+            numeric,
+            radius,
+            f"{check.ulps:.3g}" if math.isfinite(check.ulps) else "-",
+            f"{check.explained:.3g}" if math.isfinite(check.explained) else "-",
+            d.evidence,
+            f"{check.ratio:.6g}" if math.isfinite(check.ratio) else "-",
+            check.verdict,
+        ]
+
+    def _repr_html_(self) -> str:
+        head = "".join(f"<th>{html.escape(x)}</th>" for x in self._header())
+        rows = "".join(
+            "<tr>" + "".join(f"<td>{html.escape(x)}</td>" for x in self._row(check)) + "</tr>"
+            for check in self.checks[:100]
+        )
+        notes = [f"{check.name}: {check.reason}" for check in self.checks[:100] if check.verdict != "PASS"]
+        notes += [f"likely cause: {self.cause}"] if self.cause else []
+        below = "".join(f"<p>{html.escape(note)}</p>" for note in notes)
+        title = html.escape(f"{self.verdict}: the gradient of {self.name}")
+        return f"<p><b>{title}</b></p><table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>{below}"
+
+    __repr__ = __str__
+
+
+def check_gradient(
+    function: Program | Callable[..., Any],
+    *at: Any,
+    gradient: Any = None,
+    order: int = 1,
+    reference: Reference = "auto",
+) -> Report:
+    """A report on the gradient of a scalar function at a point, by all numbers in its arguments.
+
+    Without `gradient` it is the engine's own, by `backward()`; the rules of its ops are judged apart from rounding. With
+    it, it is what a person claims: nested lists, tuples, dicts or NumPy arrays of numbers, one for each in the
+    arguments, or a function that gives them at the point. `order=2` checks the derivatives of the gradient.
+
+    PASS means that the derivative is enclosed by a proof, or known to 50 digits where python-flint is missing, and that
+    the claim is as near to it as rounding allows. UNDECIDED says why: a kink, an edge of the domain, floats only.
+
+    >>> from microgrid import tanh
+    >>> check_gradient(lambda x, y: tanh(x * y), 0.3, 2.0).verdict
+    'PASS'
+    >>> check_gradient(lambda x, y: x * y, 3.0, 2.0, gradient=[2.0, -3.0]).cause
+    'ratio -1: a sign'
+    """
+    program = function if isinstance(function, Program) else trace(function)(*at)
+    if program.out_structure != 0:
+        raise TypeError(
+            "a gradient is that of one result; this function gives several: check them one by one, or their sum"
+        )
+    name = getattr(function, "__name__", "the program")
+    numbers, structure = tree.flatten(at, lambda x, path: float(number_or_value(_bare(x), path)), "at")
+    if structure != program.in_structure:
+        raise TypeError(f"the point must be structured like the arguments, got {tree.shape(structure)}")
+    if order == 2:
+        if gradient is not None:
+            raise ValueError("order=2 checks the engine's own second derivatives; check a claimed one as a function")
+        return _second_order(function, at, program, reference, name)
+    if order != 1:
+        raise ValueError(f"order must be 1 or 2, got {order!r}")
+    if gradient is None:
+        claimed = _by_backward(function, numbers, structure)
+    else:
+        claimed = _claimed(gradient(*at) if callable(gradient) else gradient, len(numbers))
+    exact = _by_rules(program, numbers) if gradient is None else None
+    spreads = _spreads(program, numbers)
+    checks = []
+    for i, x in enumerate(numbers):
+        numerical = derivative(program, *at, along=i, reference=reference)
+        enclosed = None if exact is None else exact[i]
+        checks.append(_judged(program.inputs[i], x, claimed[i], numerical, enclosed, spreads[i], gradient is None))
+    return Report(checks, program, name)
+
+
+def assert_gradient(
+    function: Program | Callable[..., Any],
+    *at: Any,
+    gradient: Any = None,
+    order: int = 1,
+    reference: Reference = "auto",
+) -> None:
+    """Raise GradientError, an AssertionError with the report, when `check_gradient` says FAIL."""
+    report = check_gradient(function, *at, gradient=gradient, order=order, reference=reference)
+    if report.verdict == "FAIL":
+        raise GradientError(report)
+
+
+def _second_order(function: Any, at: Sequence[Any], program: Program, reference: Reference, name: str) -> Report:
+    checks: list[Check] = []
+
+    def component(j: int) -> Callable[..., Any]:
+        def slope(*args: Any) -> Any:
+            slopes = grad(function, range(len(args)))(*args)
+            return tree.flatten(slopes, lambda leaf, _: leaf, "")[0][j]
+
+        return slope
+
+    for j, along in enumerate(program.inputs):
+        part = check_gradient(component(j), *at, reference=reference)
+        checks += [check._replace(name=f"d/d{along} d/d{check.name}") for check in part.checks]
+    return Report(checks, program, f"the gradient of {name}")
+
+
+def _bare(x: Any) -> Any:
+    return x.item() if isinstance(x, Value) else x
+
+
+def _claimed(gradient: Any, count: int) -> list[float]:
+    listed = _lists(gradient)
+    numbers, _ = tree.flatten(listed, lambda x, path: float(number_or_value(_bare(x), path)), "gradient")
+    if len(numbers) != count:
+        raise ValueError(f"the arguments have {count} number(s), the claimed gradient {len(numbers)}")
+    return numbers
+
+
+def _lists(x: Any) -> Any:
+    """Nested containers with NumPy's arrays as lists."""
+    if hasattr(x, "tolist"):
+        return x.tolist()
+    if isinstance(x, dict):
+        return {key: _lists(item) for key, item in x.items()}
+    return [_lists(item) for item in x] if isinstance(x, (list, tuple)) else x
+
+
+def _by_backward(function: Any, numbers: Sequence[float], structure: Any) -> list[float]:
+    """What the engine computes eagerly: on fresh leaves, by `backward()`."""
+    leaves = [Value(x) for x in numbers]
+    result = function(*tree.unflatten(structure, leaves))
+    if isinstance(result, Value):
+        result.backward()
+    return [leaf.grad for leaf in leaves]
+
+
+# --- the rules, apart from rounding --------------------------------------------------------------------------------
+
+
+def _by_rules(program: Program, numbers: Sequence[float]) -> list[tuple[Fraction, Fraction] | None] | None:
+    """The program's gradient by the rules of its ops, in an arithmetic that loses nothing: an enclosure of each."""
+    slopes = program.gradient()
+    if importlib.util.find_spec("flint"):
+        flint = library("flint", "check")
+        with flint.ctx.workprec(600):
+            results = slopes.replay([flint.arb(x) for x in numbers], balls())
+            return [_ends(x) if x.is_finite() else None for x in results]
+    if importlib.util.find_spec("mpmath"):
+        mp = library("mpmath", "check").mp
+        with mp.workdps(60):
+            results = slopes.replay([mp.mpf(x) for x in numbers], mpmath_numbers())
+            return [_around(x) if mp.isfinite(x) else None for x in results]
+    return None
+
+
+def _ends(x: Any) -> tuple[Fraction, Fraction]:
+    return exact_fraction(x.lower()), exact_fraction(x.upper())
+
+
+def _around(x: Any) -> tuple[Fraction, Fraction]:
+    middle = fraction_of_mpf(x)
+    return middle - abs(middle) / 10**30, middle + abs(middle) / 10**30
+
+
+# --- rounding ------------------------------------------------------------------------------------------------------
+
+
+class _Jittered(Arithmetic):
+    """Floats, on which each result is moved by -1, 0 or 1 ulp at random."""
+
+    def __init__(self, seed: int) -> None:
+        super().__init__("jittered floats", float, {})
+        self._random = random.Random(seed)
+
+    def function(self, op: Op) -> Callable[..., float]:
+        def moved(*operands: float) -> float:
+            z = op.forward(*operands)
+            towards = self._random.choice((-math.inf, z, math.inf))
+            return math.nextafter(z, towards) if z and math.isfinite(z) and op.name not in _DECISIONS else z
+
+        return moved
+
+
+_DECISIONS = {"greater", "equal", "sign", "floor", "ceil", "round", "trunc", "floor_divide", "identity", "where"}
+
+
+def _spreads(program: Program, numbers: Sequence[float]) -> list[float]:
+    """How far six gradients with jittered results lie apart, for each input."""
+    slopes = program.gradient()
+    runs = [slopes.replay(list(numbers), _Jittered(seed)) for seed in range(6)]
+    return [
+        max(column) - min(column) if all(map(math.isfinite, column)) else math.inf for column in zip(*runs, strict=True)
+    ]
+
+
+# --- the verdict ---------------------------------------------------------------------------------------------------
+
+
+def _judged(
+    name: str,
+    x: float,
+    analytic: float,
+    numerical: Derivative,
+    by_rules: tuple[Fraction, Fraction] | None,
+    spread: float,
+    ours: bool,
+) -> Check:
+    nothing = Check(name, x, analytic, numerical, math.nan, math.nan, None, "UNDECIDED", "")
+    if numerical.evidence == "none":
+        return nothing._replace(reason=numerical.reason)
+    if numerical.left is not None and numerical.right is not None:
+        return _at_a_kink(nothing, numerical.left, numerical.right)
+    middle, radius = numerical.middle, numerical.radius
+    assert middle is not None
+    assert radius is not None
+    truth = nearest_float(middle)
+    if math.isinf(truth):
+        verdict: Verdict = "PASS" if analytic == truth else "FAIL"
+        return nothing._replace(verdict=verdict, reason="the derivative is beyond the largest float")
+    if not math.isfinite(analytic):
+        return nothing._replace(verdict="FAIL", reason=f"the derivative is finite, the gradient is {analytic}")
+    ulp = Fraction(math.ulp(truth))
+    distance = max(abs(Fraction(analytic) - middle) - radius, Fraction(0))
+    ulps = nearest_float(distance / ulp)
+    explained = 8.0 * spread / float(ulp) + 4.0 if math.isfinite(spread) else math.inf
+    rule = None
+    if by_rules is not None and numerical.low is not None and numerical.high is not None:
+        margin = abs(middle) / 10**18 if numerical.evidence == "50 digits" else Fraction(0)
+        rule = by_rules[0] <= numerical.high + margin and by_rules[1] >= numerical.low - margin
+    check = nothing._replace(ulps=ulps, explained=explained, rule=rule)
+    if numerical.evidence == "floats":
+        far = ulps > GENEROUS * explained and distance > abs(middle) / 1000
+        return check._replace(
+            verdict="FAIL" if far else "UNDECIDED", reason="compared on floats only, which prove nothing"
+        )
+    if rule is False:
+        return check._replace(verdict="FAIL", reason="the rules of its ops do not give the derivative: one is wrong")
+    if ulps <= explained or (not ours and ulps <= GENEROUS * explained):
+        return check._replace(verdict="PASS")
+    if not ours:
+        return check._replace(verdict="FAIL", reason=f"{ulps:.3g} ulps off; rounding explains some {explained:.3g}")
+    if ulps <= GENEROUS * explained:
+        return check._replace(
+            reason=f"the rules are right, but {ulps:.3g} ulps were lost where {explained:.3g} were expected"
+        )
+    return check._replace(verdict="FAIL", reason="all rules are right: accumulation or order is wrong")
+
+
+def _at_a_kink(check: Check, left: Fraction, right: Fraction) -> Check:
+    slopes = f"a kink with slopes {nearest_float(left):.6g} and {nearest_float(right):.6g}"
+    low, high = min(left, right), max(left, right)
+    slack = Fraction(1, 10**12) * max(abs(low), abs(high))
+    if not math.isfinite(check.analytic) or not low - slack <= Fraction(check.analytic) <= high + slack:
+        return check._replace(verdict="FAIL", reason=f"{slopes}; the gradient is outside of them")
+    return check._replace(reason=f"{slopes}; the gradient is one of those between")

@@ -1,0 +1,64 @@
+"""Wrong rules on purpose: the negative control of the checker."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from microgrid.primitive import Op
+from microgrid.program import Program, trace
+from microgrid.testing.check import check_gradient
+
+
+@contextlib.contextmanager
+def mutated(op: Op, operand: int = 0, *, delta: float = 1e-12) -> Iterator[None]:
+    """A context within which an op's partial by one operand is wrong by the factor 1 + delta, for the whole process.
+
+    `+` and `*` between values are recorded with their partials written out; there, the rules alone are wrong.
+    """
+    if not 0 <= operand < op.arity - op.static:
+        raise ValueError(f"{op.name} has no partial {operand}")
+    right, right_on_floats = op.partials, op.float_partials
+
+    def wrong(rule: Callable[..., tuple[Any, ...]]) -> Callable[..., tuple[Any, ...]]:
+        def partials(*numbers: Any) -> tuple[Any, ...]:
+            given = rule(*numbers)
+            return tuple(p * (1.0 + delta) if i == operand else p for i, p in enumerate(given))
+
+        return partials
+
+    op.partials, op.float_partials = wrong(right), wrong(right_on_floats)
+    try:
+        yield
+    finally:
+        op.partials, op.float_partials = right, right_on_floats
+
+
+def assert_detects_wrong_gradient(
+    function: Program | Callable[..., Any], *at: Any, delta: float = 1e-12
+) -> list[tuple[str, int]]:
+    """Check that a gradient check at this point would see each rule of the function that matters there go wrong.
+
+    It makes each partial of each op wrong in turn and demands FAIL; AssertionError names the one that got by. Gives the
+    (op, operand) that it tried: those whose partial has a share in the gradient.
+    """
+    program = function if isinstance(function, Program) else trace(function)(*at)
+    before = check_gradient(program, *at)
+    if before.verdict == "FAIL":
+        raise AssertionError(f"the gradient is wrong to begin with\n{before}")
+    tried = []
+    for op in dict.fromkeys(op for op, _ in program.instructions):
+        for operand in range(op.arity - op.static):
+            with mutated(op, operand, delta=0.5):
+                matters = check_gradient(program, *at).verdict == "FAIL"
+            if not matters:
+                continue
+            with mutated(op, operand, delta=delta):
+                report = check_gradient(program, *at)
+            if report.verdict != "FAIL":
+                raise AssertionError(
+                    f"the rule of {op.name} by operand {operand} was wrong by 1 + {delta:g}, and passed\n{report}"
+                )
+            tried.append((op.name, operand))
+    return tried
