@@ -1,7 +1,8 @@
 """Complex balls, python-flint's `acb`, as an arithmetic whose finite results prove that a function is holomorphic.
 
-Each result is sure to contain the exact one. Where a box touches a branch cut, a kink or a jump, the result is nan:
-with `analytic` Arb says so itself (F. Johansson, "Numerical integration in arbitrary-precision ball arithmetic", ICMS 2018).
+Each result is sure to contain the exact one. Where a box touches a branch cut, a kink or a jump, the result is nan;
+with `analytic`, Arb says so itself (F. Johansson, "Numerical integration in arbitrary-precision ball
+arithmetic", 2018).
 """
 
 from __future__ import annotations

@@ -1,0 +1,366 @@
+"""The gradient checker: right gradients pass, wrong ones fail with their cause, the rest is undecided and says why."""
+
+from __future__ import annotations
+
+import math
+import random
+import re
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from programs import KINKED, SMOOTH, functions, points
+
+import microgrid as mg
+from microgrid import OPS, nn, ops, trace
+from microgrid.testing import (
+    GradientError,
+    assert_detects_wrong_gradient,
+    assert_gradient,
+    check_gradient,
+    mutated,
+)
+
+# --- our own gradients ---------------------------------------------------------------------------------------------
+
+
+@settings(deadline=None, max_examples=200)
+@given(st.data(), functions(of=(*SMOOTH, *KINKED)))
+def test_no_false_alarm_on_random_programs(data: st.DataObject, f: Any) -> None:
+    at = data.draw(points(f.inputs))
+    report = check_gradient(f, *at)
+    assert report.verdict != "FAIL", report
+
+
+def test_random_smooth_programs_pass_and_nearly_all_are_certified() -> None:
+    rng = random.Random(0)
+    checks = []
+    for _ in range(150):
+        inputs, steps = rng.randint(1, 3), []
+        for k in range(rng.randint(1, 20)):
+            op = rng.choice(SMOOTH)
+            steps.append((op, tuple(rng.randrange(inputs + 1 + k) for _ in range(op.arity))))
+
+        def f(*xs: Any, steps: Any = steps) -> Any:
+            known = [*xs, 0.5]
+            for op, operands in steps:
+                known.append(op(*[known[i] for i in operands]))
+            return ops.add(known[-1], ops.mul(0.0, xs[0]))
+
+        checks += check_gradient(f, *[rng.uniform(-2.0, 2.0) for _ in range(inputs)]).checks
+    finite = [check for check in checks if math.isfinite(check.analytic) and abs(check.analytic) < 1e100]
+    certified = [check for check in finite if check.numerical.evidence == "certified"]
+    assert len(certified) >= 0.98 * len(finite)
+    assert {check.verdict for check in certified} == {"PASS"}
+
+
+def test_a_right_rule_lost_to_cancellation_is_told_from_a_wrong_one() -> None:
+    report = check_gradient(lambda x: (1 - mg.cos(x)) / x**2, 1e-4)
+    (check,) = report.checks
+    assert report.verdict == "PASS"
+    assert check.rule is True
+    assert check.analytic == pytest.approx(4.4e-5, rel=0.01)
+    assert float(check.numerical.middle or 0) == pytest.approx(-8.33e-6, rel=0.01)
+    assert "lost to cancellation" in str(report)
+
+
+def test_kinks_are_undecided_with_both_slopes() -> None:
+    for f in (mg.relu, mg.abs, lambda x: mg.maximum(x, 2 * x), lambda x: mg.exp(mg.abs(x))):
+        report = check_gradient(f, 0.0)
+        assert report.verdict == "UNDECIDED"
+        assert re.search(r"a kink with slopes \S+ and \S+; the gradient is one of those between", str(report))
+    assert check_gradient(mg.relu, 0.0, gradient=[0.5]).verdict == "UNDECIDED"
+    wrong = check_gradient(mg.relu, 0.0, gradient=[-0.5])
+    assert wrong.verdict == "FAIL"
+    assert "outside of them" in str(wrong)
+    assert check_gradient(lambda x: mg.maximum(x, x), 1.0).verdict == "PASS"
+
+
+def test_an_edge_of_the_domain_is_undecided() -> None:
+    for f in (mg.sqrt, mg.log, lambda x: 1 / x):
+        assert check_gradient(f, 0.0).verdict == "UNDECIDED"
+
+
+def test_second_derivatives_are_checked() -> None:
+    report = check_gradient(lambda p: mg.sigmoid(p[0]) * p[1] ** 3, [0.3, 2.0], order=2)
+    assert report.verdict == "PASS"
+    assert [check.name for check in report.checks] == [f"d/d{a} d/d{b}" for a in ("p_0", "p_1") for b in ("p_0", "p_1")]
+    with mutated(ops.sigmoid):
+        assert check_gradient(lambda p: mg.sigmoid(p[0]) * p[1] ** 3, [0.3, 2.0], order=2).verdict == "FAIL"
+
+
+def test_a_network_passes() -> None:
+    model = nn.MLP(2, [4, 1], activation="tanh")
+    program = mg.Program.of((model([0.5, -1.0]) - 1.0) ** 2, [model.parameters()])
+    report = check_gradient(program, [p.data for p in model.parameters()])
+    assert report.verdict == "PASS"
+    assert len(report.checks) == len(model.parameters())
+
+
+# --- wrong rules and wrong engines ---------------------------------------------------------------------------------
+
+CASES: dict[str, tuple[float, ...]] = {"acosh": (1.75,), "clip": (0.375,), "sinc_derivative": (1.75,)}
+RULES = [
+    (op, i)
+    for op in OPS.values()
+    for i in range(op.arity - op.static)
+    if op.name not in "sign floor ceil trunc round floor_divide greater equal multiply_no_nan".split()
+    and not (op.name == "where" and i == 0)
+    and not (op.name == "copysign" and i == 1)
+    and not (op.name == "tied_maximum" and i == 2)
+]
+
+
+@pytest.mark.parametrize(("op", "operand"), RULES, ids=lambda x: getattr(x, "name", str(x)))
+def test_every_rule_wrong_by_one_part_in_1e12_fails(op: Any, operand: int) -> None:
+    at = CASES.get(op.name, (0.75, 0.625, 0.5)[: op.arity - op.static])
+    if op.name in ("maximum", "tied_maximum") and operand == 1:
+        at = (0.25, 0.625, 0.5)[: op.arity]
+    if op.name == "minimum" and operand == 0:
+        at = (0.25, 0.625)
+    if op.name == "where" and operand == 2:
+        at = (0.0, 0.625, 0.5)
+    static = {"clip": (0.25, 0.5), "sinc_derivative": (2.0,), "constant_power": (3.0,)}.get(op.name, ())
+
+    def f(*xs: Any) -> Any:
+        return op(*xs, *static)
+
+    assert check_gradient(f, *at).checks[operand].verdict == "PASS"
+    with mutated(op, operand):
+        report = check_gradient(f, *at)
+    assert report.checks[operand].verdict == "FAIL"
+    assert "one is wrong" in report.checks[operand].reason
+
+
+def test_each_rule_that_matters_in_a_function_is_tried() -> None:
+    tried = assert_detects_wrong_gradient(lambda x, y: mg.tanh(x * y) / x + mg.exp(-x) ** 2, 0.3, 2.0)
+    assert set(tried) == {
+        *[(name, i) for name in ("mul", "div", "add") for i in (0, 1)],
+        *[(name, 0) for name in ("tanh", "exp", "neg", "constant_power")],
+    }
+    with pytest.raises(AssertionError, match="by 1 \\+ 1e-40, and passed"):
+        assert_detects_wrong_gradient(mg.sin, 0.3, delta=1e-40)
+
+
+def test_wrong_accumulation_is_told_from_a_wrong_rule(monkeypatch: pytest.MonkeyPatch) -> None:
+    from microgrid.testing import check
+
+    real = check._by_backward
+    monkeypatch.setattr(check, "_by_backward", lambda *args: [0.5 * g for g in real(*args)])
+    report = check_gradient(lambda x: mg.sin(x) * x, 0.3)
+    assert report.verdict == "FAIL"
+    assert "all rules are right: accumulation or order is wrong" in str(report)
+    assert report.cause == "ratio 0.5: one of two contributions is missing"
+
+
+# --- what a person claims ------------------------------------------------------------------------------------------
+
+
+def test_claims_come_as_lists_functions_and_arrays() -> None:
+    np = pytest.importorskip("numpy")
+
+    def f(w: Any, b: Any) -> Any:
+        return mg.dot(w[0], [1.0, 2.0]) * b + w[1][0] ** 2
+
+    w, b = [[0.5, -0.25], [3.0]], 2.0
+    for claim in (
+        [[[2.0, 4.0], [6.0]], 0.0],
+        {"w": (np.array([2.0, 4.0]), np.array([6.0])), "b": np.float64(0.0)},
+        lambda w, b: ([[b, 2 * b], [2 * w[1][0]]], w[0][0] + 2 * w[0][1]),
+    ):
+        assert check_gradient(f, w, b, gradient=claim).verdict == "PASS"
+    with pytest.raises(ValueError, match=r"4 number\(s\), the claimed gradient 2"):
+        check_gradient(f, w, b, gradient=[1.0, 2.0])
+
+
+def test_a_claim_wrong_by_one_part_in_1e11_fails() -> None:
+    slope = 1 - math.tanh(0.3) ** 2
+    assert check_gradient(mg.tanh, 0.3, gradient=[slope]).verdict == "PASS"
+    assert check_gradient(mg.tanh, 0.3, gradient=[slope * (1 + 1e-11)]).verdict == "FAIL"
+    for nonsense in (math.nan, math.inf, 0.0):
+        assert check_gradient(mg.tanh, 0.3, gradient=[nonsense]).verdict == "FAIL"
+
+
+def test_a_failure_raises_with_the_report() -> None:
+    with pytest.raises(GradientError) as caught:
+        assert_gradient(lambda x, y: x * y, 3.0, 2.0, gradient=[2.0, -3.0])
+    text = str(caught.value)
+    for part in ("FAIL: the gradient", "-3", "certified", "ratio -1: a sign", "def f(x, y):"):
+        assert part in text
+    assert caught.value.report.checks[0].verdict == "PASS"
+    assert "<table>" in caught.value.report._repr_html_()
+    assert_gradient(lambda x, y: x * y, 3.0, 2.0)
+
+
+# --- the mistakes of the texts -------------------------------------------------------------------------------------
+# Each builds the text's network, claims the gradient that the text computes, and must be found out.
+
+X4, Y4 = [[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]], [0.0, 1.0, 1.0, 0.0]
+
+
+def sigmoid(z: Any) -> Any:
+    import numpy as np
+
+    return 1.0 / (1.0 + np.exp(-z))
+
+
+def parameters_of_xor() -> tuple[Any, ...]:
+    import numpy as np
+
+    rng = np.random.default_rng(3)
+    return rng.normal(size=(4, 2)), rng.normal(size=4), rng.normal(size=4), float(rng.normal())
+
+
+def xor_loss(kind: str) -> Callable[..., Any]:
+    """Of a 2 - 4 - 1 network of sigmoids on XOR: the mean of the cross-entropy or of half the squares."""
+
+    def loss(w1: Any, b1: Any, w2: Any, b2: Any) -> Any:
+        terms = []
+        for x, y in zip(X4, Y4, strict=True):
+            hidden = [mg.sigmoid(mg.dot(w, x) + b) for w, b in zip(w1, b1, strict=True)]
+            out = mg.dot(w2, hidden) + b2
+            terms.append(mg.softplus(out) - y * out if kind == "cross-entropy" else 0.5 * (mg.sigmoid(out) - y) ** 2)
+        return mg.mean(terms)
+
+    return loss
+
+
+def xor_gradient(delta: Callable[..., Any], *, inner: str = "right", scale: float = 1.0) -> Callable[..., Any]:
+    """A hand-written backward pass in NumPy; delta(a2, y) is what it starts from at the output's pre-activation."""
+    import numpy as np
+
+    def gradient(w1: Any, b1: Any, w2: Any, b2: Any) -> Any:
+        w1, b1, w2 = np.array(w1), np.array(b1), np.array(w2)
+        x, y = np.array(X4), np.array(Y4)
+        z1 = x @ w1.T + b1
+        a1 = sigmoid(z1)
+        d2 = delta(sigmoid(a1 @ w2 + b2), y) * scale / 4
+        slope = {"right": a1 * (1 - a1), "of z": z1 * (1 - z1), "none": 1.0}[inner]
+        weights = 1.0 if inner == "without weights" else w2
+        d1 = np.outer(d2, weights * np.ones(4)) * slope
+        return d1.T @ x, d1.sum(axis=0), a1.T @ d2, d2.sum()
+
+    return gradient
+
+
+def checked(loss: Callable[..., Any], gradient: Callable[..., Any]) -> Any:
+    w1, b1, w2, b2 = parameters_of_xor()
+    return check_gradient(loss, w1.tolist(), b1.tolist(), w2.tolist(), b2, gradient=gradient)
+
+
+def test_a_right_hand_written_network_passes() -> None:
+    pytest.importorskip("numpy")
+    assert checked(xor_loss("cross-entropy"), xor_gradient(lambda a, y: a - y)).verdict == "PASS"
+    assert checked(xor_loss("squares"), xor_gradient(lambda a, y: (a - y) * a * (1 - a))).verdict == "PASS"
+
+
+@pytest.mark.parametrize(
+    ("mistake", "loss", "gradient", "cause"),
+    [
+        ("000: y - y_hat", "squares", lambda: xor_gradient(lambda a, y: (y - a) * a * (1 - a)), "ratio -1: a sign"),
+        ("003: minus twice", "cross-entropy", lambda: xor_gradient(lambda a, y: y - a), "ratio -1: a sign"),
+        (
+            "003: divides by m twice",
+            "cross-entropy",
+            lambda: xor_gradient(lambda a, y: a - y, scale=0.25),
+            "ratio 0.25: a mean over 4 taken once too often",
+        ),
+        (
+            "001: twice at the second layer",
+            "cross-entropy",
+            lambda: xor_gradient(lambda a, y: a - y, scale=2.0),
+            "ratio 2: counted twice",
+        ),
+        (
+            "a sum for a mean",
+            "cross-entropy",
+            lambda: xor_gradient(lambda a, y: a - y, scale=4.0),
+            "ratio 4: a sum against a mean over 4",
+        ),
+        (
+            "000 and 003: sigmoid' of the pre-activation",
+            "cross-entropy",
+            lambda: xor_gradient(lambda a, y: a - y, inner="of z"),
+            "no common ratio; the cosine",
+        ),
+        (
+            "002 and 003: another loss's delta",
+            "cross-entropy",
+            lambda: xor_gradient(lambda a, y: (a - y) * a * (1 - a)),
+            "no common ratio; the cosine",
+        ),
+        (
+            "004: the hidden layer without the activation's derivative",
+            "cross-entropy",
+            lambda: xor_gradient(lambda a, y: a - y, inner="none"),
+            "no common ratio; the cosine",
+        ),
+    ],
+)
+def test_the_mistakes_of_the_texts_are_found(
+    mistake: str, loss: str, gradient: Callable[[], Callable[..., Any]], cause: str
+) -> None:
+    pytest.importorskip("numpy")
+    report = checked(xor_loss(loss), gradient())
+    assert report.verdict == "FAIL", mistake
+    assert report.cause.startswith(cause), report.cause
+    assert f"likely cause: {report.cause}" in str(report)
+
+
+def test_a_missing_activation_derivative_is_named() -> None:
+    """004: da/dW = a, without f'(z): off by 1 / f'(z), 15.08 times there."""
+    z = 2.7
+
+    def f(w: Any) -> Any:
+        return mg.sigmoid(w * 3.0)
+
+    a = 1 / (1 + math.exp(-z))
+    report = check_gradient(f, z / 3.0, gradient=[3.0])
+    assert report.cause == f"ratio {1 / (a * (1 - a)):.6g}: the derivative of sigmoid at {z:.6g} is missing"
+    again = check_gradient(f, z / 3.0, gradient=[3.0 * (a * (1 - a)) ** 2])
+    assert "stands once too often" in again.cause
+
+
+def test_a_detached_value_is_named() -> None:
+    """002: the layer's input differentiated by its own weights."""
+    report = check_gradient(lambda w: mg.sigmoid(w * 3.0), 0.2, gradient=[0.0])
+    assert report.cause == "ratio 0: a detached value, or a branch that was left out"
+
+
+# --- reports -------------------------------------------------------------------------------------------------------
+
+
+def test_a_branch_that_was_not_taken_is_said_to_be_unchecked() -> None:
+    def f(x: Any) -> Any:
+        return x * x if x > 0 else -x
+
+    assert "fixed while tracing, so only this path was checked: x > 0 was True" in str(check_gradient(f, 2.0))
+
+
+def test_without_a_proof_the_evidence_says_so() -> None:
+    by_digits = check_gradient(mg.tanh, 0.3, reference="mpmath")
+    assert (by_digits.verdict, by_digits.checks[0].numerical.evidence) == ("PASS", "50 digits")
+    with mutated(ops.tanh):
+        assert check_gradient(mg.tanh, 0.3, reference="mpmath").verdict == "FAIL"
+    by_floats = check_gradient(mg.tanh, 0.3, reference="floats")
+    assert by_floats.verdict == "UNDECIDED"
+    assert "prove nothing" in str(by_floats)
+    assert check_gradient(mg.tanh, 0.3, gradient=[2.0], reference="floats").verdict == "FAIL"
+
+
+@pytest.mark.parametrize(
+    ("misuse", "error", "advice"),
+    [
+        (lambda: check_gradient(lambda x: [x, x], 1.0), TypeError, "one result; this function gives several"),
+        (lambda: check_gradient(mg.sin, 1.0, order=3), ValueError, "order must be 1 or 2"),
+        (lambda: check_gradient(mg.sin, 1.0, order=2, gradient=[1.0]), ValueError, "order=2 checks the engine's own"),
+        (lambda: check_gradient(mg.sin, 1.0, gradient=["a"]), TypeError, r"gradient\[0\]: .*string 'a'"),
+        (lambda: check_gradient(trace(mg.sin)(1.0), [1.0]), TypeError, "structured like the arguments"),
+        (lambda: mutated(ops.sin, 1).__enter__(), ValueError, "sin has no partial 1"),
+    ],
+)
+def test_every_misuse_has_its_error(misuse: Callable[[], Any], error: type[Exception], advice: str) -> None:
+    with pytest.raises(error, match=advice):
+        misuse()
