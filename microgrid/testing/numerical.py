@@ -105,6 +105,26 @@ def _best(program: Program, at: Sequence[float], along: int) -> Derivative:
     return found or _by_floats(program, at, along)
 
 
+def at_a_tie(program: Program, at: Sequence[float]) -> bool:
+    """Whether an op with kinks or jumps stands at one of them: where a billionth of an operand moves it elsewhere."""
+    numbers = [*at, *program.constants]
+    tied = False
+    for op, operands in program.instructions:
+        given = [numbers[i] for i in operands]
+        here = op.forward(*given)
+        numbers.append(here)
+        if not (any(op.piecewise) or op.name in ("abs", "mod", "fmod", "copysign", "hypot", "softsign", "atan2")):
+            continue
+        for i, x in enumerate(given):
+            for nudge in (-1e-9, 1e-9):
+                moved = [*given]
+                moved[i] = x + nudge * (abs(x) or 1.0)
+                there = op.forward(*moved)
+                slopes = zip(op.partials(here, *given), op.partials(there, *moved), strict=True)
+                tied |= abs(there - here) > 1e-6 * (1.0 + abs(x)) or any(abs(a - b) > 1e-3 for a, b in slopes)
+    return tied
+
+
 # --- by Cauchy's estimate ------------------------------------------------------------------------------------------
 
 
@@ -198,7 +218,8 @@ def _by_digits(program: Program, at: Sequence[float], along: int) -> Derivative:
         if not all(mp.isfinite(slope) for slope in sides):
             return Derivative("none", None, None, reason="an edge of the domain")
         left, right = sides
-        radius = abs(left - right) + mp.mpf(10) ** -45 * abs(left)
+        noise = mp.eps * (abs(here) + 1) / size * mp.mpf(10) ** 20
+        radius = abs(left - right) + mp.mpf(10) ** -45 * abs(left) + noise
         if radius > mp.mpf(10) ** -18 * max(abs(left), abs(right)) and radius > mp.mpf(10) ** -40:
             return Derivative("50 digits", None, None, fraction_of_mpf(left), fraction_of_mpf(right), "a kink")
         middle = (left + right) / 2

@@ -78,6 +78,18 @@ def test_kinks_are_undecided_with_both_slopes() -> None:
     assert check_gradient(lambda x: mg.maximum(x, x), 1.0).verdict == "PASS"
 
 
+def test_a_tie_whose_choice_is_not_the_slope_of_the_whole_is_undecided() -> None:
+    def f(x: Any) -> Any:
+        return mg.maximum(x, mg.floor(x))  # the identity from -1 on, by the greater of two equal numbers there
+
+    report = check_gradient(f, -1.0)
+    assert report.checks[0].analytic == 0.5
+    assert report.verdict == "UNDECIDED"
+    assert "at a kink of one of its ops" in str(report)
+    assert check_gradient(f, -1.0, gradient=[1.0]).verdict == "PASS"
+    assert check_gradient(lambda x: mg.atan((x + 0.5) % mg.minimum(x, x)), 0.558264076804031).verdict == "PASS"
+
+
 def test_an_edge_of_the_domain_is_undecided() -> None:
     for f in (mg.sqrt, mg.log, lambda x: 1 / x):
         assert check_gradient(f, 0.0).verdict == "UNDECIDED"
