@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import html
 import importlib.util
 import math
 import random
 from collections.abc import Callable, Sequence
 from fractions import Fraction
-from typing import Any, Literal, NamedTuple
+from typing import Any
 
 from microgrid import tree
 from microgrid.arithmetic import Arithmetic, balls, exact_fraction, library, mpmath_numbers
@@ -16,124 +15,12 @@ from microgrid.engine import Value
 from microgrid.functional import grad, number_or_value
 from microgrid.primitive import Op
 from microgrid.program import Program, trace
-from microgrid.testing.causes import likely_cause
+from microgrid.testing.diagnosis import diagnose
 from microgrid.testing.numerical import Derivative, Reference, at_a_tie, derivative, fraction_of_mpf, nearest_float
-
-Verdict = Literal["PASS", "FAIL", "UNDECIDED"]
+from microgrid.testing.report import Check, GradientError, Report, Verdict
 
 GENEROUS = 64
 """How many times what rounding explains is still blamed on rounding, not on a wrong formula."""
-
-
-class Check(NamedTuple):
-    """One partial derivative: what was claimed, what it is, and the verdict with its reason.
-
-    `ulps` is the distance between the two, `explained` how many of them rounding accounts for. `rule` says whether the
-    rules of the ops, applied in exact arithmetic, give the derivative: None where that cannot be told.
-    """
-
-    name: str
-    at: float
-    analytic: float
-    numerical: Derivative
-    ulps: float
-    explained: float
-    rule: bool | None
-    verdict: Verdict
-    reason: str
-
-    @property
-    def ratio(self) -> float:
-        """What was claimed, by what it is; nan where that says nothing."""
-        middle = self.numerical.middle
-        return self.analytic / nearest_float(middle) if middle and nearest_float(middle) else math.nan
-
-
-class GradientError(AssertionError):
-    """A gradient that is wrong; `report` has the particulars."""
-
-    def __init__(self, report: Report) -> None:
-        super().__init__(f"\n{report}")
-        self.report = report
-
-
-class Report:
-    """The checks of all partial derivatives of a function at a point, and the verdict on the whole."""
-
-    def __init__(self, checks: Sequence[Check], program: Program, name: str) -> None:
-        self.checks = list(checks)
-        self.program = program
-        self.name = name
-
-    @property
-    def verdict(self) -> Verdict:
-        """FAIL if one partial fails; else UNDECIDED if one is; else PASS."""
-        for verdict in ("FAIL", "UNDECIDED"):
-            if any(check.verdict == verdict for check in self.checks):
-                return verdict
-        return "PASS"
-
-    @property
-    def cause(self) -> str:
-        """What the ratio of the claimed to the true gradient suggests, on a FAIL; else nothing."""
-        wrong = [check for check in self.checks if check.verdict == "FAIL"]
-        pairs = [(c.analytic, nearest_float(c.numerical.middle)) for c in wrong if c.numerical.middle is not None]
-        return likely_cause(pairs, self.program, [check.at for check in self.checks]) if pairs else ""
-
-    def __str__(self) -> str:
-        counts = {v: sum(check.verdict == v for check in self.checks) for v in ("PASS", "FAIL", "UNDECIDED")}
-        summary = ", ".join(f"{count} {verdict}" for verdict, count in counts.items() if count)
-        lines = [f"{self.verdict}: the gradient of {self.name} ({summary or 'no inputs'})"]
-        order = sorted(self.checks, key=lambda check: ("FAIL", "UNDECIDED", "PASS").index(check.verdict))
-        rows = [self._header(), *map(self._row, order[:20])]
-        widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-        lines += ["  " + "  ".join(f"{x:<{w}}" for x, w in zip(row, widths, strict=True)).rstrip() for row in rows]
-        if len(order) > 20:
-            lines.append(f"  ... and {len(order) - 20} more")
-        lines += [f"  {check.name}: {check.reason}" for check in order[:20] if check.reason]
-        if self.cause:
-            lines.append(f"  likely cause: {self.cause}")
-        lines += [f"  fixed while tracing, so only this path was checked: {text}" for text in self.program.fixed or ()]
-        if self.verdict == "FAIL" and len(self.program.instructions) <= 40:
-            lines += ["  the program:", *(f"    {line}" for line in str(self.program).splitlines())]
-        return "\n".join(lines)
-
-    def _header(self) -> list[str]:
-        return ["input", "at", "claimed", "derivative", "+-", "ulps", "explained", "evidence", "ratio", "verdict"]
-
-    def _row(self, check: Check) -> list[str]:
-        d = check.numerical
-        if d.middle is not None and d.radius is not None:
-            numeric, radius = f"{nearest_float(d.middle):.17g}", f"{nearest_float(d.radius):.0e}"
-        elif d.left is not None and d.right is not None:
-            numeric, radius = f"{nearest_float(d.left):.6g} | {nearest_float(d.right):.6g}", "-"
-        else:
-            numeric, radius = "-", "-"
-        return [
-            check.name,
-            repr(check.at),
-            f"{check.analytic:.17g}",
-            numeric,
-            radius,
-            f"{check.ulps:.3g}" if math.isfinite(check.ulps) else "-",
-            f"{check.explained:.3g}" if math.isfinite(check.explained) else "-",
-            d.evidence,
-            f"{check.ratio:.6g}" if math.isfinite(check.ratio) else "-",
-            check.verdict,
-        ]
-
-    def _repr_html_(self) -> str:
-        head = "".join(f"<th>{html.escape(x)}</th>" for x in self._header())
-        shown = self.checks[:100]
-        cells = [[html.escape(x) for x in self._row(check)] for check in shown]
-        rows = "".join(f"<tr>{''.join(f'<td>{x}</td>' for x in row)}</tr>" for row in cells)
-        notes = [f"{check.name}: {check.reason}" for check in shown if check.reason]
-        notes += [f"likely cause: {self.cause}"] if self.cause else []
-        below = "".join(f"<p>{html.escape(note)}</p>" for note in notes)
-        title = html.escape(f"{self.verdict}: the gradient of {self.name}")
-        return f"<p><b>{title}</b></p><table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>{below}"
-
-    __repr__ = __str__
 
 
 def check_gradient(
@@ -177,15 +64,35 @@ def check_gradient(
         claimed = _by_backward(function, numbers, structure)
     else:
         claimed = _claimed(gradient(*at) if callable(gradient) else gradient, len(numbers))
-    exact = _by_rules(program, numbers) if gradient is None else None
-    spreads = _spreads(program, numbers)
-    tie = at_a_tie(program, numbers)
+    report = Report(_checks(program, numbers, claimed, reference, gradient is None), program, name)
+    if report.verdict == "FAIL" and gradient is None:
+        report.culprit = diagnose(program, numbers, _own_check)
+    return report
+
+
+def _own_check(program: Program, at: Sequence[float]) -> Report:
+    """The check of the engine's gradient of a program with flat inputs, without a diagnosis."""
+    own = _by_backward(program, at, program.in_structure)
+    return Report(_checks(program, at, own, "auto", True), program, "the program")
+
+
+def _checks(
+    program: Program, at: Sequence[float], claimed: Sequence[float], reference: Reference, ours: bool
+) -> list[Check]:
+    """One for each input; the program's arguments are taken flat."""
+    exact = _by_rules(program, at) if ours else None
+    replayed = program.gradient().replay(list(at))
+    spreads = _spreads(program, at)
+    tie = at_a_tie(program, at)
+    point = tree.unflatten(program.in_structure, list(at))
     checks = []
-    for i, x in enumerate(numbers):
-        numerical = derivative(program, *at, along=i, reference=reference)
+    for i, x in enumerate(at):
+        numerical = derivative(program, *point, along=i, reference=reference)
         enclosed = None if exact is None else exact[i]
-        checks.append(_judged(program.inputs[i], x, claimed[i], numerical, enclosed, spreads[i], gradient is None, tie))
-    return Report(checks, program, name)
+        checks.append(
+            _judged(program.inputs[i], x, claimed[i], numerical, enclosed, spreads[i], ours, tie, replayed[i])
+        )
+    return checks
 
 
 def assert_gradient(
@@ -318,12 +225,13 @@ def _judged(
     spread: float,
     ours: bool,
     tie: bool,
+    replayed: float,
 ) -> Check:
     nothing = Check(name, x, analytic, numerical, math.nan, math.nan, None, "UNDECIDED", "")
     if numerical.evidence == "none":
         return nothing._replace(reason=numerical.reason)
     if numerical.left is not None and numerical.right is not None:
-        return _at_a_kink(nothing, numerical.left, numerical.right)
+        return _at_a_kink(nothing, numerical.left, numerical.right, ours and replayed == analytic)
     middle, radius = numerical.middle, numerical.radius
     assert middle is not None
     assert radius is not None
@@ -357,13 +265,17 @@ def _judged(
         return check._replace(verdict="FAIL", reason=f"{ulps:.3g} ulps off; rounding explains some {explained:.3g}")
     if ulps <= GENEROUS * explained:
         return check._replace(reason=f"the rules are right, but {ulps:.3g} ulps are more than rounding explains")
+    if replayed == analytic or abs(replayed - analytic) <= explained * math.ulp(analytic):
+        return check._replace(reason="the rules are right; rounding takes another branch than exact numbers do")
     return check._replace(verdict="FAIL", reason="all rules are right: accumulation or order is wrong")
 
 
-def _at_a_kink(check: Check, left: Fraction, right: Fraction) -> Check:
+def _at_a_kink(check: Check, left: Fraction, right: Fraction, by_choice: bool) -> Check:
     slopes = f"a kink with slopes {nearest_float(left):.6g} and {nearest_float(right):.6g}"
     low, high = min(left, right), max(left, right)
     slack = Fraction(1, 10**12) * max(abs(low), abs(high))
     if not math.isfinite(check.analytic) or not low - slack <= Fraction(check.analytic) <= high + slack:
+        if by_choice:
+            return check._replace(reason=f"{slopes}; the choices of its ops there give neither")
         return check._replace(verdict="FAIL", reason=f"{slopes}; the gradient is outside of them")
     return check._replace(reason=f"{slopes}; the gradient is one of those between")

@@ -196,19 +196,21 @@ def _by_digits(program: Program, at: Sequence[float], along: int) -> Derivative:
     """Slopes from both sides, by differences extrapolated over three halvings."""
     mp = library("mpmath", "check").mp
     arithmetic = mpmath_numbers()
-    with mp.workdps(120):
+    size = abs(at[along]) or 1.0
+    digits = 120 + 2 * max(0, -int(math.log10(size)))  # differences of the square of a small input must show
+
+    with mp.workdps(digits):
 
         def value(x: Any) -> Any:
             return program.replay([x if i == along else mp.mpf(y) for i, y in enumerate(at)], arithmetic)[0]
 
         x = mp.mpf(at[along])
         here = value(x)
-        size = abs(x) or mp.mpf(1)
         sides = []
         for side in (-1, 1):
             table = []
             for k in range(4):
-                h = side * size * mp.mpf(10) ** -16 / 2**k
+                h = side * mp.mpf(size) * mp.mpf(10) ** -16 / 2**k
                 table.append((value(x + h) - here) / h)
             if abs(table[3]) > 1.9 * abs(table[2]) > 3.6 * abs(table[1]):  # as 1 / h does
                 return Derivative("none", None, None, reason="a jump")
@@ -220,6 +222,8 @@ def _by_digits(program: Program, at: Sequence[float], along: int) -> Derivative:
         left, right = sides
         noise = mp.eps * (abs(here) + 1) / size * mp.mpf(10) ** 20
         radius = abs(left - right) + mp.mpf(10) ** -45 * abs(left) + noise
+        if noise > mp.mpf(10) ** -30 * max(abs(left), abs(right)) > 0:
+            return Derivative("none", None, None, reason="the derivative is too small for the digits")
         if radius > mp.mpf(10) ** -18 * max(abs(left), abs(right)) and radius > mp.mpf(10) ** -40:
             return Derivative("50 digits", None, None, fraction_of_mpf(left), fraction_of_mpf(right), "a kink")
         middle = (left + right) / 2

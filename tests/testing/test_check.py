@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from programs import KINKED, SMOOTH, functions, points
 
 import microgrid as mg
-from microgrid import OPS, nn, ops, trace
+from microgrid import OPS, Program, Value, nn, ops, trace, tree
 from microgrid.testing import (
     GradientError,
     assert_detects_wrong_gradient,
@@ -87,6 +87,8 @@ def test_a_tie_whose_choice_is_not_the_slope_of_the_whole_is_undecided() -> None
     assert report.verdict == "UNDECIDED"
     assert "at a kink of one of its ops" in str(report)
     assert check_gradient(f, -1.0, gradient=[1.0]).verdict == "PASS"
+    tiny = check_gradient(lambda x: mg.maximum(0.5, mg.hypot(x, 0.5)), 2.2e-309)  # a tie in floats only
+    assert tiny.verdict == "UNDECIDED"
     assert check_gradient(lambda x: mg.atan((x + 0.5) % mg.minimum(x, x)), 0.558264076804031).verdict == "PASS"
 
 
@@ -165,6 +167,54 @@ def test_wrong_accumulation_is_told_from_a_wrong_rule(monkeypatch: pytest.Monkey
     assert report.verdict == "FAIL"
     assert "all rules are right: accumulation or order is wrong" in str(report)
     assert report.cause == "ratio 0.5: one of two contributions is missing"
+
+
+def test_the_culprit_is_named_and_what_is_printed_runs() -> None:
+    with mutated(ops.tanh, delta=1e-3):
+        report = check_gradient(lambda x, y: mg.tanh(x * y) / x, 0.3, 2.0)
+        assert report.culprit.startswith("culprit: the rule of tanh, by its operand 0: it is 0.712289")
+        again = eval(report.culprit.split("to see it: ")[1])
+        assert again.verdict == "FAIL"
+    assert check_gradient(lambda x, y: mg.tanh(x * y) / x, 0.3, 2.0).culprit == ""
+
+
+def planted(bug: str) -> Callable[..., list[float]]:
+    """The engine's backward pass with a bug, in the place where the checker calls it."""
+    from machine import faulty
+
+    def backward(function: Any, numbers: Any, structure: Any) -> list[float]:
+        leaves = [Value(x) for x in numbers]
+        faulty(bug)(function(*tree.unflatten(structure, leaves)), 1.0)
+        return [leaf.grad for leaf in leaves]
+
+    return backward
+
+
+@pytest.mark.parametrize(
+    ("bug", "f", "at", "operations"),
+    [
+        ("= for +=", lambda x, y: mg.exp(x * y) + mg.sin(x) * y, (0.3, 2.0), 4),
+        ("x * x counted once", lambda x, y: mg.sin(x * y) + x * x * y, (0.3, 2.0), 1),
+        ("breadth-first order", lambda x: (lambda a: a + mg.exp(mg.tanh(a)))(mg.sin(x)), (0.3,), 4),
+    ],
+)
+def test_a_bug_of_the_engine_is_found_and_made_small(
+    monkeypatch: pytest.MonkeyPatch, bug: str, f: Any, at: Any, operations: int
+) -> None:
+    from microgrid.testing import check
+
+    monkeypatch.setattr(check, "_by_backward", planted(bug))
+    report = check_gradient(f, *at)
+    assert report.verdict == "FAIL"
+    assert "no rule is wrong, so it is accumulation or order" in report.culprit
+    smallest = eval(re.findall(r"Program\.parse\((.*)\), ", report.culprit)[0])
+    assert len(Program.parse(smallest).instructions) <= operations
+
+
+def test_where_rounding_takes_another_branch_it_is_undecided() -> None:
+    report = check_gradient(lambda x, y: mg.copysign(mg.atan(x), 2.0 % y), -1.75, -2.0)  # 2.0 % -2.0 is -0.0
+    assert report.verdict == "UNDECIDED"
+    assert "another branch" in str(report)
 
 
 # --- what a person claims ------------------------------------------------------------------------------------------

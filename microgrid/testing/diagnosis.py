@@ -1,0 +1,106 @@
+"""Whose fault is it: which op's rule, by which operand; or, with all rules right, where accumulation goes wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from microgrid.program import Instruction, Program
+from microgrid.testing.numerical import nearest_float
+from microgrid.testing.report import Report
+
+CheckProgram = Callable[[Program, Sequence[float]], Report]
+
+
+def diagnose(program: Program, at: Sequence[float], check: CheckProgram) -> str:
+    """The culprit and the smallest program that shows it, for a gradient of the engine's that is wrong."""
+    numbers = [*at, *program.constants]
+    for op, operands in program.instructions:
+        numbers.append(op.forward(*[numbers[i] for i in operands]))
+    for op, operands in reversed(list(dict.fromkeys(program.instructions))):
+        given = [numbers[i] for i in operands]
+        if found := _wrong_rule(Instruction(op, tuple(operands)), given, check):
+            return found
+    return _wrong_accumulation(program, at, check)
+
+
+def _wrong_rule(instruction: Instruction, given: Sequence[float], check: CheckProgram) -> str:
+    op = instruction.op
+    count = op.arity - op.static
+    names = [f"x{i}" for i in range(count)]
+    alone = Program(
+        names,
+        names,
+        given[count:],
+        [Instruction(op, tuple(range(op.arity)))],
+        [op.arity],
+        in_structure=range(count),
+        out_structure=0,
+    )
+    for i, found in enumerate(check(alone, given[:count]).checks):
+        if found.verdict == "FAIL":
+            should = "" if found.numerical.middle is None else f", should be {nearest_float(found.numerical.middle)!r}"
+            return (
+                f"culprit: the rule of {op.name}, by its operand {i}: it is {found.analytic!r}{should}\n"
+                f"to see it: {_runnable(alone, given[:count])}"
+            )
+    return ""
+
+
+def _wrong_accumulation(program: Program, at: Sequence[float], check: CheckProgram) -> str:
+    """The smallest program whose gradient is wrong: the earliest result, then as few of its operations as will do."""
+    first = len(program.inputs)
+    numbers = [*at, *program.constants]
+    steps: dict[int, Instruction] = {}
+    for instruction in program.instructions:
+        steps[len(numbers)] = instruction
+        numbers.append(instruction.op.forward(*[numbers[i] for i in instruction.operands]))
+    constants = range(first, first + len(program.constants))
+
+    def fails(kept: dict[int, Instruction], output: int) -> tuple[Program, list[float]] | None:
+        part, point = _part(kept, output, numbers, constants)
+        return (part, point) if check(part, point).verdict == "FAIL" else None
+
+    for output in list(steps):
+        kept = {slot: step for slot, step in steps.items() if slot <= output}
+        smallest = fails(kept, output)
+        if smallest is not None:
+            for slot in list(kept)[:-1]:  # try its result as an input instead
+                fewer = {k: step for k, step in kept.items() if k != slot}
+                found = fails(fewer, output)
+                if found is not None:
+                    kept, smallest = fewer, found
+            return (
+                "culprit: no rule is wrong, so it is accumulation or order; the smallest program that shows it:\n"
+                f"{smallest[0]}\nto see it: {_runnable(*smallest)}"
+            )
+    return "culprit: no rule is wrong, and each part by itself is right"
+
+
+def _part(
+    steps: dict[int, Instruction], output: int, numbers: Sequence[float], constants: range
+) -> tuple[Program, list[float]]:
+    """The program of those steps that the output needs, with inputs for what else it needs; and where they stand."""
+    needed = {output}
+    for slot, step in reversed(steps.items()):
+        if slot in needed:
+            needed.update(step.operands)
+    live = {slot: step for slot, step in steps.items() if slot in needed}
+    inputs = sorted(slot for slot in needed if slot not in live and slot not in constants)
+    known = sorted(slot for slot in needed if slot in constants)
+    new = {slot: i for i, slot in enumerate([*inputs, *known, *live])}
+    names = [f"x{i}" for i in range(len(inputs))]
+    part = Program(
+        names,
+        names,
+        [numbers[slot] for slot in known],
+        [Instruction(op, tuple(new[i] for i in operands)) for op, operands in live.values()],
+        [new[output]],
+        in_structure=range(len(inputs)),
+        out_structure=0,
+    )
+    return part, [numbers[slot] for slot in inputs]
+
+
+def _runnable(program: Program, at: Sequence[float]) -> str:
+    point = ", ".join(map(repr, at))
+    return f"check_gradient(Program.parse({str(program)!r}), {point})"
