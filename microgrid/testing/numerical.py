@@ -60,7 +60,7 @@ def nearest_float(x: Fraction) -> float:
     try:
         return float(x)
     except OverflowError:
-        return math.copysign(math.inf, x)
+        return math.inf if x > 0 else -math.inf
 
 
 def derivative(
@@ -222,9 +222,7 @@ def _by_digits(program: Program, at: Sequence[float], along: int) -> Derivative:
         left, right = sides
         noise = mp.eps * (abs(here) + 1) / size * mp.mpf(10) ** 20
         radius = abs(left - right) + mp.mpf(10) ** -45 * abs(left) + noise
-        if noise > mp.mpf(10) ** -30 * max(abs(left), abs(right)) > 0:
-            return Derivative("none", None, None, reason="the derivative is too small for the digits")
-        if radius > mp.mpf(10) ** -18 * max(abs(left), abs(right)) and radius > mp.mpf(10) ** -40:
+        if abs(left - right) > max(10 * noise, mp.mpf(10) ** -18 * max(abs(left), abs(right))):
             return Derivative("50 digits", None, None, fraction_of_mpf(left), fraction_of_mpf(right), "a kink")
         middle = (left + right) / 2
         return Derivative("50 digits", fraction_of_mpf(middle - radius), fraction_of_mpf(middle + radius))
