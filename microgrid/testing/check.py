@@ -239,6 +239,8 @@ def _judged(
     if math.isinf(truth):
         verdict: Verdict = "PASS" if analytic == truth else "FAIL"
         return nothing._replace(verdict=verdict, reason="the derivative is beyond the largest float")
+    if ours and not math.isfinite(analytic) and not math.isfinite(replayed):
+        return nothing._replace(reason=f"in floats a result on the way is not finite, and the gradient is {analytic}")
     if not math.isfinite(analytic):
         return nothing._replace(verdict="FAIL", reason=f"the derivative is finite, the gradient is {analytic}")
     ulp = Fraction(math.ulp(truth))

@@ -92,6 +92,12 @@ def test_a_tie_whose_choice_is_not_the_slope_of_the_whole_is_undecided() -> None
     assert check_gradient(lambda x: mg.atan((x + 0.5) % mg.minimum(x, x)), 0.558264076804031).verdict == "PASS"
 
 
+def test_an_infinite_result_on_the_way_is_undecided() -> None:
+    report = check_gradient(lambda x: ops.gaussian(2.0 / x), 0.0)
+    assert math.isnan(report.checks[0].analytic)
+    assert report.verdict == "UNDECIDED"
+
+
 def test_an_edge_of_the_domain_is_undecided() -> None:
     for f in (mg.sqrt, mg.log, lambda x: 1 / x):
         assert check_gradient(f, 0.0).verdict == "UNDECIDED"
