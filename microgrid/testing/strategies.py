@@ -1,0 +1,214 @@
+"""Hypothesis strategies: numbers, programs and points, modules, and a state machine that grows graphs.
+
+Programs are lists of instructions that refer back to any earlier number, never trees: so they share results, and shrink
+by dropping instructions.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Callable, Sequence
+
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from microgrid import nn
+from microgrid.engine import Value
+from microgrid.primitive import OPS, Op
+from microgrid.program import Instruction, Program
+
+
+def smooth_ops() -> list[Op]:
+    """The ops that are smooth on the whole line, and need no plain-number operand."""
+    return [op for op in OPS.values() if not op.static and not any(op.piecewise) and _everywhere(op)]
+
+
+def _everywhere(op: Op) -> bool:
+    return all(interval == (-math.inf, math.inf, ()) for interval in op.domain)
+
+
+def values(*, min_value: float = -1e3, max_value: float = 1e3, labels: bool = False) -> st.SearchStrategy[Value]:
+    """Leaves with finite numbers between the bounds."""
+    names = st.sampled_from(["", "x", "y", "w"]) if labels else st.just("")
+    return st.builds(_leaf, st.floats(min_value, max_value), names)
+
+
+def _leaf(x: float, label: str) -> Value:
+    return Value(x, label=label)
+
+
+@st.composite
+def programs(
+    draw: st.DrawFn,
+    *,
+    ops: Sequence[Op] | None = None,
+    min_inputs: int = 1,
+    max_inputs: int = 3,
+    min_size: int = 1,
+    max_size: int = 40,
+) -> Program:
+    """Programs of one result, of `min_size` to `max_size` instructions of these ops: the smooth ones if none are named.
+
+    Each instruction refers back to any number before it. Raises InvalidArgument when the bounds leave none.
+    """
+    chosen = list(ops) if ops is not None else smooth_ops()
+    inputs = draw(st.integers(min_inputs, max_inputs))
+    constants = draw(st.lists(st.sampled_from([0.5, -1.0, 2.0, 3.0]), min_size=1, max_size=2))
+    base = inputs + len(constants)
+    instructions: list[Instruction] = []
+    for k in range(draw(st.integers(min_size, max_size))):
+        op = draw(st.sampled_from(chosen))
+        operands = [draw(st.integers(0, base + k - 1)) for _ in range(op.arity - op.static)]
+        operands += [draw(st.integers(inputs, base - 1)) for _ in range(op.static)]
+        instructions.append(Instruction(op, tuple(operands)))
+    names = [f"x{i}" for i in range(inputs)]
+    return Program(
+        names,
+        names,
+        constants,
+        instructions,
+        [base + len(instructions) - 1],
+        in_structure=range(inputs),
+        out_structure=0,
+    )
+
+
+def points(
+    program: Program | int, *, min_value: float = -2.0, max_value: float = 2.0
+) -> st.SearchStrategy[list[float]]:
+    """Points for the inputs of a program, or for so many: with whole numbers, zeros and ties on purpose."""
+    count = program if isinstance(program, int) else len(program.inputs)
+    whole = st.integers(math.ceil(min_value), math.floor(max_value)).map(float)
+    anywhere = st.floats(min_value, max_value)
+    same = st.one_of(whole, anywhere).map(lambda x: [x] * count)
+    return st.one_of(st.lists(st.one_of(anywhere, whole), min_size=count, max_size=count), same)
+
+
+@st.composite
+def modules(draw: st.DrawFn, *, max_inputs: int = 3, max_width: int = 4, max_depth: int = 3) -> nn.MLP:
+    """Small networks with parameters of ordinary size."""
+    sizes = draw(st.lists(st.integers(1, max_width), min_size=1, max_size=max_depth))
+    activation = draw(st.sampled_from([name for name in nn.ACTIVATIONS if name != "identity"]))
+    inputs = draw(st.integers(1, max_inputs))
+    before = random.getstate()
+    model = nn.MLP(inputs, sizes, activation=activation)
+    random.setstate(before)  # what the network drew is replaced here
+    for parameter in model.parameters():
+        parameter.data = draw(st.floats(-2.0, 2.0))
+    return model
+
+
+class GradientMachine(RuleBasedStateMachine):
+    """Grows a graph step by step beside a list of instructions, and compares all gradients after each step.
+
+    `backward(root, seed)` is what is under test: `Value.backward`, or another in a subclass. pytest runs its
+    `TestCase`.
+    """
+
+    @staticmethod
+    def backward(root: Value, seed: float) -> None:
+        """The pass that is compared."""
+        root.backward(seed)
+
+    UNARY = ("neg", "tanh", "sin", "relu", "abs", "exp")
+    BINARY = ("add", "sub", "mul", "div", "maximum", "minimum")
+    NUMBERS = st.sampled_from([0.0, 1.0, -1.0, 2.0, -3.0, 0.5])
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.values: list[Value] = []
+        self.expected: list[float] = []
+        self.edges: list[list[tuple[int, float | None]]] = []
+
+    def _any(self, data: st.DataObject) -> int:
+        return data.draw(st.integers(0, len(self.values) - 1))
+
+    def _note(self, value: Value, edges: list[tuple[int, float | None]]) -> None:
+        self.values.append(value)
+        self.expected.append(0.0)
+        self.edges.append(edges)
+
+    def _apply(self, op: Op, *operands: int) -> None:
+        numbers = [self.values[i].data for i in operands]
+        partials = op.partials(op.forward(*numbers), *numbers)
+        value = _operators.get(op.name, op)(*[self.values[i] for i in operands])
+        blocked = [piecewise and not partial for partial, piecewise in zip(partials, op.piecewise, strict=True)]
+        kept = [None if block else partial for partial, block in zip(partials, blocked, strict=True)]
+        self._note(value, list(zip(operands, kept, strict=True)))
+
+    @initialize(x=NUMBERS)
+    def begin(self, x: float) -> None:
+        """One leaf to start from."""
+        self._note(Value(x), [])
+
+    @rule(x=NUMBERS)
+    def add_leaf(self, x: float) -> None:
+        """A leaf, which may stay unreachable."""
+        self._note(Value(x), [])
+
+    @rule(name=st.sampled_from(UNARY), data=st.data())
+    def apply_unary(self, name: str, data: st.DataObject) -> None:
+        """An op of one operand."""
+        self._apply(OPS[name], self._any(data))
+
+    @rule(name=st.sampled_from(BINARY), data=st.data())
+    def apply_binary(self, name: str, data: st.DataObject) -> None:
+        """An op of two operands, perhaps the same."""
+        self._apply(OPS[name], self._any(data), self._any(data))
+
+    @rule(data=st.data(), x=NUMBERS)
+    def change_data(self, data: st.DataObject, x: float) -> None:
+        """A leaf gets another number, which no recorded derivative may notice."""
+        i = self._any(data)
+        if not self.edges[i]:
+            self.values[i].data = x
+
+    @rule()
+    def zero_grad(self) -> None:
+        """All leaves are set to zero."""
+        for i, value in enumerate(self.values):
+            if not self.edges[i]:
+                value.grad = self.expected[i] = 0.0
+
+    @precondition(lambda self: bool(self.values))
+    @rule(data=st.data(), seed=st.sampled_from([1.0, 2.0, 0.0]), times=st.integers(1, 2))
+    def run_backward(self, data: st.DataObject, seed: float, times: int) -> None:
+        """One pass or two, from any value: passes interleave, leaves accumulate."""
+        root = self._any(data)
+        for _ in range(times):
+            type(self).backward(self.values[root], seed)
+            self._expect(root, seed)
+
+    def _expect(self, root: int, seed: float) -> None:
+        reached = {root}
+        cotangents = [0.0] * (root + 1)
+        cotangents[root] = seed
+        for i in range(root, -1, -1):
+            if i in reached:
+                for j, partial in self.edges[i]:
+                    reached.add(j)
+                    cotangents[j] += cotangents[i] * partial if cotangents[i] and partial is not None else 0.0
+        for i in reached:
+            self.expected[i] = cotangents[i] + (0.0 if self.edges[i] else self.expected[i])
+
+    @invariant()
+    def same_gradients(self) -> None:
+        """All gradients are those of the list of instructions, to the bit."""
+        for i, value in enumerate(self.values):
+            got, expected = value.grad, self.expected[i]
+            assert got == expected or (math.isnan(got) and math.isnan(expected)), (i, value, expected)
+
+
+_operators: dict[str, Callable[..., Value]] = {
+    "add": lambda a, b: a + b,
+    "mul": lambda a, b: a * b,
+    "sub": lambda a, b: a - b,
+}
+
+
+def register() -> None:
+    """What Hypothesis's entry point calls: `st.from_type(Value)`, and of Program and MLP."""
+    st.register_type_strategy(Value, values())
+    st.register_type_strategy(Program, programs())
+    st.register_type_strategy(nn.MLP, modules())
