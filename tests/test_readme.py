@@ -27,9 +27,12 @@ def test_the_other_examples_run_and_end_as_they_say() -> None:
     space: dict[str, object] = {}
     with contextlib.redirect_stdout(io.StringIO()):
         exec(compile(first, "README.md", "exec"), space)
-    derivatives, declaration = re.findall(r"```py\n(.*?)```", README, re.DOTALL)
+    derivatives, checks, declaration = re.findall(r"```py\n(.*?)```", README, re.DOTALL)
     with pytest.raises(FloatingPointError, match=r"^log\(0\.0\) gave -inf, at example.py:11$"):
         exec(compile(derivatives, "example.py", "exec"), space)
+    exec(compile(checks, "README.md", "exec"), space)
+    (line, answer) = re.findall(r"^(check_gradient\S.*?) +# '(.*)'$", checks, re.MULTILINE)[0]
+    assert eval(line, space) == answer
     exec(compile(declaration, "README.md", "exec"), space)
     told = re.findall(r"^(\S.*?) +# (\S.*)$", derivatives, re.MULTILINE)
     evaluated = {line: answer for line, answer in told if answer[0] in "{0123456789"}
