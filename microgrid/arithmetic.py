@@ -252,6 +252,11 @@ def mpmath_numbers() -> Arithmetic:
 
         return computed
 
+    def below(bits: int, function: Callable[[Any], Any], low: Any, high: Any) -> Callable[[Any], Any]:
+        """The function up to 2**bits; beyond, its limits: computing them would take all memory there is."""
+        within = real(function)
+        return lambda x: within(x) if not mp.isfinite(x) or mp.mag(x) < bits else high if x > 0 else low
+
     def div(x: Any, y: Any) -> Any:
         if y:
             return x / y
@@ -260,7 +265,13 @@ def mpmath_numbers() -> Arithmetic:
     def power(x: Any, y: Any) -> Any:
         if not x and y < 0:
             return mp.inf
-        return mp.mpf(1) if not y else mp.power(x, y)
+        if not y:
+            return mp.mpf(1)
+        if x > 0 and x != 1 and mp.isfinite(x) and mp.isfinite(y):
+            exponent = y * mp.log(x)
+            if mp.mag(exponent) > 64:
+                return mp.inf if exponent > 0 else mp.mpf(0)
+        return mp.power(x, y)
 
     def step(function: Callable[[Any], Any]) -> Callable[[Any], Any]:
         return lambda x: function(x) if mp.isfinite(x) else x
@@ -268,12 +279,17 @@ def mpmath_numbers() -> Arithmetic:
     def truth(x: Any, y: Any, holds: bool) -> Any:
         return mp.nan if mp.isnan(x) or mp.isnan(y) else mp.mpf(holds)
 
-    same = "exp expm1 log1p sqrt sin cos tan asin acos atan atan2 sinh cosh tanh asinh acosh erf erfc hypot"
+    same = "sqrt asin acos atan atan2 asinh acosh hypot"
+    limits = {"exp": (0, mp.inf), "expm1": (-1, mp.inf), "sinh": (-mp.inf, mp.inf), "cosh": (mp.inf, mp.inf)}
+    limits |= {"tanh": (-1, 1), "erf": (-1, 1), "erfc": (2, 0)}
+    far = {"sin": mp.sin, "cos": mp.cos, "tan": mp.tan}
     return Arithmetic(
         "mpmath's numbers",
         mp.mpf,
         {
             **{name: real(getattr(mp, name)) for name in same.split()},
+            **{name: below(64, getattr(mp, name), mp.mpf(low), mp.mpf(high)) for name, (low, high) in limits.items()},
+            **{name: below(10_000, function, mp.nan, mp.nan) for name, function in far.items()},
             "add": lambda x, y: x + y,
             "sub": lambda x, y: x - y,
             "mul": lambda x, y: x * y,

@@ -212,6 +212,18 @@ def test_a_gradient_on_fractions_is_exact() -> None:
     assert program.gradient()(x, y) == (3 * x**2 / y - 1, -(x**3) / y**2 + 1)
 
 
+def test_towers_of_exponentials_end_at_their_limits_in_fifty_digits() -> None:
+    import mpmath
+
+    def tower(x: Any) -> Any:
+        return mg.exp(mg.exp(mg.exp(mg.exp(x))))
+
+    assert trace(tower)(1.0)(mpmath.mpf(3)) == mpmath.inf
+    assert trace(lambda x: mg.tanh(tower(x)) + mg.exp(-tower(x)) + mg.erfc(tower(x)))(1.0)(mpmath.mpf(3)) == 1
+    assert trace(lambda x: x ** tower(x))(1.0)(mpmath.mpf(3)) == mpmath.inf
+    assert mpmath.isnan(trace(lambda x: mg.sin(tower(x)))(1.0)(mpmath.mpf(3)))
+
+
 def test_mpmath_and_flint_replay_rules_to_their_last_digit() -> None:
     """Constants such as log 2 and pi in a rule keep all digits; so does the exponent 0.3 - 1."""
     import mpmath
