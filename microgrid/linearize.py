@@ -174,7 +174,7 @@ def _changed(node: Value) -> str:
 def _sum(x: Any, y: Any) -> Any:
     if x is None or y is None:
         return y if x is None else x
-    return x + y
+    return x + y if isinstance(x, Value) or isinstance(y, Value) else ops.add(x, y)
 
 
 def _passed(carried: Any, partial: Any, piecewise: bool) -> Any:
@@ -191,7 +191,10 @@ def _passed(carried: Any, partial: Any, piecewise: bool) -> Any:
     if not isinstance(carried, Value):
         if carried == 0.0:
             return None
-        return partial if carried == _ONE else partial * carried
+        if carried == _ONE:
+            return partial
+        # a product of plain numbers is recorded, too: in an arithmetic of more digits it is another number
+        return partial * carried if isinstance(partial, Value) else ops.mul(partial, carried)
     if isinstance(partial, Value):
         return ops.multiply_no_nan(carried, partial) if piecewise else ops.multiply_no_nan(partial, carried)
     return partial * carried if partial - partial == 0.0 else ops.multiply_no_nan(partial, carried)

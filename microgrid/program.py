@@ -61,6 +61,7 @@ class Program:
         self.out_structure = out_structure
         self.labels = dict(labels or {})
         self.fixed = None if fixed is None else tuple(fixed)
+        self._prepared: tuple[Arithmetic, list[Any]] | None = None  # of the last replay
 
     @classmethod
     def of(cls, output: Any, inputs: Any) -> Program:
@@ -105,20 +106,32 @@ class Program:
             return arithmetic.finish(self._run(given, arithmetic), given)
 
     def _run(self, inputs: Sequence[Any], arithmetic: Arithmetic) -> list[Any]:
-        first = len(self.inputs)
         slots: list[Any] = [*inputs, *map(arithmetic.number, self.constants)]
+        for function, operands, done in self._steps(arithmetic):
+            slots.append(function(*[slots[i] for i in operands]))
+            for i in done:
+                slots[i] = None
+        return [slots[i] for i in self.outputs]
+
+    def _steps(self, arithmetic: Arithmetic) -> list[tuple[Callable[..., Any], tuple[int, ...], list[int]]]:
+        """Each instruction as a function, the slots that it takes, and those that nothing later needs."""
+        if self._prepared is not None and self._prepared[0] is arithmetic:
+            return self._prepared[1]
+        first = len(self.inputs)
         functions: dict[tuple[Op, tuple[float, ...]], Callable[..., Any]] = {}
-        finished = self._finished()
-        for (op, operands), done in zip(self.instructions, finished, strict=True):
+        steps = []
+        for (op, operands), done in zip(self.instructions, self._finished(), strict=True):
             # static operands are plain numbers in any arithmetic
             static = tuple(self.constants[i - first] for i in operands[op.arity - op.static :]) if op.static else ()
             function = functions.get((op, static))
             if function is None:
                 function = functions[op, static] = _function(op, static, arithmetic)
-            slots.append(function(*[slots[i] for i in operands[: op.arity - op.static]]))
-            for i in done:
-                slots[i] = None
-        return [slots[i] for i in self.outputs]
+            steps.append((function, operands[: op.arity - op.static], done))
+        self._prepared = (arithmetic, steps)
+        return steps
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_prepared": None}
 
     def _finished(self) -> list[list[int]]:
         """For each instruction the slots that nothing later needs: an array there may be let go."""

@@ -218,8 +218,8 @@ def test_the_modes_agree_on_random_programs(data: st.DataObject, f: Any) -> None
     left = math.fsum(a * b for a, b in zip(v, pushed, strict=True))
     right = math.fsum(a * b for a, b in zip(pulled, u, strict=True))
     by_inputs = jacobian(lambda *xs: f(*xs), range(f.inputs))(*at)
-    size = math.fsum(abs(a * g * b) for a, row in zip(v, by_inputs, strict=True) for g, b in zip(row, u, strict=True))
-    assert left == near(right, rel=1e-9, abs=1e-12 * size + 1e-300)
+    size = max(map(abs, u)) * max(map(abs, v)) * max(1.0, *(abs(g) for row in by_inputs for g in row))
+    assert left == near(right, rel=1e-9, abs=1e-9 * size + 1e-300)  # the two sides cancel along different paths
     for i in range(f.inputs):
         unit = [float(j == i) for j in range(f.inputs)]
         column = jvp(f, at, unit)[1]

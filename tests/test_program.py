@@ -234,6 +234,7 @@ def test_mpmath_and_flint_replay_rules_to_their_last_digit() -> None:
         (ops.erf, mpmath.erf),
         (ops.gelu, lambda x: x * mpmath.erfc(-x / mpmath.sqrt(2)) / 2),
         (lambda x: x**0.3, lambda x: mpmath.power(x, mpmath.mpf(0.3))),
+        (lambda x: 0.1 * (0.3 * x) + x * 0.7 * 0.9, lambda x: (mpmath.mpf(0.1) * 0.3 + mpmath.mpf(0.7) * 0.9) * x),
     ]
     with mpmath.workdps(50):
         for f, reference in cases:
