@@ -205,10 +205,3 @@ _operators: dict[str, Callable[..., Value]] = {
     "mul": lambda a, b: a * b,
     "sub": lambda a, b: a - b,
 }
-
-
-def register() -> None:
-    """What Hypothesis's entry point calls: `st.from_type(Value)`, and of Program and MLP."""
-    st.register_type_strategy(Value, values())
-    st.register_type_strategy(Program, programs())
-    st.register_type_strategy(nn.MLP, modules())
