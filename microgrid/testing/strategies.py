@@ -55,12 +55,13 @@ def programs(
     chosen = list(ops) if ops is not None else smooth_ops()
     inputs = draw(st.integers(min_inputs, max_inputs))
     constants = draw(st.lists(st.sampled_from([0.5, -1.0, 2.0, 3.0]), min_size=1, max_size=2))
+    steps = draw(st.lists(st.sampled_from(chosen).flatmap(_with_references), min_size=min_size, max_size=max_size))
     base = inputs + len(constants)
     instructions: list[Instruction] = []
-    for k in range(draw(st.integers(min_size, max_size))):
-        op = draw(st.sampled_from(chosen))
-        operands = [draw(st.integers(0, base + k - 1)) for _ in range(op.arity - op.static)]
-        operands += [draw(st.integers(inputs, base - 1)) for _ in range(op.static)]
+    for k, (op, references) in enumerate(steps):
+        dynamic = op.arity - op.static
+        operands = [reference % (base + k) for reference in references[:dynamic]]
+        operands += [inputs + reference % len(constants) for reference in references[dynamic:]]
         instructions.append(Instruction(op, tuple(operands)))
     names = [f"x{i}" for i in range(inputs)]
     return Program(
@@ -72,6 +73,11 @@ def programs(
         in_structure=range(inputs),
         out_structure=0,
     )
+
+
+def _with_references(op: Op) -> st.SearchStrategy[tuple[Op, tuple[int, ...]]]:
+    """An op and what its operands are, modulo the numbers before: so that any instruction can be dropped."""
+    return st.tuples(st.just(op), st.tuples(*[st.integers(0, 9999)] * op.arity))
 
 
 def points(
