@@ -17,6 +17,10 @@ from microgrid.engine import Value, constant
 from microgrid.primitive import Op, as_float
 
 
+class UnknownFunction(TypeError):
+    """An arithmetic is asked for an op that only floats have."""
+
+
 class Arithmetic:
     """Numbers of one kind: how a float becomes one, and what computes each op on them."""
 
@@ -53,7 +57,7 @@ class Arithmetic:
         except TypeError:
             result = nan
         if isinstance(result, float):
-            raise TypeError(
+            raise UnknownFunction(
                 f"{op.name} computes floats only, not {self.name}: declare it with formula=, its definition in ops and "
                 "operators"
             )

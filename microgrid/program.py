@@ -63,6 +63,11 @@ class Program:
         self.fixed = None if fixed is None else tuple(fixed)
         self._prepared: tuple[Arithmetic, list[Any]] | None = None  # of the last replay
 
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """Those of `fixed` where a number was read out of the graph: a replay on other numbers keeps it as it was."""
+        return tuple(text for text in self.fixed or () if f" {_READ} " in text)
+
     @classmethod
     def of(cls, output: Any, inputs: Any) -> Program:
         """The program that computes output, a Value or nested containers of them, from inputs, which are Values.
@@ -369,10 +374,10 @@ def trace(function: Callable[..., Any]) -> Callable[..., Program]:
 
     def traced(*examples: Any) -> Program:
         leaves, structures = tree.flatten(examples, number_or_value, "argument ")
-        parameters = _parameters(function, len(examples))
+        parameters = parameters_of(function, len(examples))
         seen: list[tuple[str, Value, Any, Any, str]] = []
         with plainly_recording():
-            names = _input_names(parameters, structures)
+            names = input_names(parameters, structures)
             inputs = [
                 Value(x.item() if isinstance(x, Value) else x, label=name)
                 for x, name in zip(leaves, names, strict=True)
@@ -390,10 +395,13 @@ def trace(function: Callable[..., Any]) -> Callable[..., Program]:
     return traced
 
 
+_READ = "was read as"
+
+
 def _what_was_fixed(how: str, value: Value, other: Any, answer: Any, line: str) -> str:
     text = value.label or f"a {value.op.name if value.op else 'number'} of {value.item()!r}"
     if how == "data":
-        return f"{text} was read as {answer!r} ({line})"
+        return f"{text} {_READ} {answer!r} ({line})"
     right = (other.label or repr(other.item())) if isinstance(other, Value) else repr(other)
     return f"{text} {how} {right} was {answer} ({line})"
 
@@ -424,7 +432,7 @@ def _laid_flat(
         instructions.append(Instruction(node.op, tuple(slots[operand.number] for operand, _ in edges_of(node))))
     return Program(
         parameters,
-        _input_names(parameters, in_structure),
+        input_names(parameters, in_structure),
         [node.item() for node in given],
         instructions,
         [slots[node.number] for node in outputs],
@@ -434,7 +442,7 @@ def _laid_flat(
     )
 
 
-def _input_names(parameters: Sequence[str], in_structure: Sequence[tree.Structure]) -> list[str]:
+def input_names(parameters: Sequence[str], in_structure: Sequence[tree.Structure]) -> list[str]:
     """A name for each leaf of the arguments: w_a_0 for w["a"][0], and that of the argument itself where it is one."""
     names: dict[int, str] = {}
     within: dict[int, str] = {}
@@ -462,7 +470,8 @@ def _different(names: Sequence[str], but: Sequence[str] = ()) -> list[str]:
     return [one(name) for name in names]
 
 
-def _parameters(function: Callable[..., Any], count: int) -> list[str]:
+def parameters_of(function: Callable[..., Any], count: int) -> list[str]:
+    """Names for so many arguments of a function: those of its signature, as far as it has them."""
     import inspect
 
     try:

@@ -9,7 +9,7 @@ from microgrid.primitive import PRODUCT, SUM
 from microgrid.program import Program
 
 
-def likely_cause(pairs: Sequence[tuple[float, float]], program: Program, at: Sequence[float]) -> str:
+def likely_cause(pairs: Sequence[tuple[float, float]], program: Program | None, at: Sequence[float]) -> str:
     """A sentence for pairs (claimed, true) that all are wrong; "" where the numbers suggest nothing."""
     ratios = [claimed / true for claimed, true in pairs if true and math.isfinite(claimed / true)]
     if not ratios:
@@ -22,7 +22,7 @@ def likely_cause(pairs: Sequence[tuple[float, float]], program: Program, at: Seq
     for text, value in (("a sign", -1.0), ("counted twice", 2.0), ("one of two contributions is missing", 0.5)):
         if _near(one, value):
             return f"ratio {value:g}: {text}"
-    missing = _missing_derivative(one, program, at)
+    missing = _missing_derivative(one, program, at) if program is not None else ""
     if missing:
         return f"ratio {one:.6g}: {missing}"
     for ratio, text in ((one, "a sum against a mean over {m}"), (1.0 / one, "a mean over {m} taken once too often")):

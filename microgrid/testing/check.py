@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import math
 import random
 from collections.abc import Callable, Sequence
@@ -10,14 +9,17 @@ from fractions import Fraction
 from typing import Any
 
 from microgrid import tree
-from microgrid.arithmetic import Arithmetic, balls, exact_fraction, library, mpmath_numbers
+from microgrid.arithmetic import Arithmetic, UnknownFunction
 from microgrid.engine import Value
 from microgrid.functional import grad, number_or_value
 from microgrid.primitive import Op
-from microgrid.program import Program, trace
-from microgrid.testing.diagnosis import diagnose
-from microgrid.testing.numerical import Derivative, Reference, at_a_tie, derivative, fraction_of_mpf, nearest_float
+from microgrid.program import Program
+from microgrid.testing.diagnosis import diagnose, wrong_value
+from microgrid.testing.enclosure import enclosures, nearest_float
+from microgrid.testing.kinks import at_a_tie
+from microgrid.testing.numerical import Reference, derivative_of
 from microgrid.testing.report import Check, GradientError, Report, Verdict
+from microgrid.testing.subject import Subject, bare
 
 GENEROUS = 64
 """How many times what rounding explains is still blamed on rounding, not on a wrong formula."""
@@ -45,54 +47,61 @@ def check_gradient(
     >>> check_gradient(lambda x, y: x * y, 3.0, 2.0, gradient=[2.0, -3.0]).cause
     'ratio -1: a sign'
     """
-    program = function if isinstance(function, Program) else trace(function)(*at)
-    if program.out_structure != 0:
-        raise TypeError(
-            "a gradient is that of one result; this function gives several: check them one by one, or their sum"
-        )
-    name = getattr(function, "__name__", "the program")
-    numbers, structure = tree.flatten(at, lambda x, path: float(number_or_value(_bare(x), path)), "at")
-    if structure != program.in_structure:
-        raise TypeError(f"the point must be structured like the arguments, got {tree.shape(structure)}")
+    subject = Subject(function, at)
     if order == 2:
         if gradient is not None:
             raise ValueError("order=2 checks the engine's own second derivatives; check a claimed one as a function")
-        return _second_order(function, at, program, reference, name)
+        return _second_order(function, subject, reference)
     if order != 1:
         raise ValueError(f"order must be 1 or 2, got {order!r}")
-    if gradient is None:
-        claimed = _by_backward(function, numbers, structure)
-    else:
-        claimed = _claimed(gradient(*at) if callable(gradient) else gradient, len(numbers))
-    report = Report(_checks(program, numbers, claimed, reference, gradient is None), program, name)
-    if report.verdict == "FAIL" and gradient is None:
-        report.culprit = diagnose(program, numbers, _own_check)
+    if gradient is not None:
+        claimed = _claimed(gradient(*at) if callable(gradient) else gradient, len(subject.numbers))
+        return _report(_checks(subject, claimed, reference, ours=False), subject)
+    if subject.program is None:
+        raise TypeError(
+            f"{subject.name} is {subject.blind}: the engine has no gradient of it, claim yours with gradient="
+        )
+    report = _own_check(subject, reference)
+    if report.verdict == "FAIL" and subject.program.reads:
+        report.culprit = "culprit: a number was read out of the graph, and what was made of it has no derivative"
+    elif report.verdict == "FAIL" and not report.value:
+        report.culprit = diagnose(subject.program, subject.numbers, lambda *part: _own_check(_flat(*part)))
     return report
 
 
-def _own_check(program: Program, at: Sequence[float]) -> Report:
-    """The check of the engine's gradient of a program with flat inputs, without a diagnosis."""
-    own = _by_backward(program, at, program.in_structure)
-    return Report(_checks(program, at, own, "auto", True), program, "the program")
+def _flat(program: Program, at: Sequence[float]) -> Subject:
+    return Subject(program, at)
 
 
-def _checks(
-    program: Program, at: Sequence[float], claimed: Sequence[float], reference: Reference, ours: bool
-) -> list[Check]:
-    """One for each input; the program's arguments are taken flat."""
-    exact = _by_rules(program, at) if ours else None
+def _own_check(subject: Subject, reference: Reference = "auto") -> Report:
+    """The check of the engine's gradient, without a diagnosis."""
+    return _report(_checks(subject, _by_backward(subject), reference, ours=True), subject)
+
+
+def _report(checks: Sequence[Check], subject: Subject) -> Report:
+    report = Report(checks, subject)
+    report.value = wrong_value(subject.program, subject.numbers) if subject.program is not None else ""
+    return report
+
+
+def _checks(subject: Subject, claimed: Sequence[float], reference: Reference, *, ours: bool) -> list[Check]:
+    """One for each input."""
+    program, at = subject.program, subject.numbers
+    names = subject.names()
+    numerical = [derivative_of(subject, i, reference) for i in range(len(at))]
+    if program is None:
+        return [
+            _judged(Check(names[i], x, claimed[i], numerical[i]), None, 0.0, ours, False, claimed[i])
+            for i, x in enumerate(at)
+        ]
+    exact = _by_rules(program, at) if ours and not subject.blind else [None] * len(at)
     replayed = program.gradient().replay(list(at))
     spreads = _spreads(program, at)
     tie = at_a_tie(program, at)
-    point = tree.unflatten(program.in_structure, list(at))
-    checks = []
-    for i, x in enumerate(at):
-        numerical = derivative(program, *point, along=i, reference=reference)
-        enclosed = None if exact is None else exact[i]
-        checks.append(
-            _judged(program.inputs[i], x, claimed[i], numerical, enclosed, spreads[i], ours, tie, replayed[i])
-        )
-    return checks
+    return [
+        _judged(Check(names[i], x, claimed[i], numerical[i]), exact[i], spreads[i], ours, tie, replayed[i])
+        for i, x in enumerate(at)
+    ]
 
 
 def assert_gradient(
@@ -108,7 +117,7 @@ def assert_gradient(
         raise GradientError(report)
 
 
-def _second_order(function: Any, at: Sequence[Any], program: Program, reference: Reference, name: str) -> Report:
+def _second_order(function: Any, subject: Subject, reference: Reference) -> Report:
     checks: list[Check] = []
 
     def component(j: int) -> Callable[..., Any]:
@@ -118,20 +127,23 @@ def _second_order(function: Any, at: Sequence[Any], program: Program, reference:
 
         return slope
 
-    for j, along in enumerate(program.inputs):
+    names = subject.names()
+    at = tree.unflatten(subject.structure, subject.numbers)
+    culprit = ""
+    for j, along in enumerate(names):
         part = check_gradient(component(j), *at, reference=reference)
-        names = [f"d/d{along} d/d{other}" for other in program.inputs]
-        checks += [check._replace(name=name) for check, name in zip(part.checks, names, strict=True)]
-    return Report(checks, program, f"the gradient of {name}")
-
-
-def _bare(x: Any) -> Any:
-    return x.item() if isinstance(x, Value) else x
+        checks += [
+            check._replace(name=f"d/d{along} d/d{other}") for check, other in zip(part.checks, names, strict=True)
+        ]
+        culprit = culprit or part.culprit
+    report = Report(checks, subject, f"the gradient of {subject.name}")
+    report.culprit = culprit
+    return report
 
 
 def _claimed(gradient: Any, count: int) -> list[float]:
     listed = _lists(gradient)
-    numbers, _ = tree.flatten(listed, lambda x, path: float(number_or_value(_bare(x), path)), "gradient")
+    numbers, _ = tree.flatten(listed, lambda x, path: float(number_or_value(bare(x), path)), "gradient")
     if len(numbers) != count:
         raise ValueError(f"the arguments have {count} number(s), the claimed gradient {len(numbers)}")
     return numbers
@@ -146,10 +158,10 @@ def _lists(x: Any) -> Any:
     return [_lists(item) for item in x] if isinstance(x, (list, tuple)) else x
 
 
-def _by_backward(function: Any, numbers: Sequence[float], structure: Any) -> list[float]:
+def _by_backward(subject: Subject) -> list[float]:
     """What the engine computes eagerly: on fresh leaves, by `backward()`."""
-    leaves = [Value(x) for x in numbers]
-    result = function(*tree.unflatten(structure, leaves))
+    leaves = [Value(x) for x in subject.numbers]
+    result = subject(leaves)
     if isinstance(result, Value):
         result.backward()
     return [leaf.grad for leaf in leaves]
@@ -158,29 +170,12 @@ def _by_backward(function: Any, numbers: Sequence[float], structure: Any) -> lis
 # --- the rules, apart from rounding --------------------------------------------------------------------------------
 
 
-def _by_rules(program: Program, numbers: Sequence[float]) -> list[tuple[Fraction, Fraction] | None] | None:
+def _by_rules(program: Program, numbers: Sequence[float]) -> Sequence[tuple[Fraction, Fraction] | None]:
     """The program's gradient by the rules of its ops, in an arithmetic that loses nothing: an enclosure of each."""
-    slopes = program.gradient()
-    if importlib.util.find_spec("flint"):
-        flint = library("flint", "check")
-        with flint.ctx.workprec(600):
-            results = slopes.replay([flint.arb(x) for x in numbers], balls())
-            return [_ends(x) if x.is_finite() else None for x in results]
-    if importlib.util.find_spec("mpmath"):
-        mp = library("mpmath", "check").mp
-        with mp.workdps(60):
-            results = slopes.replay([mp.mpf(x) for x in numbers], mpmath_numbers())
-            return [_around(x) if mp.isfinite(x) else None for x in results]
-    return None
-
-
-def _ends(x: Any) -> tuple[Fraction, Fraction]:
-    return exact_fraction(x.lower()), exact_fraction(x.upper())
-
-
-def _around(x: Any) -> tuple[Fraction, Fraction]:
-    middle = fraction_of_mpf(x)
-    return middle - abs(middle) / 10**30, middle + abs(middle) / 10**30
+    try:
+        return enclosures(program.gradient(), numbers)
+    except UnknownFunction:
+        return [None] * len(numbers)
 
 
 # --- rounding ------------------------------------------------------------------------------------------------------
@@ -217,32 +212,29 @@ def _spreads(program: Program, numbers: Sequence[float]) -> list[float]:
 
 
 def _judged(
-    name: str,
-    x: float,
-    analytic: float,
-    numerical: Derivative,
+    check: Check,
     by_rules: tuple[Fraction, Fraction] | None,
     spread: float,
     ours: bool,
     tie: bool,
     replayed: float,
 ) -> Check:
-    nothing = Check(name, x, analytic, numerical, math.nan, math.nan, None, "UNDECIDED", "")
+    analytic, numerical = check.analytic, check.numerical
     if numerical.evidence == "none":
-        return nothing._replace(reason=numerical.reason)
+        return check._replace(reason=numerical.reason)
     if numerical.left is not None and numerical.right is not None:
-        return _at_a_kink(nothing, numerical.left, numerical.right, ours and replayed == analytic)
+        return _at_a_kink(check, numerical.left, numerical.right, ours, replayed)
     middle, radius = numerical.middle, numerical.radius
     assert middle is not None
     assert radius is not None
     truth = nearest_float(middle)
     if math.isinf(truth):
         verdict: Verdict = "PASS" if analytic == truth else "FAIL"
-        return nothing._replace(verdict=verdict, reason="the derivative is beyond the largest float")
+        return check._replace(verdict=verdict, reason="the derivative is beyond the largest float")
     if ours and not math.isfinite(analytic) and not math.isfinite(replayed):
-        return nothing._replace(reason=f"in floats a result on the way is not finite, and the gradient is {analytic}")
+        return check._replace(reason=f"in floats a result on the way is not finite, and the gradient is {analytic}")
     if not math.isfinite(analytic):
-        return nothing._replace(verdict="FAIL", reason=f"the derivative is finite, the gradient is {analytic}")
+        return check._replace(verdict="FAIL", reason=f"the derivative is finite, the gradient is {analytic}")
     ulp = Fraction(math.ulp(truth))
     distance = max(abs(Fraction(analytic) - middle) - radius, Fraction(0))
     ulps = nearest_float(distance / ulp)
@@ -251,10 +243,10 @@ def _judged(
     if by_rules is not None and numerical.low is not None and numerical.high is not None:
         margin = abs(middle) / 10**18 if numerical.evidence == "50 digits" else Fraction(0)
         rule = by_rules[0] <= numerical.high + margin and by_rules[1] >= numerical.low - margin
-    check = nothing._replace(ulps=ulps, explained=explained, rule=rule)
+    check = check._replace(ulps=ulps, explained=explained, rule=rule)
     if numerical.evidence == "floats":
         far = ulps > GENEROUS * explained and distance > abs(middle) / 1000
-        reason = "compared on floats only, which prove nothing"
+        reason = f"compared on floats only, which prove nothing{numerical.reason.removeprefix('floats only')}"
         return check._replace(verdict="FAIL" if far else "UNDECIDED", reason=reason)
     if rule is False and tie and numerical.evidence != "certified":
         return check._replace(reason="at a kink of one of its ops, whose choice there is not the slope of the whole")
@@ -272,12 +264,16 @@ def _judged(
     return check._replace(verdict="FAIL", reason="all rules are right: accumulation or order is wrong")
 
 
-def _at_a_kink(check: Check, left: Fraction, right: Fraction, by_choice: bool) -> Check:
+def _at_a_kink(check: Check, left: Fraction, right: Fraction, ours: bool, replayed: float) -> Check:
     slopes = f"a kink with slopes {nearest_float(left):.6g} and {nearest_float(right):.6g}"
+    if check.numerical.evidence == "floats":
+        return check._replace(reason=f"{slopes}, as far as floats can tell")
     low, high = min(left, right), max(left, right)
     slack = Fraction(1, 10**12) * max(abs(low), abs(high))
+    chosen = check.analytic == replayed
     if not math.isfinite(check.analytic) or not low - slack <= Fraction(check.analytic) <= high + slack:
-        if by_choice:
+        if ours and chosen:
             return check._replace(reason=f"{slopes}; the choices of its ops there give neither")
         return check._replace(verdict="FAIL", reason=f"{slopes}; the gradient is outside of them")
-    return check._replace(reason=f"{slopes}; the gradient is one of those between")
+    choice = ", and what the ops choose there" if chosen else f"; the ops would choose {replayed:.6g}"
+    return check._replace(reason=f"{slopes}; the gradient is one of those between{choice}")

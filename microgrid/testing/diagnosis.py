@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
+from fractions import Fraction
 
+from microgrid.arithmetic import UnknownFunction
+from microgrid.primitive import Op
 from microgrid.program import Instruction, Program
-from microgrid.testing.numerical import nearest_float
+from microgrid.testing.enclosure import enclosures, nearest_float
 from microgrid.testing.report import Report
 
 CheckProgram = Callable[[Program, Sequence[float]], Report]
@@ -16,18 +20,54 @@ def diagnose(program: Program, at: Sequence[float], check: CheckProgram) -> str:
     numbers = [*at, *program.constants]
     for op, operands in program.instructions:
         numbers.append(op.forward(*[numbers[i] for i in operands]))
-    for op, operands in reversed(list(dict.fromkeys(program.instructions))):
+    first = len(program.inputs) + len(program.constants)
+    tried = set()
+    for k, (op, operands) in reversed(list(enumerate(program.instructions))):
         given = [numbers[i] for i in operands]
-        if found := _wrong_rule(Instruction(op, tuple(operands)), given, check):
+        if (op, *given) in tried:
+            continue
+        tried.add((op, *given))
+        label = program.labels.get(first + k, "")
+        if found := _wrong_rule(Instruction(op, tuple(operands)), given, label, check):
             return found
     return _wrong_accumulation(program, at, check)
 
 
-def _wrong_rule(instruction: Instruction, given: Sequence[float], check: CheckProgram) -> str:
-    op = instruction.op
+def wrong_value(program: Program, at: Sequence[float]) -> str:
+    """The first op whose forward function computes something else than its definition; "" if none does."""
+    numbers = [*at, *program.constants]
+    seen = set()
+    for op, operands in program.instructions:
+        given = [numbers[i] for i in operands]
+        result = op.forward(*given)
+        numbers.append(result)
+        call = (op, *given)
+        ordinary = all(math.isfinite(x) and (x or math.copysign(1.0, x) > 0.0) for x in (result, *given))
+        if not ordinary or call in seen:  # exact numbers have no -0.0
+            continue
+        seen.add(call)
+        alone = _alone(op, given)
+        try:
+            (enclosed,) = enclosures(alone, given[: len(alone.inputs)])
+        except UnknownFunction:
+            continue
+        if enclosed is None:
+            continue
+        low, high = enclosed
+        slack = Fraction(64 * math.ulp(result))
+        if op.sensitive:  # an ulp of an operand counts, too
+            slack += (abs(Fraction(result)) + Fraction(max(map(abs, given))) / 10**3) / 10**9
+        if not low - slack <= Fraction(result) <= high + slack:
+            values = ", ".join(map(repr, given))
+            return f"{op.name}({values}) gave {result!r}, but is {nearest_float((low + high) / 2)!r}"
+    return ""
+
+
+def _alone(op: Op, given: Sequence[float]) -> Program:
+    """The op's own program; its static operands as given."""
     count = op.arity - op.static
     names = [f"x{i}" for i in range(count)]
-    alone = Program(
+    return Program(
         names,
         names,
         given[count:],
@@ -36,11 +76,18 @@ def _wrong_rule(instruction: Instruction, given: Sequence[float], check: CheckPr
         in_structure=range(count),
         out_structure=0,
     )
+
+
+def _wrong_rule(instruction: Instruction, given: Sequence[float], label: str, check: CheckProgram) -> str:
+    op = instruction.op
+    alone = _alone(op, given)
+    count = len(alone.inputs)
     for i, found in enumerate(check(alone, given[:count]).checks):
         if found.verdict == "FAIL":
             should = "" if found.numerical.middle is None else f", should be {nearest_float(found.numerical.middle)!r}"
+            where = f"{op.name}({', '.join(f'{x:.6g}' for x in given)})" + (f", which is {label}" if label else "")
             return (
-                f"culprit: the rule of {op.name}, by its operand {i}: it is {found.analytic!r}{should}\n"
+                f"culprit: the rule of {op.name}, by its operand {i}, at {where}: it is {found.analytic!r}{should}\n"
                 f"to see it: {_runnable(alone, given[:count])}"
             )
     return ""

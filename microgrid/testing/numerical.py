@@ -12,11 +12,12 @@ from collections.abc import Callable, Sequence
 from fractions import Fraction
 from typing import Any, Literal, NamedTuple
 
-from microgrid import tree
-from microgrid.arithmetic import exact_fraction, library, mpmath_numbers
-from microgrid.program import Program, trace
+from microgrid.arithmetic import UnknownFunction, exact_fraction, library, mpmath_numbers
+from microgrid.program import Program
+from microgrid.testing.enclosure import fraction_of_mpf
 from microgrid.testing.holomorphic import complex_balls
 from microgrid.testing.infinitesimal import Infinitesimal, NotExact, infinitesimals
+from microgrid.testing.subject import Subject
 
 Reference = Literal["auto", "flint", "exact", "mpmath", "floats"]
 Evidence = Literal["certified", "exact", "50 digits", "floats", "none"]
@@ -55,14 +56,6 @@ class Derivative(NamedTuple):
         return math.isfinite(x) and self.low <= Fraction(x) <= self.high
 
 
-def nearest_float(x: Fraction) -> float:
-    """The float nearest to a fraction; inf beyond the largest."""
-    try:
-        return float(x)
-    except OverflowError:
-        return math.inf if x > 0 else -math.inf
-
-
 def derivative(
     function: Program | Callable[..., Any], *at: Any, along: int = 0, reference: Reference = "auto"
 ) -> Derivative:
@@ -76,53 +69,42 @@ def derivative(
     >>> d.evidence, float(d.middle)
     ('certified', 6.0)
     """
-    program = function if isinstance(function, Program) else trace(function)(*at)
-    if program.out_structure != 0:
-        raise TypeError("derivative takes a function of one result; choose one of them")
-    numbers, structure = tree.flatten(at, lambda leaf, _: float(leaf), "at")
-    if structure != program.in_structure:
-        raise TypeError(f"the point is not structured like the arguments: {tree.shape(structure)}")
-    if not 0 <= along < len(numbers):
-        raise ValueError(f"along={along}, but there are {len(numbers)} input(s)")
-    if not all(map(math.isfinite, numbers)):
+    return derivative_of(Subject(function, at), along, reference)
+
+
+def derivative_of(subject: Subject, along: int, reference: Reference = "auto") -> Derivative:
+    """The derivative of a function at a point, along its input of that number."""
+    if not 0 <= along < len(subject.numbers):
+        raise ValueError(f"along={along}, but there are {len(subject.numbers)} input(s)")
+    if reference not in ("auto", "floats", *_METHODS):
+        raise ValueError(f"reference must be one of auto, {', '.join(_METHODS)}, floats, got {reference!r}")
+    if not all(map(math.isfinite, subject.numbers)):
         return Derivative("none", None, None, reason="an input is not finite")
-    if reference == "auto":
-        return _best(program, numbers, along)
-    methods = {"flint": _by_balls, "exact": _exactly, "mpmath": _by_digits, "floats": _by_floats}
-    if reference not in methods:
-        raise ValueError(f"reference must be one of auto, {', '.join(methods)}, got {reference!r}")
-    return methods[reference](program, numbers, along)
+    blind = subject.blind
+    if subject.program is not None and not blind and reference != "floats":
+        try:
+            if reference != "auto":
+                return _METHODS[reference](subject.program, subject.numbers, along)
+            return _best(subject.program, subject.numbers, along)
+        except UnknownFunction as error:
+            blind = str(error)
+    found = ladder(subject.along(along), subject.numbers[along])
+    return found._replace(reason=f"{found.reason}: {blind}") if blind else found
 
 
 def _best(program: Program, at: Sequence[float], along: int) -> Derivative:
     found = _by_balls(program, at, along) if importlib.util.find_spec("flint") else None
-    if found is None or found.evidence == "none":
-        exact = _exactly(program, at, along)
-        if exact.evidence != "none" or exact.reason == "a jump":
-            return exact
-        if importlib.util.find_spec("mpmath"):
-            found = _by_digits(program, at, along)
-    return found or _by_floats(program, at, along)
-
-
-def at_a_tie(program: Program, at: Sequence[float]) -> bool:
-    """Whether an op with kinks or jumps stands at one of them: where a billionth of an operand moves it elsewhere."""
-    numbers = [*at, *program.constants]
-    tied = False
-    for op, operands in program.instructions:
-        given = [numbers[i] for i in operands]
-        here = op.forward(*given)
-        numbers.append(here)
-        if not (any(op.piecewise) or op.name in ("abs", "mod", "fmod", "copysign", "hypot", "softsign", "atan2")):
-            continue
-        for i, x in enumerate(given):
-            for nudge in (-1e-9, 1e-9):
-                moved = [*given]
-                moved[i] = x + nudge * (abs(x) or 1.0)
-                there = op.forward(*moved)
-                slopes = zip(op.partials(here, *given), op.partials(there, *moved), strict=True)
-                tied |= abs(there - here) > 1e-6 * (1.0 + abs(x)) or any(abs(a - b) > 1e-3 for a, b in slopes)
-    return tied
+    if found is not None and found.evidence != "none":
+        return found
+    exact = _exactly(program, at, along)
+    if exact.evidence != "none" or exact.reason == "a jump":
+        return exact
+    if importlib.util.find_spec("mpmath"):
+        return _by_digits(program, at, along)
+    if found is not None:
+        return found
+    weak = ladder(lambda x: float(program.replay([x if i == along else y for i, y in enumerate(at)])[0]), at[along])
+    return weak._replace(reason=f"{weak.reason}; for a proof: pip install 'microgrid[check]'")
 
 
 # --- by Cauchy's estimate ------------------------------------------------------------------------------------------
@@ -228,30 +210,45 @@ def _by_digits(program: Program, at: Sequence[float], along: int) -> Derivative:
         return Derivative("50 digits", fraction_of_mpf(middle - radius), fraction_of_mpf(middle + radius))
 
 
-def fraction_of_mpf(x: Any) -> Fraction:
-    """mpmath's number as a fraction."""
-    sign, mantissa, exponent, _ = x._mpf_
-    return (-1 if sign else 1) * Fraction(int(mantissa)) * Fraction(2) ** int(exponent)
+_METHODS = {"flint": _by_balls, "exact": _exactly, "mpmath": _by_digits}
 
 
 # --- on floats only ------------------------------------------------------------------------------------------------
 
 
-def _by_floats(program: Program, at: Sequence[float], along: int) -> Derivative:
-    return ladder(lambda x: float(program.replay([x if i == along else y for i, y in enumerate(at)])[0]), at[along])
-
-
 def ladder(f: Callable[[float], float], x: float) -> Derivative:
-    """Central differences over steps from large to small; the two neighbours that agree best say how well."""
+    """Differences over steps from large to small; the two neighbours that agree best say how well.
+
+    They are central where those from both sides agree; else there is a kink, as far as floats can tell.
+    """
     size = abs(x) or 1.0
-    slopes = []
+    here = f(x)
+    sides: list[list[tuple[float, float]]] = [[], [], []]
     for k in range(4, 40, 2):
         h = size * 2.0**-k
-        up, down = x + h, x - h
-        slopes.append((f(up) - f(down)) / (up - down))
-    pairs = [(abs(a - b), (a + b) / 2) for a, b in itertools.pairwise(slopes) if math.isfinite(a - b)]
-    if not pairs:
+        down, up = x - h, x + h
+        below, above = f(down), f(up)
+        noise = 4.0 * math.ulp(max(abs(below), abs(here), abs(above))) / h
+        differences = ((here - below) / (x - down), (above - here) / (up - x), (above - below) / (up - down))
+        for side, slope in zip(sides, differences, strict=True):
+            side.append((slope, noise))
+    best = [_most_agreed(slopes) for slopes in sides]
+    if best[2] is None:
         return Derivative("none", None, None, reason="an edge of the domain")
-    error, slope = min(pairs)
+    slope, error = best[2]
+    if best[0] is not None and best[1] is not None:
+        (left, error_left), (right, error_right) = best[0], best[1]
+        if abs(left - right) > 100.0 * (error_left + error_right) + 1e-3 * max(abs(left), abs(right)):
+            return Derivative("floats", None, None, Fraction(left), Fraction(right), "a kink, on floats only")
     width = Fraction(4.0 * error + 1e-9 * abs(slope))
     return Derivative("floats", Fraction(slope) - width, Fraction(slope) + width, reason="floats only")
+
+
+def _most_agreed(slopes: Sequence[tuple[float, float]]) -> tuple[float, float] | None:
+    """The mean of the two neighbours that agree best, and how well they do: rounding of the values counts, too."""
+    pairs = [
+        ((a + b) / 2, abs(a - b) + max(noise_a, noise_b))
+        for (a, noise_a), (b, noise_b) in itertools.pairwise(slopes)
+        if math.isfinite(a - b) and math.isfinite(noise_a + noise_b)
+    ]
+    return min(pairs, key=lambda pair: pair[1]) if pairs else None

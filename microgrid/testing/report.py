@@ -5,11 +5,13 @@ from __future__ import annotations
 import html
 import math
 from collections.abc import Sequence
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, cast
 
-from microgrid.program import Program
 from microgrid.testing.causes import likely_cause
-from microgrid.testing.numerical import Derivative, nearest_float
+from microgrid.testing.enclosure import nearest_float
+from microgrid.testing.kinks import nearest_edge
+from microgrid.testing.numerical import Derivative
+from microgrid.testing.subject import Subject
 
 Verdict = Literal["PASS", "FAIL", "UNDECIDED"]
 
@@ -25,11 +27,11 @@ class Check(NamedTuple):
     at: float
     analytic: float
     numerical: Derivative
-    ulps: float
-    explained: float
-    rule: bool | None
-    verdict: Verdict
-    reason: str
+    ulps: float = math.nan
+    explained: float = math.nan
+    rule: bool | None = None
+    verdict: Verdict = "UNDECIDED"
+    reason: str = ""
 
     @property
     def ratio(self) -> float:
@@ -46,49 +48,99 @@ class GradientError(AssertionError):
         self.report = report
 
 
+class ReportedVerdict(str):
+    """A verdict that knows its report, for pytest to show when `report.verdict == "PASS"` does not hold."""
+
+    report: Report
+
+    def __new__(cls, verdict: str, report: Report) -> ReportedVerdict:
+        """The verdict, which is text for all other purposes."""
+        made = super().__new__(cls, verdict)
+        made.report = report
+        return made
+
+
 class Report:
     """The checks of all partial derivatives of a function at a point, and the verdict on the whole.
 
-    On a FAIL of the engine's own gradient, `culprit` names the rule that is wrong, or says that none is.
+    On a FAIL of the engine's own gradient, `culprit` names the rule that is wrong, or says that none is. `value` says
+    which op computed a wrong value to begin with.
     """
 
-    def __init__(self, checks: Sequence[Check], program: Program, name: str) -> None:
+    def __init__(self, checks: Sequence[Check], subject: Subject, of: str = "") -> None:
         self.checks = list(checks)
-        self.program = program
-        self.name = name
+        self.subject = subject
+        self.program = subject.program
+        self.name = of or f"the gradient of {subject.name}"
+        self.value = ""
         self.culprit = ""
 
     @property
     def verdict(self) -> Verdict:
-        """FAIL if one partial fails; else UNDECIDED if one is; else PASS."""
+        """FAIL if one partial fails, or the value itself; else UNDECIDED if one is; else PASS."""
+        if self.value:
+            return cast(Verdict, ReportedVerdict("FAIL", self))
         for verdict in ("FAIL", "UNDECIDED"):
             if any(check.verdict == verdict for check in self.checks):
-                return verdict
-        return "PASS"
+                return cast(Verdict, ReportedVerdict(verdict, self))
+        return cast(Verdict, ReportedVerdict("PASS", self))
 
     @property
     def cause(self) -> str:
         """What the ratio of the claimed to the true gradient suggests, on a FAIL; else nothing."""
-        wrong = [check for check in self.checks if check.verdict == "FAIL"]
-        pairs = [(c.analytic, nearest_float(c.numerical.middle)) for c in wrong if c.numerical.middle is not None]
-        return likely_cause(pairs, self.program, [check.at for check in self.checks]) if pairs else ""
+        return "; ".join(self._causes())
+
+    def _causes(self) -> list[str]:
+        wrong = [
+            i for i, check in enumerate(self.checks) if check.verdict == "FAIL" and check.numerical.middle is not None
+        ]
+        if not wrong:
+            return []
+        at = self.subject.numbers
+        whole = likely_cause([self._pair(i) for i in wrong], self.program, at)
+        arguments = self.subject.arguments() if len(self.checks) == len(at) else []
+        if not whole.startswith("no common ratio") or len(arguments) < 2:
+            return [whole] if whole else []
+        causes = [whole]
+        for name, inputs in arguments:
+            bad = [i for i in inputs if i in wrong]
+            if not bad:
+                causes.append(f"{name} is right")
+            elif found := likely_cause([self._pair(i) for i in bad], self.program, at):
+                causes.append(f"{name}: {found}")
+        return causes
+
+    def _pair(self, i: int) -> tuple[float, float]:
+        middle = self.checks[i].numerical.middle
+        assert middle is not None
+        return self.checks[i].analytic, nearest_float(middle)
+
+    def _remarks(self, checks: Sequence[Check]) -> list[str]:
+        """What is to be said below the table."""
+        remarks = [f"{check.name}: {check.reason}" for check in checks if check.reason]
+        if self.value:
+            remarks.append(f"the value itself is wrong, before any derivative: {self.value}")
+        remarks += [f"likely cause: {self.cause}"] if self.cause else []
+        remarks += [self.culprit] if self.culprit else []
+        program = self.program
+        if program is None:
+            return remarks
+        if self.verdict != "PASS" and (edge := nearest_edge(program, self.subject.numbers)):
+            remarks.append(f"nearest kink or edge of a domain: {edge}")
+        return remarks + [f"fixed while tracing, so only this path was checked: {text}" for text in program.fixed or ()]
 
     def __str__(self) -> str:
         counts = {v: sum(check.verdict == v for check in self.checks) for v in ("PASS", "FAIL", "UNDECIDED")}
         summary = ", ".join(f"{count} {verdict}" for verdict, count in counts.items() if count)
-        lines = [f"{self.verdict}: the gradient of {self.name} ({summary or 'no inputs'})"]
+        lines = [f"{self.verdict}: {self.name} ({summary or 'no inputs'})"]
         order = sorted(self.checks, key=lambda check: ("FAIL", "UNDECIDED", "PASS").index(check.verdict))
         rows = [self._header(), *map(self._row, order[:20])]
         widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
         lines += ["  " + "  ".join(f"{x:<{w}}" for x, w in zip(row, widths, strict=True)).rstrip() for row in rows]
         if len(order) > 20:
             lines.append(f"  ... and {len(order) - 20} more")
-        lines += [f"  {check.name}: {check.reason}" for check in order[:20] if check.reason]
-        if self.cause:
-            lines.append(f"  likely cause: {self.cause}")
-        lines += [f"  {line}" for line in self.culprit.splitlines()]
-        lines += [f"  fixed while tracing, so only this path was checked: {text}" for text in self.program.fixed or ()]
-        if self.verdict == "FAIL" and len(self.program.instructions) <= 40:
+        lines += [f"  {line}" for remark in self._remarks(order[:20]) for line in remark.splitlines()]
+        if self.verdict == "FAIL" and self.program is not None and len(self.program.instructions) <= 40:
             lines += ["  the program:", *(f"    {line}" for line in str(self.program).splitlines())]
         return "\n".join(lines)
 
@@ -117,15 +169,12 @@ class Report:
         ]
 
     def _repr_html_(self) -> str:
-        head = "".join(f"<th>{html.escape(x)}</th>" for x in self._header())
-        shown = self.checks[:100]
-        cells = [[html.escape(x) for x in self._row(check)] for check in shown]
-        rows = "".join(f"<tr>{''.join(f'<td>{x}</td>' for x in row)}</tr>" for row in cells)
-        notes = [f"{check.name}: {check.reason}" for check in shown if check.reason]
-        notes += [f"likely cause: {self.cause}"] if self.cause else []
-        notes += [self.culprit] if self.culprit else []
-        below = "".join(f"<p>{html.escape(note)}</p>" for note in notes)
-        title = html.escape(f"{self.verdict}: the gradient of {self.name}")
-        return f"<p><b>{title}</b></p><table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>{below}"
+        head = "".join(f"<th scope='col'>{html.escape(x)}</th>" for x in self._header())
+        order = sorted(self.checks, key=lambda check: ("FAIL", "UNDECIDED", "PASS").index(check.verdict))[:100]
+        rows = "".join(f"<tr>{''.join(f'<td>{html.escape(x)}</td>' for x in self._row(check))}</tr>" for check in order)
+        more = f"<p>... and {len(self.checks) - 100} more</p>" if len(self.checks) > 100 else ""
+        below = "".join(f"<pre>{html.escape(remark)}</pre>" for remark in self._remarks(order))
+        title = html.escape(f"{self.verdict}: {self.name}")
+        return f"<p><b>{title}</b></p><table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>{more}{below}"
 
     __repr__ = __str__

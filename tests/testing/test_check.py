@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from programs import KINKED, SMOOTH, functions, points
 
 import microgrid as mg
-from microgrid import OPS, Program, Value, nn, ops, trace, tree
+from microgrid import OPS, Program, Value, nn, ops, trace
 from microgrid.testing import (
     GradientError,
     assert_detects_wrong_gradient,
@@ -22,6 +22,7 @@ from microgrid.testing import (
     check_gradient,
     mutated,
 )
+from microgrid.testing.subject import Subject
 
 # --- our own gradients ---------------------------------------------------------------------------------------------
 
@@ -178,19 +179,19 @@ def test_wrong_accumulation_is_told_from_a_wrong_rule(monkeypatch: pytest.Monkey
 def test_the_culprit_is_named_and_what_is_printed_runs() -> None:
     with mutated(ops.tanh, delta=1e-3):
         report = check_gradient(lambda x, y: mg.tanh(x * y) / x, 0.3, 2.0)
-        assert report.culprit.startswith("culprit: the rule of tanh, by its operand 0: it is 0.712289")
+        assert report.culprit.startswith("culprit: the rule of tanh, by its operand 0, at tanh(0.6): it is 0.712289")
         again = eval(report.culprit.split("to see it: ")[1])
         assert again.verdict == "FAIL"
     assert check_gradient(lambda x, y: mg.tanh(x * y) / x, 0.3, 2.0).culprit == ""
 
 
-def planted(bug: str) -> Callable[..., list[float]]:
+def planted(bug: str) -> Callable[[Subject], list[float]]:
     """The engine's backward pass with a bug, in the place where the checker calls it."""
     from machine import faulty
 
-    def backward(function: Any, numbers: Any, structure: Any) -> list[float]:
-        leaves = [Value(x) for x in numbers]
-        faulty(bug)(function(*tree.unflatten(structure, leaves)), 1.0)
+    def backward(subject: Subject) -> list[float]:
+        leaves = [Value(x) for x in subject.numbers]
+        faulty(bug)(subject(leaves), 1.0)
         return [leaf.grad for leaf in leaves]
 
     return backward

@@ -18,7 +18,7 @@ import microgrid as mg
 from microgrid import ops, trace
 from microgrid.primitive import OPS
 from microgrid.testing import Derivative, derivative
-from microgrid.testing.numerical import fraction_of_mpf
+from microgrid.testing.enclosure import fraction_of_mpf
 
 Function = Callable[[Any], Any]
 

@@ -1,0 +1,100 @@
+"""What is to be checked: a function at a point, as a program where it can be traced, as a black box on floats else."""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from microgrid import tree
+from microgrid.arithmetic import library
+from microgrid.engine import Value
+from microgrid.functional import number_or_value
+from microgrid.primitive import as_float
+from microgrid.program import Program, input_names, parameters_of, trace
+
+
+class Subject:
+    """A scalar function and a point. `program` is None for a black box, and `blind` says why.
+
+    NumPy arrays among the arguments stay arrays: of floats, or of Values when the function is recorded.
+    """
+
+    def __init__(self, function: Program | Callable[..., Any], at: Sequence[Any]) -> None:
+        self.at = at
+        self.name = getattr(function, "__name__", "the program")
+        self._arrays = [getattr(x, "ndim", 0) > 0 for x in at]
+        plain = tuple(x.tolist() if array else x for x, array in zip(at, self._arrays, strict=True))
+        self.numbers, self.structure = tree.flatten(plain, lambda x, path: float(number_or_value(bare(x), path)), "at")
+        self.function = (
+            function if isinstance(function, Program) or not any(self._arrays) else self._on_arrays(function)
+        )
+        self.blind = ""
+        self.program: Program | None = None
+        self.program = self._traced(plain)
+        if self.program is None:
+            return
+        if self.program.out_structure != 0:
+            raise TypeError(
+                "a gradient is that of one result; this function gives several: check them one by one, or their sum"
+            )
+        if self.structure != self.program.in_structure:
+            raise TypeError(f"the point must be structured like the arguments, got {tree.shape(self.structure)}")
+        if self.program.reads:
+            self.blind = "it reads a number out of the graph, which more digits would not reach"
+
+    def _traced(self, plain: Sequence[Any]) -> Program | None:
+        if isinstance(self.function, Program):
+            return self.function
+        try:
+            return trace(self.function)(*plain)
+        except (TypeError, ValueError) as error:
+            try:  # what cannot take Values may take floats
+                as_float(bare(self(self.numbers)))
+            except Exception:
+                raise error from None
+            self.blind = f"a black box, since {str(error).split(':')[0]}"
+            return None
+
+    def _on_arrays(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(function)
+        def called(*arguments: Any) -> Any:
+            numpy = library("numpy", "check")
+            return function(*[numpy.array(x) if array else x for x, array in zip(arguments, self._arrays, strict=True)])
+
+        return called
+
+    def __call__(self, numbers: Sequence[Any]) -> Any:
+        """What the function gives at these numbers, or Values."""
+        return self.function(*tree.unflatten(self.structure, list(numbers)))
+
+    def names(self) -> Sequence[str]:
+        """Of the inputs."""
+        if self.program is not None:
+            return self.program.inputs
+        return input_names(parameters_of(self.function, len(self.at)), self.structure)
+
+    def arguments(self) -> list[tuple[str, list[int]]]:
+        """Each argument that holds numbers: its name, and which of the inputs they are."""
+        parameters = parameters_of(self.function, len(self.at)) if self.program is None else self.program.parameters
+        held = [[i for _, i in tree.paths(structure)] for structure in self.structure]
+        return [(name, inputs) for name, inputs in zip(parameters, held, strict=True) if inputs]
+
+    def along(self, i: int) -> Callable[[float], float]:
+        """The function of its i-th number alone, from float to float."""
+        box: Callable[[float], Any] = float if self.program is None or isinstance(self.function, Program) else Value
+
+        def moved(x: float) -> float:
+            try:
+                result = self([box(x if i == j else y) for j, y in enumerate(self.numbers)])
+            except (ArithmeticError, ValueError):  # as math.log(-1.0)
+                return math.nan
+            return as_float(bare(result))
+
+        return moved
+
+
+def bare(x: Any) -> Any:
+    """A Value's number; anything else as it is."""
+    return x.item() if isinstance(x, Value) else x
