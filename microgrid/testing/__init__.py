@@ -1,9 +1,15 @@
 """Gradients with a proof: certified numerical derivatives, and a checker that compares with them."""
 
-from microgrid.testing.check import assert_gradient, check_gradient
-from microgrid.testing.mutation import assert_detects_wrong_gradient, mutated
-from microgrid.testing.numerical import Derivative, derivative
-from microgrid.testing.report import Check, GradientError, Report
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from microgrid.testing.check import assert_gradient, check_gradient
+    from microgrid.testing.mutation import assert_detects_wrong_gradient, mutated
+    from microgrid.testing.numerical import Derivative, derivative
+    from microgrid.testing.report import Check, GradientError, Report
 
 __all__ = [
     "Check",
@@ -16,3 +22,22 @@ __all__ = [
     "derivative",
     "mutated",
 ]
+
+_FILES = {
+    "check": ("assert_gradient", "check_gradient"),
+    "mutation": ("assert_detects_wrong_gradient", "mutated"),
+    "numerical": ("Derivative", "derivative"),
+    "report": ("Check", "GradientError", "Report"),
+}
+
+
+def __getattr__(name: str) -> Any:
+    """A public name, imported when it is first used: pytest and Hypothesis load this package for every project."""
+    for file, names in _FILES.items():
+        if name in names:
+            return getattr(importlib.import_module(f"microgrid.testing.{file}"), name)
+    raise AttributeError(f"module 'microgrid.testing' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return __all__

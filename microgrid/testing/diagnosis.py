@@ -46,9 +46,9 @@ def wrong_value(program: Program, at: Sequence[float]) -> str:
         if not ordinary or call in seen:  # exact numbers have no -0.0
             continue
         seen.add(call)
-        alone = _alone(op, given)
+        part = alone(op, given)
         try:
-            (enclosed,) = enclosures(alone, given[: len(alone.inputs)])
+            (enclosed,) = enclosures(part, given[: len(part.inputs)])
         except UnknownFunction:
             continue
         if enclosed is None:
@@ -63,7 +63,7 @@ def wrong_value(program: Program, at: Sequence[float]) -> str:
     return ""
 
 
-def _alone(op: Op, given: Sequence[float]) -> Program:
+def alone(op: Op, given: Sequence[float]) -> Program:
     """The op's own program; its static operands as given."""
     count = op.arity - op.static
     names = [f"x{i}" for i in range(count)]
@@ -80,15 +80,15 @@ def _alone(op: Op, given: Sequence[float]) -> Program:
 
 def _wrong_rule(instruction: Instruction, given: Sequence[float], label: str, check: CheckProgram) -> str:
     op = instruction.op
-    alone = _alone(op, given)
-    count = len(alone.inputs)
-    for i, found in enumerate(check(alone, given[:count]).checks):
+    part = alone(op, given)
+    count = len(part.inputs)
+    for i, found in enumerate(check(part, given[:count]).checks):
         if found.verdict == "FAIL":
             should = "" if found.numerical.middle is None else f", should be {nearest_float(found.numerical.middle)!r}"
             where = f"{op.name}({', '.join(f'{x:.6g}' for x in given)})" + (f", which is {label}" if label else "")
             return (
                 f"culprit: the rule of {op.name}, by its operand {i}, at {where}: it is {found.analytic!r}{should}\n"
-                f"to see it: {_runnable(alone, given[:count])}"
+                f"to see it: {_runnable(part, given[:count])}"
             )
     return ""
 

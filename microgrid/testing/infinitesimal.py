@@ -30,6 +30,10 @@ class NotExact(ArithmeticError):
     """The function has no exact slope here."""
 
 
+MOST_BITS = 50_000
+"""Of a fraction: squaring doubles them, and forty squarings would fill the memory."""
+
+
 def infinitesimals(side: int) -> Arithmetic:
     """The arithmetic of the neighbourhood on one side."""
     number = Infinitesimal
@@ -44,13 +48,18 @@ def infinitesimals(side: int) -> Arithmetic:
     def sub(x: Infinitesimal, y: Infinitesimal) -> Infinitesimal:
         return number(x.a - y.a, x.b - y.b, side)
 
+    def small(a: Fraction, b: Fraction) -> Infinitesimal:
+        if max(a.numerator.bit_length(), a.denominator.bit_length(), b.numerator.bit_length()) > MOST_BITS:
+            raise NotExact("a fraction of very many digits")
+        return number(a, b, side)
+
     def mul(x: Infinitesimal, y: Infinitesimal) -> Infinitesimal:
-        return number(x.a * y.a, x.a * y.b + x.b * y.a, side)
+        return small(x.a * y.a, x.a * y.b + x.b * y.a)
 
     def div(x: Infinitesimal, y: Infinitesimal) -> Infinitesimal:
         if not y.a:
             raise NotExact("a division by zero")
-        return number(x.a / y.a, (x.b * y.a - x.a * y.b) / (y.a * y.a), side)
+        return small(x.a / y.a, (x.b * y.a - x.a * y.b) / (y.a * y.a))
 
     def power(x: Infinitesimal, c: Any) -> Infinitesimal:
         exponent = c.a if isinstance(c, Infinitesimal) else Fraction(c)

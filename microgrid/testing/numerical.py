@@ -12,9 +12,9 @@ from collections.abc import Callable, Sequence
 from fractions import Fraction
 from typing import Any, Literal, NamedTuple
 
-from microgrid.arithmetic import UnknownFunction, exact_fraction, library, mpmath_numbers
+from microgrid.arithmetic import UnknownFunction, library, mpmath_numbers
 from microgrid.program import Program
-from microgrid.testing.enclosure import fraction_of_mpf
+from microgrid.testing.enclosure import LARGEST, ends, fraction_of_mpf
 from microgrid.testing.holomorphic import complex_balls
 from microgrid.testing.infinitesimal import Infinitesimal, NotExact, infinitesimals
 from microgrid.testing.subject import Subject
@@ -145,8 +145,10 @@ def _by_balls(program: Program, at: Sequence[float], along: int) -> Derivative:
                 break
         if best is None:
             return Derivative("none", None, None, reason="a kink, a jump or an edge of the domain")
-        low, high = (exact_fraction(end) for end in (best[0].lower(), best[0].upper()))
-    return Derivative("certified", low, high)
+        enclosed = ends(best[0])
+    if enclosed is None:
+        return Derivative("none", None, None, reason="a derivative of thousands of digits before the point")
+    return Derivative("certified", *enclosed)
 
 
 # --- by exact infinitesimals ---------------------------------------------------------------------------------------
@@ -201,6 +203,8 @@ def _by_digits(program: Program, at: Sequence[float], along: int) -> Derivative:
             sides.append(table[0])
         if not all(mp.isfinite(slope) for slope in sides):
             return Derivative("none", None, None, reason="an edge of the domain")
+        if any(mp.mag(slope) > LARGEST for slope in sides):
+            return Derivative("none", None, None, reason="a derivative of thousands of digits before the point")
         left, right = sides
         noise = mp.eps * (abs(here) + 1) / size * mp.mpf(10) ** 20
         radius = abs(left - right) + mp.mpf(10) ** -45 * abs(left) + noise

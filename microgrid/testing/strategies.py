@@ -50,19 +50,26 @@ def programs(
 ) -> Program:
     """Programs of one result, of `min_size` to `max_size` instructions of these ops: the smooth ones if none are named.
 
-    Each instruction refers back to any number before it. Raises InvalidArgument when the bounds leave none.
+    Each instruction refers back to any number before it; those that the result does not need are left out, as long as
+    `min_size` remain. Raises InvalidArgument when the bounds leave none.
     """
     chosen = list(ops) if ops is not None else smooth_ops()
     inputs = draw(st.integers(min_inputs, max_inputs))
     constants = draw(st.lists(st.sampled_from([0.5, -1.0, 2.0, 3.0]), min_size=1, max_size=2))
-    steps = draw(st.lists(st.sampled_from(chosen).flatmap(_with_references), min_size=min_size, max_size=max_size))
+    instruction = st.sampled_from(chosen).flatmap(_with_references)
+    sizes = (min_size, (3 * min_size + max_size) // 4, (min_size + max_size) // 2)  # else lists are mostly short
+    steps = draw(st.one_of([st.lists(instruction, min_size=size, max_size=max_size) for size in sizes]))
     base = inputs + len(constants)
     instructions: list[Instruction] = []
     for k, (op, references) in enumerate(steps):
         dynamic = op.arity - op.static
-        operands = [reference % (base + k) for reference in references[:dynamic]]
-        operands += [inputs + reference % len(constants) for reference in references[dynamic:]]
+        operands = [
+            base + k - 1 - i % (base + k) if from_here else i % (base + k) for from_here, i in references[:dynamic]
+        ]
+        operands += [inputs + i % len(constants) for _, i in references[dynamic:]]
         instructions.append(Instruction(op, tuple(operands)))
+    needed = _needed(instructions, base)
+    instructions = needed if len(needed) >= min_size else instructions
     names = [f"x{i}" for i in range(inputs)]
     return Program(
         names,
@@ -75,9 +82,25 @@ def programs(
     )
 
 
-def _with_references(op: Op) -> st.SearchStrategy[tuple[Op, tuple[int, ...]]]:
-    """An op and what its operands are, modulo the numbers before: so that any instruction can be dropped."""
-    return st.tuples(st.just(op), st.tuples(*[st.integers(0, 9999)] * op.arity))
+def _with_references(op: Op) -> st.SearchStrategy[tuple[Op, tuple[tuple[bool, int], ...]]]:
+    """An op and what its operands are, counted from the start or back from here: so that any other can be dropped."""
+    reference = st.one_of(st.tuples(st.just(False), st.integers(0, 99)), st.tuples(st.just(True), st.integers(0, 3)))
+    return st.tuples(st.just(op), st.tuples(*[reference] * op.arity))
+
+
+def _needed(instructions: Sequence[Instruction], base: int) -> list[Instruction]:
+    """Those that the last one depends on."""
+    live = {base + len(instructions) - 1}
+    for k in reversed(range(len(instructions))):
+        if base + k in live:
+            live.update(instructions[k].operands)
+    slots = {slot: slot for slot in range(base)}
+    kept: list[Instruction] = []
+    for k, (op, operands) in enumerate(instructions):
+        if base + k in live:
+            slots[base + k] = base + len(kept)
+            kept.append(Instruction(op, tuple(slots[i] for i in operands)))
+    return kept
 
 
 def points(

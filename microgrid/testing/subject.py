@@ -52,6 +52,8 @@ class Subject:
         except (TypeError, ValueError) as error:
             try:  # what cannot take Values may take floats
                 as_float(bare(self(self.numbers)))
+            except (ArithmeticError, ValueError):  # as math.log(0.0)
+                pass
             except Exception:
                 raise error from None
             self.blind = f"a black box, since {str(error).split(':')[0]}"

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import functools
 import math
+import operator
 import random
 import re
+import sys
 from collections.abc import Callable
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import find, given, settings
 from hypothesis import strategies as st
-from programs import KINKED, SMOOTH, functions, points
+from programs import KINKED, SMOOTH, functions
+from programs import points as points_of
 
 import microgrid as mg
-from microgrid import OPS, Program, Value, nn, ops, trace
+from microgrid import OPS, Program, Value, forward, nn, ops, trace
 from microgrid.testing import (
     GradientError,
     assert_detects_wrong_gradient,
@@ -22,6 +26,7 @@ from microgrid.testing import (
     check_gradient,
     mutated,
 )
+from microgrid.testing.strategies import points, programs
 from microgrid.testing.subject import Subject
 
 # --- our own gradients ---------------------------------------------------------------------------------------------
@@ -30,7 +35,7 @@ from microgrid.testing.subject import Subject
 @settings(deadline=None, max_examples=200)
 @given(st.data(), functions(of=(*SMOOTH, *KINKED)))
 def test_no_false_alarm_on_random_programs(data: st.DataObject, f: Any) -> None:
-    at = data.draw(points(f.inputs))
+    at = data.draw(points_of(f.inputs))
     report = check_gradient(f, *at)
     assert report.verdict != "FAIL", report
 
@@ -97,6 +102,27 @@ def test_an_infinite_result_on_the_way_is_undecided() -> None:
     report = check_gradient(lambda x: ops.gaussian(2.0 / x), 0.0)
     assert math.isnan(report.checks[0].analytic)
     assert report.verdict == "UNDECIDED"
+
+
+def squared_often(x: Any) -> Any:
+    for _ in range(40):
+        x = x * x
+    return x
+
+
+@pytest.mark.parametrize(
+    ("f", "x", "verdict"),
+    [
+        (squared_often, 0.3, "PASS"),
+        (squared_often, 1.5, "UNDECIDED"),
+        (lambda x: squared_often(mg.relu(x) + 1.5), 0.0, "UNDECIDED"),
+        (lambda x: mg.exp(mg.exp(mg.exp(mg.exp(x)))), 3.0, "UNDECIDED"),
+        (lambda x: mg.floor(mg.exp(mg.exp(mg.exp(mg.exp(x))))) + mg.relu(x - 3.0), 3.0, "UNDECIDED"),
+        (lambda x: 1 / mg.exp(mg.exp(mg.exp(mg.exp(x)))), 3.0, "PASS"),
+    ],
+)
+def test_numbers_that_would_fill_the_memory_do_not(f: Any, x: float, verdict: str) -> None:
+    assert check_gradient(f, x).verdict == verdict
 
 
 def test_an_edge_of_the_domain_is_undecided() -> None:
@@ -218,10 +244,108 @@ def test_a_bug_of_the_engine_is_found_and_made_small(
     assert len(Program.parse(smallest).instructions) <= operations
 
 
+PLANTED: dict[str, tuple[str, str, Callable[..., Any]]] = {
+    "wrong operand": ("div", "partials", lambda z, x, y, div=operator.truediv: (div(1.0, x), div(-z, y))),
+    "missing square": ("div", "partials", lambda z, x, y, div=operator.truediv: (div(1.0, y), div(-x, y))),
+    "an epsilon in a rule": ("softplus", "partials", lambda z, x: (ops.sigmoid(x) + 1e-9,)),
+    "an epsilon in a log": ("log", "forward", lambda x: math.log(x + 1e-9) if x > 0.0 else math.nan),
+    "kink moved": ("relu", "forward", lambda x: x if x > 1e-3 else 0.0),
+    "kink moved, in the rule": ("relu", "partials", lambda z, x: (1.0 if x > 1e-3 else 0.0,)),
+}
+
+
+@pytest.mark.parametrize("bug", PLANTED)
+def test_a_planted_wrong_op_is_found_in_random_programs_and_made_small(bug: str) -> None:
+    name, attribute, wrong = PLANTED[bug]
+    op = OPS[name]
+    of = [OPS[other] for other in {name, "mul", "add", "tanh", "exp", "sin"}]
+    cases = programs(ops=of, max_size=6).flatmap(lambda p: st.tuples(st.just(p), points(p, min_value=-1.0)))
+    close = programs(ops=of, max_size=6).flatmap(lambda p: st.tuples(st.just(p), points(p, max_value=1e-3)))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(op, attribute, wrong)
+        if attribute == "partials":
+            patch.setattr(op, "float_partials", functools.partial(wrong, div=forward.div) if name == "div" else wrong)
+        program, at = find(
+            close if "kink" in bug else cases,
+            lambda case: check_gradient(case[0], *case[1]).verdict == "FAIL",
+            settings=settings(max_examples=5000, database=None, deadline=None),
+        )
+        report = check_gradient(program, *at)
+    assert len(program.instructions) <= 4
+    assert name in (report.value or report.culprit)
+    assert check_gradient(program, *at).verdict != "FAIL"
+
+
 def test_where_rounding_takes_another_branch_it_is_undecided() -> None:
     report = check_gradient(lambda x, y: mg.copysign(mg.atan(x), 2.0 % y), -1.75, -2.0)  # 2.0 % -2.0 is -0.0
     assert report.verdict == "UNDECIDED"
     assert "another branch" in str(report)
+
+
+# --- black boxes ---------------------------------------------------------------------------------------------------
+
+
+def test_a_black_box_is_never_passed() -> None:
+    def f(x: float) -> float:
+        return math.exp(math.sin(x))
+
+    right = check_gradient(f, 0.3, gradient=[math.cos(0.3) * math.exp(math.sin(0.3))])
+    assert right.verdict == "UNDECIDED"
+    assert "on floats only, which prove nothing: a black box" in str(right)
+    wrong = check_gradient(f, 0.3, gradient=lambda x: math.exp(math.sin(x)))
+    assert wrong.verdict == "FAIL"
+    assert check_gradient(lambda x: math.fabs(x), 0.0, gradient=[1.0]).verdict == "UNDECIDED"
+    assert check_gradient(lambda x: 1e8 + math.sin(x), 0.3, gradient=[math.cos(0.3)]).verdict == "UNDECIDED"
+    assert check_gradient(lambda x: math.log(x), 0.0, gradient=[math.inf]).verdict == "UNDECIDED"
+    with pytest.raises(TypeError, match=r"is a black box.* claim yours with gradient="):
+        check_gradient(f, 0.3)
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.data(), programs(max_size=8))
+def test_a_black_box_raises_no_false_alarm(data: st.DataObject, program: Program) -> None:
+    at = data.draw(points(program))
+    slopes = program.gradient().replay(at)
+    if all(map(math.isfinite, slopes)):
+        report = check_gradient(lambda *xs: program(*map(float, xs)), *at, gradient=slopes)
+        assert report.verdict == "UNDECIDED", report
+
+
+def test_a_number_read_out_of_the_graph_is_found_and_said() -> None:
+    """Replayed in more digits it would stay what it was, and the function be another one."""
+
+    def f(x: Any) -> Any:
+        return x * math.exp(x.data)
+
+    report = check_gradient(f, 0.3)
+    assert report.verdict == "FAIL"
+    assert "x was read as 0.3" in str(report)
+    assert "a number was read out of the graph" in report.culprit
+    assert check_gradient(f, 0.3, gradient=[1.3 * math.exp(0.3)]).verdict == "UNDECIDED"
+    assert check_gradient(lambda x: mg.sin(x) if x.data < 5.0 else x, 0.3).verdict == "UNDECIDED"
+
+
+def test_an_op_that_only_floats_have_is_undecided() -> None:
+    op = mg.primitive("only_floats", lambda x: math.sin(x), lambda z, x: (mg.cos(x),))
+    try:
+        report = check_gradient(lambda x: op(x) * 2.0, 0.3)
+        assert report.verdict == "UNDECIDED"
+        assert "only_floats computes floats only" in str(report)
+    finally:
+        del OPS["only_floats"]
+
+
+def test_without_the_libraries_the_evidence_is_weaker_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "flint", None)  # as if it were not installed
+    assert check_gradient(mg.tanh, 0.3).checks[0].numerical.evidence == "50 digits"
+    with mutated(ops.tanh):
+        assert check_gradient(mg.tanh, 0.3).verdict == "FAIL"
+    monkeypatch.setitem(sys.modules, "mpmath", None)
+    report = check_gradient(mg.tanh, 0.3)
+    assert report.verdict == "UNDECIDED"
+    assert "pip install 'microgrid[check]'" in str(report)
+    rational = check_gradient(lambda x: x * x / 3.0, 0.3)
+    assert (rational.verdict, rational.checks[0].numerical.evidence) == ("PASS", "exact")
 
 
 # --- what a person claims ------------------------------------------------------------------------------------------
@@ -306,7 +430,7 @@ def xor_gradient(delta: Callable[..., Any], *, inner: str = "right", scale: floa
         z1 = x @ w1.T + b1
         a1 = sigmoid(z1)
         d2 = delta(sigmoid(a1 @ w2 + b2), y) * scale / 4
-        slope = {"right": a1 * (1 - a1), "of z": z1 * (1 - z1), "none": 1.0}[inner]
+        slope = {"of z": z1 * (1 - z1), "none": 1.0}.get(inner, a1 * (1 - a1))
         weights = 1.0 if inner == "without weights" else w2
         d1 = np.outer(d2, weights * np.ones(4)) * slope
         return d1.T @ x, d1.sum(axis=0), a1.T @ d2, d2.sum()
@@ -376,6 +500,73 @@ def test_the_mistakes_of_the_texts_are_found(
     assert report.verdict == "FAIL", mistake
     assert report.cause.startswith(cause), report.cause
     assert f"likely cause: {report.cause}" in str(report)
+
+
+def test_where_no_ratio_is_common_each_argument_is_told_apart() -> None:
+    pytest.importorskip("numpy")
+    report = checked(xor_loss("cross-entropy"), xor_gradient(lambda a, y: a - y, inner="of z"))
+    assert re.search(r"w1: no common ratio; the cosine .*; b1: .*; w2 is right; b2 is right$", report.cause)
+
+
+def test_a_sum_over_all_later_layers_counts_layers_twice_and_four_times() -> None:
+    """001: dL/da(l) summed over all later layers: 1, 1, 2, 4 times what it is, from the last layer to the first."""
+
+    def f(w1: Any, w2: Any, w3: Any, w4: Any) -> Any:
+        a = 0.5
+        for w in (w1, w2, w3, w4):
+            a = mg.tanh(w * a)
+        return a
+
+    at = (0.7, -1.1, 0.4, 0.9)
+
+    def gradient(*ws: float) -> list[float]:
+        activations = [0.5]
+        for w in ws:
+            activations.append(math.tanh(w * activations[-1]))
+        upstream, claimed = [1.0], []  # of the activations, from the last to the first
+        for layer in (3, 2, 1, 0):
+            delta = upstream[-1] * (1 - activations[layer + 1] ** 2)
+            claimed.append(delta * activations[layer])
+            to_here = [delta * ws[layer]]  # the right term; and those of all later layers, carried on down
+            carried = upstream[1:] and upstream[-1] * (1 - activations[layer + 1] ** 2) * ws[layer]
+            upstream.append(to_here[0] + (carried or 0.0))
+        return claimed[::-1]
+
+    report = check_gradient(f, *at, gradient=gradient)
+    assert [round(check.ratio, 9) for check in report.checks] == [4.0, 2.0, 1.0, 1.0]
+    assert "w1: ratio 4: " in report.cause
+    assert "w2: ratio 2: counted twice" in report.cause
+    assert "w3 is right; w4 is right" in report.cause
+
+
+def test_mean_squares_taken_for_cross_entropy_are_some_four_times_off_at_a_small_start() -> None:
+    """002: 10 - 20 - 5 sigmoids, 0.01 randn; the code's delta is a - y, which is right for cross-entropy only."""
+    np = pytest.importorskip("numpy")
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=3), rng.integers(0, 2, size=2).astype(float)
+    w = 0.01 * rng.normal(size=(2, 3))
+
+    def loss(w: Any) -> Any:
+        return mg.sum([0.5 * (mg.sigmoid(mg.dot(row, list(x))) - t) ** 2 for row, t in zip(w, y, strict=True)])
+
+    report = check_gradient(loss, w, gradient=lambda w: np.outer(sigmoid(w @ x) - y, x))
+    assert report.verdict == "FAIL"
+    assert all(3.9 < check.ratio < 4.1 for check in report.checks)
+    assert "cosine" in report.cause
+
+
+def test_the_hidden_factor_without_the_weights_is_found() -> None:
+    """004: delta of a hidden layer as f'(z) times the next delta, without the weights between."""
+    pytest.importorskip("numpy")
+    report = checked(xor_loss("cross-entropy"), xor_gradient(lambda a, y: a - y, inner="without weights"))
+    assert report.verdict == "FAIL"
+    assert "w2 is right" in report.cause
+
+
+def test_a_missing_key_of_a_gradient_is_said() -> None:
+    """003: parameters looked up under names that the gradients do not have."""
+    with pytest.raises(ValueError, match="the arguments have 2 number"):
+        check_gradient(lambda p: p["w1"] * p["b1"], {"w1": 1.0, "b1": 2.0}, gradient={"w1": 2.0})
 
 
 def test_a_missing_activation_derivative_is_named() -> None:

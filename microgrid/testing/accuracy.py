@@ -1,0 +1,37 @@
+"""How far the partials that an op computes in floats lie from the exact ones, at the points where a program uses it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from fractions import Fraction
+
+from microgrid.arithmetic import UnknownFunction
+from microgrid.program import Program
+from microgrid.testing.diagnosis import alone
+from microgrid.testing.enclosure import enclosures, nearest_float
+
+
+def worst_ulps(program: Program, at: Sequence[float]) -> dict[str, float]:
+    """For each op of the program its worst partial, in units of the last place; nan where none could be compared."""
+    numbers = [*at, *program.constants]
+    worst: dict[str, float] = {}
+    seen = set()
+    for op, operands in program.instructions:
+        given = [numbers[i] for i in operands]
+        numbers.append(op.forward(*given))
+        worst.setdefault(op.name, math.nan)
+        if (op, *given) in seen or not all(map(math.isfinite, given)):
+            continue
+        seen.add((op, *given))
+        part = alone(op, given)
+        try:
+            exact = enclosures(part.gradient(), given[: len(part.inputs)])
+        except UnknownFunction:
+            continue
+        for partial, enclosed in zip(op.float_partials(numbers[-1], *given), exact, strict=False):
+            if enclosed is not None and math.isfinite(partial):
+                middle = (enclosed[0] + enclosed[1]) / 2
+                ulps = nearest_float(abs(Fraction(partial) - middle) / Fraction(math.ulp(nearest_float(middle))))
+                worst[op.name] = max(ulps, worst[op.name]) if worst[op.name] == worst[op.name] else ulps
+    return worst

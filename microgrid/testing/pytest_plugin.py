@@ -1,0 +1,144 @@
+"""The pytest plugin: marker and fixture `gradcheck`, its options, failures with the report, and a summary.
+
+pytest imports it in every project that has microgrid installed: the checker itself is imported when a test uses it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from microgrid.primitive import OPS
+
+if TYPE_CHECKING:
+    from microgrid.testing.report import Report
+
+REFERENCES = ("auto", "flint", "exact", "mpmath", "floats")
+OPTIONS = ("reference", "order", "mutation")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """The options, for all tests that do not say otherwise by their marker."""
+    group = parser.getgroup("microgrid", "gradient checks")
+    group.addoption(
+        "--gradcheck-reference",
+        choices=REFERENCES,
+        default="auto",
+        help="what gradients are compared with: the best there is (auto), balls (flint), fractions (exact), ...",
+    )
+    group.addoption(
+        "--gradcheck-mutation",
+        metavar="DELTA",
+        nargs="?",
+        type=float,
+        const=1e-12,
+        default=None,
+        help="also make each rule wrong by 1 + DELTA in turn, and demand that the check sees it (1e-12 if not given)",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """The marker is known."""
+    config.addinivalue_line(
+        "markers",
+        "gradcheck(reference='auto', order=1, mutation=None): options of the fixture gradcheck in this test; "
+        "tests that use the fixture are marked by themselves.",
+    )
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """`-m gradcheck` selects all tests that check gradients."""
+    for item in items:
+        if "gradcheck" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.gradcheck, append=True)
+
+
+@pytest.fixture
+def gradcheck(request: pytest.FixtureRequest) -> Callable[..., Report]:
+    """`check_gradient` with the test's options: it gives the report, raises GradientError on FAIL, and keeps count."""
+    from microgrid.testing.accuracy import worst_ulps
+    from microgrid.testing.check import check_gradient
+    from microgrid.testing.mutation import assert_detects_wrong_gradient
+    from microgrid.testing.report import GradientError
+
+    options = _options(request)
+    verdicts: Counter[str] = Counter()
+    reasons: Counter[str] = Counter()
+    ops: dict[str, float] = {}
+    request.node.user_properties.append(("gradcheck", {"verdicts": verdicts, "reasons": reasons, "ops": ops}))
+
+    def checked(function: Any, *at: Any, gradient: Any = None, **given: Any) -> Report:
+        chosen = {**options, **given}
+        if unknown := set(chosen) - set(OPTIONS):
+            raise TypeError(f"gradcheck takes {', '.join(OPTIONS)}, not {', '.join(sorted(unknown))}")
+        delta = chosen.pop("mutation")
+        report = check_gradient(function, *at, gradient=gradient, **chosen)
+        verdicts.update(str(check.verdict) for check in report.checks)
+        reasons.update(check.reason for check in report.checks if check.verdict == "UNDECIDED")
+        if report.program is not None:
+            for name, ulps in worst_ulps(report.program, report.subject.numbers).items():
+                ops[name] = _worse(ops.get(name, math.nan), ulps)
+        if report.verdict == "FAIL":
+            raise GradientError(report)
+        if delta is not None and gradient is None and chosen["order"] == 1:
+            assert_detects_wrong_gradient(function, *at, delta=delta)
+        return report
+
+    return checked
+
+
+def _options(request: pytest.FixtureRequest) -> dict[str, Any]:
+    options = {
+        "reference": request.config.getoption("--gradcheck-reference"),
+        "order": 1,
+        "mutation": request.config.getoption("--gradcheck-mutation"),
+    }
+    for marker in reversed(list(request.node.iter_markers("gradcheck"))):
+        options |= marker.kwargs
+    return options
+
+
+def _worse(x: float, y: float) -> float:
+    """The larger one; a number is worse than nan."""
+    return y if math.isnan(x) else x if math.isnan(y) else max(x, y)
+
+
+def pytest_assertrepr_compare(op: str, left: object, right: object) -> list[str] | None:
+    """`assert check_gradient(...).verdict == "PASS"` shows the report."""
+    report = getattr(left, "report", None)
+    if op != "==" or type(left).__name__ != "ReportedVerdict" or report is None:
+        return None
+    return [f"{left} == {right!r}", *str(report).splitlines()]
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """How many partials were checked, what was undecided, the worst rounding of each op, and ops never exercised."""
+    verdicts: Counter[str] = Counter()
+    reasons: Counter[str] = Counter()
+    ops: dict[str, float] = {}
+    for reports in terminalreporter.stats.values():
+        for test in reports:
+            if getattr(test, "when", "") != "call":
+                continue
+            for name, found in test.user_properties:
+                if name == "gradcheck":
+                    verdicts.update(found["verdicts"])
+                    reasons.update(found["reasons"])
+                    ops |= {op: _worse(ops.get(op, math.nan), ulps) for op, ulps in found["ops"].items()}
+    if not verdicts:
+        return
+    write = terminalreporter.write_line
+    terminalreporter.section("gradients")
+    counts = ", ".join(f"{verdicts[v]} {v}" for v in ("PASS", "FAIL", "UNDECIDED") if verdicts[v])
+    write(f"{verdicts.total()} partial derivatives checked: {counts}")
+    for reason, count in reasons.most_common(5):
+        write(f"  undecided, {count} times: {reason}")
+    if ops:
+        worst = sorted(ops.items(), key=lambda item: -item[1] if item[1] == item[1] else 1.0)
+        write("worst ulps by op: " + ", ".join(f"{name} {ulps:.1f}" for name, ulps in worst))
+    missing = [name for name in OPS if name not in ops]
+    write(f"ops never exercised ({len(missing)} of {len(OPS)}): {', '.join(missing) or 'none'}")
