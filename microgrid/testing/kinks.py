@@ -39,7 +39,7 @@ def nearest_edge(program: Program, at: Sequence[float]) -> str:
         for distance, where in _edges(op, given):
             if math.isfinite(distance) and (nearest is None or distance < nearest[0]):
                 call = f"{op.name}({', '.join(f'{x:.6g}' for x in given)})"
-                nearest = distance, f"{call} is {distance:.3g} from {where}"
+                nearest = distance, f"{call} is {f'{distance:.3g} from' if distance else 'at'} {where}"
     return nearest[1] if nearest else ""
 
 

@@ -120,7 +120,8 @@ class Report:
         remarks = [f"{check.name}: {check.reason}" for check in checks if check.reason]
         if self.value:
             remarks.append(f"the value itself is wrong, before any derivative: {self.value}")
-        remarks += [f"likely cause: {self.cause}"] if self.cause else []
+        if self.cause and not self.culprit.startswith("culprit: the rule"):
+            remarks.append(f"likely cause: {self.cause}")
         remarks += [self.culprit] if self.culprit else []
         program = self.program
         if program is None:
@@ -173,7 +174,7 @@ class Report:
         order = sorted(self.checks, key=lambda check: ("FAIL", "UNDECIDED", "PASS").index(check.verdict))[:100]
         rows = "".join(f"<tr>{''.join(f'<td>{html.escape(x)}</td>' for x in self._row(check))}</tr>" for check in order)
         more = f"<p>... and {len(self.checks) - 100} more</p>" if len(self.checks) > 100 else ""
-        below = "".join(f"<pre>{html.escape(remark)}</pre>" for remark in self._remarks(order))
+        below = f"<pre>{html.escape(chr(10).join(self._remarks(order)))}</pre>"
         title = html.escape(f"{self.verdict}: {self.name}")
         return f"<p><b>{title}</b></p><table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>{more}{below}"
 

@@ -11,7 +11,7 @@ from microgrid import tree
 from microgrid.arithmetic import library
 from microgrid.engine import Value
 from microgrid.functional import number_or_value
-from microgrid.primitive import as_float
+from microgrid.primitive import Op, as_float
 from microgrid.program import Program, input_names, parameters_of, trace
 
 
@@ -23,7 +23,9 @@ class Subject:
 
     def __init__(self, function: Program | Callable[..., Any], at: Sequence[Any]) -> None:
         self.at = at
-        self.name = getattr(function, "__name__", "the program")
+        self.name = "the program" if isinstance(function, Program) else getattr(function, "__name__", "the function")
+        if isinstance(function, Op):
+            self.name = function.name
         self._arrays = [getattr(x, "ndim", 0) > 0 for x in at]
         plain = tuple(x.tolist() if array else x for x, array in zip(at, self._arrays, strict=True))
         self.numbers, self.structure = tree.flatten(plain, lambda x, path: float(number_or_value(bare(x), path)), "at")
