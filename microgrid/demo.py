@@ -8,8 +8,9 @@ from pathlib import Path
 
 from microgrid import nn
 from microgrid.datasets import moons
-from microgrid.draw import ADVICE, draw
+from microgrid.draw import draw
 from microgrid.engine import Value
+from microgrid.picture import ADVICE
 from microgrid.scope import no_grad
 
 STEPS = 100

@@ -1,30 +1,24 @@
-"""The picture of a graph: one box per value, the local derivatives on the edges."""
+"""`draw`: the picture of a graph, of a program or of a model, as a `graphviz.Digraph`."""
 
 from __future__ import annotations
 
-import functools
-import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from microgrid.engine import CONSTANT, Value, topological
+from microgrid import architecture
+from microgrid.engine import Value
+from microgrid.nn import Module
+from microgrid.outline import Box, Item, arrows, boxes, items_of, items_of_program
+from microgrid.picture import FILLS, LINE, NEGATIVE, POSITIVE, escaped, new_picture, number
+from microgrid.program import Program
 
 if TYPE_CHECKING:
     import graphviz
 
-ADVICE = "For the picture itself: pip install 'microgrid[draw]', or install Graphviz."
-
-SIGNS = {"mul": "×", "sub": "−", "neg": "−", "div": "÷"}
-
-# Opaque fills under dark text, and mid-grey lines, read on a light and on a dark page alike. Blue for a positive and
-# vermilion for a negative gradient can be told apart by colour-blind people; the sign is in the text as well.
-FILLS = {"leaf": "#E3F0FA", "constant": "#ECECEC", "result": "#FFFFFF", "output": "#FFF1CF"}
-TEXT, LINE, POSITIVE, NEGATIVE = "#1A1A1A", "#7A7A7A", "#0072B2", "#B34700"
-
 
 def draw(
-    root: Value,
+    root: Value | Program | Module,
     *,
     rankdir: Literal["LR", "TB", "RL", "BT"] = "LR",
     format: str = "svg",
@@ -33,189 +27,169 @@ def draw(
     show_grad: bool = True,
     names: Mapping[str, Any] | None = None,
     ops: Literal["merged", "node"] = "merged",
-    max_nodes: int = 300,
+    depth: int | None = None,
+    max_nodes: int = 200,
 ) -> graphviz.Digraph:
-    """The graph that root was computed by, as a `graphviz.Digraph`: a notebook shows it, `.source` is its text.
+    """The picture of what root was computed by, of a program, or of a model's architecture: a notebook shows it.
 
-    Each box has the label and the operation, the number and the gradient (a dash before `backward()`), and each edge
-    the local derivative. `names=locals()` uses variable names where a value has no label; `ops="node"` gives operations
-    nodes of their own, as micrograd's notebook does; `filename` writes the rendered picture. The same graph gives the
-    same text. Without Graphviz a notebook shows the graph as text. Raises TypeError when root is not a Value, and
-    ValueError when there are more than max_nodes values: laying out thousands takes minutes.
+    Of a graph each box has the label and the operation, the number and the gradient (a dash before `backward()`), and
+    each edge the local derivative; modules are frames. `names=locals()` uses variable names where a value has no label.
+    `ops="node"` gives operations nodes of their own, as micrograd's notebook does. Above `max_nodes` boxes neurons,
+    then layers, fold into one box that says how many values it holds; `depth` folds modules below that level: 0
+    makes a model one box, 1 each of its layers, 2 each neuron.
+
+    `.source` is the DOT text, the same for the same graph; `filename` writes the rendered picture: SVG, PNG or PDF.
+    Without Graphviz a notebook shows text. Raises TypeError when root is nothing that can be drawn.
     """
-    if not isinstance(root, Value):
-        raise TypeError(f"draw takes a Value, got {type(root).__name__} ({root!r}); call the model and draw its output")
     if rankdir not in ("LR", "TB", "RL", "BT"):
         raise ValueError(f"rankdir must be LR, TB, RL or BT, got {rankdir!r}")
     if ops not in ("merged", "node"):
         raise ValueError(f'ops must be "merged" or "node", got {ops!r}')
     if precision < 1:
         raise ValueError(f"precision counts digits and must be at least 1, got {precision}")
-    values = _shown(root)
-    if len(values) > max_nodes:
-        raise ValueError(
-            f"the graph has {len(values)} values and max_nodes is {max_nodes}: draw a part of it, such as one neuron's "
-            "output, or raise max_nodes"
-        )
-    titles = _titles(values, names or {})
-    ids = {value: f"v{i}" for i, value in enumerate(values)}
-    picture = _picture_class()(
-        format=format,
-        graph_attr={"rankdir": rankdir, "bgcolor": "transparent", "nodesep": "0.2", "ranksep": "0.5"},
-        node_attr={
-            "shape": "box",
-            "style": "rounded,filled",
-            "fontname": "Helvetica,Arial,sans-serif",
-            "fontsize": "11",
-            "fontcolor": TEXT,
-            "margin": "0.14,0.07",
-        },
-        edge_attr={
-            "color": LINE,
-            "fontcolor": LINE,
-            "fontname": "Helvetica,Arial,sans-serif",
-            "fontsize": "10",
-            "arrowsize": "0.6",
-        },
-    )
-    computed = root.grad != 0.0
-    for value in values:
-        title, grad = titles[value], value.grad
-        sign = _sign(value)
-        lines = [_joined(title, sign) if ops == "merged" else title, f"data {_number(value.data, precision)}"]
-        if show_grad and value.op is not CONSTANT:
-            lines.append(f"grad {_number(grad, precision)}" if computed else "grad –")
-        coloured = show_grad and computed and value.op is not CONSTANT and grad != 0.0
-        picture.node(
-            ids[value],
-            _escaped("\n".join(line for line in lines if line)),
-            fillcolor=FILLS[_role(value, root)],
-            color=(POSITIVE if grad > 0.0 else NEGATIVE) if coloured else LINE,
-            penwidth="2" if value is root else "1.2",
-            tooltip=_escaped(value.module or title or _role(value, root)),
-        )
-        target = ids[value]
-        if sign and ops == "node":
-            target += "_op"
-            picture.node(target, _escaped(sign), shape="circle", fillcolor=FILLS["result"], color=LINE, margin="0.04")
-            picture.edge(target, ids[value])
-        for operand, partial in _edges(value):
-            picture.edge(ids[operand], target, _escaped(_number(partial, precision)))
-    picture.as_text = _as_text(values, titles, ids, computed, precision)
+    if max_nodes < 1:
+        raise ValueError(f"max_nodes counts boxes and must be at least 1, got {max_nodes}")
+    if depth is not None and depth < 0:
+        raise ValueError(f"depth counts the levels of modules that stay open, from 0 on, got {depth}")
+    picture = new_picture(rankdir=rankdir, format=format)
+    if isinstance(root, Module):
+        architecture.add(picture, root, precision=precision, show_grad=show_grad, max_nodes=max_nodes)
+    else:
+        _add_graph(picture, _items(root, names or {}), precision, show_grad, ops == "node", depth, max_nodes)
     if filename is not None:
         path = Path(filename)
-        path.write_bytes(picture.pipe(format=path.suffix[1:] or format))
+        path.write_bytes(picture.pipe(path.suffix[1:] or format))
     return picture
 
 
-def _shown(root: Value) -> list[Value]:
-    """The values that get a box, in the order of recording: all but static operands, which the operation's text has."""
-    values = topological([root])
-    static = {operand for value in values for operand in value.operands[len(value._prev) :]}
-    return [value for value in values if value not in static]
+def _items(root: Any, names: Mapping[str, Any]) -> list[Item]:
+    if isinstance(root, Value):
+        return items_of(root, names)
+    if isinstance(root, Program):
+        return items_of_program(root)
+    raise TypeError(f"draw takes a Value, a Program or a Module, got {type(root).__name__} ({root!r})")
 
 
-def _edges(value: Value) -> Iterable[tuple[Value, float]]:
-    return zip(value._prev, value.partials, strict=False)  # static operands have neither
+def _add_graph(
+    picture: Any, items: Sequence[Item], precision: int, show_grad: bool, apart: bool, depth: int | None, max_nodes: int
+) -> None:
+    drawn = boxes(items, max_nodes=max_nodes, depth=depth)
+    ids = [f"v{i}" for i in range(len(drawn))]
+    roots = [item for item in items if item.role == "output"]
+    computed = any(item.grad for item in roots)
+    texts: list[list[str]] = []
+    clusters: dict[str, list[int]] = {}
+    for i, box in enumerate(drawn):
+        clusters.setdefault(box.module, []).append(i)
+        item = items[box.members[0]]
+        lines = _folded_lines(box) if box.folded else _lines(item, precision, show_grad, computed, apart)
+        texts.append(list(lines))
+    _add_boxes(picture, items, drawn, texts, clusters, show_grad and computed)
+    for i, box in enumerate(drawn):
+        item = items[box.members[0]]
+        if apart and item.sign and not box.folded:
+            look = {"shape": "circle", "fillcolor": FILLS["intermediate"], "margin": "0.04", "class": "intermediate"}
+            picture.node(f"{ids[i]}_op", escaped(item.sign), color=LINE, **look)
+            picture.edge(f"{ids[i]}_op", ids[i])
+    home = {member: i for i, box in enumerate(drawn) for member in box.members}
+    for i, box in enumerate(drawn):
+        if not box.folded:
+            item = items[box.members[0]]
+            head = f"{ids[i]}_op" if apart and item.sign else ids[i]
+            for operand, partial in zip(item.operands, item.partials, strict=True):
+                label = "" if partial is None else number(partial, precision)
+                picture.edge(ids[home[operand]], head, escaped(label))
+    for (start, end), count in arrows(items, drawn).items():
+        if drawn[end].folded:
+            picture.edge(ids[start], ids[end], f"{count:,} edges" if count > 1 else "")
+    picture.boxes = len(drawn)
+    picture.as_text = _as_text(items, drawn, texts, home, precision)
 
 
-def _titles(values: list[Value], names: Mapping[str, Any]) -> dict[Value, str]:
-    named = {value: name for name, value in names.items() if isinstance(value, Value) and not name.startswith("_")}
-    return {value: value.label or named.get(value, "") for value in values}
+def _lines(item: Item, precision: int, show_grad: bool, computed: bool, apart: bool) -> list[str]:
+    lines = [item.title if apart else _joined(item.title, item.sign)]
+    if item.data is not None:
+        lines.append(f"data {number(item.data, precision)}")
+    if show_grad and item.grad is not None:
+        lines.append(f"grad {number(item.grad, precision)}" if computed else "grad –")
+    return [line for line in lines if line] or ["value"]
 
 
-def _role(value: Value, root: Value) -> str:
-    if value is root:
-        return "output"
-    return "leaf" if value.op is None else "constant" if value.op is CONSTANT else "result"
-
-
-def _sign(value: Value) -> str:
-    if value.op is None or value.op is CONSTANT:
-        return ""
-    static = [f" {operand.data:g}" for operand in value.operands[len(value._prev) :]]
-    return SIGNS.get(value.op.name, value.op.symbol) + "".join(static)
+def _folded_lines(box: Box) -> list[str]:
+    return [box.title, f"{len(box.members):,} values"]
 
 
 def _joined(title: str, sign: str) -> str:
     return f"{title} = {sign}" if title and sign else title or sign
 
 
-def _number(x: float, precision: int) -> str:
-    return f"{x:.{precision}g}".replace("-", "−")
+def _add_boxes(
+    picture: Any,
+    items: Sequence[Item],
+    drawn: Sequence[Box],
+    texts: Sequence[Sequence[str]],
+    clusters: Mapping[str, Sequence[int]],
+    coloured: bool,
+) -> None:
+    """The boxes, each in the frame of its module, and modules in those of theirs."""
+
+    def within(path: str, graph: Any) -> None:
+        for i in clusters.get(path, ()):
+            graph.node(f"v{i}", **_look(items, drawn[i], texts[i], coloured))
+        for child in children.get(path, ()):
+            with graph.subgraph(name=f"cluster_{child}") as frame:
+                frame.attr(label=escaped(child.rsplit(".", 1)[-1]), color=LINE, style="rounded,dotted")
+                within(child, frame)
+
+    children: dict[str, list[str]] = {}
+    for path in clusters:
+        while path:
+            parent = path.rpartition(".")[0]
+            if path in children.setdefault(parent, []):
+                break
+            children[parent].append(path)
+            path = parent
+    within("", picture)
 
 
-def _escaped(text: str) -> Any:
-    """Text that Graphviz shows as it is: its escapes are backslashes, and it reads HTML entities everywhere."""
-    import graphviz
+def _look(items: Sequence[Item], box: Box, lines: Sequence[str], coloured: bool) -> dict[str, Any]:
+    item = items[box.members[0]]
+    role = "folded" if box.folded else item.role
+    look: dict[str, Any] = {
+        "label": escaped("\n".join(lines)),
+        "fillcolor": FILLS[role],
+        "color": LINE,
+        "penwidth": "2" if role == "output" else "1.2",
+        "tooltip": escaped(" ".join(part for part in (role, item.module) if part)),
+        "class": role,
+    }
+    if role == "parameter":
+        look["style"] = "filled"
+    elif role == "constant":
+        look["style"] = "rounded,filled,dashed"
+    elif role == "folded":
+        look["peripheries"] = "2"
+    if coloured and not box.folded and item.grad:
+        positive = item.grad > 0.0
+        look["color"] = POSITIVE if positive else NEGATIVE
+        look["class"] = f"{role} {'positive' if positive else 'negative'}"
+    return look
 
-    clean = text.replace("\0", "�").replace("&", "&amp;").replace("\\", "\\\\").replace("\n", "\\n")
-    return graphviz.nohtml(clean)  # also keeps <b> from being read as HTML
 
-
-def _as_text(values: list[Value], titles: dict[Value, str], ids: dict[Value, str], computed: bool, digits: int) -> str:
+def _as_text(
+    items: Sequence[Item], drawn: Sequence[Box], texts: Sequence[Sequence[str]], home: Mapping[int, int], precision: int
+) -> str:
     lines = []
-    for value in values:
-        operands = ", ".join(f"{ids[operand]} (d {_number(p, digits)})" for operand, p in _edges(value))
-        grad = _number(value.grad, digits) if computed else "–"
-        title = _joined(titles[value], _sign(value))
-        parts = [ids[value], title, f"= {_number(value.data, digits)}"]
-        if value.op is not CONSTANT:
-            parts.append(f"grad {grad}")
-        lines.append("  ".join(part for part in parts if part) + (f"  from {operands}" if operands else ""))
+    for i, box in enumerate(drawn[:500]):
+        line = f"v{i}  " + "  ".join(texts[i]).replace("data ", "= ")
+        if not box.folded and items[box.members[0]].operands:
+            item = items[box.members[0]]
+            used = [
+                f"v{home[j]}" + ("" if p is None else f" (d {number(p, precision)})")
+                for j, p in zip(item.operands, item.partials, strict=True)
+            ]
+            line += f"  from {', '.join(used)}"
+        lines.append(line)
+    if len(drawn) > 500:
+        lines.append(f"... and {len(drawn) - 500:,} more")
     return "\n".join(lines)
-
-
-_layout = threading.Lock()  # the Graphviz library keeps its state in globals
-
-
-@functools.cache
-def _picture_class() -> type[Any]:
-    """The class of pictures; made when the first is drawn, since `import microgrid` imports no third-party module."""
-    try:
-        import graphviz
-    except ImportError:
-        raise ImportError("draw needs the graphviz package: pip install graphviz") from None
-
-    class Picture(graphviz.Digraph):  # type: ignore[misc]  # graphviz is untyped
-        """A Digraph that is rendered by the system's `dot`, else by pygraphviz, and shown as text without either."""
-
-        as_text = ""
-
-        def pipe(self, format: str | None = None, *args: Any, encoding: str | None = None, **kwargs: Any) -> Any:
-            try:
-                return super().pipe(format, *args, encoding=encoding, **kwargs)
-            except graphviz.ExecutableNotFound:
-                rendered = _render_in_process(self.source, format or self.format)
-                return rendered.decode(encoding) if encoding else rendered
-
-        def render(self, filename: Any = None, *args: Any, format: str | None = None, **kwargs: Any) -> str:
-            try:
-                return str(super().render(filename, *args, format=format, **kwargs))
-            except graphviz.ExecutableNotFound:
-                source = Path(self.save(filename, *args[:1]))
-                target = source.with_name(f"{source.name}.{format or self.format}")
-                target.write_bytes(_render_in_process(self.source, format or self.format))
-                return str(target)
-
-        def _repr_mimebundle_(self, include: Any = None, exclude: Any = None, **_: Any) -> dict[str, Any]:
-            try:
-                return {"image/svg+xml": self.pipe("svg", encoding="utf-8"), "text/plain": self.as_text}
-            except Exception as error:  # a display that raises shows nothing at all
-                advice = ADVICE if isinstance(error, ImportError) else f"Graphviz failed: {error}"
-                return {"text/plain": f"{self.as_text}\n{advice}"}
-
-    return Picture
-
-
-def _render_in_process(source: str, format: str) -> bytes:
-    try:
-        import pygraphviz
-    except ImportError:
-        raise ImportError(f"there is no Graphviz here to render with. {ADVICE}") from None
-    with _layout:
-        graph = pygraphviz.AGraph(string=source)
-        try:
-            return bytes(graph.draw(format=format, prog="dot"))
-        finally:
-            graph.close()

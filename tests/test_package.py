@@ -39,6 +39,9 @@ ORDER = [
     "anomaly",
     "nn",
     "datasets",
+    "outline",
+    "picture",
+    "architecture",
     "draw",
     "__init__",
 ]

@@ -1,0 +1,212 @@
+"""What a picture shows of a graph or a program: items with titles, roles and modules; and what folds into one box."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Literal, NamedTuple
+
+from microgrid.engine import CONSTANT, Value, topological
+from microgrid.primitive import Op
+from microgrid.program import Program
+
+Role = Literal["input", "parameter", "constant", "intermediate", "output"]
+
+SIGNS = {
+    "add": "+",
+    "mul": "×",
+    "sub": "−",
+    "neg": "−",
+    "div": "÷",
+    "sqrt": "√",
+    "cbrt": "∛",
+    "exp": "eˣ",
+    "exp2": "2ˣ",
+    "abs": "|x|",
+    "gaussian": "e^−x²",
+    "floor": "⌊x⌋",
+    "ceil": "⌈x⌉",
+    "greater": ">",
+    "equal": "=",
+}
+SUPERSCRIPTS = str.maketrans("0123456789-.", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻·")
+
+
+class Item(NamedTuple):
+    """One value of a graph, or one slot of a program, which has no numbers; operands are places in the list."""
+
+    title: str
+    sign: str
+    role: Role
+    module: str
+    data: float | None
+    grad: float | None
+    operands: tuple[int, ...]
+    partials: tuple[float | None, ...]
+
+
+class Box(NamedTuple):
+    """What is drawn as one: a single item, or many folded into one, by their places."""
+
+    title: str
+    module: str
+    members: Sequence[int]
+
+    @property
+    def folded(self) -> bool:
+        """Whether it stands for more than one item."""
+        return len(self.members) > 1
+
+
+def sign(op: Op, static: Sequence[float] = ()) -> str:
+    """How an op is written in a box: ×, √, x², or its name."""
+    if op.name == "constant_power":
+        return "x" + f"{static[0]:g}".translate(SUPERSCRIPTS)
+    if op.name == "power":
+        return "xʸ"
+    return " ".join([SIGNS.get(op.name, op.symbol), *(f"{c:g}" for c in static)])
+
+
+def shown(roots: Iterable[Value]) -> list[Value]:
+    """The values that get a box, in the order of recording: all but static operands, which the operation's sign has."""
+    values = topological(roots)
+    static = {operand for value in values for operand in value.operands[len(value._prev) :]}
+    return [value for value in values if value not in static]
+
+
+def titles(values: Sequence[Value], names: Mapping[str, Any]) -> list[str]:
+    """Each value's label, else the name of the variable that holds it."""
+    named = {value: name for name, value in names.items() if isinstance(value, Value) and not name.startswith("_")}
+    return [value.label or named.get(value, "") for value in values]
+
+
+def items_of(root: Value, names: Mapping[str, Any]) -> list[Item]:
+    """The items of what root was computed from. A leaf that one module alone uses belongs to it."""
+    values = shown([root])
+    places = {value.number: i for i, value in enumerate(values)}
+    edges = [[(places[operand.number], partial) for operand, partial in _edges(value)] for value in values]
+    users: list[set[str]] = [set() for _ in values]
+    for value, used in zip(values, edges, strict=True):
+        if value.module:
+            for i, _ in used:
+                users[i].add(value.module)
+    items = []
+    for i, (value, title) in enumerate(zip(values, titles(values, names), strict=True)):
+        constant = value.op is CONSTANT
+        parameter = value.op is None and len(users[i]) == 1 and _PARAMETER.fullmatch(value.label) is not None
+        role: Role = "constant" if constant else "parameter" if parameter else "input"
+        computed = value.op is not None and not constant
+        if computed:
+            role = "intermediate"
+        if value is root:
+            role = "output"
+        owned = constant or parameter
+        items.append(
+            Item(
+                title,
+                sign(value.op, static_operands(value)) if computed and value.op is not None else "",
+                role,
+                next(iter(users[i])) if owned and len(users[i]) == 1 else value.module,
+                value.data,
+                None if constant else value.grad,
+                tuple(j for j, _ in edges[i]),
+                tuple(partial for _, partial in edges[i]),
+            )
+        )
+    return items
+
+
+_PARAMETER = re.compile(r"w\[\d+\]|b|(.*\.)?(weight|bias|w|b)(\[\d+\])*")
+
+
+def static_operands(value: Value) -> list[float]:
+    """The plain numbers that belong to a value's operation."""
+    return [operand.data for operand in value.operands[len(value._prev) :]]
+
+
+def _edges(value: Value) -> Iterable[tuple[Value, float]]:
+    return zip(value._prev, value.partials, strict=False)  # static operands have neither
+
+
+def items_of_program(program: Program) -> list[Item]:
+    """The items of a program, without numbers but for its constants."""
+    first = len(program.inputs)
+    items = [Item(name, "", "input", "", None, None, (), ()) for name in program.inputs]
+    items += [Item("", "", "constant", "", x, None, (), ()) for x in program.constants]
+    numbers = dict(enumerate(program.constants, first))
+    static: set[int] = set()
+    used: set[int] = set(program.outputs)
+    for op, operands in program.instructions:
+        count = op.arity - op.static
+        static.update(operands[count:])
+        used.update(operands[:count])
+        slot = len(items)
+        role: Role = "output" if slot in program.outputs else "intermediate"
+        title = program.labels.get(slot, "")
+        written = sign(op, [numbers[i] for i in operands[count:]])
+        items.append(Item(title, written, role, "", None, None, tuple(operands[:count]), (None,) * count))
+    hidden = {slot for slot in static - used if slot in numbers}
+    kept = [slot for slot in range(len(items)) if slot not in hidden]
+    places = {slot: i for i, slot in enumerate(kept)}
+    return [items[slot]._replace(operands=tuple(places[i] for i in items[slot].operands)) for slot in kept]
+
+
+# --- folding -------------------------------------------------------------------------------------------------------
+
+OVERVIEW = 30
+"""How many boxes a folded picture has at most, where folding by modules and signs reaches that."""
+
+
+def boxes(items: Sequence[Item], *, max_nodes: int, depth: int | None) -> list[Box]:
+    """A box for each item, or for each module below that depth; folded further as long as there are too many.
+
+    `depth` counts the levels of modules that stay open: 0 makes each model one box, 1 each of its layers.
+    """
+    paths = [item.module.split(".") if item.module else [] for item in items]
+    deepest = max(map(len, paths), default=0)
+    if depth is not None:
+        found = _grouped(items, paths, depth, outside=False)
+        return found if len(found) <= max_nodes else _grouped(items, paths, depth, outside=True)
+    for level in range(deepest, -1, -1):
+        found = _grouped(items, paths, level, outside=False)
+        if len(found) <= max_nodes:
+            return found
+    for level in range(deepest, -1, -1):
+        found = _grouped(items, paths, level, outside=True)
+        if len(found) <= min(OVERVIEW, max_nodes):
+            break
+    return found
+
+
+def _grouped(items: Sequence[Item], paths: Sequence[Sequence[str]], depth: int, *, outside: bool) -> list[Box]:
+    groups: dict[str, list[int]] = {}
+    names: dict[str, tuple[str, str]] = {}
+    for i, (item, path) in enumerate(zip(items, paths, strict=True)):
+        if item.role == "output":
+            key, name = f"#{i}", ("", item.module)
+        elif len(path) > depth:
+            key = ".".join(path[: depth + 1])
+            name = path[depth], ".".join(path[:depth])
+        elif outside and not path:
+            key = f"{item.role} {item.sign}"
+            name = item.sign or f"{item.role}s", ""
+        else:
+            key, name = f"#{i}", ("", item.module)
+        groups.setdefault(key, []).append(i)
+        names.setdefault(key, name)
+    return [
+        Box(names[key][0], names[key][1], members) if len(members) > 1 else Box("", items[members[0]].module, members)
+        for key, members in groups.items()
+    ]
+
+
+def arrows(items: Sequence[Item], drawn: Sequence[Box]) -> Counter[tuple[int, int]]:
+    """How many edges lead from one box to another; none from a box to itself."""
+    home = {i: k for k, box in enumerate(drawn) for i in box.members}
+    counted: Counter[tuple[int, int]] = Counter()
+    for i, item in enumerate(items):
+        for j in item.operands:
+            if home[i] != home[j]:
+                counted[home[j], home[i]] += 1
+    return counted

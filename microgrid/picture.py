@@ -1,0 +1,169 @@
+"""A picture: a `graphviz.Digraph` that renders with the system's `dot`, else in process, and is text without either."""
+
+from __future__ import annotations
+
+import functools
+import subprocess
+import threading
+from pathlib import Path
+from typing import Any
+
+ADVICE = "For the picture itself: pip install 'microgrid[draw]', or install Graphviz."
+
+LAYOUT_LIMIT = 1500
+"""Boxes beyond which no layout is started: it takes minutes, and within a process nothing can stop it."""
+
+# Opaque fills under text, and mid-grey lines, read on a light and on a dark page alike. Blue for a positive and
+# vermilion for a negative gradient can be told apart by colour-blind people; the sign is in the text as well.
+TEXT, LINE, POSITIVE, NEGATIVE = "#1A1A1A", "#7A7A7A", "#0072B2", "#B34700"
+FILLS = {
+    "input": "#E3F0FA",
+    "parameter": "#EEE8F7",
+    "constant": "#ECECEC",
+    "intermediate": "#FFFFFF",
+    "output": "#FFF1CF",
+    "folded": "#F4F4F4",
+}
+DARK = {
+    "input": "#17334A",
+    "parameter": "#342A4D",
+    "constant": "#3A3A3A",
+    "intermediate": "#1F1F1F",
+    "output": "#4D3B10",
+    "folded": "#2A2A2A",
+}
+_SHAPES = ("path", "polygon", "ellipse")
+STYLE = (
+    "@media (prefers-color-scheme: dark) {"
+    + "".join(
+        ",".join(f".microgrid .{role} {shape}" for shape in _SHAPES) + f"{{fill:{colour}}}"
+        for role, colour in DARK.items()
+    )
+    + ".microgrid .node text{fill:#F0F0F0}.microgrid .edge text,.microgrid .cluster text{fill:#B0B0B0}"
+    + ".microgrid .node.positive path,.microgrid .node.positive polygon{stroke:#56B4E9}"
+    + ".microgrid .node.negative path,.microgrid .node.negative polygon{stroke:#E69F00}"
+    + ".microgrid .edge.positive path{stroke:#56B4E9}.microgrid .edge.negative path{stroke:#E69F00}"
+    + "}"
+)
+
+
+def number(x: float, precision: int) -> str:
+    """A number as a picture writes it."""
+    return f"{x:.{precision}g}".replace("-", "−")
+
+
+def escaped(text: str) -> Any:
+    """Text that Graphviz shows as it is: its escapes are backslashes, and it reads HTML entities everywhere."""
+    import graphviz
+
+    clean = "".join("�" if (x < " " and x != "\n") or "\ud800" <= x <= "\udfff" else x for x in text.replace("\t", " "))
+    return graphviz.nohtml(clean.replace("&", "&amp;").replace("\\", "\\\\").replace("\n", "\\n"))  # <b> is no HTML
+
+
+_layout = threading.Lock()  # the Graphviz library keeps its state in globals
+
+
+def rendered(source: str, format: str) -> bytes:
+    """The picture of DOT text, by the system's `dot` or by pygraphviz. Raises ImportError when there is neither."""
+    import graphviz
+
+    try:
+        return bytes(graphviz.Source(source).pipe(format))
+    except graphviz.ExecutableNotFound:
+        pass
+    try:
+        import pygraphviz
+    except ImportError:
+        raise ImportError(f"there is no Graphviz here to render with. {ADVICE}") from None
+    with _layout:
+        graph = pygraphviz.AGraph(string=source)
+        try:
+            return bytes(graph.draw(format=format, prog="dot"))
+        finally:
+            graph.close()
+
+
+@functools.cache
+def picture_class() -> type[Any]:
+    """The class of pictures; made when the first is drawn, since `import microgrid` imports no third-party module."""
+    try:
+        import graphviz
+    except ImportError:
+        raise ImportError("draw needs the graphviz package: pip install graphviz") from None
+
+    class Picture(graphviz.Digraph):  # type: ignore[misc]  # graphviz is untyped
+        """A Digraph that a notebook shows as SVG, or as text where it cannot be rendered."""
+
+        as_text = ""
+        boxes = 0
+
+        def pipe(self, format: str | None = None, *args: Any, encoding: str | None = None, **kwargs: Any) -> Any:
+            if self.boxes > LAYOUT_LIMIT:
+                raise ValueError(
+                    f"{self.boxes} boxes would take minutes to lay out: draw with max_nodes={LAYOUT_LIMIT} or less"
+                )
+            chosen = format or self.format
+            picture = rendered(self.source, chosen)
+            if chosen == "svg":
+                picture = _with_style(picture)
+            return picture.decode(encoding) if encoding else picture
+
+        def render(
+            self,
+            filename: Any = None,
+            directory: Any = None,
+            view: bool = False,
+            cleanup: bool = False,
+            format: str | None = None,
+            **_: Any,
+        ) -> str:
+            source = Path(self.save(filename, directory=directory))
+            target = source.with_name(f"{source.name}.{format or self.format}")
+            target.write_bytes(self.pipe(format))
+            if cleanup:
+                source.unlink()
+            if view:
+                subprocess.Popen(["xdg-open", str(target)])
+            return str(target)
+
+        def _repr_mimebundle_(self, include: Any = None, exclude: Any = None, **_: Any) -> dict[str, Any]:
+            try:
+                return {"image/svg+xml": self.pipe("svg", encoding="utf-8"), "text/plain": self.as_text}
+            except Exception as error:  # a display that raises shows nothing at all
+                advice = ADVICE if isinstance(error, ImportError) else f"Graphviz failed: {error}"
+                return {"text/plain": f"{self.as_text}\n{advice}"}
+
+    return Picture
+
+
+def _with_style(svg: bytes) -> bytes:
+    start = svg.index(b"<svg")
+    end = svg.index(b">", start) + 1
+    return svg[:end] + f"\n<style>{STYLE}</style>".encode() + svg[end:]
+
+
+def new_picture(*, rankdir: str, format: str) -> Any:
+    """An empty picture with the common look."""
+    font = "Helvetica,Arial,sans-serif"
+    return picture_class()(
+        format=format,
+        graph_attr={
+            "rankdir": rankdir,
+            "bgcolor": "transparent",
+            "nodesep": "0.2",
+            "ranksep": "0.5",
+            "class": "microgrid",
+            "fontname": font,
+            "fontsize": "10",
+            "fontcolor": LINE,
+        },
+        node_attr={
+            "shape": "box",
+            "style": "rounded,filled",
+            "fontname": font,
+            "fontsize": "11",
+            "fontcolor": TEXT,
+            "margin": "0.14,0.07",
+        },
+        edge_attr={"color": LINE, "fontcolor": LINE, "fontname": font, "fontsize": "10", "arrowsize": "0.6"},
+    )
