@@ -42,6 +42,8 @@ ORDER = [
     "initializers",
     "nn",
     "losses",
+    "schedules",
+    "optim",
     "datasets",
     "draw",
     "__init__",
