@@ -94,9 +94,9 @@ def l2(parameters: Iterable[Any], strength: float) -> Any:
 
 
 class Kind(NamedTuple):
-    """What targets a loss takes (numbers, probabilities, signs, classes), and above which output it is a yes."""
+    """What targets a loss takes (any, numbers, probabilities, signs, classes), and above which output it is a yes."""
 
-    targets: str = "numbers"
+    targets: Literal["any", "numbers", "probabilities", "signs", "classes"] = "numbers"
     threshold: float = 0.5
 
 
@@ -125,18 +125,21 @@ def loss_named(loss: str | Loss) -> Loss:
 
 
 def kind_of(loss: Loss) -> Kind:
-    """What is known of the loss; of a person's own function nothing but that it takes numbers."""
+    """What is known of the loss: of a person's own function nothing."""
     while isinstance(loss, functools.partial):
         loss = loss.func
-    return KINDS.get(loss, Kind())
+    return KINDS.get(loss, Kind("any"))
 
 
-def accuracy(outputs: Sequence[float], target: Any, kind: Kind) -> float:
-    """The fraction of the outputs on the target's side of the threshold; of classes, whether the largest is right."""
-    if not isinstance(target, Sequence) and len(outputs) > 1:
-        return float(outputs.index(max(outputs)) == target)
-    pairs = _pairs(outputs, target)
-    right = [(o > kind.threshold) == (t > kind.threshold) for o, t in pairs]
+def accuracy(outputs: Any, target: Any, kind: Kind) -> float:
+    """Of classes, whether the largest output is that of the target; else how many are on its side of the threshold.
+
+    Outputs and target are numbers, or lists of them; the second answer is a fraction of the outputs.
+    """
+    os, ts = _listed(outputs), _listed(target)
+    if kind.targets == "classes" or len(ts) < len(os):
+        return float(os.index(max(os)) == (ts.index(max(ts)) if len(ts) == len(os) else target))
+    right = [(o > kind.threshold) == (t > kind.threshold) for o, t in _pairs(os, ts)]
     return right.count(True) / len(right)
 
 
