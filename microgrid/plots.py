@@ -91,8 +91,10 @@ def plot_boundary(
     else:
         k = len(answers[0])
         best = [[_largest(answers[i * cells + j]) for j in range(cells)] for i in range(cells)]
-        colours = [COLOURS[c % len(COLOURS)] for c in range(k)]
-        axes.contourf(grid_x, grid_y, best, levels=[c - 0.5 for c in range(k + 1)], colors=colours, alpha=0.3)
+        from matplotlib.colors import ListedColormap
+
+        colours = ListedColormap([COLOURS[c % len(COLOURS)] for c in range(k)])
+        axes.pcolormesh(grid_x, grid_y, best, cmap=colours, vmin=-0.5, vmax=k - 0.5, alpha=0.3, shading="nearest")
     for c, label in enumerate(classes):
         chosen = [point for point, own in zip(points, labels, strict=True) if own == label]
         px, py = [p[0] for p in chosen], [p[1] for p in chosen]
@@ -154,5 +156,7 @@ def _largest(outputs: Sequence[float]) -> int:
 
 
 def _spread(numbers: Sequence[float], cells: int) -> list[float]:
-    low, high = min(numbers) - 0.5, max(numbers) + 0.5
+    low, high = min(numbers), max(numbers)
+    margin = 0.15 * (high - low) or 0.5
+    low, high = low - margin, high + margin
     return [low + (high - low) * i / (cells - 1) for i in range(cells)]
