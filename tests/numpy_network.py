@@ -39,6 +39,7 @@ class NumpyNetwork:
         """half_squares: half the sum; mse: the mean over all numbers; cross-entropy: the sum of a row, its mean."""
         a = self.forward(x)
         out = a[-1]
+        value: Any
         if loss == "half_squares":
             value, slope = 0.5 * np.sum((out - y) ** 2), out - y
         elif loss == "mse":
@@ -50,8 +51,8 @@ class NumpyNetwork:
         for layer in reversed(range(len(self.W))):
             z = a[layer + 1]
             kind = self.kinds[layer]
-            bend = {"sigmoid": z * (1.0 - z), "tanh": 1.0 - z * z, "relu": (z > 0.0) * 1.0, "identity": 1.0}[kind]
-            delta = slope * bend
+            bends = {"sigmoid": z * (1.0 - z), "tanh": 1.0 - z * z, "relu": (z > 0.0) * 1.0, "identity": z * 0.0 + 1.0}
+            delta = slope * bends[kind]
             gradients.append((a[layer].T @ delta, delta.sum(axis=0)))
             slope = delta @ self.W[layer].T
         return float(value), gradients[::-1]

@@ -24,8 +24,8 @@ def train(
 ) -> tuple[nn.MLP, History]:
     """A trained network and its history. The sum runs over outputs and samples: hence no mean."""
     model = network(len(x[0]), hidden, len(y[0]))
-    options = {"loss": "half_squares", "reduction": "sum", "optimizer": "sgd", "lr": learning_rate}
-    return model, fit(model, x, y, **options, epochs=epochs)
+    history = fit(model, x, y, loss="half_squares", reduction="sum", optimizer="sgd", lr=learning_rate, epochs=epochs)
+    return model, history
 
 
 if __name__ == "__main__":
