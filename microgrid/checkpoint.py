@@ -83,6 +83,9 @@ class Snapshots:
         """
         content = source if isinstance(source, Mapping) else read_json(source, "checkpoint")
         where = "the checkpoint" if isinstance(source, Mapping) else str(source)
+        missing = [part for part in self.checkpoint() if part not in content]
+        if missing:
+            raise ValueError(f"{where} is not whole: it has no {missing[0]}")
         for name, here in self.settings.items():
             there = content["settings"].get(name)
             if there != here:

@@ -256,9 +256,10 @@ class _Trainer:
         if self.penalty is not None:
             with recording():
                 penalty = self.penalty(self.parameters)
-            if isinstance(penalty, Value):
-                penalty.backward()
-                loss += penalty.data
+            if not isinstance(penalty, Value):
+                raise TypeError(f"the penalty must be a Value, got {penalty!r}: does it use the parameters?")
+            penalty.backward()
+            loss += penalty.data
         if not (math.isfinite(loss) and all(math.isfinite(p.grad) for p in self.parameters)):
             rows_ = [f"row {self.names[i]}" for i in batch]
             why = birth_of_nan(self.model, self.loss, self.parameters, xs, ys, rows_)

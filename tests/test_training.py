@@ -408,6 +408,19 @@ def test_nan_stops_the_run_and_says_where_it_was_born() -> None:
     assert caught.value.history == History()
 
 
+def test_an_infinity_that_comes_to_nothing_is_not_blamed() -> None:
+    class Clipped(nn.Module):
+        def __init__(self) -> None:
+            self.w = Value(1.0)
+
+        def __call__(self, x: Any) -> Value:
+            big = (x[0] * x[0] * self.w * 800.0).exp()  # inf for x = 1, too
+            return mg.where(x[0] > 0.5, 1.0 + 0.0 * self.w, big)  # type: ignore[no-any-return]
+
+    with pytest.raises(TrainingError, match=r"epoch 1, batch 1: the loss is inf; row 1: exp\(.*\) gave inf"):
+        fit(Clipped(), [1.0, -1.0, 1.0], [0.0, 0.0, 0.0], loss=lambda o, t: o * o, optimizer="sgd", lr=0.1, epochs=1)
+
+
 def test_steps_that_run_away_are_told_as_such_and_the_last_whole_epoch_stays() -> None:
     model = nn.Neuron(1, nonlin=False, seed=0)
     x = [1.0, 2.0, 3.0]
@@ -468,5 +481,9 @@ def test_misuse_says_what_to_change_and_changes_nothing(change: dict[str, Any], 
     assert bits(model) == before
     with pytest.raises(ValueError, match=r"expected 2 input\(s\)"):
         fit(model, [[1, 2, 3]], [1], loss="hinge")
-    with pytest.raises(TypeError, match="must be a Value"):
+    with pytest.raises(TypeError, match="loss of a sample must be a Value"):
         train(model, loss=lambda output, target: 1.0)
+    with pytest.raises(TypeError, match="penalty must be a Value"):
+        train(model, penalty=lambda parameters: 1.0)
+    with pytest.raises(ValueError, match="the checkpoint is not whole: it has no optimizer"):
+        train(model, resume={"settings": {}, "parameters": {}})
