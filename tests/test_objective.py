@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from workers import Mortal, Signed
 
 import microgrid as mg
-from microgrid import Value, fit, losses, nn
+from microgrid import fit, losses, nn
 from microgrid.objective import Recorded, Spread
 from microgrid.training import History, TrainingError
 
@@ -79,20 +80,6 @@ def test_sums_do_not_depend_on_the_parts_but_for_rounding(parts: int) -> None:
     assert sums.outputs == expected.outputs
 
 
-class Mortal(nn.Module):
-    """A network whose process dies when its weight has grown to a certain size."""
-
-    def __init__(self) -> None:
-        self.w = Value(0.0)
-        self.home = os.getpid()
-
-    def __call__(self, x: Any) -> Value:
-        if self.w.data > 0.65 and os.getpid() != self.home:
-            os._exit(1)
-        output: Value = x[0] * self.w
-        return output
-
-
 OPTIONS: dict[str, Any] = {"loss": "mse", "optimizer": "adam", "lr": 0.1, "batch_size": 2, "shuffle": False}
 DATA = ([1.0, 1.0, 1.0, 1.0], [5.0, 5.0, 5.0, 5.0])
 
@@ -143,13 +130,6 @@ def test_what_a_script_defines_goes_along_to_workers_or_is_an_error(
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(TypeError, match=r"cannot be sent to workers .* or install cloudpickle"):
         train(network(), loss=own, executor=pool)
-
-
-class Signed(nn.Module):
-    """A network that tells which process it runs in."""
-
-    def __call__(self, x: Any) -> list[Value]:
-        return [x[0] * 2.0, Value(os.getpid())]
 
 
 @pytest.mark.filterwarnings("ignore")  # of Dask and what it builds on, which are not ours

@@ -258,7 +258,7 @@ def test_a_missing_package_is_one_line_that_names_the_extra(monkeypatch: pytest.
 
 
 @pytest.mark.parametrize("name", optim.OPTIMIZERS)
-@pytest.mark.parametrize("stop", [1, 4])
+@pytest.mark.parametrize("stop", range(1, 9))
 def test_a_run_that_was_stopped_goes_on_to_the_same_bits(tmp_path: Path, name: str, stop: int) -> None:
     options: dict[str, Any] = {"optimizer": name, "lr": 0.05, "batch_size": 5, "metrics": ["accuracy"], "seed": 3}
     options["validation"] = (POINTS[:4], LABELS[:4])
