@@ -21,7 +21,7 @@ class Module:
     either; attributes whose names start with an underscore do not count. A class may say itself by `parameters`.
 
     Values made while a module is called carry its path, such as `MLP.layers[0].neurons[3]`: a module knows its name
-    from the attribute, or the list in an attribute, of the module that holds it.
+    from the attribute, or the list or dict in an attribute, of the module that holds it.
     """
 
     _name = ""
@@ -37,10 +37,10 @@ class Module:
         super().__setattr__(name, value)
         if isinstance(value, Module):
             value.__dict__["_name"] = name
-        elif isinstance(value, (list, tuple)):
-            for i, item in enumerate(value):
+        elif isinstance(value, (list, tuple, dict)):
+            for key, item in value.items() if isinstance(value, dict) else enumerate(value):
                 if isinstance(item, Module):
-                    item.__dict__["_name"] = f"{name}[{i}]"
+                    item.__dict__["_name"] = f"{name}[{key!r}]"
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """What the module computes; a subclass says."""

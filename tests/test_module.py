@@ -52,6 +52,23 @@ def test_parameters_are_the_leaves_in_attributes_each_once() -> None:
     assert model.parameters() == [p for _, p in model.named_parameters()]
     assert model.count_parameters() == 8
     assert repr(model) == "Custom of 8 parameters"
+    assert model(Value(1.0)).operands[0].module == "Custom.blocks[0].neurons[0]"
+    assert model.by_name["head"]([1.0]).module == "by_name['head']"  # type: ignore[operator]
+
+
+def test_what_a_subclass_adds_is_trained_too() -> None:
+    class Scaled(nn.MLP):
+        def __init__(self) -> None:
+            super().__init__(2, [2, 1])
+            self.scale = Value(1.0)
+
+    class Leaky(nn.Neuron):
+        def __init__(self) -> None:
+            super().__init__(2)
+            self.leak = Value(0.1)
+
+    assert [name for name, _ in Scaled().named_parameters()][-2:] == ["layers[1].neurons[0].b", "scale"]
+    assert [name for name, _ in Leaky().named_parameters()] == ["w[0]", "w[1]", "b", "leak"]
 
 
 def test_a_class_that_names_its_parameters_itself_is_believed() -> None:

@@ -1,6 +1,6 @@
 """Training, in seconds: `python tests/benchmarks/training.py [steps]`, beside NumPy where it can be.
 
-The demo by `fit`; XOR until all four answers are right; and the network of five labels, 10,000 full-batch steps by
+The demo by `fit`; XOR until all four answers are right; two processes against one; and the network of five labels, 10,000 full-batch steps by
 default, whose loss curve is compared as well. It needs NumPy (pip install 'microgrid[train]').
 """
 
@@ -13,6 +13,7 @@ import statistics
 import sys
 import time
 from collections.abc import Callable
+from concurrent.futures import Executor, ProcessPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -83,11 +84,28 @@ def against_numpy(steps: int) -> None:
     print(f"  {history}")
 
 
+def against_one_process(samples: int = 2000) -> None:
+    """An epoch on two processes against one, in pairs."""
+    points, labels = datasets.moons(samples)
+
+    def epochs(executor: Executor | None) -> History:
+        model = nn.MLP(2, [16, 16, 1], seed=1337)
+        return fit(model, points, labels, loss="hinge", optimizer="sgd", lr=0.1, epochs=3, executor=executor)
+
+    with ProcessPoolExecutor(2) as pool:
+        epochs(pool)  # which starts the processes
+        pairs = [(seconds(lambda: epochs(None))[0], seconds(lambda: epochs(pool))[0]) for _ in range(5)]
+    ratios = sorted(one / two for one, two in pairs)
+    print(f"two processes, {samples:,} samples: {statistics.median(ratios):.2f} times faster", end="")
+    print(f" [{ratios[0]:.2f} - {ratios[-1]:.2f}] than one, {1e3 * pairs[-1][0] / 3:.0f} ms an epoch")
+
+
 def main() -> None:
     """Print the figures."""
     print(f"microgrid {microgrid.__version__} ({microgrid.cli.build()}), Python {platform.python_version()}")
     told("demo, 100 epochs", [seconds(demo) for _ in range(7)])
     told("XOR to 100 %", [seconds(lambda: xor.train(xor.network(), epochs=20_000)) for _ in range(7)])
+    against_one_process()
     against_numpy(int(sys.argv[1]) if len(sys.argv) > 1 else 10_000)
 
 
