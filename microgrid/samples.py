@@ -1,8 +1,13 @@
-"""What people have, as rows of floats and targets: lists, NumPy arrays, tensors, data frames; errors name the row."""
+"""What people have to learn from, as rows of floats and targets, in batches; errors name the row.
+
+Lists, NumPy arrays, tensors and data frames will do.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import math
+import random
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -10,6 +15,45 @@ from microgrid.losses import Kind
 from microgrid.primitive import as_float
 
 Target = float | int | list[float]
+
+
+class Samples:
+    """Rows and their targets, those to train on apart from those to validate with."""
+
+    def __init__(self, xs: list[list[float]], y: Any, outputs: int, kind: Kind, validation: Any, seed: int) -> None:
+        ys = targets(y, len(xs), outputs, kind)
+        self.seed = seed
+        kept: set[int] = set()
+        self.validation: tuple[list[list[float]], list[Target]] = ([], [])
+        if isinstance(validation, (int, float)):
+            kept = self._kept(len(xs), validation)
+            self.validation = ([xs[i] for i in sorted(kept)], [ys[i] for i in sorted(kept)])
+        elif validation is not None:
+            vx, vy = validation
+            xs_apart = rows(vx, "validation x")
+            self.validation = (xs_apart, targets(vy, len(xs_apart), outputs, kind, "validation y"))
+        self.numbers = [i for i in range(len(xs)) if i not in kept]
+        """Which row each was in what people passed."""
+        self.xs, self.ys = [xs[i] for i in self.numbers], [ys[i] for i in self.numbers]
+
+    def _kept(self, count: int, fraction: float) -> set[int]:
+        if not 0.0 < fraction < 1.0:
+            raise ValueError(f"validation is a pair (x, y) or a fraction between 0 and 1, got {fraction}")
+        kept = random.Random(f"{self.seed}: validation").sample(range(count), round(fraction * count))
+        if not 0 < len(kept) < count:
+            raise ValueError(f"a fraction of {fraction} leaves nothing of {count} sample(s) on one side")
+        return set(kept)
+
+    def batches(self, size: int, epoch: int, *, shuffle: bool) -> list[list[int]]:
+        """The samples of each batch, in an order that the seed and the epoch decide."""
+        order = list(range(len(self.xs)))
+        if shuffle:
+            random.Random(f"{self.seed}: epoch {epoch}").shuffle(order)
+        return [order[i : i + size] for i in range(0, len(order), size)]
+
+    def digest(self) -> str:
+        """A short text that differs for other data."""
+        return hashlib.sha256(repr((self.xs, self.ys, self.validation)).encode()).hexdigest()[:16]
 
 
 def rows(x: Any, name: str = "x") -> list[list[float]]:

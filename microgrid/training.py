@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
-import random
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from microgrid.callbacks import Callback, EarlyStopping, Run
@@ -17,7 +16,7 @@ from microgrid.losses import Loss, accuracy, kind_of, loss_named
 from microgrid.module import Module
 from microgrid.objective import Objective, Recorded, Spread, birth_of_nan, loss_and_outputs, outputs_of
 from microgrid.optim import OPTIMIZERS, Optimizer
-from microgrid.samples import Target, rows, targets
+from microgrid.samples import Samples, Target, rows
 from microgrid.schedules import Schedule
 from microgrid.scope import recording
 from microgrid.storage import PathLike
@@ -87,14 +86,29 @@ def fit(
     >>> fit(nn.Neuron(1, nonlin=False, seed=0), [[0], [1], [2]], [1, 3, 5], loss="mse", optimizer="sgd", lr=0.3)
     History of 100 epochs: loss 6.488 -> 9.463e-20
     """
-    trainer = _Trainer(model, loss, _optimizer(optimizer, model, lr), reduction, penalty, metrics)
-    trainer.take(x, y, validation, batch_size, shuffle, seed)
-    if epochs < 0:
-        raise ValueError(f"epochs must be a number from 0 on, got {epochs}")
-    if executor is not None:
-        if parts < 1:
-            raise ValueError(f"parts, into which an executor's batches are cut, must be at least 1, got {parts}")
-        trainer.objective = Spread(model, trainer.loss, executor, parts)
+    for name, number, least in (("epochs", epochs, 0), ("parts", parts, 1), ("batch_size", batch_size, 1)):
+        if number is not None and number < least:
+            raise ValueError(f"{name} must be at least {least}, got {number}")
+    if reduction not in ("mean", "sum"):
+        raise ValueError(f"reduction must be 'mean' or 'sum', got {reduction!r}")
+    chosen = loss_named(loss)
+    xs = rows(x)
+    outputs = len(outputs_of(model, xs[:1])[0])
+    samples = Samples(xs, y, outputs, kind_of(chosen), validation, seed)
+    size = min(batch_size or len(samples.xs), len(samples.xs))
+    objective = Recorded(model, chosen) if executor is None else Spread(model, chosen, executor, parts)
+    trainer = _Trainer(
+        model,
+        chosen,
+        _optimizer(optimizer, model, lr),
+        samples,
+        _metrics(metrics, chosen, samples.ys),
+        size,
+        shuffle and size < len(samples.xs),
+        reduction == "mean",
+        penalty,
+        objective,
+    )
     return trainer.run(epochs, callbacks, Snapshots(checkpoint, checkpoint_every), resume, progress)
 
 
@@ -113,65 +127,34 @@ def _optimizer(optimizer: str | Optimizer, model: Module, lr: float | Schedule |
     return optimizer
 
 
+@dataclass
 class _Trainer:
     """The parts of a run, put together."""
 
-    def __init__(
-        self,
-        model: Module,
-        loss: str | Loss,
-        optimizer: Optimizer,
-        reduction: str,
-        penalty: Penalty | None,
-        metrics: Sequence[str | Metric],
-    ) -> None:
-        if reduction not in ("mean", "sum"):
-            raise ValueError(f"reduction must be 'mean' or 'sum', got {reduction!r}")
-        self.model = model
-        self.loss = loss_named(loss)
-        self.optimizer = optimizer
-        self.mean = reduction == "mean"
-        self.penalty = penalty
-        self.metrics = dict(_metric(metric, self.loss) for metric in metrics)
-        self.parameters = model.parameters()
-        self.objective: Objective = Recorded(model, self.loss)
+    model: Module
+    loss: Loss
+    optimizer: Optimizer
+    samples: Samples
+    metrics: dict[str, Metric]
+    batch_size: int
+    shuffle: bool
+    mean: bool
+    penalty: Penalty | None
+    objective: Objective
 
-    def take(self, x: Any, y: Any, validation: Any, batch_size: int | None, shuffle: bool, seed: int) -> None:
-        """The samples, as rows of floats."""
-        xs = rows(x)
-        outputs = len(outputs_of(self.model, xs[:1])[0])
-        kind = kind_of(self.loss)
-        ys = targets(y, len(xs), outputs, kind)
-        kept: list[int] = []
-        self.validation: tuple[list[list[float]], list[Target]] = ([], [])
-        if isinstance(validation, (int, float)):
-            if not 0.0 < validation < 1.0:
-                raise ValueError(f"validation is a pair (x, y) or a fraction between 0 and 1, got {validation}")
-            kept = sorted(random.Random(f"{seed}: validation").sample(range(len(xs)), round(validation * len(xs))))
-            if not 0 < len(kept) < len(xs):
-                raise ValueError(f"a fraction of {validation} leaves nothing of {len(xs)} sample(s) on one side")
-            self.validation = ([xs[i] for i in kept], [ys[i] for i in kept])
-        elif validation is not None:
-            vx = rows(validation[0], "validation x")
-            self.validation = (vx, targets(validation[1], len(vx), outputs, kind, "validation y"))
-        self.names = [i for i in range(len(xs)) if i not in set(kept)]
-        self.xs, self.ys = [xs[i] for i in self.names], [ys[i] for i in self.names]
-        if batch_size is not None and batch_size < 1:
-            raise ValueError(f"batch_size must be at least 1, or None for all samples, got {batch_size}")
-        self.batch_size = min(batch_size or len(self.xs), len(self.xs))
-        self.shuffled = shuffle and self.batch_size < len(self.xs)
-        self.seed = seed
+    def __post_init__(self) -> None:
+        self.parameters = self.model.parameters()
+        self.stepping = False
 
     def settings(self) -> dict[str, Any]:
         """What a run must have in common with the one that it goes on from."""
-        data = repr((self.xs, self.ys, self.validation)).encode()
         return {
             "loss": getattr(self.loss, "__name__", type(self.loss).__name__),
             "reduction": "mean" if self.mean else "sum",
             "batch_size": self.batch_size,
-            "shuffled": self.shuffled,
-            "seed": self.seed,
-            "data": hashlib.sha256(data).hexdigest()[:16],
+            "shuffle": self.shuffle,
+            "seed": self.samples.seed,
+            "data": self.samples.digest(),
         }
 
     def run(
@@ -191,7 +174,6 @@ class _Trainer:
         try:
             while run.epoch < epochs and not run.history.stopped:
                 snapshots.take()
-                self.stepping = False
                 run.history.add(*self.epoch(run.epoch))
                 for callback in callbacks:
                     callback(run)
@@ -217,32 +199,29 @@ class _Trainer:
 
     def epoch(self, number: int) -> tuple[float, dict[str, float]]:
         """Train on every sample once: the loss, and what was measured."""
-        order = list(range(len(self.xs)))
-        if self.shuffled:
-            random.Random(f"{self.seed}: epoch {number}").shuffle(order)
+        xs, ys = self.samples.xs, self.samples.ys
         losses: list[float] = []
         weights: list[float] = []
-        scores: dict[str, list[float]] = {name: [] for name in self.metrics}
-        for start in range(0, len(order), self.batch_size):
-            batch = order[start : start + self.batch_size]
-            loss, outputs = self.step(batch, f"batch {start // self.batch_size + 1}")
+        outputs: list[list[float]] = []
+        shown: list[Target] = []
+        for k, batch in enumerate(self.samples.batches(self.batch_size, number, shuffle=self.shuffle)):
+            loss, told = self.step(batch, f"batch {k + 1}")
             losses.append(loss)
-            weights.append(len(batch) / len(order) if self.mean else 1.0)
-            self.score(scores, outputs, [self.ys[i] for i in batch])
+            weights.append(len(batch) / len(xs) if self.mean else 1.0)
+            outputs += told
+            shown += [ys[i] for i in batch]
         total = losses[0] if len(losses) == 1 else math.fsum(w * x for w, x in zip(weights, losses, strict=True))
-        measured = {name: math.fsum(numbers) / len(numbers) for name, numbers in scores.items()}
-        xs, ys = self.validation
+        measured = self.measured(outputs, shown)
+        xs, ys = self.samples.validation
         if xs:
             loss, outputs = loss_and_outputs(self.model, self.loss, xs, ys)
             measured["validation_loss"] = loss / len(xs) if self.mean else loss
-            scores = {name: [] for name in self.metrics}
-            self.score(scores, outputs, ys)
-            measured |= {f"validation_{name}": math.fsum(numbers) / len(numbers) for name, numbers in scores.items()}
+            measured |= {f"validation_{name}": number for name, number in self.measured(outputs, ys).items()}
         return total, measured
 
     def step(self, batch: Sequence[int], name: str) -> tuple[float, list[list[float]]]:
         """Change the parameters once: the loss before, and the outputs."""
-        xs, ys = [self.xs[i] for i in batch], [self.ys[i] for i in batch]
+        xs, ys = [self.samples.xs[i] for i in batch], [self.samples.ys[i] for i in batch]
         try:
             sums = self.objective.loss_and_gradients(self.parameters, xs, ys)
         except Exception as error:
@@ -261,8 +240,8 @@ class _Trainer:
             penalty.backward()
             loss += penalty.data
         if not (math.isfinite(loss) and all(math.isfinite(p.grad) for p in self.parameters)):
-            rows_ = [f"row {self.names[i]}" for i in batch]
-            why = birth_of_nan(self.model, self.loss, self.parameters, xs, ys, rows_)
+            names = [f"row {self.samples.numbers[i]}" for i in batch]
+            why = birth_of_nan(self.model, self.loss, self.parameters, xs, ys, names)
             what = f"the loss is {loss}" if not math.isfinite(loss) else "the gradient is not finite"
             raise _CannotGoOn(f"{name}: {what}; {why}")
         self.stepping = True
@@ -270,23 +249,32 @@ class _Trainer:
         self.stepping = False
         return loss, sums.outputs
 
-    def score(self, scores: dict[str, list[float]], outputs: Sequence[list[float]], ys: Sequence[Target]) -> None:
-        """Measure each sample."""
-        for name, metric in self.metrics.items():
-            scores[name] += [metric(o if len(o) > 1 else o[0], t) for o, t in zip(outputs, ys, strict=True)]
+    def measured(self, outputs: Sequence[list[float]], ys: Sequence[Target]) -> dict[str, float]:
+        """The mean of each metric."""
+        pairs = [(o if len(o) > 1 else o[0], y) for o, y in zip(outputs, ys, strict=True)]
+        return {name: math.fsum(metric(o, y) for o, y in pairs) / len(pairs) for name, metric in self.metrics.items()}
 
 
 class _CannotGoOn(Exception):
     """Why, and where in the epoch."""
 
 
-def _metric(metric: str | Metric, loss: Loss) -> tuple[str, Metric]:
-    if callable(metric):
-        return getattr(metric, "__name__", repr(metric)), metric
-    if metric != "accuracy":
-        raise ValueError(f"unknown metric {metric!r}: there is 'accuracy'; or pass a function of outputs and target")
+def _metrics(metrics: Sequence[str | Metric], loss: Loss, ys: Sequence[Target]) -> dict[str, Metric]:
+    """The metrics by their names; a yes is told from a no as fits the loss, or targets that are negative."""
     kind = kind_of(loss)
-    return metric, lambda outputs, target: accuracy(outputs, target, kind)
+    if kind.targets in ("numbers", "any") and any(y < 0 for y in ys if not isinstance(y, list)):
+        kind = kind._replace(threshold=0.0)
+    named: dict[str, Metric] = {}
+    for metric in metrics:
+        if not callable(metric) and metric != "accuracy":
+            raise ValueError(
+                f"unknown metric {metric!r}: there is 'accuracy'; or pass a function of outputs and target"
+            )
+        name = getattr(metric, "__name__", repr(metric)) if callable(metric) else metric
+        if name in named:
+            raise ValueError(f"two metrics are called {name}: define them by def, with names of their own")
+        named[name] = metric if callable(metric) else lambda outputs, target: accuracy(outputs, target, kind)
+    return named
 
 
 def _bar(progress: bool | None, start: int, epochs: int) -> Any:

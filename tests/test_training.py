@@ -113,7 +113,7 @@ def test_it_trains_within_no_grad_and_any_array_will_do() -> None:
     lists, arrays = network(), network()
     train(lists)
     with no_grad():
-        fit(arrays, np.array(POINTS), np.array(LABELS), loss=losses.hinge, optimizer="sgd", lr=0.1, epochs=5)
+        fit(arrays, map(tuple, POINTS), np.array(LABELS), loss=losses.hinge, optimizer="sgd", lr=0.1, epochs=5)
     assert bits(lists) == bits(arrays)
 
 
@@ -131,6 +131,14 @@ def test_classes_are_learned_with_cross_entropy_and_its_accuracy() -> None:
     history = fit(model, points, labels, loss="cross_entropy", lr=0.2, epochs=40, metrics=["accuracy"])
     assert history["accuracy"][-1] == 1.0
     assert history.loss[-1] < 0.1 < history.loss[0]
+
+
+def test_accuracy_tells_yes_from_no_at_zero_where_targets_are_negative() -> None:
+    model = nn.Neuron(1, nonlin=False)
+    model.w[0].data, model.b.data = 0.3, 0.0
+    options: dict[str, Any] = {"loss": "mse", "optimizer": "sgd", "lr": 0.0, "epochs": 1, "metrics": ["accuracy"]}
+    assert fit(model, [1.0, -1.0], [1, -1], **options)["accuracy"] == [1.0]
+    assert fit(model, [1.0, -1.0], [1, 0], **options)["accuracy"] == [0.5]
 
 
 # --- what it says --------------------------------------------------------------------------------------------------
@@ -461,8 +469,9 @@ def test_a_run_may_take_place_in_a_thread() -> None:
         ({"loss": "hinges"}, "choose one of mse"),
         ({"optimizer": "adamm"}, "choose one of sgd, adagrad"),
         ({"metrics": ["f1"]}, "there is 'accuracy'"),
-        ({"batch_size": 0}, "at least 1, or None"),
-        ({"epochs": -1}, "from 0 on"),
+        ({"batch_size": 0}, "batch_size must be at least 1, got 0"),
+        ({"metrics": ["accuracy", "accuracy"]}, "two metrics are called accuracy"),
+        ({"epochs": -1}, "epochs must be at least 0"),
         ({"reduction": "none"}, "'mean' or 'sum'"),
         ({"validation": 1.5}, "a fraction between 0 and 1"),
         ({"validation": 0.01}, "leaves nothing"),

@@ -1,7 +1,9 @@
 """Training, in seconds: `python tests/benchmarks/training.py [steps]`, beside NumPy where it can be.
 
 The demo by `fit`; XOR until all four answers are right; two processes against one; and the network of five labels,
-10,000 full-batch steps by default, whose loss curve is compared as well. It needs NumPy (pip install 'microgrid[train]').
+10,000 full-batch steps by default, whose loss curve is compared as well.
+
+It needs NumPy (pip install 'microgrid[train]').
 """
 
 from __future__ import annotations
