@@ -6,7 +6,6 @@ A callback with the methods `state()` and `restore(state)` goes into checkpoints
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
 from microgrid.history import History
@@ -14,15 +13,14 @@ from microgrid.module import Module, as_number
 from microgrid.optim import Optimizer
 
 
-@dataclass
 class Run:
-    """A training run, as callbacks see it after each epoch."""
+    """A training run of so many epochs, as callbacks see it after each."""
 
-    model: Module
-    optimizer: Optimizer
-    history: History
-    epochs: int
-    """How many there are to be."""
+    def __init__(self, model: Module, optimizer: Optimizer, epochs: int) -> None:
+        self.model = model
+        self.optimizer = optimizer
+        self.epochs = epochs
+        self.history = History()
 
     @property
     def epoch(self) -> int:

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from microgrid.callbacks import Run, Stateful
-from microgrid.history import History
 from microgrid.module import as_number
 from microgrid.storage import PathLike, read_json, write_json
 
@@ -102,8 +101,7 @@ class Snapshots:
             self.go_back()
             raise ValueError(f"{where} does not fit: {error}") from None
         told = content["history"]
-        loss = [as_number("loss", x) for x in told["loss"]]
-        self.run.history = History(
-            loss, {name: [as_number(name, x) for x in curve] for name, curve in told["measured"].items()}
-        )
+        history = self.run.history
+        history.loss = [as_number("loss", x) for x in told["loss"]]
+        history.measured = {name: [as_number(name, x) for x in curve] for name, curve in told["measured"].items()}
         self.take()

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import io
-from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from microgrid.plots import plot_curves
 
 
-@dataclass(repr=False)
 class History:
     """The loss, and what else was measured, of each epoch; in a notebook it shows itself as a picture.
 
@@ -18,9 +15,13 @@ class History:
     names of a person's own metrics, where they were asked for. `stopped` says why a run ended early.
     """
 
-    loss: list[float] = field(default_factory=list)
-    measured: dict[str, list[float]] = field(default_factory=dict)
-    stopped: str = ""
+    def __init__(self) -> None:
+        self.loss: list[float] = []
+        self.measured: dict[str, list[float]] = {}
+        self.stopped = ""
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, History) and vars(self) == vars(other)
 
     def __len__(self) -> int:
         return len(self.loss)
@@ -39,10 +40,6 @@ class History:
         for name, number in measured.items():
             self.measured.setdefault(name, []).append(number)
 
-    def as_dict(self) -> dict[str, Any]:
-        """Its fields, copied."""
-        return asdict(self)
-
     def plot(self, *, title: str = "") -> Any:
         """A matplotlib figure of the curves; ImportError names the extra where matplotlib is missing."""
         return plot_curves(self.loss, self.measured, title=title)
@@ -52,6 +49,8 @@ class History:
             figure = self.plot()
         except ImportError:
             return None  # then a notebook shows the text
+        import io
+
         buffer = io.BytesIO()
         figure.savefig(buffer, format="png", dpi=100)
         return buffer.getvalue()

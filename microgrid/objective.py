@@ -6,15 +6,12 @@ those of an executor; compiled code is one more object of the kind.
 
 from __future__ import annotations
 
-import hashlib
 import importlib
 import importlib.util
 import math
-import pickle
 import threading
 from collections.abc import Sequence
-from concurrent.futures import Executor
-from typing import Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from microgrid.anomaly import detect_anomaly
 from microgrid.engine import Value
@@ -22,6 +19,9 @@ from microgrid.losses import Loss
 from microgrid.module import Module
 from microgrid.samples import Target
 from microgrid.scope import no_grad, recording
+
+if TYPE_CHECKING:
+    from concurrent.futures import Executor
 
 
 class Sums(NamedTuple):
@@ -123,6 +123,8 @@ class Spread:
     """
 
     def __init__(self, model: Module, loss: Loss, executor: Executor, parts: int) -> None:
+        import hashlib
+
         self.executor = executor
         self.parts = parts
         self.task = _pickled((model, loss))
@@ -155,6 +157,8 @@ _unpacked = threading.local()  # a thread of its own each: workers may be thread
 def _part(key: str, task: bytes, numbers: list[float], xs: list[list[float]], ys: list[Target]) -> Sums:
     """What a worker does: the sums of its part. It keeps the network until another one comes."""
     if getattr(_unpacked, "key", None) != key:
+        import pickle
+
         _unpacked.objective = Recorded(*pickle.loads(task))
         _unpacked.key = key
     objective: Recorded = _unpacked.objective

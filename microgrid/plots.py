@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import math
 import re
-import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -128,6 +127,8 @@ def plot_gradients(model: Module, *, title: str = "") -> Any:
     sizes = {name: [abs(g) for g in gradients if g and math.isfinite(g)] for name, gradients in layers.items()}
     if not any(sizes.values()):
         raise ValueError("all gradients are 0: call backward() on a loss, or fit, before")
+    import statistics
+
     figure = _figure(max(4.8, 1.2 + 0.9 * len(layers)), 4.0)
     axes = _bare(figure.add_subplot())
     positions = range(1, len(layers) + 1)

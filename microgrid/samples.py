@@ -5,7 +5,6 @@ Lists, NumPy arrays, tensors and data frames will do.
 
 from __future__ import annotations
 
-import hashlib
 import math
 import random
 from collections.abc import Iterable, Sequence
@@ -20,7 +19,17 @@ Target = float | int | list[float]
 class Samples:
     """Rows and their targets, those to train on apart from those to validate with."""
 
-    def __init__(self, xs: list[list[float]], y: Any, outputs: int, kind: Kind, validation: Any, seed: int) -> None:
+    def __init__(
+        self,
+        xs: list[list[float]],
+        y: Any,
+        outputs: int,
+        kind: Kind,
+        validation: Any,
+        batch_size: int | None,
+        shuffle: bool,
+        seed: int,
+    ) -> None:
         ys = targets(y, len(xs), outputs, kind)
         self.seed = seed
         kept: set[int] = set()
@@ -35,6 +44,8 @@ class Samples:
         self.numbers = [i for i in range(len(xs)) if i not in kept]
         """Which row each was in what people passed."""
         self.xs, self.ys = [xs[i] for i in self.numbers], [ys[i] for i in self.numbers]
+        self.batch_size = min(batch_size or len(self.xs), len(self.xs))
+        self.shuffle = shuffle and self.batch_size < len(self.xs)
 
     def _kept(self, count: int, fraction: float) -> set[int]:
         if not 0.0 < fraction < 1.0:
@@ -44,15 +55,17 @@ class Samples:
             raise ValueError(f"a fraction of {fraction} leaves nothing of {count} sample(s) on one side")
         return set(kept)
 
-    def batches(self, size: int, epoch: int, *, shuffle: bool) -> list[list[int]]:
+    def batches(self, epoch: int) -> list[list[int]]:
         """The samples of each batch, in an order that the seed and the epoch decide."""
         order = list(range(len(self.xs)))
-        if shuffle:
+        if self.shuffle:
             random.Random(f"{self.seed}: epoch {epoch}").shuffle(order)
-        return [order[i : i + size] for i in range(0, len(order), size)]
+        return [order[i : i + self.batch_size] for i in range(0, len(order), self.batch_size)]
 
     def digest(self) -> str:
         """A short text that differs for other data."""
+        import hashlib
+
         return hashlib.sha256(repr((self.xs, self.ys, self.validation)).encode()).hexdigest()[:16]
 
 

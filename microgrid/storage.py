@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import math
 import os
-import secrets
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -19,6 +17,9 @@ def write_json(path: PathLike, kind: str, content: Mapping[str, Any]) -> None:
     A float is written with the digits that give it back exactly; infinities and nan, which JSON has no number for, as
     the strings "inf", "-inf" and "nan".
     """
+    import json
+    import secrets
+
     text = json.dumps({"format": f"microgrid {kind} 1", **_strict(dict(content))}, indent=1, allow_nan=False)
     target = Path(os.path.realpath(path))
     draft = target.with_name(f".{target.name}.{secrets.token_hex(4)}.draft")
@@ -35,6 +36,8 @@ def write_json(path: PathLike, kind: str, content: Mapping[str, Any]) -> None:
 
 def read_json(path: PathLike, kind: str) -> dict[str, Any]:
     """The content of a file that `write_json` wrote; ValueError when it is of another kind."""
+    import json
+
     try:
         content = json.loads(Path(path).read_text(encoding="utf-8"))
     except ValueError as error:

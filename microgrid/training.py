@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from concurrent.futures import Executor
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from microgrid.callbacks import Callback, EarlyStopping, Run
 from microgrid.checkpoint import Checkpoint, Snapshots
@@ -20,6 +18,9 @@ from microgrid.samples import Samples, Target, rows
 from microgrid.schedules import Schedule
 from microgrid.scope import recording
 from microgrid.storage import PathLike
+
+if TYPE_CHECKING:
+    from concurrent.futures import Executor
 
 __all__ = ["EarlyStopping", "History", "Run", "TrainingError", "fit"]
 
@@ -94,20 +95,11 @@ def fit(
     chosen = loss_named(loss)
     xs = rows(x)
     outputs = len(outputs_of(model, xs[:1])[0])
-    samples = Samples(xs, y, outputs, kind_of(chosen), validation, seed)
-    size = min(batch_size or len(samples.xs), len(samples.xs))
+    samples = Samples(xs, y, outputs, kind_of(chosen), validation, batch_size, shuffle, seed)
     objective = Recorded(model, chosen) if executor is None else Spread(model, chosen, executor, parts)
+    measures = _metrics(metrics, chosen, samples.ys)
     trainer = _Trainer(
-        model,
-        chosen,
-        _optimizer(optimizer, model, lr),
-        samples,
-        _metrics(metrics, chosen, samples.ys),
-        size,
-        shuffle and size < len(samples.xs),
-        reduction == "mean",
-        penalty,
-        objective,
+        objective, model, chosen, _optimizer(optimizer, model, lr), samples, measures, reduction == "mean", penalty
     )
     return trainer.run(epochs, callbacks, Snapshots(checkpoint, checkpoint_every), resume, progress)
 
@@ -127,23 +119,29 @@ def _optimizer(optimizer: str | Optimizer, model: Module, lr: float | Schedule |
     return optimizer
 
 
-@dataclass
 class _Trainer:
     """The parts of a run, put together."""
 
-    model: Module
-    loss: Loss
-    optimizer: Optimizer
-    samples: Samples
-    metrics: dict[str, Metric]
-    batch_size: int
-    shuffle: bool
-    mean: bool
-    penalty: Penalty | None
-    objective: Objective
-
-    def __post_init__(self) -> None:
-        self.parameters = self.model.parameters()
+    def __init__(
+        self,
+        objective: Objective,
+        model: Module,
+        loss: Loss,
+        optimizer: Optimizer,
+        samples: Samples,
+        metrics: dict[str, Metric],
+        mean: bool,
+        penalty: Penalty | None,
+    ) -> None:
+        self.objective = objective
+        self.model = model
+        self.parameters = model.parameters()
+        self.loss = loss
+        self.optimizer = optimizer
+        self.samples = samples
+        self.metrics = metrics
+        self.mean = mean
+        self.penalty = penalty
         self.stepping = False
 
     def settings(self) -> dict[str, Any]:
@@ -151,8 +149,8 @@ class _Trainer:
         return {
             "loss": getattr(self.loss, "__name__", type(self.loss).__name__),
             "reduction": "mean" if self.mean else "sum",
-            "batch_size": self.batch_size,
-            "shuffle": self.shuffle,
+            "batch_size": self.samples.batch_size,
+            "shuffle": self.samples.shuffle,
             "seed": self.samples.seed,
             "data": self.samples.digest(),
         }
@@ -166,7 +164,7 @@ class _Trainer:
         progress: bool | None,
     ) -> History:
         """Epoch after epoch, until all are done or something ends it."""
-        run = Run(self.model, self.optimizer, History(), epochs)
+        run = Run(self.model, self.optimizer, epochs)
         snapshots.attach(run, callbacks, self.settings())
         if resume is not None:
             snapshots.resume(resume)
@@ -204,7 +202,7 @@ class _Trainer:
         weights: list[float] = []
         outputs: list[list[float]] = []
         shown: list[Target] = []
-        for k, batch in enumerate(self.samples.batches(self.batch_size, number, shuffle=self.shuffle)):
+        for k, batch in enumerate(self.samples.batches(number)):
             loss, told = self.step(batch, f"batch {k + 1}")
             losses.append(loss)
             weights.append(len(batch) / len(xs) if self.mean else 1.0)
