@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from microgrid import Value, losses
+from microgrid import Value, losses, trace
 from microgrid.testing import check_gradient
 
 MULTIPLE: dict[str, Any] = {
@@ -180,3 +180,13 @@ def test_accuracy_counts_by_the_kind_of_the_loss() -> None:
 def test_misuse_says_what_to_change(misuse: Callable[[], Any], advice: str) -> None:
     with pytest.raises(ValueError, match=advice):
         misuse()
+
+
+@pytest.mark.parametrize("name", losses.LOSSES)
+def test_a_loss_is_one_program_for_all_samples(name: str) -> None:
+    """Traced with outputs and target as inputs, it asks for no number: what is compiled once holds for all."""
+    loss = losses.LOSSES[name]
+    outputs, target = POINTS[name]
+    goal: list[float] = [0.0, 1.0, 0.0] if name == "cross_entropy" else target
+    program = trace(loss)([0.1, 0.2, 0.3], [1.0, 1.0, 1.0])
+    assert program(outputs, goal) == pytest.approx(loss(outputs, goal), rel=1e-14)
