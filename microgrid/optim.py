@@ -193,7 +193,7 @@ class Adagrad(Optimizer):
         self, parameters: Iterable[Value], lr: float | Schedule = 1e-2, *, eps: float = 1e-10, **options: Any
     ) -> None:
         super().__init__(parameters, lr, **options)
-        self.eps = eps
+        self.eps = _positive_eps(eps)
 
     def update(self, data: list[float], gradients: list[float], rate: float) -> list[float]:
         """The parameters after a step."""
@@ -219,7 +219,7 @@ class RMSprop(Optimizer):
         _below_one(alpha=alpha)
         super().__init__(parameters, lr, **options)
         self.alpha = alpha
-        self.eps = eps
+        self.eps = _positive_eps(eps)
 
     def update(self, data: list[float], gradients: list[float], rate: float) -> list[float]:
         """The parameters after a step."""
@@ -250,7 +250,7 @@ class Adam(Optimizer):
         _below_one(beta1=betas[0], beta2=betas[1])
         super().__init__(parameters, lr, **options)
         self.betas = betas
-        self.eps = eps
+        self.eps = _positive_eps(eps)
 
     def update(self, data: list[float], gradients: list[float], rate: float) -> list[float]:
         """The parameters after a step."""
@@ -293,3 +293,9 @@ def _below_one(**numbers: float) -> None:
     for name, number in numbers.items():
         if not 0.0 <= number < 1.0:
             raise ValueError(f"{name} must be from 0 to below 1, got {number}")
+
+
+def _positive_eps(eps: float) -> float:
+    if not eps > 0.0:
+        raise ValueError(f"eps, which keeps 0 / 0 away, must be positive, got {eps}")
+    return eps
