@@ -53,7 +53,7 @@ SYSTEMS: dict[str, Callable[[], System]] = {
         "sigmoid",
     ),
     "relu regression, mse": lambda: System(
-        regression.network(), regression.samples(16), losses.mse, "mse", "relu", "identity"
+        regression.network(), regression.samples(12), losses.mse, "mse", "relu", "identity"
     ),
     "five labels, as printed": lambda: System(
         five_labels.network(), five_labels.samples(), five_labels.LOSS, "binary_cross_entropy", "sigmoid", "sigmoid"

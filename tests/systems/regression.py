@@ -67,5 +67,5 @@ def table(results: dict[Any, float]) -> str:
 if __name__ == "__main__":
     x, y = samples(32)
     for name, options in KINDS.items():
-        print(f"{name:11}", train(x, y, epochs=20, **options)[1])
-    print(table(grid_search(x, y, rates=[0.001, 0.01, 0.1], widths=[4, 16, 64], epochs=5, batch_size=4)))
+        print(f"{name:11}", train(x, y, epochs=10, **options)[1])
+    print(table(grid_search(x, y, rates=[0.001, 0.01, 0.1], widths=[4, 16, 64], epochs=3, batch_size=4)))
