@@ -4,7 +4,7 @@
 """
 
 from microgrid import copying as _copying  # noqa: F401  # gives Value its copies and pickles
-from microgrid import nn
+from microgrid import datasets, losses, nn, optim
 from microgrid.anomaly import detect_anomaly
 from microgrid.composed import (
     elu,
@@ -103,6 +103,7 @@ from microgrid.reductions import (
     sum as sum,
 )
 from microgrid.scope import no_grad
+from microgrid.training import fit
 
 # NumPy's names, where they differ from those of `math`.
 arccos = acos
@@ -142,6 +143,7 @@ __all__ = [
     "copysign",
     "cos",
     "cosh",
+    "datasets",
     "detect_anomaly",
     "dot",
     "draw",
@@ -151,6 +153,7 @@ __all__ = [
     "exp",
     "exp2",
     "expm1",
+    "fit",
     "floor",
     "floor_divide",
     "fmod",
@@ -172,6 +175,7 @@ __all__ = [
     "logaddexp",
     "logsigmoid",
     "logsumexp",
+    "losses",
     "maximum",
     "mean",
     "minimum",
@@ -179,6 +183,7 @@ __all__ = [
     "nn",
     "no_grad",
     "norm",
+    "optim",
     "power",
     "primitive",
     "prod",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,11 +9,13 @@ from microgrid import nn
 from microgrid.datasets import moons
 from microgrid.draw import draw
 from microgrid.engine import Value
-from microgrid.picture import ADVICE
-from microgrid.scope import no_grad
+from microgrid.losses import l2
+from microgrid.optim import SGD
+from microgrid.pictures.digraph import ADVICE
+from microgrid.plots import plot_boundary
+from microgrid.training import fit
 
 STEPS = 100
-BLUE, VERMILION, INK = "#0072B2", "#D55E00", "#333333"
 
 
 class DemoError(Exception):
@@ -29,7 +30,7 @@ def demo(folder: Path, *, steps: int = STEPS, samples: int = 100, seed: int = 13
     """
     try:
         import matplotlib.figure  # noqa: F401  # asked for before the training, not after it
-        from tqdm import tqdm
+        import tqdm  # noqa: F401
     except ImportError as error:
         raise DemoError(f"the demo needs {error.name}: pip install 'microgrid[train]'") from None
     try:
@@ -40,81 +41,30 @@ def demo(folder: Path, *, steps: int = STEPS, samples: int = 100, seed: int = 13
         raise DemoError(f"cannot write into {folder}: {error.strerror}; choose a folder with --out") from None
 
     points, labels = moons(samples, seed=seed)
-    random.seed(seed)
-    model = nn.MLP(2, [16, 16, 1])
-    print(f"MLP(2, [16, 16, 1]) with {len(model.parameters())} parameters, {samples} points on two moons")
-    losses: list[float] = []
-    score = 0.0
-    try:
-        for step in (bar := tqdm(range(steps), disable=quiet or None, unit="step")):
-            loss, score = hinge_loss(model, points, labels)
-            model.zero_grad()
-            loss.backward()
-            rate = 1.0 - 0.9 * step / STEPS if step < STEPS else 0.1
-            for parameter in model.parameters():
-                parameter.data -= rate * parameter.grad
-            losses.append(loss.data)
-            bar.set_postfix(loss=f"{loss.data:.4f}", accuracy=f"{score:.0%}")
-    except KeyboardInterrupt:
-        print(f"stopped after {len(losses)} of {steps} steps")
-    if losses:
-        print(f"loss {losses[0]:.6f} -> {losses[-1]:.6f}, accuracy {score:.0%}, after {len(losses)} steps")
-        plot_losses(losses, folder / "loss.png")
-    plot_boundary(model, points, labels, folder / "boundary.png")
+    model = nn.MLP(2, [16, 16, 1], seed=seed)
+    print(f"MLP(2, [16, 16, 1]) with {model.count_parameters()} parameters, {samples} points on two moons")
+    history = fit(
+        model,
+        points,
+        labels,
+        loss="hinge",
+        penalty=lambda parameters: l2(parameters, 1e-4),
+        optimizer=SGD(model.parameters(), lambda step: max(1.0 - 0.9 * step / STEPS, 0.1)),
+        epochs=steps,
+        metrics=["accuracy"],
+        progress=False if quiet else None,
+    )
+    if history.stopped:
+        print(f"stopped after {len(history)} of {steps} steps")
+    if history.loss:
+        first, last, score = history.loss[0], history.loss[-1], history["accuracy"][-1]
+        print(f"loss {first:.6f} -> {last:.6f}, accuracy {score:.0%}, after {len(history)} steps")
+        history.plot(title="Hinge loss on two moons").savefig(folder / "loss.png", dpi=150)
+    title = "What the network learned: score, and its zero line"
+    plot_boundary(model, points, labels, title=title).savefig(folder / "boundary.png", dpi=150)
     picture = draw_neuron(model, points[0], folder)
-    names = [*(["loss.png"] if losses else []), "boundary.png", picture]
+    names = [*(["loss.png"] if history.loss else []), "boundary.png", picture]
     print(f"wrote {', '.join(names)} into {folder.resolve()}")
-
-
-def hinge_loss(model: nn.MLP, points: Sequence[Sequence[float]], labels: Sequence[int]) -> tuple[Value, float]:
-    """The mean of relu(1 - label score) plus 1e-4 times the sum of the squared parameters; and the accuracy."""
-    scores = [model([Value(x) for x in point]) for point in points]
-    losses = [(1 + -label * score).relu() for label, score in zip(labels, scores, strict=True)]
-    data_loss = sum(losses) * (1.0 / len(losses))
-    penalty = 1e-4 * sum(p * p for p in model.parameters())
-    right = sum((label > 0) == (score.data > 0) for label, score in zip(labels, scores, strict=True))
-    return data_loss + penalty, right / len(labels)
-
-
-def plot_losses(losses: Sequence[float], path: Path) -> None:
-    """Write the loss curve."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(6.4, 4.0), layout="constrained")
-    axes = figure.add_subplot()
-    axes.plot(range(1, len(losses) + 1), losses, color=BLUE, linewidth=2, marker="o" if len(losses) == 1 else None)
-    axes.set_yscale("log")
-    axes.set(xlabel="step", ylabel="loss", title="Hinge loss on two moons")
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.grid(color="#E4E4E4")
-    figure.savefig(path, dpi=150)
-
-
-def plot_boundary(
-    model: nn.MLP, points: Sequence[Sequence[float]], labels: Sequence[int], path: Path, *, cells: int = 60
-) -> None:
-    """Write the score of the model over the plane, its zero line, and the points."""
-    from matplotlib.figure import Figure
-
-    xs, ys = ([point[axis] for point in points] for axis in (0, 1))
-    grid_x, grid_y = _spread(xs, cells), _spread(ys, cells)
-    with no_grad():
-        heights = [[model([x, y]).data for x in grid_x] for y in grid_y]
-    limit = max(1.0, *(abs(height) for row in heights for height in row))
-    figure = Figure(figsize=(6.4, 4.8), layout="constrained")
-    axes = figure.add_subplot()
-    levels = [limit * (i / 10 - 1) for i in range(21)]
-    filled = axes.contourf(grid_x, grid_y, heights, levels=levels, cmap="PuOr", alpha=0.75)
-    if min(map(min, heights)) < 0.0 < max(map(max, heights)):
-        axes.contour(grid_x, grid_y, heights, levels=[0.0], colors=INK, linewidths=1.5)
-    for label, colour, marker in ((-1, VERMILION, "o"), (1, BLUE, "s")):
-        chosen = [point for point, own in zip(points, labels, strict=True) if own == label]
-        px, py = [p[0] for p in chosen], [p[1] for p in chosen]
-        axes.scatter(px, py, c=colour, marker=marker, edgecolors="white", s=36, label=f"label {label}")
-    axes.set(title="What the network learned: score, and its zero line", xlabel="x", ylabel="y", aspect="equal")
-    axes.legend(loc="upper right")
-    figure.colorbar(filled, label="score", shrink=0.85)
-    figure.savefig(path, dpi=150)
 
 
 def draw_neuron(model: nn.MLP, point: Sequence[float], folder: Path) -> str:
@@ -133,8 +83,3 @@ def draw_neuron(model: nn.MLP, point: Sequence[float], folder: Path) -> str:
         print(f"no Graphviz here, so the neuron's graph is its source, neuron.gv. {ADVICE}")
         return "neuron.gv"
     return "neuron.svg"
-
-
-def _spread(numbers: Sequence[float], cells: int) -> list[float]:
-    low, high = min(numbers) - 0.5, max(numbers) + 0.5
-    return [low + (high - low) * i / (cells - 1) for i in range(cells)]

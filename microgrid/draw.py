@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from microgrid import architecture
 from microgrid.engine import Value
 from microgrid.nn import Module
-from microgrid.outline import Box, Item, arrows, boxes, items_of, items_of_program
-from microgrid.picture import FILLS, LINE, NEGATIVE, POSITIVE, escaped, new_picture, number
+from microgrid.pictures import architecture
+from microgrid.pictures.digraph import FILLS, LINE, NEGATIVE, POSITIVE, escaped, new_picture, number
+from microgrid.pictures.outline import Box, Item, arrows, boxes, items_of, items_of_program
 from microgrid.program import Program
 
 if TYPE_CHECKING:

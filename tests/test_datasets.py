@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import pytest
 
-from microgrid.datasets import moons
+from microgrid import datasets
+from microgrid.datasets import _yin_or_yang, blobs, circles, line, moons, spirals, yin_yang
 
 
 def test_moons_are_two_half_circles_of_even_size() -> None:
@@ -45,3 +47,90 @@ def test_the_seed_decides_and_noise_is_noise() -> None:
 def test_impossible_moons_are_an_error(how: dict[str, float], advice: str) -> None:
     with pytest.raises(ValueError, match=advice):
         moons(**how)  # type: ignore[arg-type]
+
+
+MAKERS: dict[str, Any] = {
+    "moons": datasets.moons,
+    "circles": datasets.circles,
+    "spirals": datasets.spirals,
+    "blobs": datasets.blobs,
+    "yin_yang": datasets.yin_yang,
+}
+
+
+@pytest.mark.parametrize("name", MAKERS)
+def test_every_set_has_its_samples_shared_out_evenly_and_shuffled_by_its_seed(name: str) -> None:
+    make = MAKERS[name]
+    points, labels = make(62, seed=3)
+    assert len(points) == len(labels) == 62
+    counts = [labels.count(label) for label in set(labels)]
+    assert max(counts) - min(counts) <= 1
+    assert labels != sorted(labels)
+    assert make(62, seed=3) == (points, labels)
+    assert make(62, seed=4) != (points, labels)
+    assert all(type(x) is float for point in points for x in point)
+
+
+def test_circles_have_the_radii_of_their_labels() -> None:
+    for (x, y), label in zip(*circles(40, noise=0.0, ratio=0.4), strict=True):
+        assert math.hypot(x, y) == pytest.approx(1.0 if label == -1 else 0.4)
+
+
+def test_spirals_wind_out_to_radius_1_and_their_arms_do_not_touch() -> None:
+    points, labels = spirals(90, arms=3, turns=1.0, noise=0.0)
+    for (x, y), label in zip(points, labels, strict=True):
+        radius, angle = math.hypot(x, y), math.atan2(y, x) / (2.0 * math.pi)
+        assert 0.0 < radius <= 1.0 + 1e-12
+        off = angle - radius - label / 3.0
+        assert off - round(off) == pytest.approx(0.0, abs=1e-12)
+
+
+def test_blobs_lie_around_their_centres() -> None:
+    points, labels = blobs(400, centres=[[0.0, 5.0], [3.0, -5.0]], spread=0.5)
+    for label, (cx, cy) in enumerate([(0.0, 5.0), (3.0, -5.0)]):
+        own = [point for point, other in zip(points, labels, strict=True) if other == label]
+        assert sum(p[0] for p in own) / len(own) == pytest.approx(cx, abs=0.15)
+        assert sum(p[1] for p in own) / len(own) == pytest.approx(cy, abs=0.15)
+        assert sum((p[0] - cx) ** 2 for p in own) / len(own) == pytest.approx(0.25, rel=0.3)
+    assert set(blobs(8, centres=4)[1]) == {0, 1, 2, 3}
+
+
+def test_xor_is_the_four_corners() -> None:
+    assert datasets.xor() == ([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]], [0, 1, 1, 0])
+
+
+def test_the_regression_is_a_plane_with_noise() -> None:
+    for (x, y), target in zip(*line(20, noise=0.0), strict=True):
+        assert target == pytest.approx(0.5 + 2.0 * x - y)
+    points, noisy = line(500, slopes=[1.0], noise=0.2)
+    errors = [t - 0.5 - x for (x,), t in zip(points, noisy, strict=True)]
+    assert sum(e * e for e in errors) / 500 == pytest.approx(0.04, rel=0.2)
+
+
+def test_yin_and_yang_are_each_other_turned_around() -> None:
+    points, labels = yin_yang(300)
+    for (x, y), label in zip(points, labels, strict=True):
+        assert math.hypot(x - 0.5, y - 0.5) <= 0.5
+        assert _yin_or_yang(x, y) == label
+        assert _yin_or_yang(1.0 - x, 1.0 - y) == (label if label == 2 else 1 - label)
+    assert _yin_or_yang(0.5, 0.99) == 1
+    assert _yin_or_yang(0.25, 0.3) == 1
+    assert (_yin_or_yang(0.25, 0.5), _yin_or_yang(0.75, 0.5), _yin_or_yang(0.0, 0.0)) == (2, 2, None)
+
+
+@pytest.mark.parametrize(
+    ("misuse", "advice"),
+    [
+        (lambda: circles(1), "at least 2"),
+        (lambda: circles(ratio=1.5), "between 0 and 1"),
+        (lambda: spirals(arms=1), "at least 2"),
+        (lambda: spirals(2), "3 spirals need at least 3"),
+        (lambda: blobs(centres=1), "at least 2 centres"),
+        (lambda: blobs(spread=-1.0), "negative"),
+        (lambda: yin_yang(2), "at least 3"),
+        (lambda: line(0), "at least 1"),
+    ],
+)
+def test_an_impossible_set_is_an_error(misuse: Any, advice: str) -> None:
+    with pytest.raises(ValueError, match=advice):
+        misuse()

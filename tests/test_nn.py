@@ -152,3 +152,83 @@ def test_gradients_of_a_network_agree_with_finite_differences() -> None:
         down = model(x).data
         p.data = here
         assert math.isclose(p.grad, (up - down) / (2 * h), rel_tol=1e-7, abs_tol=1e-9)
+
+
+def test_an_activation_may_be_any_function_of_a_value() -> None:
+    def bent(x: Any) -> Any:
+        return x.tanh() + 0.1 * x
+
+    neuron = nn.Neuron(2, activation=bent, seed=0)
+    linear = nn.Neuron(2, nonlin=False, seed=0)
+    output = neuron([1.0, -2.0])
+    z = linear([1.0, -2.0]).data
+    assert output.data == math.tanh(z) + 0.1 * z
+    assert set(modules_of(output)) == {"Neuron"}
+    assert set(modules_of(nn.MLP(1, [1, 1], activation=bent)([1.0]))) == {
+        "MLP.layers[0].neurons[0]",
+        "MLP.layers[1].neurons[0]",
+    }
+    assert repr(neuron) == "bentNeuron(2)"
+    assert neuron.nonlin
+    with pytest.raises(TypeError, match="a name, an op or a function"):
+        nn.Neuron(1, activation=cast(Any, 3))
+
+
+@pytest.mark.parametrize("name", nn.ACTIVATIONS)
+def test_every_activation_has_a_name_and_works_in_a_network(name: str) -> None:
+    model = nn.MLP(2, [2, 1], activation=name, output="sigmoid", seed=3)
+    output = model([0.4, -0.6])
+    output.backward()
+    assert 0.0 < output.data < 1.0
+    assert all(math.isfinite(p.grad) for p in model.parameters())
+
+
+def test_the_output_may_have_an_activation_of_its_own() -> None:
+    model = nn.MLP(2, [3, 2], activation="tanh", output="sigmoid")
+    assert repr(model.layers[1]) == "Layer of [sigmoidNeuron(3), sigmoidNeuron(3)]"
+    assert repr(model.layers[0].neurons[0]) == "tanhNeuron(2)"
+
+
+def weights(model: nn.MLP) -> list[float]:
+    return [w.data for layer in model.layers for neuron in layer.neurons for w in neuron.w]
+
+
+@pytest.mark.parametrize(
+    ("init", "mean_square"),
+    [
+        ("uniform", 1.0 / 3.0),
+        ("normal", 1.0),
+        ("xavier", 2.0 / 80.0),
+        ("he", 2.0 / 40.0),
+        (nn.normal(0.01), 0.0001),
+        (nn.uniform(0.0, 1.0), 1.0 / 3.0),
+    ],
+)
+def test_initial_weights_have_the_spread_that_their_initializer_promises(init: Any, mean_square: float) -> None:
+    drawn = weights(nn.MLP(40, [40], init=init, seed=1))
+    assert sum(w * w for w in drawn) / len(drawn) == pytest.approx(mean_square, rel=0.1)
+    assert all(neuron.b.data == 0.0 for neuron in nn.Layer(2, 3, init=init).neurons)
+
+
+def test_a_seed_of_its_own_leaves_the_global_generator_alone() -> None:
+    random.seed(5)
+    expected = [random.uniform(-1, 1) for _ in range(12)]
+    assert weights(nn.MLP(3, [3, 1], seed=5)) == expected
+    assert weights(nn.MLP(3, [3, 1], seed=random.Random(5))) == expected
+    random.seed(5)
+    nn.MLP(3, [3, 1], seed=9)
+    assert weights(nn.MLP(3, [3, 1])) == expected
+    with pytest.raises(ValueError, match="unknown initializer 'hee': choose one of uniform, normal, xavier, he"):
+        nn.Layer(2, 2, init="hee")
+
+
+def test_a_sequential_is_its_layers_one_after_the_other() -> None:
+    first, second = nn.Layer(2, 3, seed=0), nn.Layer(3, 1, activation="tanh", seed=1)
+    model = nn.Sequential(first, second, lambda v: v * 2.0)
+    assert model([1.0, 2.0]).data == 2.0 * second(first([1.0, 2.0])).data
+    assert model.parameters() == first.parameters() + second.parameters()
+    assert dict(model.named_parameters())["layers[1].neurons[0].w[2]"] is second.neurons[0].w[2]
+    assert set(modules_of(model([1.0, 2.0]))) >= {"Sequential.layers[0].neurons[1]", "Sequential"}
+    assert repr(nn.Sequential(second, ops.tanh, math.sin)) == "Sequential of [Layer of [tanhNeuron(3)], <op tanh>, sin]"
+    with pytest.raises(TypeError, match="one by one"):
+        nn.Sequential(cast(Any, [first, second]))

@@ -37,11 +37,23 @@ ORDER = [
     "c_source",
     "program",
     "anomaly",
+    "storage",
+    "module",
+    "initializers",
     "nn",
+    "losses",
+    "schedules",
+    "optim",
+    "samples",
     "datasets",
-    "outline",
-    "picture",
-    "architecture",
+    "table",
+    "objective",
+    "plots",
+    "history",
+    "callbacks",
+    "checkpoint",
+    "training",
+    "pictures",
     "draw",
     "__init__",
 ]
@@ -100,7 +112,13 @@ def test_public_names_are_exactly_all() -> None:
     public = {
         name for name, value in vars(microgrid).items() if not name.startswith("_") and not inspect.ismodule(value)
     }
-    assert public | {"nn"} == set(microgrid.__all__) | {"abs", "max", "min", "round", "sum"}
+    assert public | {"datasets", "losses", "nn", "optim"} == set(microgrid.__all__) | {
+        "abs",
+        "max",
+        "min",
+        "round",
+        "sum",
+    }
     assert not set(microgrid.__all__) & set(dir(builtins))
 
 

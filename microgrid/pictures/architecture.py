@@ -7,7 +7,7 @@ from typing import Any
 
 from microgrid.engine import Value
 from microgrid.nn import Layer, Module, Neuron
-from microgrid.picture import FILLS, LINE, NEGATIVE, POSITIVE, escaped, number
+from microgrid.pictures.digraph import FILLS, LINE, NEGATIVE, POSITIVE, escaped, number
 
 WIDEST = 24
 """Neurons of a layer that are drawn one by one; a wider layer is one box."""

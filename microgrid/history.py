@@ -1,0 +1,67 @@
+"""`History`, what a training run tells of its epochs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from microgrid.plots import plot_curves
+
+
+class History:
+    """The loss, and what else was measured, of each epoch; in a notebook it shows itself as a picture.
+
+    The loss of an epoch is the mean over its batches, each taken before the step that it led to; what is measured on
+    validation data is taken after the last. `measured` has "validation_loss", "accuracy", "validation_accuracy" and the
+    names of a person's own metrics, where they were asked for. `stopped` says why a run ended early.
+    """
+
+    def __init__(self) -> None:
+        self.loss: list[float] = []
+        self.measured: dict[str, list[float]] = {}
+        self.stopped = ""
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, History) and vars(self) == vars(other)
+
+    def __len__(self) -> int:
+        return len(self.loss)
+
+    def __getitem__(self, name: str) -> list[float]:
+        """A curve by its name: "loss", or one of those measured."""
+        if name == "loss":
+            return self.loss
+        if name not in self.measured:
+            raise KeyError(f"no {name!r} was measured: there is {', '.join(['loss', *self.measured])}")
+        return self.measured[name]
+
+    def add(self, loss: float, measured: dict[str, float]) -> None:
+        """One epoch more."""
+        self.loss.append(loss)
+        for name, number in measured.items():
+            self.measured.setdefault(name, []).append(number)
+
+    def plot(self, *, title: str = "") -> Any:
+        """A matplotlib figure of the curves; ImportError names the extra where matplotlib is missing."""
+        return plot_curves(self.loss, self.measured, title=title)
+
+    def _repr_png_(self) -> bytes | None:
+        try:
+            figure = self.plot()
+        except ImportError:
+            return None  # then a notebook shows the text
+        import io
+
+        buffer = io.BytesIO()
+        figure.savefig(buffer, format="png", dpi=100)
+        return buffer.getvalue()
+
+    def __repr__(self) -> str:
+        if not self.loss:
+            told = "no epoch"
+        else:
+            ends = [f"{name} {curve[0]:.4g} -> {curve[-1]:.4g}" for name, curve in self._curves()]
+            told = f"{len(self)} epoch{'s' if len(self) > 1 else ''}: {', '.join(ends)}"
+        return f"History of {told}{f' ({self.stopped})' if self.stopped else ''}"
+
+    def _curves(self) -> list[tuple[str, list[float]]]:
+        return [("loss", self.loss), *self.measured.items()]

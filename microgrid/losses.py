@@ -1,0 +1,170 @@
+"""What a network is told is wrong: losses of one sample, and penalties on parameters.
+
+Each loss takes the outputs for one sample (a value, or a list of them) and its target (a number, or a list of as many),
+values or numbers, and gives one value. `fit` takes the mean over samples. None overflows where its result does not.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Literal, NamedTuple
+
+from microgrid import ops, reductions
+
+Reduction = Literal["mean", "sum"]
+Loss = Callable[[Any, Any], Any]
+
+
+def mse(outputs: Any, target: Any, *, reduction: Reduction = "mean") -> Any:
+    """The squares of output - target: their mean over the outputs, or their sum."""
+    return _reduced([_square(o - t) for o, t in _pairs(outputs, target)], reduction)
+
+
+def half_squares(outputs: Any, target: Any) -> Any:
+    """Half the sum of the squares of output - target, whose derivative by an output is output - target."""
+    return reductions.sum([_square(o - t) for o, t in _pairs(outputs, target)]) * 0.5
+
+
+def mae(outputs: Any, target: Any, *, reduction: Reduction = "mean") -> Any:
+    """The distances |output - target|: their mean over the outputs, or their sum."""
+    return _reduced([ops.abs(o - t) for o, t in _pairs(outputs, target)], reduction)
+
+
+def huber(outputs: Any, target: Any, *, delta: float = 1.0, reduction: Reduction = "mean") -> Any:
+    """Half the square of d = output - target up to |d| = delta, from there on the straight line delta (|d| - delta/2).
+
+    The mean over the outputs, or the sum (Huber 1964). Raises ValueError when delta is not positive.
+    """
+    if not delta > 0.0:
+        raise ValueError(f"delta, where squares turn into a straight line, must be positive, got {delta}")
+
+    def one(d: Any) -> Any:
+        held = ops.clip(d, -delta, delta)
+        return held * (d - held * 0.5)
+
+    return _reduced([one(o - t) for o, t in _pairs(outputs, target)], reduction)
+
+
+def hinge(outputs: Any, target: Any, *, reduction: Reduction = "mean") -> Any:
+    """relu(1 - target * output) for targets -1 and 1, the max-margin loss: the mean over the outputs, or the sum."""
+    return _reduced([ops.relu(1.0 - o * t) for o, t in _pairs(outputs, target)], reduction)
+
+
+def binary_cross_entropy(outputs: Any, target: Any, *, reduction: Reduction = "mean") -> Any:
+    """-(t log p + (1 - t) log(1 - p)) for probabilities p and targets t from 0 to 1: the mean over outputs, or the sum.
+
+    0 log 0 counts as 0. Where the network ends in a sigmoid, the form from logits is the one that keeps all digits.
+    """
+    losses = [-(ops.xlogy(t, p) + ops.xlogy(1.0 - t, 1.0 - p)) for p, t in _pairs(outputs, target)]
+    return _reduced(losses, reduction)
+
+
+def binary_cross_entropy_with_logits(outputs: Any, target: Any, *, reduction: Reduction = "mean") -> Any:
+    """The binary cross-entropy of sigmoid(output): the mean over the outputs, or the sum. Exact at any logit."""
+    losses = [ops.softplus(-z) * t + ops.softplus(z) * (1.0 - t) for z, t in _pairs(outputs, target)]
+    return _reduced(losses, reduction)
+
+
+def cross_entropy(outputs: Any, target: Any) -> Any:
+    """-log of the softmax of the outputs (logits) at the target: the number of a class, or a probability for each.
+
+    Raises ValueError when there is no class of that number.
+    """
+    logits = _listed(outputs)
+    if isinstance(target, Sequence):
+        total = reductions.logsumexp(logits)
+        return reductions.sum([(total - z) * t for z, t in _pairs(logits, target)])
+    if not 0 <= target < len(logits) or target != int(target):
+        raise ValueError(f"label {target} is none of the classes 0 to {len(logits) - 1}")
+    return reductions.logsumexp(logits) - logits[int(target)]
+
+
+def l1(parameters: Iterable[Any], strength: float) -> Any:
+    """strength times the sum of |p| over the parameters; it drives them to 0."""
+    return reductions.sum([ops.abs(p) for p in parameters]) * strength
+
+
+def l2(parameters: Iterable[Any], strength: float) -> Any:
+    """strength times the sum of the squares of the parameters; it keeps them small."""
+    return reductions.sum([_square(p) for p in parameters]) * strength
+
+
+# --- what `fit` knows of them --------------------------------------------------------------------------------------
+
+
+class Kind(NamedTuple):
+    """What targets a loss takes (any, numbers, probabilities, signs, classes), and above which output it is a yes."""
+
+    targets: Literal["any", "numbers", "probabilities", "signs", "classes"] = "numbers"
+    threshold: float = 0.5
+
+
+KINDS: dict[Loss, Kind] = {
+    mse: Kind(),
+    half_squares: Kind(),
+    mae: Kind(),
+    huber: Kind(),
+    hinge: Kind("signs", 0.0),
+    binary_cross_entropy: Kind("probabilities", 0.5),
+    binary_cross_entropy_with_logits: Kind("probabilities", 0.0),
+    cross_entropy: Kind("classes"),
+}
+
+LOSSES: dict[str, Loss] = {loss.__name__: loss for loss in KINDS}
+"""The losses that `fit` can be asked for by name."""
+
+
+def loss_named(loss: str | Loss) -> Loss:
+    """The loss of that name, or the function itself."""
+    if callable(loss):
+        return loss
+    if loss not in LOSSES:
+        raise ValueError(f"unknown loss {loss!r}: choose one of {', '.join(LOSSES)}, or pass a function")
+    return LOSSES[loss]
+
+
+def kind_of(loss: Loss) -> Kind:
+    """What is known of the loss: of a person's own function nothing."""
+    while isinstance(loss, functools.partial):
+        loss = loss.func
+    return KINDS.get(loss, Kind("any"))
+
+
+def accuracy(outputs: Any, target: Any, kind: Kind) -> float:
+    """Of classes, whether the largest output is that of the target; else how many are on its side of the threshold.
+
+    Outputs and target are numbers, or lists of them; the second answer is a fraction of the outputs.
+    """
+    os, ts = _listed(outputs), _listed(target)
+    if kind.targets == "classes" or len(ts) < len(os):
+        return float(os.index(max(os)) == (ts.index(max(ts)) if len(ts) == len(os) else target))
+    right = [(o > kind.threshold) == (t > kind.threshold) for o, t in _pairs(os, ts)]
+    return right.count(True) / len(right)
+
+
+# --- outputs and targets, side by side -----------------------------------------------------------------------------
+
+
+def _listed(x: Any) -> Sequence[Any]:
+    return x if isinstance(x, Sequence) else list(x) if hasattr(x, "__iter__") else [x]
+
+
+def _pairs(outputs: Any, target: Any) -> list[tuple[Any, Any]]:
+    os, ts = _listed(outputs), _listed(target)
+    if len(os) != len(ts):
+        raise ValueError(f"the network has {len(os)} output(s), the target {len(ts)} number(s)")
+    return list(zip(os, ts, strict=True))
+
+
+def _square(d: Any) -> Any:
+    return d * d
+
+
+def _reduced(losses: list[Any], reduction: Reduction) -> Any:
+    if reduction not in ("mean", "sum"):
+        raise ValueError(f"reduction must be 'mean' or 'sum', got {reduction!r}")
+    if len(losses) == 1:
+        return losses[0]
+    total = reductions.sum(losses)
+    return total if reduction == "sum" else total * (1.0 / len(losses))

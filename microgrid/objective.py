@@ -1,0 +1,178 @@
+"""What computes the loss of a batch and its gradient: the wall between training and how derivatives come about.
+
+`training.py` knows the protocol `Objective` only. Here are recording and `backward()`, in this process or spread over
+those of an executor; compiled code is one more object of the kind.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import math
+import threading
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+from microgrid.anomaly import detect_anomaly
+from microgrid.engine import Value
+from microgrid.losses import Loss
+from microgrid.module import Module
+from microgrid.samples import Target
+from microgrid.scope import no_grad, recording
+
+if TYPE_CHECKING:
+    from concurrent.futures import Executor
+
+
+class Sums(NamedTuple):
+    """Over the samples of a batch: the sum of the losses, its gradient, and the outputs for each sample."""
+
+    loss: float
+    gradient: list[float]
+    outputs: list[list[float]]
+
+
+class Objective(Protocol):
+    """Gives sums over samples; the mean is for the caller to take."""
+
+    def loss_and_gradients(self, parameters: Sequence[Value], xs: Sequence[list[float]], ys: Sequence[Target]) -> Sums:
+        """The sums at the present numbers of these parameters, all that the model has, in their order.
+
+        It may write to `grad`, and to no `data`.
+        """
+        ...
+
+
+class Recorded:
+    """Records the loss of one sample after the other, and walks each backward: memory for one sample is enough."""
+
+    def __init__(self, model: Module, loss: Loss) -> None:
+        self.model = model
+        self.loss = loss
+
+    def loss_and_gradients(self, parameters: Sequence[Value], xs: Sequence[list[float]], ys: Sequence[Target]) -> Sums:
+        """The sums, which are left in the parameters' `grad`, too."""
+        for p in parameters:
+            p.grad = 0.0
+        total, outputs = 0.0, []
+        with recording():
+            for x, y in zip(xs, ys, strict=True):
+                output = self.model([Value(number) for number in x])
+                loss = self.loss(output, y)
+                if not isinstance(loss, Value):
+                    raise TypeError(f"the loss of a sample must be a Value, got {loss!r}: does it use the outputs?")
+                loss.backward()
+                total += loss.data
+                outputs.append(numbers_of(output))
+        return Sums(total, [p.grad for p in parameters], outputs)
+
+
+def numbers_of(output: Any) -> list[float]:
+    """The outputs of a network, one value or several, as floats."""
+    return [output.data] if isinstance(output, Value) else [v.data if isinstance(v, Value) else v for v in output]
+
+
+def outputs_of(model: Module, xs: Sequence[list[float]]) -> list[list[float]]:
+    """The outputs for each sample, recording nothing."""
+    with no_grad():
+        return [numbers_of(model([Value(number) for number in x])) for x in xs]
+
+
+def loss_and_outputs(
+    model: Module, loss: Loss, xs: Sequence[list[float]], ys: Sequence[Target]
+) -> tuple[float, list[list[float]]]:
+    """The sum of the losses, and the outputs for each sample, recording nothing."""
+    total, outputs = 0.0, []
+    with no_grad():
+        for x, y in zip(xs, ys, strict=True):
+            output = model([Value(number) for number in x])
+            total += loss(output, y).data
+            outputs.append(numbers_of(output))
+    return total, outputs
+
+
+def birth_of_nan(
+    model: Module, loss: Loss, parameters: Sequence[Value], xs: Sequence[list[float]], ys: Sequence[Target], names: Any
+) -> str:
+    """The first operation in a batch that is not finite, as `detect_anomaly` tells it, with the name of its sample."""
+    for name, p in zip((name for name, _ in model.named_parameters()), parameters, strict=True):
+        if not math.isfinite(p.data):
+            return (
+                f"the step before made the parameter {name} {p.data}: a smaller learning rate, or clip_norm, may help"
+            )
+    objective = Recorded(model, loss)
+    for name, x, y in zip(names, xs, ys, strict=True):
+        alone = objective.loss_and_gradients(parameters, [x], [y])
+        if math.isfinite(alone.loss) and all(map(math.isfinite, alone.gradient)):
+            continue  # an infinity on the way that came to nothing is not the culprit
+        try:
+            with recording(), detect_anomaly():
+                objective.loss_and_gradients(parameters, [x], [y])
+        except FloatingPointError as error:
+            return f"{name}: {error}"
+    return "each sample by itself is finite: their sum, or the penalty, is not"
+
+
+# --- spread over an executor ---------------------------------------------------------------------------------------
+
+
+class Spread:
+    """Cuts a batch into parts, which an executor's workers record, and adds up what they send back, in order.
+
+    How it is cut does not depend on the number of workers, and so the bits of the result do not.
+    """
+
+    def __init__(self, model: Module, loss: Loss, executor: Executor, parts: int) -> None:
+        import hashlib
+
+        self.executor = executor
+        self.parts = parts
+        self.task = _pickled((model, loss))
+        self.key = hashlib.sha256(self.task).hexdigest()
+
+    def loss_and_gradients(self, parameters: Sequence[Value], xs: Sequence[list[float]], ys: Sequence[Target]) -> Sums:
+        """The sums. An error that a worker raises, or its death, is raised here."""
+        numbers = [p.data for p in parameters]
+        size = math.ceil(len(xs) / self.parts)
+        futures = []
+        try:
+            for i in range(0, len(xs), size):
+                xs_part, ys_part = list(xs[i : i + size]), list(ys[i : i + size])
+                futures.append(self.executor.submit(_part, self.key, self.task, numbers, xs_part, ys_part))
+            results = [future.result() for future in futures]
+        except BaseException:
+            for future in futures:
+                future.cancel()
+            raise
+        loss, gradient = 0.0, [0.0] * len(numbers)
+        for result in results:
+            loss += result.loss
+            gradient = [a + b for a, b in zip(gradient, result.gradient, strict=True)]
+        return Sums(loss, gradient, [output for result in results for output in result.outputs])
+
+
+_unpacked = threading.local()  # a thread of its own each: workers may be threads, and must not share grads
+
+
+def _part(key: str, task: bytes, numbers: list[float], xs: list[list[float]], ys: list[Target]) -> Sums:
+    """What a worker does: the sums of its part. It keeps the network until another one comes."""
+    if getattr(_unpacked, "key", None) != key:
+        import pickle
+
+        _unpacked.objective = Recorded(*pickle.loads(task))
+        _unpacked.key = key
+    objective: Recorded = _unpacked.objective
+    parameters = objective.model.parameters()
+    for p, x in zip(parameters, numbers, strict=True):
+        p.data = x
+    return objective.loss_and_gradients(parameters, xs, ys)
+
+
+def _pickled(task: Any) -> bytes:
+    """The task as bytes; with cloudpickle, where it is, what a notebook or a script defines goes along."""
+    pickler = importlib.import_module("cloudpickle" if importlib.util.find_spec("cloudpickle") else "pickle")
+    try:
+        return bytes(pickler.dumps(task))
+    except Exception as error:
+        hint = "define its functions in a module by def, or install cloudpickle, which takes any"
+        raise TypeError(f"the network and its loss cannot be sent to workers ({error}): {hint}") from error

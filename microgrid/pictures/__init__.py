@@ -1,0 +1,1 @@
+"""What pictures are made of: outlines of graphs, Graphviz, pages for a browser."""

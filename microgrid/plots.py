@@ -1,0 +1,163 @@
+"""Pictures of training: the loss, the decision boundary, the gradients of each layer. Each returns a matplotlib figure.
+
+Nothing here is written to a file or shown; `figure.savefig("loss.png")` and notebooks do that.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from microgrid.module import Module
+from microgrid.objective import outputs_of
+from microgrid.samples import rows
+
+BLUE, VERMILION, GREEN, PINK, INK = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#333333"
+COLOURS = (VERMILION, BLUE, GREEN, PINK, "#E69F00", "#56B4E9")
+MARKERS = "osD^vP"
+
+
+def _figure(width: float, height: float) -> Any:
+    try:
+        from matplotlib.figure import Figure
+    except ImportError:
+        raise ImportError("pictures of training need matplotlib: pip install 'microgrid[train]'") from None
+    return Figure(figsize=(width, height), layout="constrained")
+
+
+def _bare(axes: Any) -> Any:
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.grid(color="#E4E4E4")
+    axes.set_axisbelow(True)
+    return axes
+
+
+def plot_curves(loss: Sequence[float], measured: Mapping[str, Sequence[float]], *, title: str = "") -> Any:
+    """The loss by the epoch, on a logarithmic scale where it is positive; beside it what else was measured."""
+    losses = {"loss": loss}
+    others = dict(measured)
+    if "validation_loss" in others:
+        losses["validation loss"] = others.pop("validation_loss")
+    figure = _figure(6.4 if not others else 10.0, 4.0)
+    panels = [_bare(axes) for axes in figure.subplots(1, 2 if others else 1, squeeze=False)[0]]
+    for axes, curves in zip(panels, (losses, others), strict=False):
+        for (name, curve), colour in zip(curves.items(), (BLUE, *COLOURS[::2]), strict=False):
+            marker = "o" if len(curve) == 1 else None
+            label = name.replace("_", " ")
+            axes.plot(range(1, len(curve) + 1), curve, color=colour, linewidth=2, marker=marker, label=label)
+        axes.set_xlabel("epoch")
+        if len(curves) > 1:
+            axes.legend()
+        else:
+            axes.set_ylabel(next(iter(curves)).replace("_", " "))
+    if all(x > 0.0 for curve in losses.values() for x in curve):
+        panels[0].set_yscale("log")
+    if title:
+        figure.suptitle(title)
+    return figure
+
+
+def plot_boundary(
+    model: Module, x: Any, y: Any, *, threshold: float | None = None, cells: int = 60, title: str = ""
+) -> Any:
+    """What the network says over the plane, and the points with their labels.
+
+    Of one output its height, and the line where it is `threshold`: 0 where a label is negative, else 1/2. Of several
+    the regions where each is largest. Raises ValueError when the points are not in the plane.
+    """
+    points = rows(x)
+    if len(points[0]) != 2:
+        raise ValueError(f"a decision boundary is drawn in the plane; these points have {len(points[0])} coordinate(s)")
+    labels = [row[0] for row in rows(y, "y")]
+    classes = sorted(set(labels))
+    grid_x, grid_y = (_spread([point[axis] for point in points], cells) for axis in (0, 1))
+    answers = outputs_of(model, [[px, py] for py in grid_y for px in grid_x])
+    figure = _figure(6.4, 4.8)
+    axes = figure.add_subplot()
+    if len(answers[0]) == 1:
+        if threshold is None:
+            threshold = 0.0 if classes[0] < 0.0 else 0.5
+        heights = [[answers[i * cells + j][0] for j in range(cells)] for i in range(cells)]
+        lowest, highest = min(map(min, heights)), max(map(max, heights))
+        limit = max(0.5, highest - threshold, threshold - lowest)
+        levels = [threshold + limit * (i / 10 - 1) for i in range(21)]
+        filled = axes.contourf(grid_x, grid_y, heights, levels=levels, cmap="PuOr", alpha=0.75)
+        if lowest < threshold < highest:
+            axes.contour(grid_x, grid_y, heights, levels=[threshold], colors=INK, linewidths=1.5)
+        figure.colorbar(filled, label="output", shrink=0.85)
+    else:
+        k = len(answers[0])
+        best = [[_largest(answers[i * cells + j]) for j in range(cells)] for i in range(cells)]
+        from matplotlib.colors import ListedColormap
+
+        colours = ListedColormap([COLOURS[c % len(COLOURS)] for c in range(k)])
+        axes.pcolormesh(grid_x, grid_y, best, cmap=colours, vmin=-0.5, vmax=k - 0.5, alpha=0.3, shading="nearest")
+    for c, label in enumerate(classes):
+        chosen = [point for point, own in zip(points, labels, strict=True) if own == label]
+        px, py = [p[0] for p in chosen], [p[1] for p in chosen]
+        style = {"c": COLOURS[c % len(COLOURS)], "marker": MARKERS[c % len(MARKERS)], "edgecolors": "white"}
+        axes.scatter(px, py, s=36, label=f"label {label:g}", **style)
+    axes.set(xlabel="x", ylabel="y", aspect="equal")
+    if len(classes) <= len(COLOURS):
+        axes.legend(loc="upper right")
+    if title:
+        axes.set_title(title)
+    return figure
+
+
+def gradients_by_layer(model: Module) -> dict[str, list[float]]:
+    """The grads of the parameters, by the layer: the part of their names up to the first number, layers[0]."""
+    layers: dict[str, list[float]] = {}
+    for name, parameter in model.named_parameters():
+        found = re.match(r"[^\[.]*(\[[^\]]*\])?", name)
+        layers.setdefault(found.group() if found else name, []).append(parameter.grad)
+    return layers
+
+
+def plot_gradients(model: Module, *, title: str = "") -> Any:
+    """The sizes of the gradients in each layer, as they stand after `backward()` or `fit`, on a logarithmic scale.
+
+    A box holds the middle half of a layer, its line the median, its whiskers the rest; gradients of exactly 0 are
+    counted above it. Boxes that sink towards the first layer are vanishing gradients, boxes that rise exploding ones.
+    Raises ValueError when all are 0.
+    """
+    layers = gradients_by_layer(model)
+    sizes = {name: [abs(g) for g in gradients if g and math.isfinite(g)] for name, gradients in layers.items()}
+    if not any(sizes.values()):
+        raise ValueError("all gradients are 0: call backward() on a loss, or fit, before")
+    import statistics
+
+    figure = _figure(max(4.8, 1.2 + 0.9 * len(layers)), 4.0)
+    axes = _bare(figure.add_subplot())
+    positions = range(1, len(layers) + 1)
+    drawn = axes.boxplot(list(sizes.values()), positions=positions, whis=(0, 100), patch_artist=True, widths=0.6)
+    for box in drawn["boxes"]:
+        box.set(facecolor="#CFE3F1", edgecolor=BLUE)
+    for line in drawn["medians"]:
+        line.set(color=VERMILION, linewidth=2)
+    axes.set_yscale("log")
+    medians = [statistics.median(numbers) if numbers else math.nan for numbers in sizes.values()]
+    axes.plot(positions, medians, color=VERMILION, linewidth=1, alpha=0.5)
+    axes.set_xticks(positions, _with_zeros(layers), rotation=30 if len(layers) > 4 else 0)
+    axes.set_ylabel("|gradient|")
+    if title:
+        axes.set_title(title)
+    return figure
+
+
+def _with_zeros(layers: dict[str, list[float]]) -> list[str]:
+    zeros = {name: gradients.count(0.0) for name, gradients in layers.items()}
+    return [f"{name}\n{zeros[name]} of {len(g)} are 0" if zeros[name] else name for name, g in layers.items()]
+
+
+def _largest(outputs: Sequence[float]) -> int:
+    return outputs.index(max(outputs))
+
+
+def _spread(numbers: Sequence[float], cells: int) -> list[float]:
+    low, high = min(numbers), max(numbers)
+    margin = 0.15 * (high - low) or 0.5
+    low, high = low - margin, high + margin
+    return [low + (high - low) * i / (cells - 1) for i in range(cells)]

@@ -1,0 +1,161 @@
+"""What people have to learn from, as rows of floats and targets, in batches; errors name the row.
+
+Lists, NumPy arrays, tensors and data frames will do.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from microgrid.losses import Kind
+from microgrid.primitive import as_float
+
+Target = float | int | list[float]
+
+
+class Samples:
+    """Rows and their targets, those to train on apart from those to validate with."""
+
+    def __init__(
+        self,
+        xs: list[list[float]],
+        y: Any,
+        outputs: int,
+        kind: Kind,
+        validation: Any,
+        batch_size: int | None,
+        shuffle: bool,
+        seed: int,
+    ) -> None:
+        ys = targets(y, len(xs), outputs, kind)
+        self.seed = seed
+        kept: set[int] = set()
+        self.validation: tuple[list[list[float]], list[Target]] = ([], [])
+        if isinstance(validation, (int, float)):
+            kept = self._kept(len(xs), validation)
+            self.validation = ([xs[i] for i in sorted(kept)], [ys[i] for i in sorted(kept)])
+        elif validation is not None:
+            vx, vy = validation
+            xs_apart = rows(vx, "validation x")
+            self.validation = (xs_apart, targets(vy, len(xs_apart), outputs, kind, "validation y"))
+        self.numbers = [i for i in range(len(xs)) if i not in kept]
+        """Which row each was in what people passed."""
+        self.xs, self.ys = [xs[i] for i in self.numbers], [ys[i] for i in self.numbers]
+        self.batch_size = min(batch_size or len(self.xs), len(self.xs))
+        self.shuffle = shuffle and self.batch_size < len(self.xs)
+
+    def _kept(self, count: int, fraction: float) -> set[int]:
+        if not 0.0 < fraction < 1.0:
+            raise ValueError(f"validation is a pair (x, y) or a fraction between 0 and 1, got {fraction}")
+        kept = random.Random(f"{self.seed}: validation").sample(range(count), round(fraction * count))
+        if not 0 < len(kept) < count:
+            raise ValueError(f"a fraction of {fraction} leaves nothing of {count} sample(s) on one side")
+        return set(kept)
+
+    def batches(self, epoch: int) -> list[list[int]]:
+        """The samples of each batch, in an order that the seed and the epoch decide."""
+        order = list(range(len(self.xs)))
+        if self.shuffle:
+            random.Random(f"{self.seed}: epoch {epoch}").shuffle(order)
+        return [order[i : i + self.batch_size] for i in range(0, len(order), self.batch_size)]
+
+    def digest(self) -> str:
+        """A short text that differs for other data."""
+        import hashlib
+
+        return hashlib.sha256(repr((self.xs, self.ys, self.validation)).encode()).hexdigest()[:16]
+
+
+def rows(x: Any, name: str = "x") -> list[list[float]]:
+    """A list of floats for each sample; a plain number is a sample of one.
+
+    Raises TypeError for what is no list of rows, ValueError with the row for one of another length than the first, for
+    what is no number in it, and for inf and nan.
+    """
+    listed = [_row(item, f"{name}, row {i}") for i, item in enumerate(_listed(x, name))]
+    if not listed:
+        raise ValueError(f"{name} has no rows")
+    for i, row in enumerate(listed):
+        if len(row) != len(listed[0]):
+            raise ValueError(f"{name}, row {i} has {len(row)} number(s), row 0 has {len(listed[0])}")
+    return listed
+
+
+def targets(y: Any, count: int, outputs: int, kind: Kind, name: str = "y") -> list[Target]:
+    """A target for each of `count` samples, for a network of so many outputs: a class, a number, or a list of numbers.
+
+    Raises ValueError with the row for a target of the wrong length, and for one that the loss does not know.
+    """
+    items = _listed(y, name)
+    if len(items) != count:
+        raise ValueError(
+            f"{name} has {len(items)} row(s), {name.replace('y', 'x')} has {count}: each sample needs both"
+        )
+    return [_target(item, outputs, kind, f"{name}, row {i}") for i, item in enumerate(items)]
+
+
+def _target(item: Any, outputs: int, kind: Kind, where: str) -> Target:
+    numbers = _row(item, where)
+    if kind.targets == "classes" and len(numbers) == 1:
+        label = numbers[0]
+        if not (label.is_integer() and 0 <= label < outputs):
+            raise ValueError(f"{where}: label {label:g} is none of the classes 0 to {outputs - 1}, one for each output")
+        return int(label)
+    if kind.targets == "any":
+        return numbers if len(numbers) > 1 else item if isinstance(item, int) else numbers[0]
+    if len(numbers) != outputs:
+        hint = "; for class numbers take the loss 'cross_entropy'" if len(numbers) == 1 else ""
+        raise ValueError(f"{where} has {len(numbers)} number(s), the network has {outputs} output(s){hint}")
+    for number in numbers:
+        if kind.targets in ("probabilities", "classes") and not 0.0 <= number <= 1.0:
+            raise ValueError(f"{where}: {number:g} is no probability: cross-entropy takes targets from 0 to 1")
+        if kind.targets == "signs" and number not in (-1.0, 1.0):
+            raise ValueError(f"{where}: label {number:g} is neither -1 nor 1, which the hinge loss takes")
+    if kind.targets == "classes" and not math.isclose(sum(numbers), 1.0, abs_tol=1e-9):
+        raise ValueError(f"{where}: probabilities of classes add up to 1, these to {sum(numbers):g}")
+    return numbers if outputs > 1 else numbers[0]
+
+
+def _row(item: Any, where: str) -> list[float]:
+    cells = _listed(item, where) if _is_listing(item) else [item]
+    row = []
+    for j, cell in enumerate(cells):
+        at = f"{where}, column {j}" if len(cells) > 1 else where
+        if _is_listing(cell):
+            raise ValueError(f"{at} is a list: a row is a flat list of numbers")
+        try:
+            number = as_float(cell)
+        except TypeError as error:
+            raise ValueError(f"{at}: {error}") from None
+        if not math.isfinite(number):
+            raise ValueError(f"{at} is {number}: leave the row out or fill it in")
+        row.append(number)
+    if not row:
+        raise ValueError(f"{where} is empty")
+    return row
+
+
+def _is_listing(x: Any) -> bool:
+    return (
+        not isinstance(x, (str, bytes)) and (hasattr(x, "__iter__") or hasattr(x, "__array__")) and _dimensions(x) != 0
+    )
+
+
+def _dimensions(x: Any) -> int:
+    return int(getattr(x, "ndim", 1))
+
+
+def _listed(x: Any, name: str) -> Sequence[Any]:
+    """The items of a list or of anything array-like."""
+    if hasattr(x, "to_numpy"):  # a data frame, which iterates over the names of its columns
+        x = x.to_numpy()
+    if hasattr(x, "tolist") and _dimensions(x):
+        x = x.tolist()
+    elif hasattr(x, "__array__"):
+        x = x.__array__().tolist()
+    if isinstance(x, (str, bytes, dict)) or not isinstance(x, Iterable):
+        raise TypeError(f"{name} must be a list of rows, or an array, got {type(x).__name__}")
+    return list(x)
