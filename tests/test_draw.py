@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import builtins
+import random
+import re
 import subprocess
 import sys
 import xml.etree.ElementTree as ET
+from collections import Counter
 from pathlib import Path
 from typing import Any, cast
 
@@ -14,7 +17,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from microgrid import Value, draw, where
+from microgrid import Program, Value, datasets, draw, grad, nn, relu, sum, tanh, trace, where
+from microgrid.arithmetic import VALUES
+from microgrid.pictures.outline import Box, arrows, boxes, items_of
+from microgrid.testing.strategies import programs
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -150,3 +156,109 @@ def test_without_any_graphviz_a_notebook_shows_text_with_one_line_of_advice(monk
 
 def test_three_operands_are_three_edges() -> None:
     assert draw(where(Value(1.0), Value(2.0), Value(3.0))).source.count("->") == 3
+
+
+# --- folding, modules and models -----------------------------------------------------------------------------------
+
+
+def demo_loss() -> tuple[nn.MLP, Value]:
+    """Of the demo's network on 20 points: some 13,000 values."""
+    random.seed(0)
+    model = nn.MLP(2, [16, 16, 1])
+    x, y = datasets.moons(20)
+    losses = [relu(1 - t * model(point)) for point, t in zip(x, y, strict=True)]
+    return model, sum(losses) / 20.0 + 1e-4 * sum([p * p for p in model.parameters()])
+
+
+def test_a_large_graph_folds_and_every_count_is_right() -> None:
+    _, loss = demo_loss()
+    items = items_of(loss, {})
+    drawn = boxes(items, max_nodes=200, depth=None)
+    assert len(drawn) <= 30
+    assert sorted(i for box in drawn for i in box.members) == list(range(len(items)))
+    for box in drawn:
+        if box.title.startswith("layers"):
+            inside = [item for item in items if item.module.split(".")[:2] == ["MLP", box.title]]
+            assert len(box.members) == len(inside)
+    inner = sum(home[i] == home[j] for home in [homes(drawn)] for i, item in enumerate(items) for j in item.operands)
+    assert arrows(items, drawn).total() + inner == sum(len(item.operands) for item in items)
+    counts = re.findall(r"([\d,]+) values", draw(loss).source)
+    single = sum(not box.folded for box in drawn)
+    assert sum(int(count.replace(",", "")) for count in counts) + single == len(items)
+
+
+def homes(drawn: list[Box]) -> dict[int, int]:
+    return {i: k for k, box in enumerate(drawn) for i in box.members}
+
+
+@pytest.mark.parametrize(("depth", "titles"), [(0, ["MLP"]), (1, ["layers[0]", "layers[1]"]), (2, ["neurons[0]"] * 2)])
+def test_depth_says_which_modules_stay_open(depth: int, titles: list[str]) -> None:
+    y = nn.MLP(2, [1, 1])([1.0, 2.0]) ** 2
+    folded = [box.title for box in boxes(items_of(y, {}), max_nodes=100, depth=depth) if box.folded]
+    assert sorted(folded) == titles
+
+
+def test_roles_are_told_apart() -> None:
+    x = Value(1.0, label="x")
+    model = nn.MLP(1, [2, 1])
+    items = items_of((model([x]) * 3.0 - x) ** 2, {})
+    roles = [item.role for item in items]
+    assert roles.count("parameter") == len(model.parameters())
+    assert roles.count("input") == roles.count("output") == roles.count("constant") == 1
+    assert {item.module for item in items if item.role == "parameter"} == {
+        f"MLP.layers[{k}].neurons[{i}]" for k, i in ((0, 0), (0, 1), (1, 0))
+    }
+
+
+def test_programs_and_models_can_be_drawn() -> None:
+    pytest.importorskip("pygraphviz")
+    program = trace(lambda x, w: tanh(x * w) ** 2)(1.0, 2.0)
+    assert sorted(texts(draw(program).pipe("svg", encoding="utf-8"))) == sorted(["x", "w", "×", "tanh", "x²"])
+    model = nn.MLP(2, [3, 1], activation="tanh")
+    source = draw(model).source
+    assert source.count(" -> ") == 3 * 2 + 3
+    assert "tanh" in source
+    assert "64 × relu, 4,160 parameters" in draw(nn.MLP(64, [64, 10])).source
+    assert draw(nn.Neuron(2)).source.count(" -> ") == 2
+    with pytest.raises(ValueError, match="no layers of neurons"):
+        draw(nn.Module())
+    with pytest.raises(TypeError, match="a Value, a Program or a Module, got float"):
+        draw(cast(Any, 3.0))
+
+
+def test_a_gradient_graph_can_be_drawn() -> None:
+    x = Value(0.5, label="x")
+    second = grad(grad(tanh))(x)
+    assert "x" in draw(second).source
+
+
+HOSTILE_LABEL = st.one_of(
+    st.lists(st.sampled_from(PIECES), max_size=8).map("".join), st.text(max_size=20), st.just("long " * 2000)
+)
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.data(), programs(max_size=12))
+def test_random_programs_come_back_from_the_picture(data: st.DataObject, program: Program) -> None:
+    """Every node, edge and label is in the SVG, whatever the labels."""
+    pytest.importorskip("pygraphviz")
+    labels = data.draw(st.lists(HOSTILE_LABEL, min_size=len(program.inputs), max_size=len(program.inputs)))
+    leaves = [Value(0.5, label=label) for label in labels]
+    (root,) = program.replay(leaves, VALUES)
+    items = items_of(root, {})
+    svg = draw(root).pipe("svg", encoding="utf-8")
+    root_element = ET.fromstring(svg)
+    found = [g for g in root_element.iter(f"{SVG}g") if "edge" in (g.get("class") or "").split()]
+    heads = Counter(g.findtext(f"{SVG}title") for g in found)
+    expected = Counter(f"v{j}->v{i}" for i, item in enumerate(items) for j in item.operands)
+    assert heads == expected
+    shown = texts(svg)
+    assert len(shown) == len(items)
+    for item in items:
+        if item.title and not any(map(unprintable, item.title)):
+            words = item.title.split()
+            assert any(words == box.split()[: len(words)] for box in shown)
+
+
+def unprintable(character: str) -> bool:
+    return (character < " " and character != "\n") or (not character.isprintable() and not character.isspace())

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
-from microgrid.engine import CONSTANT, Value, topological
+from microgrid.engine import CONSTANT, Value, edges_of, topological
 from microgrid.primitive import Op
 from microgrid.program import Program
 
@@ -71,8 +71,8 @@ def sign(op: Op, static: Sequence[float] = ()) -> str:
 def shown(roots: Iterable[Value]) -> list[Value]:
     """The values that get a box, in the order of recording: all but static operands, which the operation's sign has."""
     values = topological(roots)
-    static = {operand for value in values for operand in value.operands[len(value._prev) :]}
-    return [value for value in values if value not in static]
+    static = {operand for value in values if _has_static(value) for operand in value.operands[len(value._prev) :]}
+    return [value for value in values if value not in static] if static else values
 
 
 def titles(values: Sequence[Value], names: Mapping[str, Any]) -> list[str]:
@@ -122,11 +122,16 @@ _PARAMETER = re.compile(r"w\[\d+\]|b|(.*\.)?(weight|bias|w|b)(\[\d+\])*")
 
 def static_operands(value: Value) -> list[float]:
     """The plain numbers that belong to a value's operation."""
-    return [operand.data for operand in value.operands[len(value._prev) :]]
+    return [operand.data for operand in value.operands[len(value._prev) :]] if _has_static(value) else []
 
 
-def _edges(value: Value) -> Iterable[tuple[Value, float]]:
-    return zip(value._prev, value.partials, strict=False)  # static operands have neither
+def _edges(value: Value) -> list[tuple[Value, float]]:
+    edges = edges_of(value)
+    return edges[: -value.op.static] if value.op is not None and value.op.static else edges
+
+
+def _has_static(value: Value) -> bool:
+    return value.op is not None and value.op.static > 0
 
 
 def items_of_program(program: Program) -> list[Item]:
@@ -163,42 +168,34 @@ def boxes(items: Sequence[Item], *, max_nodes: int, depth: int | None) -> list[B
 
     `depth` counts the levels of modules that stay open: 0 makes each model one box, 1 each of its layers.
     """
-    paths = [item.module.split(".") if item.module else [] for item in items]
-    deepest = max(map(len, paths), default=0)
+    kinds = Counter((item.module, item.role, item.sign) for item in items)
+    deepest = max((module.count(".") + 1 for module, _, _ in kinds if module), default=0)
     if depth is not None:
-        found = _grouped(items, paths, depth, outside=False)
-        return found if len(found) <= max_nodes else _grouped(items, paths, depth, outside=True)
-    for level in range(deepest, -1, -1):
-        found = _grouped(items, paths, level, outside=False)
-        if len(found) <= max_nodes:
-            return found
-    for level in range(deepest, -1, -1):
-        found = _grouped(items, paths, level, outside=True)
-        if len(found) <= min(OVERVIEW, max_nodes):
+        levels = [(depth, False), (depth, True)]
+    else:
+        levels = [(level, outside) for outside in (False, True) for level in range(deepest, -1, -1)]
+    for level, outside in levels:
+        homes = {kind: _home(*kind, level, outside) for kind in kinds}
+        count = len({home for home in homes.values() if home}) + sum(kinds[kind] for kind in kinds if not homes[kind])
+        if count <= (min(OVERVIEW, max_nodes) if outside else max_nodes):
             break
-    return found
-
-
-def _grouped(items: Sequence[Item], paths: Sequence[Sequence[str]], depth: int, *, outside: bool) -> list[Box]:
-    groups: dict[str, list[int]] = {}
-    names: dict[str, tuple[str, str]] = {}
-    for i, (item, path) in enumerate(zip(items, paths, strict=True)):
-        if item.role == "output":
-            key, name = f"#{i}", ("", item.module)
-        elif len(path) > depth:
-            key = ".".join(path[: depth + 1])
-            name = path[depth], ".".join(path[:depth])
-        elif outside and not path:
-            key = f"{item.role} {item.sign}"
-            name = item.sign or f"{item.role}s", ""
-        else:
-            key, name = f"#{i}", ("", item.module)
-        groups.setdefault(key, []).append(i)
-        names.setdefault(key, name)
+    groups: dict[Any, list[int]] = {}
+    for i, item in enumerate(items):
+        groups.setdefault(homes[item.module, item.role, item.sign] or i, []).append(i)
     return [
-        Box(names[key][0], names[key][1], members) if len(members) > 1 else Box("", items[members[0]].module, members)
-        for key, members in groups.items()
+        Box(home[0], home[1], members) if len(members) > 1 else Box("", items[members[0]].module, members)
+        for home, members in groups.items()
     ]
+
+
+def _home(module: str, role: Role, sign: str, depth: int, outside: bool) -> tuple[str, str] | None:
+    """Title and module of the box that an item of this kind folds into; None where it has one of its own."""
+    path = module.split(".") if module else []
+    if role == "output":
+        return None
+    if len(path) > depth:
+        return path[depth], ".".join(path[:depth])
+    return (sign or f"{role}s", "") if outside and not path else None
 
 
 def arrows(items: Sequence[Item], drawn: Sequence[Box]) -> Counter[tuple[int, int]]:
