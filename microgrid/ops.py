@@ -130,6 +130,7 @@ div: Op = primitive(
     precedence=PRODUCT,
     latex=r"\frac{#1}{#2}",
     aliases=("divide",),
+    textbook=("1 / y", "-x / y**2"),
 )
 neg: Op = primitive(
     "neg",
@@ -156,6 +157,7 @@ constant_power: Op = primitive(
     latex="{#1}^{#2}",
     ulps=350.0,
     sensitive=True,
+    textbook=("c * x**(c - 1)",),
 )
 power: Op = primitive(
     "power",
@@ -170,6 +172,7 @@ power: Op = primitive(
     latex="{#1}^{#2}",
     ulps=350.0,
     sensitive=True,
+    textbook=("y * x**(y - 1)", "z * log(x)"),
 )
 
 # Exponentials and logarithms. gaussian is there for the derivative of erf: it holds exp(-x**2) to an ulp or two.
@@ -179,6 +182,7 @@ exp: Op = primitive(
     forward.exp,
     lambda z, x: (z,),
     latex="e^{#1}",
+    textbook=("exp(x)",),
 )
 exp2: Op = primitive(
     "exp2",
@@ -186,12 +190,14 @@ exp2: Op = primitive(
     lambda z, x: (z * log(2.0),),
     latex="2^{#1}",
     formula=lambda x: power(2.0, x),
+    textbook=("z * log(2)",),
 )
 expm1: Op = primitive(
     "expm1",
     forward.expm1,
     lambda z, x: (exp(x),),
     latex=r"\left(e^{#1} - 1\right)",
+    textbook=("exp(x)",),
 )
 gaussian: Op = primitive(
     "gaussian",
@@ -199,6 +205,7 @@ gaussian: Op = primitive(
     lambda z, x: (-2.0 * x * z,),
     latex=r"e^{-\left(#1\right)^2}",
     formula=lambda x: exp(-(x * x)),
+    textbook=("-2 * x * z",),
 )
 log: Op = primitive(
     "log",
@@ -206,6 +213,7 @@ log: Op = primitive(
     lambda z, x: (_reciprocal_of_positive(x),),
     domain=(POSITIVE,),
     latex=r"\log #1",
+    textbook=("1 / x",),
 )
 log2: Op = primitive(
     "log2",
@@ -214,6 +222,7 @@ log2: Op = primitive(
     domain=(POSITIVE,),
     latex=r"\log_2 #1",
     formula=lambda x: div(log(x), log(2.0)),
+    textbook=("1 / (x * log(2))",),
 )
 log10: Op = primitive(
     "log10",
@@ -222,6 +231,7 @@ log10: Op = primitive(
     domain=(POSITIVE,),
     latex=r"\log_{10} #1",
     formula=lambda x: div(log(x), log(10.0)),
+    textbook=("1 / (x * log(10))",),
 )
 log1p: Op = primitive(
     "log1p",
@@ -229,6 +239,7 @@ log1p: Op = primitive(
     lambda z, x: (_reciprocal_of_positive(1.0 + x),),
     domain=(Interval(low=-1.0),),
     latex=r"\log\left(1 + #1\right)",
+    textbook=("1 / (1 + x)",),
 )
 logaddexp: Op = primitive(
     "logaddexp",
@@ -236,6 +247,7 @@ logaddexp: Op = primitive(
     lambda z, x, y: (sigmoid(x - y), sigmoid(y - x)),
     formula=lambda x, y: log(exp(x) + exp(y)),
     sensitive=True,
+    textbook=("exp(x - z)", "exp(y - z)"),
 )
 xlogy: Op = primitive(
     "xlogy",
@@ -253,6 +265,7 @@ sqrt: Op = primitive(
     lambda z, x: (div(0.5, z),),
     domain=(POSITIVE,),
     latex=r"\sqrt{#1}",
+    textbook=("1 / (2 * z)",),
 )
 cbrt: Op = primitive(
     "cbrt",
@@ -261,12 +274,14 @@ cbrt: Op = primitive(
     domain=(NONZERO,),
     latex=r"\sqrt[3]{#1}",
     ulps=6.0,
+    textbook=("1 / (3 * z**2)",),
 )
 hypot: Op = primitive(
     "hypot",
     math.hypot,
     _hypot_partials,
     latex=r"\sqrt{{#1}^2 + {#2}^2}",
+    textbook=("x / z", "y / z"),
 )
 
 # Circular and hyperbolic functions. 1 / (1 + x**2) by way of hypot, and (1 - x) * (1 + x) for 1 - x**2: the squares
@@ -289,6 +304,7 @@ tan: Op = primitive(
     forward.tan,
     lambda z, x: (1.0 + z * z,),
     latex=r"\tan #1",
+    textbook=("1 + z**2",),
 )
 asin: Op = primitive(
     "asin",
@@ -297,6 +313,7 @@ asin: Op = primitive(
     domain=(Interval(-1.0, 1.0),),
     latex=r"\arcsin #1",
     aliases=("arcsin",),
+    textbook=("1 / sqrt(1 - x**2)",),
 )
 acos: Op = primitive(
     "acos",
@@ -305,6 +322,7 @@ acos: Op = primitive(
     domain=(Interval(-1.0, 1.0),),
     latex=r"\arccos #1",
     aliases=("arccos",),
+    textbook=("-1 / sqrt(1 - x**2)",),
 )
 atan: Op = primitive(
     "atan",
@@ -312,6 +330,7 @@ atan: Op = primitive(
     lambda z, x: (div(div(1.0, hypot(1.0, x)), hypot(1.0, x)),),
     latex=r"\arctan #1",
     aliases=("arctan",),
+    textbook=("1 / (1 + x**2)",),
 )
 atan2: Op = primitive(
     "atan2",
@@ -319,6 +338,7 @@ atan2: Op = primitive(
     _atan2_partials,
     domain=(REAL, POSITIVE),
     aliases=("arctan2",),
+    textbook=("x / (x**2 + y**2)", "-y / (x**2 + y**2)"),
 )
 sinh: Op = primitive(
     "sinh",
@@ -338,6 +358,7 @@ asinh: Op = primitive(
     lambda z, x: (div(1.0, hypot(1.0, x)),),
     latex=r"\operatorname{arsinh} #1",
     aliases=("arcsinh",),
+    textbook=("1 / sqrt(x**2 + 1)",),
 )
 acosh: Op = primitive(
     "acosh",
@@ -346,6 +367,7 @@ acosh: Op = primitive(
     domain=(Interval(low=1.0),),
     latex=r"\operatorname{arcosh} #1",
     aliases=("arccosh",),
+    textbook=("1 / sqrt(x**2 - 1)",),
 )
 atanh: Op = primitive(
     "atanh",
@@ -354,12 +376,14 @@ atanh: Op = primitive(
     domain=(Interval(-1.0, 1.0),),
     latex=r"\operatorname{artanh} #1",
     aliases=("arctanh",),
+    textbook=("1 / (1 - x**2)",),
 )
 erf: Op = primitive(
     "erf",
     math.erf,
     lambda z, x: (div(gaussian(x), sqrt(atan(1.0))),),
     latex=r"\operatorname{erf} #1",
+    textbook=("2 / sqrt(pi) * exp(-x**2)",),
 )
 erfc: Op = primitive(
     "erfc",
@@ -367,6 +391,7 @@ erfc: Op = primitive(
     lambda z, x: (-div(gaussian(x), sqrt(atan(1.0))),),
     latex=r"\operatorname{erfc} #1",
     ulps=6.0,
+    textbook=("-2 / sqrt(pi) * exp(-x**2)",),
 )
 sinc_derivative: Op = primitive(
     "sinc_derivative",
@@ -389,6 +414,7 @@ sigmoid: Op = primitive(
     latex=r"\sigma\left(#1\right)",
     formula=lambda x: div(1.0, 1.0 + exp(-x)),
     ulps=6.0,
+    textbook=("z * (1 - z)",),
 )
 tanh: Op = primitive(
     "tanh",
@@ -396,12 +422,14 @@ tanh: Op = primitive(
     lambda z, x: (4.0 * sigmoid(2.0 * x) * sigmoid(-2.0 * x),),
     latex=r"\tanh #1",
     ulps=6.0,
+    textbook=("1 - z**2",),
 )
 softplus: Op = primitive(
     "softplus",
     forward.softplus,
     lambda z, x: (sigmoid(x),),
     formula=lambda x: log1p(exp(x)),
+    textbook=("sigmoid(x)",),
 )
 softsign: Op = primitive(
     "softsign",
@@ -409,6 +437,7 @@ softsign: Op = primitive(
     lambda z, x: (constant_power(div(1.0, 1.0 + abs(x)), 2.0),),
     domain=(NONZERO,),
     formula=lambda x: div(x, 1.0 + abs(x)),
+    textbook=("1 / (1 + abs(x))**2",),
 )
 silu: Op = primitive(
     "silu",
@@ -416,6 +445,7 @@ silu: Op = primitive(
     _silu_partials,
     formula=lambda x: x * sigmoid(x),
     sensitive=True,
+    textbook=("sigmoid(x) * (1 + x * (1 - sigmoid(x)))",),
 )
 gelu: Op = primitive(
     "gelu",
@@ -432,6 +462,7 @@ relu: Op = primitive(
     symbol="ReLU",
     formula=lambda x: maximum(x, 0.0),
     piecewise=True,
+    textbook=("1 if x > 0 else 0",),
 )
 
 # Kinks. At a tie maximum and minimum share the derivative, half each; abs has 0 at 0, its subgradient nearest zero.
@@ -444,6 +475,7 @@ abs: Op = primitive(
     domain=(NONZERO,),
     latex=r"\left|#1\right|",
     aliases=("absolute", "fabs"),
+    textbook=("1 if x > 0 else -1 if x < 0 else 0",),
 )
 maximum: Op = primitive(
     "maximum",
@@ -451,6 +483,7 @@ maximum: Op = primitive(
     lambda z, x, y: (0.5 * (1.0 + greater(x, y) - greater(y, x)), 0.5 * (1.0 + greater(y, x) - greater(x, y))),
     latex=r"\max\left(#1, #2\right)",
     piecewise=True,
+    textbook=("1 if x > y else 0.5 if x == y else 0", "1 if y > x else 0.5 if x == y else 0"),
 )
 minimum: Op = primitive(
     "minimum",
@@ -458,6 +491,7 @@ minimum: Op = primitive(
     lambda z, x, y: (0.5 * (1.0 + greater(y, x) - greater(x, y)), 0.5 * (1.0 + greater(x, y) - greater(y, x))),
     latex=r"\min\left(#1, #2\right)",
     piecewise=True,
+    textbook=("1 if x < y else 0.5 if x == y else 0", "1 if y < x else 0.5 if x == y else 0"),
 )
 tied_maximum: Op = primitive(
     "tied_maximum",
@@ -474,6 +508,7 @@ clip: Op = primitive(
     static=2,
     formula=lambda x, low, high: minimum(maximum(x, low), high),
     piecewise=True,
+    textbook=("1 if low < x < high else 0",),
 )
 copysign: Op = primitive(
     "copysign",
@@ -492,6 +527,7 @@ sign: Op = primitive(
     domain=(NONZERO,),
     latex=r"\operatorname{sign} #1",
     piecewise=True,
+    textbook=("0",),
 )
 floor: Op = primitive(
     "floor",
@@ -499,6 +535,7 @@ floor: Op = primitive(
     lambda z, x: (_nothing(z),),
     latex=r"\left\lfloor #1 \right\rfloor",
     piecewise=True,
+    textbook=("0",),
 )
 ceil: Op = primitive(
     "ceil",
@@ -506,12 +543,14 @@ ceil: Op = primitive(
     lambda z, x: (_nothing(z),),
     latex=r"\left\lceil #1 \right\rceil",
     piecewise=True,
+    textbook=("0",),
 )
 trunc: Op = primitive(
     "trunc",
     forward.trunc,
     lambda z, x: (_nothing(z),),
     piecewise=True,
+    textbook=("0",),
 )
 round: Op = primitive(
     "round",
@@ -519,6 +558,7 @@ round: Op = primitive(
     lambda z, x: (_nothing(z),),
     piecewise=True,
     aliases=("rint",),
+    textbook=("0",),
 )
 mod: Op = primitive(
     "mod",
@@ -569,6 +609,7 @@ where: Op = primitive(
     lambda z, condition, x, y: (0.0, where(condition, 1.0, 0.0), where(condition, 0.0, 1.0)),
     latex=r"\operatorname{where}\left(#1, #2, #3\right)",
     piecewise=True,
+    textbook=("0", "1 if condition else 0", "0 if condition else 1"),
 )
 
 # What derivatives of derivatives are recorded with: the product by which a cotangent passes back through a partial, 0

@@ -77,7 +77,9 @@ class Op:
         "sensitive",
         "static",
         "symbol",
+        "textbook",
         "ulps",
+        "variables",
     )
 
     def __init__(
@@ -97,6 +99,7 @@ class Op:
         aliases: Sequence[str] = (),
         ulps: float = 4.0,
         sensitive: bool = False,
+        textbook: Sequence[str] = (),
     ) -> None:
         self.name = name
         self.forward = forward
@@ -113,6 +116,8 @@ class Op:
         self.aliases = tuple(aliases)
         self.ulps = ulps
         self.sensitive = sensitive
+        self.textbook = tuple(textbook)
+        self.variables = partials.__code__.co_varnames[1 : arity + 1]
 
     @overload
     def __call__(self, *operands: float) -> float: ...  # type: ignore[overload-overlap]  # no operand is a T
@@ -172,6 +177,7 @@ def primitive(
     aliases: Sequence[str] = (),
     ulps: float = 4.0,
     sensitive: bool = False,
+    textbook: Sequence[str] = (),
 ) -> Op:
     """A new primitive, entered into the table `OPS`; declaring a name of your own again replaces it.
 
@@ -187,6 +193,9 @@ def primitive(
     maximum and floor: through it nothing passes, whatever the cotangent; or it says so for each operand. `ulps` is how
     far a partial computed in floats may be from the exact one; `sensitive`: and as far again as moving each operand by
     that many ulps would move it.
+
+    `textbook` writes the partials as a textbook does, for people to read: Python expressions in the result z and the
+    rule's own names for the operands, where the rule itself is written for rounding.
 
     Raises ValueError when the name is no identifier or belongs to a built-in op.
 
@@ -216,6 +225,7 @@ def primitive(
         aliases=aliases,
         ulps=ulps,
         sensitive=sensitive,
+        textbook=textbook,
     )
     OPS[name] = op
     return op

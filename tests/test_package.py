@@ -55,6 +55,7 @@ ORDER = [
     "training",
     "pictures",
     "draw",
+    "steps",
     "__init__",
 ]
 ORDER += ["testing", "demo", "cli", "__main__"]

@@ -1,0 +1,189 @@
+"""The stepper: a page on which a person walks through the forward and the backward pass, one node at a time.
+
+It is one piece of HTML that needs no network, no kernel and no library. Where scripts may not run, it is the picture of
+the final state with a text for those who cannot see it.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import html as markup
+import itertools
+import json
+import zlib
+from collections import Counter
+from collections.abc import Sequence
+from importlib import resources
+from typing import TYPE_CHECKING, Any
+
+from microgrid.pictures import graph
+from microgrid.pictures.digraph import ADVICE, DARK, FILLS, new_picture, number
+from microgrid.pictures.layout import layout, svg
+from microgrid.pictures.outline import Box
+
+if TYPE_CHECKING:
+    from microgrid.steps import Step, Steps
+
+MOST_VALUES = 220
+"""A graph of more values is stepped module by module, and unfolds where one looks."""
+
+MOST_STEPS = 1200
+"""Steps whose particulars are in the page; the modules of a larger graph do not unfold."""
+
+_made = itertools.count()
+
+
+def page(steps: Steps) -> str:
+    """The stepper as a page that opens by itself."""
+    title = markup.escape(f"Steps of {steps.names[-1]}")
+    return (
+        f'<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        "<style>body{margin:1rem;font-family:system-ui,sans-serif;background:#fff;color:#1a1a1a}"
+        "h1{font-size:1.15rem;font-weight:600}"
+        "@media (prefers-color-scheme:dark){body{background:#121212;color:#eee}}</style></head>"
+        f"<body><main><h1>{title}</h1>{html(steps)}</main></body></html>\n"
+    )
+
+
+def html(steps: Steps) -> str:
+    """The stepper as a piece of HTML for a notebook or a page."""
+    names = steps.names
+    items = [
+        item._replace(grad=None if item.grad is None else grad)
+        for item, grad in zip(steps.items, steps.grads, strict=True)
+    ]
+    picture = new_picture(rankdir="LR", format="svg")
+    drawn = graph.add(picture, items, precision=6, show_grad=True, apart=False, depth=None, max_nodes=MOST_VALUES)
+    home = {i: k for k, box in enumerate(drawn) for i in box.members}
+    texts = [_lines(box, steps) for box in drawn]
+    roles = ["folded" if box.folded else items[box.members[0]].role for box in drawn]
+    data = _data(steps, names, drawn, home)
+    content = json.dumps(data, ensure_ascii=False, separators=(",", ":"))
+    uid = f"mg{next(_made)}-{hashlib.sha256(content.encode('utf-8', 'replace')).hexdigest()[:6]}"
+    try:
+        image = svg(
+            layout(picture), texts, roles, title=f"The graph of {names[-1]}", style=_svg_style(set(roles)), uid=uid
+        )
+        fallback = f'<img alt="{markup.escape(_in_words(steps, names))}" src="data:image/svg+xml,{_in_a_url(image)}">'
+    except ImportError:
+        fallback = f"<pre>{markup.escape(picture.as_text)}\n{ADVICE}</pre>"
+    packed = _packed(f"{_file('stepper.js')}({json.dumps(uid)},{json.dumps(_file('stepper.css'))},{content})")
+    return (
+        f'<div class="mg-stepper" data-mg="{uid}" data-lm-suppress-shortcuts="true">{fallback}'
+        f'<script>{_file("unpack.js")}("{packed}")</script></div>'
+    )
+
+
+def _packed(script: str) -> str:
+    """The script deflated, in base 64: a third of its size."""
+    deflated = zlib.compressobj(9, zlib.DEFLATED, -15)
+    data = deflated.compress(script.encode("utf-8", "replace")) + deflated.flush()
+    return base64.b64encode(data).decode()
+
+
+def _file(name: str) -> str:
+    text = resources.files("microgrid.pictures").joinpath(name).read_text(encoding="utf-8")
+    return "\n".join(line.strip() for line in text.splitlines() if line.strip())
+
+
+def _in_a_url(image: str) -> str:
+    """SVG within a data: address within a double-quoted attribute."""
+    for character, code in (("%", "%25"), ("#", "%23"), ('"', "%22"), ("<", "%3C"), (">", "%3E"), ("&", "%26")):
+        image = image.replace(character, code)
+    return image
+
+
+def _svg_style(roles: set[str]) -> str:
+    """The look of the picture."""
+    light, dark = (
+        "".join(f".mg .{role} rect{{fill:{colours[role]}}}" for role in sorted(roles)) for colours in (FILLS, DARK)
+    )
+    return (
+        ".mg text{font:11px Helvetica,Arial,sans-serif;text-anchor:middle;fill:#1a1a1a}"
+        ".mg rect{rx:8px;stroke:#7a7a7a;stroke-width:1.2}.mg .parameter rect{rx:2px}"
+        f".mg path{{fill:none;stroke:#7a7a7a}}.mg .h{{fill:#7a7a7a}}{light}"
+        f"@media (prefers-color-scheme:dark){{.mg text{{fill:#f0f0f0}}{dark}}}"
+    )
+
+
+def _lines(box: Box, steps: Steps) -> list[str]:
+    item = steps.items[box.members[0]]
+    if box.folded:
+        return [box.title, f"{len(box.members):,} values"]
+    lines = [item.title and _short(item.title), item.sign]
+    head = " = ".join(part for part in lines if part)
+    found = [head] if head else []
+    found.append(_n(item.data or 0.0))
+    return found if item.grad is None else [*found, f"grad {_n(steps.grads[box.members[0]])}"]
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= 40 else f"{text[:39]}…"
+
+
+def _n(x: float) -> str:
+    return number(x, 6)
+
+
+# --- what the script is given --------------------------------------------------------------------------------------
+
+
+def _data(steps: Steps, names: Sequence[str], drawn: Sequence[Box], home: dict[int, int]) -> dict[str, Any]:
+    """Nodes, steps and the runs of steps within one box. Numbers are text already, as `steps` prints them."""
+    folded = any(box.folded for box in drawn)
+    whole = len(steps) <= MOST_STEPS or not folded
+    data: dict[str, Any] = {
+        "nodes": [
+            [names[i] if whole or not drawn[home[i]].folded else "", _n(item.data or 0.0), int(bool(item.operands))]
+            + ([] if item.grad is None else [_n(steps.values[i].grad if not item.operands else 0.0)])
+            for i, item in enumerate(steps.items)
+        ]
+        if whole
+        else [],
+        "half": len(steps) // 2,
+        "total": len(steps),
+        "steps": [_step(step) for step in steps] if whole else [],
+    }
+    if folded:
+        data["home"] = [home[i] for i in range(len(home))] if whole else []
+        data["boxes"] = [box.title or names[box.members[0]] for box in drawn]
+        data["runs"] = _runs(steps, home)
+    return data
+
+
+def _step(step: Step) -> list[Any]:
+    """Node, expression, remarks; and of a backward step the cotangent, why, contributions and differences."""
+    found: list[Any] = [step.node, "" if step.expression == step.name else step.expression, list(step.remarks)]
+    if step.phase == "backward":
+        contributions = [
+            [c.operand, c.formula, _n(c.partial), _n(c.contribution), _n(c.after)] for c in step.contributions
+        ]
+        found += [_n(step.upstream), step.why, contributions, list(step.ready), list(step.waiting)]
+        if step.numerical is not None:
+            found.append(_n(step.numerical))
+    return found
+
+
+def _runs(steps: Steps, home: dict[int, int]) -> list[list[Any]]:
+    """Steps in a row within one box: where they begin, how many, which box, and into which others they lead."""
+    order = steps.order()
+    runs = []
+    start = 0
+    for k in range(1, len(order) + 1):
+        if k == len(order) or home[order[k]] != home[order[start]] or k == len(order) // 2:
+            here = home[order[start]]
+            reached = Counter(home[j] for i in order[start:k] for j in steps.items[i].operands if home[j] != here)
+            runs.append([start, k - start, here, [list(pair) for pair in reached.items()]])
+            start = k
+    return runs
+
+
+def _in_words(steps: Steps, names: Sequence[str]) -> str:
+    leaves = [
+        f"{names[i]} {_n(steps.grads[i])}" for i, item in enumerate(steps.items) if item.role in ("input", "parameter")
+    ]
+    listed = ", ".join(leaves[:30]) + (f" and {len(leaves) - 30} more" if len(leaves) > 30 else "")
+    value = _n(steps.items[-1].data or 0.0)
+    return f"The graph of {names[-1]}, which is {value}. Its gradients: {listed}."

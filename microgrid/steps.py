@@ -1,0 +1,374 @@
+"""`steps`: the forward and the backward pass of a graph, one node at a time, as plain records."""
+
+from __future__ import annotations
+
+import ast
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal, NamedTuple, overload
+
+from microgrid.engine import CONSTANT, Value
+from microgrid.pictures import symbols
+from microgrid.pictures.digraph import number
+from microgrid.pictures.outline import Item, items_of, shown, static_operands
+from microgrid.program import Program
+
+LONGEST_NAME = 24
+"""Characters of the expression that names a value without a label; a longer one is called v7 or so."""
+
+
+class Contribution(NamedTuple):
+    """What one node passes back to one operand: upstream times partial, added to what the operand had before.
+
+    `formula` is the partial derivative in symbols, as `d(a * b)/da = b`.
+    """
+
+    operand: int
+    name: str
+    formula: str
+    partial: float
+    contribution: float
+    before: float
+    after: float
+
+
+class Step(NamedTuple):
+    """One node's turn. Nodes are numbered in the order of recording; `values[node]` of the `Steps` is the Value.
+
+    Forward, the node's number is computed from its operands'. Backward, its cotangent (`upstream`) is complete, and
+    goes on to its operands: `why` it is this one's turn; which nodes are `waiting` for the rest of their cotangent,
+    which are `ready` next, which are `done`. `remarks` say in words what is special here. `numerical` is the cotangent
+    by central differences, None where that was not asked for.
+    """
+
+    phase: Literal["forward", "backward"]
+    node: int
+    name: str
+    expression: str
+    data: float
+    upstream: float
+    contributions: tuple[Contribution, ...]
+    why: str
+    remarks: tuple[str, ...]
+    waiting: tuple[int, ...]
+    ready: tuple[int, ...]
+    done: tuple[int, ...]
+    numerical: float | None = None
+
+    def __str__(self) -> str:
+        lines = [self.name if self.expression == self.name else f"{self.name} = {self.expression}"]
+        if self.phase == "forward":
+            lines[0] += f" = {_n(self.data)}"
+        else:
+            lines[0] += f": cotangent {_n(self.upstream)}"
+            lines[0] += f" (by differences {_n(self.numerical)})" if self.numerical is not None else ""
+            lines.append(f"  {self.why}")
+        lines += [
+            f"  {with_number(c.formula, c.partial)} | x upstream {_n(self.upstream)} = {_n(c.contribution)}"
+            f" | {c.name}: was {_n(c.before)}, now {_n(c.after)}"
+            for c in self.contributions
+        ]
+        return "\n".join([*lines, *(f"  {remark}" for remark in self.remarks)])
+
+
+class Steps(Sequence[Step]):
+    """All steps of a pass, first forward, then backward; a notebook shows them as a stepper. Made by `steps`.
+
+    `values` are the nodes, `names` what they are called, `grads` what their gradients are in the end: what `backward()`
+    would make them. A step is put together when it is looked at, so that a large graph can be stepped, too.
+    """
+
+    def __init__(self, root: Value, seed: float, items: Sequence[Item], numerical: bool) -> None:
+        self.items = tuple(items)
+        self.values = tuple(shown([root]))
+        self._root, self._seed, self._numerical = root, seed, numerical
+        self._trees: list[ast.expr] | None = None
+        self._forward = [i for i, value in enumerate(self.values) if _computed(value)]
+        self._backward = self._forward[::-1]
+        self._place = {node: k for k, node in enumerate(self._backward)}
+        self._sweep()
+
+    def _sweep(self) -> None:
+        """The engine's backward pass, watched: from the youngest node down."""
+        values = self.values
+        self._upstream = [0.0] * len(values)
+        self._upstream[-1] = self._seed
+        self._old = [value.grad if value.op is None else 0.0 for value in values]
+        self._first: dict[int, int] = {}  # at which step a node receives its first contribution, and its last
+        self._last: dict[int, int] = {}
+        self._passed: list[list[tuple[int, int, float, float, float]]] = []
+        for k, i in enumerate(self._backward):
+            value, upstream = values[i], self._upstream[i]
+            assert value.op is not None
+            passed = []
+            for place, (j, partial) in enumerate(zip(self.items[i].operands, value.partials, strict=False)):
+                if values[j].op is CONSTANT:
+                    continue
+                blocked = not upstream or (value.op.piecewise[place] and not partial)
+                contribution = 0.0 if blocked else upstream * partial
+                before = self._upstream[j]
+                self._upstream[j] = before + contribution
+                passed.append((place, j, contribution, before + self._old[j], self._upstream[j] + self._old[j]))
+                self._first.setdefault(j, k)
+                self._last[j] = k
+            self._passed.append(passed)
+
+    # --- what a Sequence has -----------------------------------------------------------------------------------
+
+    @overload
+    def __getitem__(self, i: int) -> Step: ...
+    @overload
+    def __getitem__(self, i: slice) -> list[Step]: ...
+    def __getitem__(self, i: int | slice) -> Step | list[Step]:
+        if isinstance(i, slice):
+            return [self[k] for k in range(*i.indices(len(self)))]
+        k = i + len(self) if i < 0 else i
+        if not 0 <= k < len(self):
+            raise IndexError(f"there are {len(self)} steps, numbered from 0; got {i}")
+        forward = len(self._forward)
+        return self._forward_step(self._forward[k]) if k < forward else self._backward_step(k - forward)
+
+    def __len__(self) -> int:
+        return 2 * len(self._forward)
+
+    @property
+    def forward(self) -> list[Step]:
+        """The steps of the forward pass."""
+        return self[: len(self._forward)]
+
+    @property
+    def backward(self) -> list[Step]:
+        """The steps of the backward pass."""
+        return self[len(self._forward) :]
+
+    def order(self) -> list[int]:
+        """Which node each step is about."""
+        return [*self._forward, *self._backward]
+
+    @property
+    def names(self) -> list[str]:
+        """What the values are called: their labels, else their expressions while those are short."""
+        return [symbols.text(tree) for tree in self._named()]
+
+    @property
+    def grads(self) -> list[float]:
+        """The gradients of all values after the pass."""
+        return [old + new for old, new in zip(self._old, self._upstream, strict=True)]
+
+    # --- one step ----------------------------------------------------------------------------------------------
+
+    def _named(self) -> list[ast.expr]:
+        if self._trees is None:
+            self._trees = []
+            for i, title in enumerate(_different(self.items)):
+                value = self.values[i]
+                tree = symbols.number(value.data) if value.op is CONSTANT else None
+                if tree is None and not title and _computed(value) and sum(map(self._size, self._operands(i))) < 99:
+                    tree = self._expression(i)
+                short = tree is not None and len(symbols.text(tree)) <= LONGEST_NAME
+                self._trees.append(tree if short and tree is not None else symbols.name(title or f"v{i}"))
+        return self._trees
+
+    def _operands(self, i: int) -> tuple[int, ...]:
+        return self.items[i].operands
+
+    def _size(self, i: int) -> int:
+        tree = self._named()[i]
+        return len(tree.id) if isinstance(tree, ast.Name) else LONGEST_NAME
+
+    def _expression(self, i: int) -> ast.expr:
+        value, trees = self.values[i], self._named()
+        assert value.op is not None
+        return symbols.applied(value.op, [trees[j] for j in self._operands(i)], static_operands(value))
+
+    def _forward_step(self, i: int) -> Step:
+        value = self.values[i]
+        assert value.op is not None
+        name, expression = symbols.text(self._named()[i]), symbols.text(self._expression(i))
+        numbers = [symbols.number(self.values[j].data) for j in self._operands(i)]
+        in_numbers = symbols.text(symbols.applied(value.op, numbers, static_operands(value)))
+        shown = [text for text in dict.fromkeys([expression, in_numbers]) if text != name]
+        remarks = () if math.isfinite(value.data) else ("not finite: detect_anomaly() stops at the first such result",)
+        done = tuple(j for j in self._forward if j < i)
+        return Step("forward", i, name, " = ".join(shown) or name, value.data, 0.0, (), "", remarks, (), (), done)
+
+    def _backward_step(self, k: int) -> Step:
+        i = self._backward[k]
+        value, trees = self.values[i], self._named()
+        assert value.op is not None
+        expression = self._expression(i)
+        operands = [trees[j] for j in self._operands(i)]
+        contributions, remarks = [], _remarks(value, self._upstream[i])
+        earlier = {j for j, first in self._first.items() if first < k}
+        for place, j, contribution, before, after in self._passed[k]:
+            rule = symbols.partial(value.op, place, trees[i], operands, static_operands(value))
+            formula = f"d{_bracketed(expression)}/d{_bracketed(trees[j])} = {symbols.text(rule)}"
+            name = symbols.text(trees[j])
+            partial = value.partials[place]
+            contributions.append(Contribution(j, name, formula, partial, contribution, before, after))
+            if j in earlier:
+                remarks.append(
+                    f"{name} is used more than once, so its contributions add up (+=, not =): "
+                    f"{_n(before)} + {_n(contribution)} = {_n(after)}"
+                )
+            elif self._old[j]:
+                remarks.append(f"{name} had a gradient of {_n(before)} already: leaves accumulate until zero_grad")
+            earlier.add(j)
+        pending = [j for j, first in self._first.items() if first <= k and self._place.get(j, -1) > k]
+        return Step(
+            "backward",
+            i,
+            symbols.text(trees[i]),
+            symbols.text(expression),
+            value.data,
+            self._upstream[i],
+            tuple(contributions),
+            self._why(k, i),
+            tuple(remarks),
+            tuple(sorted((j for j in pending if self._last[j] > k), reverse=True)),
+            tuple(sorted((j for j in pending if self._last[j] <= k), reverse=True)),
+            tuple(self._backward[: k + 1]),
+            _by_differences(self._root, value) * self._seed if self._numerical else None,
+        )
+
+    def _why(self, k: int, i: int) -> str:
+        if k == 0:
+            return "the output: its cotangent is the seed"
+        users = [j for j in self._backward[:k] if i in self._operands(j)]
+        told = [symbols.text(self._named()[j]) for j in users[:3]]
+        if len(users) == 1:
+            return f"its turn: {told[0]}, which uses it, is done"
+        return f"its turn: all that use it are done, {', '.join(told)}{' and others' if len(users) > 3 else ''}"
+
+    # --- as text and as pages ----------------------------------------------------------------------------------
+
+    def __str__(self) -> str:
+        return "\n".join(f"{i + 1:>3}. {str(step).replace(chr(10), chr(10) + '     ')}" for i, step in enumerate(self))
+
+    def __repr__(self) -> str:
+        return f"<{len(self)} steps, forward and backward, through {len(self.values)} values>"
+
+    def markdown(self) -> str:
+        """The backward pass as a Markdown table, a row for each contribution."""
+        rows = [
+            "| step | node | upstream | local derivative | contribution | gradient |",
+            "|---|---|---|---|---|---|",
+        ]
+        for k, step in enumerate(self.backward):
+            for first, c in zip([True, *[False] * len(step.contributions)], step.contributions, strict=False):
+                head = [str(k + 1), _code(step.name), _n(step.upstream)] if first else ["", "", ""]
+                change = f"{_code(c.name)}: {_n(c.before)} → {_n(c.after)}"
+                formula, _, rest = with_number(c.formula, c.partial).partition(" = ")
+                cells = [*head, f"{_code(formula)} = {_code(rest)}", _n(c.contribution), change]
+                rows.append(f"| {' | '.join(cells)} |")
+        return "\n".join(rows)
+
+    def html(self) -> str:
+        """The stepper as one self-contained piece of HTML: no network, no kernel."""
+        from microgrid.pictures import stepper
+
+        return stepper.html(self)
+
+    def save(self, path: str | Path) -> None:
+        """Write the stepper as a page that opens by itself."""
+        from microgrid.pictures import stepper
+
+        Path(path).write_text(stepper.page(self), encoding="utf-8")
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None, **_: Any) -> dict[str, Any]:
+        return {"text/html": self.html(), "text/markdown": self.markdown(), "text/plain": str(self)}
+
+
+def steps(
+    root: Value,
+    *,
+    seed: float = 1.0,
+    names: Mapping[str, Any] | None = None,
+    numerical: bool = False,
+    run: bool = False,
+) -> Steps:
+    """The forward and the backward pass from root, one node at a time: to loop over, to print, to show in a notebook.
+
+    `names=locals()` uses variable names where a value has no label. `numerical=True` adds each cotangent by central
+    differences. No `.grad` changes, unless `run=True`, which also runs `root.backward(seed)`. Raises TypeError when
+    root is not a Value, ValueError when nothing was computed.
+
+    >>> a, b = Value(2.0, label="a"), Value(-3.0, label="b")
+    >>> for step in steps(a * b + a).backward:
+    ...     print(step.name, step.upstream)
+    a * b + a 1.0
+    a * b 1.0
+    """
+    if not isinstance(root, Value):
+        raise TypeError(f"steps takes a Value, got {type(root).__name__} ({root!r}): step the output of a model")
+    if not _computed(root):
+        raise ValueError("there is nothing to step through: this value was not computed from others")
+    found = Steps(root, float(seed), items_of(root, names or {}), numerical)
+    if run:
+        root.backward(seed)
+    return found
+
+
+def _computed(value: Value) -> bool:
+    return value.op is not None and value.op is not CONSTANT
+
+
+def _different(items: Sequence[Item]) -> list[str]:
+    """The titles, with the module before those that several values share, and a number where that is not enough."""
+    counts = Counter(item.title for item in items if item.title)
+    full = [
+        f"{item.module.partition('.')[2] or item.module}.{item.title}"
+        if counts[item.title] > 1 and item.module
+        else item.title
+        for item in items
+    ]
+    counts = Counter(full)
+    return [f"{title}#{i}" if title and counts[title] > 1 else title for i, title in enumerate(full)]
+
+
+def _bracketed(tree: ast.expr) -> str:
+    text = symbols.text(tree)
+    return text if isinstance(tree, ast.Name) and text.isidentifier() else f"({text})"
+
+
+def with_number(formula: str, x: float) -> str:
+    """The formula and its number; not twice where the formula ends in it."""
+    return formula if formula.endswith(f" = {x:.6g}") else f"{formula} = {_n(x)}"
+
+
+def _remarks(value: Value, upstream: float) -> list[str]:
+    assert value.op is not None
+    name, partials = value.op.name, value.partials
+    remarks = []
+    if upstream == 0.0:
+        remarks.append("its cotangent is exactly 0, so it passes nothing on")
+    if name == "relu" and partials[0] == 0.0:
+        operand = _n(value.operands[0].data)
+        remarks.append(f"this relu is off: its operand is {operand}, not above 0, so no gradient passes")
+    elif name in ("tanh", "sigmoid") and abs(partials[0]) < 0.01:
+        remarks.append(f"{name} is saturated: its derivative is only {_n(partials[0])}, so little gradient passes")
+    elif any(value.op.piecewise) and value.op.arity > 1 and upstream:
+        remarks.append("only what was chosen receives")
+    if len(value.operands) == 2 and value.operands[0] is value.operands[1]:
+        remarks.append("both operands are the same value, and both edges count")
+    return remarks
+
+
+def _by_differences(root: Value, node: Value) -> float:
+    """d root / d node by central differences, on the part of the graph between them."""
+    if node is root:
+        return 1.0
+    program = Program.of(root, [node])
+    h = 6e-6 * max(1.0, abs(node.data))  # the cube root of an ulp
+    up, down = node.data + h, node.data - h
+    return float((program.replay([up])[0] - program.replay([down])[0]) / (up - down))
+
+
+def _n(x: float) -> str:
+    return number(x, 6)
+
+
+def _code(text: str) -> str:
+    return f"`{text}`".replace("|", "\\|").replace("\n", " ")
