@@ -103,6 +103,7 @@ from microgrid.reductions import (
     sum as sum,
 )
 from microgrid.scope import no_grad
+from microgrid.steps import steps
 from microgrid.training import fit
 
 # NumPy's names, where they differ from those of `math`.
@@ -200,6 +201,7 @@ __all__ = [
     "softsign",
     "sqrt",
     "std",
+    "steps",
     "tan",
     "tanh",
     "trace",

@@ -104,12 +104,12 @@ class Steps(Sequence[Step]):
             assert value.op is not None
             passed = []
             for place, (j, partial) in enumerate(zip(self.items[i].operands, value.partials, strict=False)):
-                if values[j].op is CONSTANT:
-                    continue
                 blocked = not upstream or (value.op.piecewise[place] and not partial)
                 contribution = 0.0 if blocked else upstream * partial
                 before = self._upstream[j]
                 self._upstream[j] = before + contribution
+                if values[j].op is CONSTANT:
+                    continue
                 passed.append((place, j, contribution, before + self._old[j], self._upstream[j] + self._old[j]))
                 self._first.setdefault(j, k)
                 self._last[j] = k

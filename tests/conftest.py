@@ -6,6 +6,8 @@ from collections.abc import Callable
 
 import pytest
 
+pytest_plugins = ["chromium"]  # fixtures of the pages' tests
+
 LINES = pytest.StashKey[dict[str, list[str]]]()
 
 

@@ -79,13 +79,17 @@ def svg(
     for i, (box, lines, role) in enumerate(zip(placed.boxes, texts, roles, strict=True)):
         width, height = round(box.width), round(box.height)
         parts.append(
-            f"<g data-n='{i}' class='{role}' transform='translate({box.x:.0f} {box.y:.0f})'>"
+            f"<g data-n='{i}'{_kind(role)} transform='translate({box.x:.0f} {box.y:.0f})'>"
             f"<rect x='{-width // 2}' y='{-height // 2}' width='{width}' height='{height}'/>"
         )
         first = 4 - 7 * (len(lines) - 1)
         parts += [f"<text y='{first + 14 * k}'>{_text(line)}</text>" for k, line in enumerate(lines)]
         parts.append("</g>")
     return "".join([*parts, "</svg>"])
+
+
+def _kind(role: str) -> str:
+    return "" if role == "intermediate" else f" class='{role}'"
 
 
 def _curve(points: Sequence[tuple[float, float]]) -> str:

@@ -113,12 +113,12 @@
     var box = make("input", cell, "", { type: "text", inputmode: "decimal", "aria-label": "Your prediction of " + what });
     var verdict = make("span", cell, "");
     function check() {
-      if (!box.value.trim()) return;
+      if (box.disabled || !box.value.trim()) return;
       var yours = number(box.value.trim()), truth = number(answer);
       var right = Math.abs(yours - truth) <= 1e-3 * Math.max(Math.abs(truth), 1e-9) || yours === truth;
       verdict.textContent = (right ? " ✓ right, " : " ✗ it is ") + answer;
       box.disabled = true;
-      done();
+      done("You said " + box.value.trim() + " for " + what + ":" + verdict.textContent);
     }
     box.addEventListener("change", check);
     box.addEventListener("keydown", function (event) { if (event.key === "Enter") check(); event.stopPropagation(); });
@@ -152,26 +152,29 @@
       if (step[5].length) {
         var pane = make("div", text, "", { "class": "mg-scroll", tabindex: "0", role: "group", "aria-label": "Contributions" });
         var table = make("table", pane), head = make("tr", make("thead", table)), body = make("tbody", table);
-        ["local derivative", "× upstream", "= contribution", "gradient of", "was", "now"].forEach(function (title) { make("th", head, title, { scope: "col" }); });
+        var titles = ["local derivative", "× upstream", "= contribution", "gradient of", "was", "now"];
+        titles.forEach(function (title) { make("th", head, title, { scope: "col" }); });
         for (c = 0; c < step[5].length; c++) (function (k) {
           var given = step[5][k];
           row = make("tr", body);
           var same = given[1].slice(-given[2].length - 3).replace("-", "−") === " = " + given[2];
-          make("code", make("td", row), given[1] + (same || hidden ? "" : " = " + given[2]));
-          make("td", row, step[3]);
-          cell = make("td", row);
-          if (hidden) question(cell, given[3], "the contribution to " + data.nodes[given[0]][0], function () { hidden.left--; if (!hidden.left) refresh(); });
+          function place(k) { return make("td", row, "", { "data-l": titles[k] }); }
+          make("code", place(0), given[1] + (same || hidden ? "" : " = " + given[2]));
+          place(1).textContent = step[3];
+          cell = place(2);
+          if (hidden) question(cell, given[3], "the contribution to " + data.nodes[given[0]][0], refresh);
           else cell.textContent = given[3];
-          make("code", make("td", row), data.nodes[given[0]][0]);
-          make("td", row, before.grads[given[0]] === "–" ? "0" : before.grads[given[0]]);
-          make("td", row, hidden ? "?" : given[4]);
+          make("code", place(3), data.nodes[given[0]][0]);
+          place(4).textContent = before.grads[given[0]] === "–" ? "0" : before.grads[given[0]];
+          place(5).textContent = hidden ? "?" : given[4];
           before.grads[given[0]] = given[4];
         })(c);
       }
       if (step[6].length || step[7].length) make("p", text,
         (step[6].length ? "Ready next: " + names(step[6]) + ". " : "") + (step[7].length ? "Waiting for more: " + names(step[7]) + "." : ""), { "class": "mg-state" });
     }
-    if (!hidden) step[2].forEach(function (remark) { make("p", text, remark.charAt(0).toUpperCase() + remark.slice(1) + ".", { "class": "mg-note" }); });
+    if (!hidden) (answered[stop.from] || []).forEach(function (verdict) { make("p", text, verdict, { "class": "mg-said" }); });
+    if (!hidden) step[2].forEach(function (remark) { make("p", text, remark, { "class": "mg-note" }); });
   }
 
   var answered = {};
@@ -186,7 +189,14 @@
         if (!given.length) hidden = null;
       }
     }
-    function refresh() { answered[stop.from] = true; show(); }
+    var said = [];
+    function refresh(verdict) {
+      said.push(verdict);
+      if (said.length < hidden.left) return;
+      answered[stop.from] = said;
+      show();
+      root.focus();
+    }
     paint(stop, state(stop ? stop.to : 0), hidden);
     tell(stop, hidden, state(stop ? stop.from : 0), refresh);
     previous.disabled = at === 0;

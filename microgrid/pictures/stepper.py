@@ -11,19 +11,18 @@ import hashlib
 import html as markup
 import itertools
 import json
+import re
 import zlib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from importlib import resources
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
+from microgrid.engine import Value
 from microgrid.pictures import graph
 from microgrid.pictures.digraph import ADVICE, DARK, FILLS, new_picture, number
 from microgrid.pictures.layout import layout, svg
-from microgrid.pictures.outline import Box
-
-if TYPE_CHECKING:
-    from microgrid.steps import Step, Steps
+from microgrid.pictures.outline import Box, Item
 
 MOST_VALUES = 220
 """A graph of more values is stepped module by module, and unfolds where one looks."""
@@ -34,7 +33,39 @@ MOST_STEPS = 1200
 _made = itertools.count()
 
 
-def page(steps: Steps) -> str:
+class Walk(Protocol):
+    """What a page needs of the steps: see `microgrid.steps`, which makes them."""
+
+    @property
+    def items(self) -> Sequence[Item]:
+        """What is shown of each value."""
+        ...
+
+    @property
+    def values(self) -> Sequence[Value]:
+        """The values."""
+        ...
+
+    @property
+    def names(self) -> Sequence[str]:
+        """What they are called."""
+        ...
+
+    @property
+    def grads(self) -> Sequence[float]:
+        """Their gradients in the end."""
+        ...
+
+    def order(self) -> Sequence[int]:
+        """Which value each step is about."""
+        ...
+
+    def __len__(self) -> int: ...
+
+    def __iter__(self) -> Iterator[Any]: ...
+
+
+def page(steps: Walk) -> str:
     """The stepper as a page that opens by itself."""
     title = markup.escape(f"Steps of {steps.names[-1]}")
     return (
@@ -47,7 +78,7 @@ def page(steps: Steps) -> str:
     )
 
 
-def html(steps: Steps) -> str:
+def html(steps: Walk) -> str:
     """The stepper as a piece of HTML for a notebook or a page."""
     names = steps.names
     items = [
@@ -85,12 +116,13 @@ def _packed(script: str) -> str:
 
 def _file(name: str) -> str:
     text = resources.files("microgrid.pictures").joinpath(name).read_text(encoding="utf-8")
+    text = re.sub(r"/\*.*?\*/", "", text, flags=re.DOTALL)
     return "\n".join(line.strip() for line in text.splitlines() if line.strip())
 
 
 def _in_a_url(image: str) -> str:
-    """SVG within a data: address within a double-quoted attribute."""
-    for character, code in (("%", "%25"), ("#", "%23"), ('"', "%22"), ("<", "%3C"), (">", "%3E"), ("&", "%26")):
+    """SVG within a data: address within a double-quoted attribute, where < and > may stand as they are."""
+    for character, code in (("%", "%25"), ("#", "%23"), ('"', "%22"), ("&", "%26")):
         image = image.replace(character, code)
     return image
 
@@ -98,7 +130,9 @@ def _in_a_url(image: str) -> str:
 def _svg_style(roles: set[str]) -> str:
     """The look of the picture."""
     light, dark = (
-        "".join(f".mg .{role} rect{{fill:{colours[role]}}}" for role in sorted(roles)) for colours in (FILLS, DARK)
+        f".mg rect{{fill:{colours['intermediate']}}}"
+        + "".join(f".mg .{role} rect{{fill:{colours[role]}}}" for role in sorted(roles - {"intermediate"}))
+        for colours in (FILLS, DARK)
     )
     return (
         ".mg text{font:11px Helvetica,Arial,sans-serif;text-anchor:middle;fill:#1a1a1a}"
@@ -108,7 +142,7 @@ def _svg_style(roles: set[str]) -> str:
     )
 
 
-def _lines(box: Box, steps: Steps) -> list[str]:
+def _lines(box: Box, steps: Walk) -> list[str]:
     item = steps.items[box.members[0]]
     if box.folded:
         return [box.title, f"{len(box.members):,} values"]
@@ -130,7 +164,7 @@ def _n(x: float) -> str:
 # --- what the script is given --------------------------------------------------------------------------------------
 
 
-def _data(steps: Steps, names: Sequence[str], drawn: Sequence[Box], home: dict[int, int]) -> dict[str, Any]:
+def _data(steps: Walk, names: Sequence[str], drawn: Sequence[Box], home: dict[int, int]) -> dict[str, Any]:
     """Nodes, steps and the runs of steps within one box. Numbers are text already, as `steps` prints them."""
     folded = any(box.folded for box in drawn)
     whole = len(steps) <= MOST_STEPS or not folded
@@ -148,12 +182,14 @@ def _data(steps: Steps, names: Sequence[str], drawn: Sequence[Box], home: dict[i
     }
     if folded:
         data["home"] = [home[i] for i in range(len(home))] if whole else []
-        data["boxes"] = [box.title or names[box.members[0]] for box in drawn]
+        data["boxes"] = [
+            ".".join([*box.module.split(".")[1:], box.title]) if box.title else names[box.members[0]] for box in drawn
+        ]
         data["runs"] = _runs(steps, home)
     return data
 
 
-def _step(step: Step) -> list[Any]:
+def _step(step: Any) -> list[Any]:
     """Node, expression, remarks; and of a backward step the cotangent, why, contributions and differences."""
     found: list[Any] = [step.node, "" if step.expression == step.name else step.expression, list(step.remarks)]
     if step.phase == "backward":
@@ -166,7 +202,7 @@ def _step(step: Step) -> list[Any]:
     return found
 
 
-def _runs(steps: Steps, home: dict[int, int]) -> list[list[Any]]:
+def _runs(steps: Walk, home: dict[int, int]) -> list[list[Any]]:
     """Steps in a row within one box: where they begin, how many, which box, and into which others they lead."""
     order = steps.order()
     runs = []
@@ -180,7 +216,7 @@ def _runs(steps: Steps, home: dict[int, int]) -> list[list[Any]]:
     return runs
 
 
-def _in_words(steps: Steps, names: Sequence[str]) -> str:
+def _in_words(steps: Walk, names: Sequence[str]) -> str:
     leaves = [
         f"{names[i]} {_n(steps.grads[i])}" for i, item in enumerate(steps.items) if item.role in ("input", "parameter")
     ]

@@ -1,0 +1,76 @@
+"""A real Chromium for the tests of pages: MICROGRID_BROWSER=required makes a missing one an error."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+SHOTS = Path(__file__).parents[1] / ".screenshots"
+KINDS = {
+    "desktop, light": {"viewport": {"width": 1100, "height": 800}, "color_scheme": "light"},
+    "desktop, dark": {"viewport": {"width": 1100, "height": 800}, "color_scheme": "dark"},
+    "phone, light": {"viewport": {"width": 390, "height": 800}, "color_scheme": "light"},
+    "phone, dark": {"viewport": {"width": 390, "height": 800}, "color_scheme": "dark"},
+}
+
+
+def chromium() -> str | None:
+    """The path of a Chromium or Chrome."""
+    return next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Any]:
+    path = chromium()
+    if path is None:
+        message = "no Chromium on this machine: apt-get install chromium"
+        if os.environ.get("MICROGRID_BROWSER") == "required":
+            pytest.fail(message)
+        pytest.skip(message)
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        chrome = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        yield chrome
+        chrome.close()
+
+
+class Opened:
+    """A page with what went wrong in it."""
+
+    def __init__(self, page: Any) -> None:
+        self.page = page
+        self.errors: list[str] = []
+        page.on("pageerror", lambda error: self.errors.append(str(error)))
+        page.on("console", lambda message: self.errors.append(message.text) if message.type == "error" else None)
+        page.on("request", lambda request: self._only_local(request.url))
+
+    def _only_local(self, url: str) -> None:
+        if not url.startswith(("file:", "data:", "blob:")):
+            self.errors.append(f"asked the network for {url}")
+
+
+@pytest.fixture(params=KINDS)
+def opened(browser: Any, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Any]:
+    """A function that opens a file at each width and in each colour scheme; nothing may go wrong in the page."""
+    context = browser.new_context(**KINDS[request.param])
+    pages: list[Opened] = []
+
+    def open_file(path: Path, name: str = "") -> Any:
+        here = Opened(context.new_page())
+        pages.append(here)
+        here.page.goto(path.as_uri())
+        here.page.locator(".mg-bar").first.wait_for()
+        if name:
+            SHOTS.mkdir(exist_ok=True)
+            here.page.screenshot(path=SHOTS / f"{name}, {request.param}.png")
+        return here.page
+
+    yield open_file
+    context.close()
+    assert [error for page in pages for error in page.errors] == []

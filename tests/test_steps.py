@@ -1,0 +1,196 @@
+"""`steps`: what it says is what the engine does, in words that a person can follow; and textbook rules are right."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, cast
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from test_program import inside
+
+import microgrid as mg
+from microgrid import OPS, Op, Program, Value, nn, ops, steps
+from microgrid.arithmetic import VALUES
+from microgrid.testing.strategies import points, programs
+
+
+def shared() -> tuple[Value, Value, Value]:
+    a, b = Value(2.0, label="a"), Value(-3.0, label="b")
+    return a, b, (a * b + a) ** 2
+
+
+def test_a_shared_value_receives_two_contributions_and_is_told_so() -> None:
+    _, _, c = shared()
+    found = steps(c)
+    assert [step.name for step in found] == [
+        *("a * b", "a * b + a", "(a * b + a) ** 2"),
+        *("(a * b + a) ** 2", "a * b + a", "a * b"),
+    ]
+    to_a = [k for step in found.backward for k in step.contributions if k.name == "a"]
+    assert [(k.before, k.contribution, k.after) for k in to_a] == [(0.0, -8.0, -8.0), (-8.0, 24.0, 16.0)]
+    assert [k.formula for k in to_a] == ["d(a * b + a)/da = 1", "d(a * b)/da = b"]
+    assert found[-1].remarks == ("a is used more than once, so its contributions add up (+=, not =): −8 + 24 = 16",)
+
+
+def test_nothing_changes_unless_asked() -> None:
+    a, b, c = shared()
+    found = steps(c)
+    _ = str(found), found.markdown(), found.html()
+    assert [v.grad for v in (a, b, c)] == [0.0, 0.0, 0.0]
+    again = steps(c, run=True)
+    assert [v.grad for v in again.values] == again.grads == found.grads
+    third = steps(c)
+    assert third[3].remarks == ()
+    assert any("a had a gradient of 16 already" in remark for step in third for remark in step.remarks)
+
+
+@settings(deadline=None)
+@given(st.data(), programs(ops=list(OPS.values()), max_size=15))
+def test_the_steps_are_the_engines_to_the_bit(data: st.DataObject, program: Program) -> None:
+    at = data.draw(points(program))
+    leaves = [Value(x, label=f"x{i}") for i, x in enumerate(at)]
+    (root,) = program.replay(leaves, VALUES)
+    found = steps(root)
+    root.backward()
+    for value, grad in zip(found.values, found.grads, strict=True):
+        assert value.grad == grad or math.isnan(grad)
+    received = [0.0] * len(found.values)
+    received[-1] = 1.0
+    order: list[int] = []
+    for step in found.backward:
+        assert step.upstream == received[step.node] or math.isnan(step.upstream)
+        users = {i for i, item in enumerate(found.items) if step.node in item.operands}
+        assert users <= set(order)
+        order.append(step.node)
+        assert step.done == tuple(order)
+        assert not set(step.ready) & set(step.waiting)
+        for c in step.contributions:
+            assert c.before == received[c.operand] or math.isnan(c.before)
+            received[c.operand] = c.after
+    forward = found.forward
+    assert [step.node for step in forward] == order[::-1]
+    assert all(step.data == found.values[step.node].data or math.isnan(step.data) for step in forward)
+
+
+def test_ready_and_waiting_say_who_is_next() -> None:
+    x = Value(0.5, label="x")
+    a = mg.sin(x)
+    b = mg.exp(a)
+    c = a * b
+    first, second, third = steps(c).backward
+    assert [steps(c).names[i] for i in first.ready] == ["exp(sin(x))"]
+    assert [steps(c).names[i] for i in first.waiting] == ["sin(x)"]
+    assert second.ready == (steps(c).names.index("sin(x)"),)
+    assert third.why == "its turn: all that use it are done, sin(x) * exp(sin(x)), exp(sin(x))"
+
+
+def test_what_is_special_is_said_in_words() -> None:
+    x = Value(-2.0, label="x")
+    said = {
+        "this relu is off: its operand is −2, not above 0": mg.relu(x) * 1.0,
+        "tanh is saturated": mg.tanh(x * 10.0),
+        "its cotangent is exactly 0, so it passes nothing on": mg.sin(x) * 0.0,
+        "both operands are the same value": x * x,
+        "only what was chosen receives": mg.maximum(x, 1.0),
+        "not finite: detect_anomaly()": mg.log(x + 2.0),
+    }
+    for words, root in said.items():
+        assert any(words in remark for step in steps(root) for remark in step.remarks), words
+
+
+def test_differences_stand_beside_the_cotangents() -> None:
+    x = Value(0.5, label="x")
+    for step in steps(mg.sin(mg.exp(x)) * x, numerical=True).backward:
+        assert step.numerical == pytest.approx(step.upstream, rel=1e-8)
+
+
+def test_names_are_labels_variables_or_short_expressions() -> None:
+    x = Value(1.0)
+    y = mg.tanh(x) + 1.0
+    z = y * y * y * y * y * y
+    assert "x" in steps(y, names=locals()).names
+    assert steps(y, names={"x": x}).names == ["x", "tanh(x)", "1", "tanh(x) + 1"]
+    assert steps(z, names={"x": x}).names[-1].startswith("v")
+    neurons = steps(nn.MLP(1, [2, 1])([Value(1.0)]))
+    assert "layers[0].neurons[1].w[0]" in neurons.names
+    assert len(set(neurons.names)) == len(neurons.names)
+
+
+def test_text_and_markdown_have_every_contribution() -> None:
+    _, _, c = shared()
+    text, table = str(steps(c)), steps(c).markdown()
+    for part in ("d(a * b)/da = b = −3 | x upstream −8 = 24 | a: was −8, now 16", "6. a * b: cotangent −8"):
+        assert part in text
+    assert table.count("\n") == 1 + 5
+    assert "`d(a * b)/da` = `b = −3` | 24 | `a`: −8 → 16 |" in table
+    bundle = steps(c)._repr_mimebundle_()
+    assert set(bundle) == {"text/html", "text/markdown", "text/plain"}
+
+
+@pytest.mark.parametrize(
+    ("misuse", "error", "advice"),
+    [
+        (lambda: steps(cast(Any, 3.0)), TypeError, "takes a Value"),
+        (lambda: steps(Value(1.0)), ValueError, "nothing to step through"),
+        (lambda: steps(shared()[2])[6], IndexError, "there are 6 steps"),
+    ],
+)
+def test_misuse_says_what_to_change(misuse: Any, error: type[Exception], advice: str) -> None:
+    with pytest.raises(error, match=advice):
+        misuse()
+
+
+def graph(size: int) -> Value:
+    """Of so many values: sums, products and tanh over the last few."""
+    values = [Value(0.5 + 0.1 * i, label="abcd"[i]) for i in range(3)]
+    while len(values) <= size:  # the first is not used
+        k = len(values)
+        x, y = values[-1], values[-3]
+        values.append(mg.tanh(x) if k % 3 == 0 else x * y if k % 3 == 1 else x - y)
+    return values[-1]
+
+
+@pytest.mark.parametrize(("size", "kilobytes"), [(11, 12), (50, 30), (211, 120)])
+def test_a_page_is_small(size: int, kilobytes: int, tmp_path: Any) -> None:
+    pytest.importorskip("pygraphviz")
+    found = steps(graph(size))
+    assert len(found.values) == size
+    found.save(tmp_path / "steps.html")
+    assert (tmp_path / "steps.html").stat().st_size <= 1024 * kilobytes
+
+
+def test_a_large_graph_is_stepped_without_writing_out_every_step() -> None:
+    pytest.importorskip("pygraphviz")
+    model = nn.MLP(2, [16, 16, 1])
+    loss = mg.sum([mg.relu(1.0 - model([0.1 * i, 0.3])) for i in range(20)])
+    found = steps(loss)
+    assert len(found) > 10_000
+    assert len(found.html()) < 100_000
+    assert found[-1].phase == "backward"
+
+
+def test_without_graphviz_the_page_has_the_steps_and_a_line_of_advice(monkeypatch: pytest.MonkeyPatch) -> None:
+    import sys
+
+    monkeypatch.setitem(sys.modules, "pygraphviz", None)
+    monkeypatch.setenv("PATH", "")
+    text = steps(shared()[2]).html()
+    assert "pip install &#x27;microgrid[draw]&#x27;" in text or "pip install 'microgrid[draw]'" in text
+    assert "v2  ×" in text
+
+
+@pytest.mark.parametrize("op", [op for op in OPS.values() if op.textbook], ids=lambda op: op.name)
+def test_the_textbook_says_what_the_rule_computes(op: Op) -> None:
+    names = {name: getattr(ops, name) for name in OPS} | {"pi": math.pi}
+    for scale in (1.0, -0.5, 0.3):
+        at = tuple(scale * x if not op.static and op.name not in ("acosh",) else x for x in inside(op))
+        z = op.forward(*at)
+        found = dict(zip(op.variables, at, strict=True)) | {"z": z}
+        rule = op.partials(z, *at)
+        if not all(map(math.isfinite, rule)):
+            continue
+        assert len(op.textbook) == len(rule)
+        for text, partial in zip(op.textbook, rule, strict=True):
+            assert float(eval(text, names | found)) == pytest.approx(partial, rel=1e-12, abs=1e-15), text
