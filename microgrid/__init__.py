@@ -16,6 +16,7 @@ from microgrid.composed import (
 )
 from microgrid.draw import draw
 from microgrid.engine import Value
+from microgrid.film import Film
 from microgrid.functional import (
     grad,
     gradient,
@@ -119,6 +120,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "OPS",
+    "Film",
     "Instruction",
     "Interval",
     "Op",

@@ -56,6 +56,7 @@ ORDER = [
     "pictures",
     "draw",
     "steps",
+    "film",
     "__init__",
 ]
 ORDER += ["testing", "demo", "cli", "__main__"]

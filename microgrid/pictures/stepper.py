@@ -6,20 +6,13 @@ the final state with a text for those who cannot see it.
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import html as markup
-import itertools
-import json
-import re
-import zlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from importlib import resources
 from typing import Any, Protocol
 
 from microgrid.engine import Value
-from microgrid.pictures import graph
+from microgrid.pictures import graph, web
 from microgrid.pictures.digraph import ADVICE, DARK, FILLS, new_picture, number
 from microgrid.pictures.layout import layout, svg
 from microgrid.pictures.outline import Box, Item
@@ -29,8 +22,6 @@ MOST_VALUES = 220
 
 MOST_STEPS = 1200
 """Steps whose particulars are in the page; the modules of a larger graph do not unfold."""
-
-_made = itertools.count()
 
 
 class Walk(Protocol):
@@ -67,15 +58,7 @@ class Walk(Protocol):
 
 def page(steps: Walk) -> str:
     """The stepper as a page that opens by itself."""
-    title = markup.escape(f"Steps of {steps.names[-1]}")
-    return (
-        f'<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        "<style>body{margin:1rem;font-family:system-ui,sans-serif;background:#fff;color:#1a1a1a}"
-        "h1{font-size:1.15rem;font-weight:600}"
-        "@media (prefers-color-scheme:dark){body{background:#121212;color:#eee}}</style></head>"
-        f"<body><main><h1>{title}</h1>{html(steps)}</main></body></html>\n"
-    )
+    return web.page(f"Steps of {steps.names[-1]}", html(steps))
 
 
 def html(steps: Walk) -> str:
@@ -91,40 +74,15 @@ def html(steps: Walk) -> str:
     texts = [_lines(box, steps) for box in drawn]
     roles = ["folded" if box.folded else items[box.members[0]].role for box in drawn]
     data = _data(steps, names, drawn, home)
-    content = json.dumps(data, ensure_ascii=False, separators=(",", ":"))
-    uid = f"mg{next(_made)}-{hashlib.sha256(content.encode('utf-8', 'replace')).hexdigest()[:6]}"
+    uid = web.new_id(web.as_json(data))
     try:
-        image = svg(
+        drawing = svg(
             layout(picture), texts, roles, title=f"The graph of {names[-1]}", style=_svg_style(set(roles)), uid=uid
         )
-        fallback = f'<img alt="{markup.escape(_in_words(steps, names))}" src="data:image/svg+xml,{_in_a_url(image)}">'
+        fallback = web.image(drawing, _in_words(steps, names))
     except ImportError:
         fallback = f"<pre>{markup.escape(picture.as_text)}\n{ADVICE}</pre>"
-    packed = _packed(f"{_file('stepper.js')}({json.dumps(uid)},{json.dumps(_file('stepper.css'))},{content})")
-    return (
-        f'<div class="mg-stepper" data-mg="{uid}" data-lm-suppress-shortcuts="true">{fallback}'
-        f'<script>{_file("unpack.js")}("{packed}")</script></div>'
-    )
-
-
-def _packed(script: str) -> str:
-    """The script deflated, in base 64: a third of its size."""
-    deflated = zlib.compressobj(9, zlib.DEFLATED, -15)
-    data = deflated.compress(script.encode("utf-8", "replace")) + deflated.flush()
-    return base64.b64encode(data).decode()
-
-
-def _file(name: str) -> str:
-    text = resources.files("microgrid.pictures").joinpath(name).read_text(encoding="utf-8")
-    text = re.sub(r"/\*.*?\*/", "", text, flags=re.DOTALL)
-    return "\n".join(line.strip() for line in text.splitlines() if line.strip())
-
-
-def _in_a_url(image: str) -> str:
-    """SVG within a data: address within a double-quoted attribute, where < and > may stand as they are."""
-    for character, code in (("%", "%25"), ("#", "%23"), ('"', "%22"), ("&", "%26")):
-        image = image.replace(character, code)
-    return image
+    return web.piece(uid, fallback, "stepper.js", data)
 
 
 def _svg_style(roles: set[str]) -> str:

@@ -172,7 +172,7 @@ def test_without_scripts_there_is_the_picture_with_its_text(browser: Any, tmp_pa
     context = browser.new_context(java_script_enabled=False)
     page = context.new_page()
     page.goto((tmp_path / "steps.html").as_uri())
-    image = page.locator(".mg-stepper img")
+    image = page.locator(".mg-page img")
     assert image.get_attribute("alt") == ("The graph of (a * b + a) ** 2, which is 16. Its gradients: a 16, b −16.")
     assert image.bounding_box()["width"] > 200
     page.screenshot(path=tmp_path / "no scripts.png")

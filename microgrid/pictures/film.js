@@ -1,0 +1,103 @@
+(function (id, css, data) {
+  var roots = document.querySelectorAll('[data-mg="' + id + '"]'), root = null, i;
+  for (i = 0; i < roots.length; i++) if (!roots[i].dataset.ready) { root = roots[i]; break; }
+  if (!root) return;
+  root.dataset.ready = "1";
+  root.tabIndex = 0;
+  root.setAttribute("role", "region");
+  root.setAttribute("aria-label", "A network learns");
+
+  function make(tag, parent, text, attributes) {
+    var element = document.createElement(tag), key;
+    if (text) element.textContent = text;
+    for (key in attributes || {}) element.setAttribute(key, attributes[key]);
+    if (parent) parent.appendChild(element);
+    return element;
+  }
+
+  make("style", root, css);
+  var image = root.querySelector("img");
+  var bar = make("div", root, "", { "class": "mg-bar", role: "group", "aria-label": "Controls" });
+  var play = make("button", bar, "Play", { type: "button" });
+  var previous = make("button", bar, "Previous", { type: "button" });
+  var slider = make("input", bar, "", { type: "range", min: 1, max: data.epochs.length, value: 1, "aria-label": "Frame" });
+  var next = make("button", bar, "Next", { type: "button" });
+  var count = make("span", bar, "", { "class": "mg-count" });
+  var frame = make("div", root, "", { "class": "mg-picture", tabindex: "0", role: "group", "aria-label": "Picture" });
+  var source = decodeURIComponent(image.getAttribute("src").slice("data:image/svg+xml,".length));
+  var svg = document.importNode(new DOMParser().parseFromString(source, "image/svg+xml").documentElement, true);
+  svg.removeAttribute("width");
+  svg.removeAttribute("height");
+  frame.appendChild(svg);
+  image.remove();
+  var text = make("p", root, "", { "class": "mg-text mg-said", "aria-live": "polite" });
+
+  var field = Uint8Array.from(atob(data.field), function (c) { return c.charCodeAt(0); });
+  var canvas = document.createElement("canvas"), cells = data.cells;
+  canvas.width = canvas.height = cells;
+  var pen = canvas.getContext("2d");
+  var colours = ["#B34700", "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7A7A7A", "#8A6D00"];
+  function paint(k) {
+    var pixels = pen.createImageData(cells, cells), row, column, byte, kind, colour, at;
+    for (row = 0; row < cells; row++) for (column = 0; column < cells; column++) {
+      byte = field[(k * cells + row) * cells + column];
+      kind = data.classes > 1 ? byte : +(byte > 128);
+      colour = parseInt(colours[kind % colours.length].slice(1), 16);
+      at = 4 * ((cells - 1 - row) * cells + column);
+      pixels.data[at] = colour >> 16;
+      pixels.data[at + 1] = colour >> 8 & 255;
+      pixels.data[at + 2] = colour & 255;
+      pixels.data[at + 3] = data.classes > 1 ? 102 : Math.abs(byte - 128) / 127 * 178;
+    }
+    pen.putImageData(pixels, 0, 0);
+    svg.querySelector(".field").setAttribute("href", canvas.toDataURL());
+  }
+
+  var at = 0, timer = null;
+  function show(quiet) {
+    paint(at);
+    svg.querySelector(".loss").setAttribute("points", data.curve.slice(0, at + 1).map(function (p) { return p.join(","); }).join(" "));
+    var dot = svg.querySelector(".dot");
+    dot.setAttribute("cx", data.curve[at][0]);
+    dot.setAttribute("cy", data.curve[at][1]);
+    svg.querySelector(".epoch").textContent = "epoch " + data.epochs[at];
+    svg.querySelector(".now").textContent = data.losses[at];
+    svg.querySelectorAll(".bar").forEach(function (rect, k) {
+      var bottom = +rect.getAttribute("y") + +rect.getAttribute("height"), height = data.bars[at][k];
+      rect.setAttribute("y", bottom - height);
+      rect.setAttribute("height", height);
+    });
+    slider.value = at + 1;
+    count.textContent = "frame " + (at + 1) + " of " + data.epochs.length;
+    slider.setAttribute("aria-valuetext", count.textContent);
+    previous.disabled = at === 0;
+    next.disabled = at === data.epochs.length - 1;
+    text.setAttribute("aria-live", quiet ? "off" : "polite");
+    text.textContent = "Epoch " + data.epochs[at] + ": loss " + data.losses[at] + "; gradients " +
+      data.layers.map(function (name, k) { return name + " " + data.gradients[at][k]; }).join(", ") + ".";
+  }
+  function stop() {
+    clearInterval(timer);
+    timer = null;
+    play.textContent = "Play";
+  }
+  function go(to) { at = Math.max(0, Math.min(data.epochs.length - 1, to)); show(timer !== null); }
+  play.addEventListener("click", function () {
+    if (timer) return stop();
+    if (at === data.epochs.length - 1) at = 0;
+    play.textContent = "Pause";
+    timer = setInterval(function () { go(at + 1); if (at === data.epochs.length - 1) stop(); }, 120);
+  });
+  previous.addEventListener("click", function () { stop(); go(at - 1); });
+  next.addEventListener("click", function () { stop(); go(at + 1); });
+  slider.addEventListener("input", function () { stop(); go(+slider.value - 1); });
+  root.addEventListener("keydown", function (event) {
+    var keys = { ArrowRight: 1, ArrowLeft: -1 };
+    if (event.target === slider || !(event.key in keys) || event.altKey || event.ctrlKey || event.metaKey) return;
+    event.preventDefault();
+    event.stopPropagation();
+    stop();
+    go(at + keys[event.key]);
+  });
+  show();
+})

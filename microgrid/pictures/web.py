@@ -1,0 +1,67 @@
+"""Pieces of HTML that need no network, no kernel and no library: a picture, and a script that brings it to life."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import html
+import itertools
+import json
+import re
+import zlib
+from importlib import resources
+from typing import Any
+
+_made = itertools.count()
+
+
+def new_id(content: str) -> str:
+    """A name for one piece on a page: no two made here are alike, nor made elsewhere of other content."""
+    return f"mg{next(_made)}-{hashlib.sha256(content.encode('utf-8', 'replace')).hexdigest()[:6]}"
+
+
+def piece(uid: str, fallback: str, script: str, data: Any) -> str:
+    """The fallback, which the script of that file replaces where scripts may run: it is given uid, style and data."""
+    call = f"{_file(script)}({json.dumps(uid)},{json.dumps(_file('page.css'))},{as_json(data)})"
+    return (
+        f'<div class="mg-page" data-mg="{uid}" data-lm-suppress-shortcuts="true">{fallback}'
+        f'<script>{_file("unpack.js")}("{_packed(call)}")</script></div>'
+    )
+
+
+def page(title: str, content: str) -> str:
+    """A page that opens by itself."""
+    heading = html.escape(title)
+    return (
+        f'<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8"><title>{heading}</title>'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        "<style>body{margin:1rem;font-family:system-ui,sans-serif;background:#fff;color:#1a1a1a}"
+        "h1{font-size:1.15rem;font-weight:600}"
+        "@media (prefers-color-scheme:dark){body{background:#121212;color:#eee}}</style></head>"
+        f"<body><main><h1>{heading}</h1>{content}</main></body></html>\n"
+    )
+
+
+def image(svg: str, words: str) -> str:
+    """SVG as an image, with words for those who cannot see it: no sanitiser takes it away."""
+    for character, code in (("%", "%25"), ("#", "%23"), ('"', "%22"), ("&", "%26")):
+        svg = svg.replace(character, code)
+    return f'<img alt="{html.escape(words)}" src="data:image/svg+xml,{svg}">'  # < and > may stand within quotes
+
+
+def as_json(data: Any) -> str:
+    """Data as the script reads it."""
+    return json.dumps(data, ensure_ascii=False, separators=(",", ":"))
+
+
+def _file(name: str) -> str:
+    text = resources.files("microgrid.pictures").joinpath(name).read_text(encoding="utf-8")
+    text = re.sub(r"/\*.*?\*/", "", text, flags=re.DOTALL)
+    return "\n".join(line.strip() for line in text.splitlines() if line.strip())
+
+
+def _packed(script: str) -> str:
+    """The script deflated, in base 64: a third of its size."""
+    deflated = zlib.compressobj(9, zlib.DEFLATED, -15)
+    data = deflated.compress(script.encode("utf-8", "replace")) + deflated.flush()
+    return base64.b64encode(data).decode()

@@ -1,0 +1,105 @@
+"""The film: its frames are the run, and its page plays in a real Chromium."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from microgrid import Film, datasets, fit, nn
+from microgrid.film import CELLS
+from microgrid.history import History
+
+pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
+
+
+def filmed(epochs: int = 20, frames: int = 60, kind: str = "moons") -> tuple[Film, History, nn.MLP]:
+    pytest.importorskip("numpy")
+    if kind == "moons":
+        x, y = datasets.moons(40)
+        model, loss = nn.MLP(2, [4, 1], activation="tanh", seed=0), "hinge"
+    else:
+        x, y = datasets.spirals(30)
+        model, loss = nn.MLP(2, [4, 3], activation="tanh", seed=0), "cross_entropy"
+    film = Film(x, y, frames=frames)
+    history = fit(model, x, y, loss=loss, lr=0.1, epochs=epochs, callbacks=[film], progress=False)
+    return film, history, model
+
+
+@pytest.mark.parametrize(("epochs", "frames"), [(1, 2), (5, 60), (61, 60), (100, 7), (120, 60)])
+def test_the_frames_are_spread_over_the_run_with_first_and_last(epochs: int, frames: int) -> None:
+    film, history, _ = filmed(epochs, frames)
+    shown = [frame.epoch for frame in film.frames]
+    assert shown[0] == 1
+    assert shown[-1] == epochs
+    assert len(shown) <= frames + 1
+    assert sorted(set(shown)) == shown
+    assert [frame.loss for frame in film.frames] == [history.loss[epoch - 1] for epoch in shown]
+
+
+@pytest.mark.parametrize("kind", ["moons", "spirals"])
+def test_the_field_is_what_the_network_says(kind: str) -> None:
+    film, _, model = filmed(kind=kind)
+    field = film.frames[-1].field
+    spans = []
+    for axis in (0, 1):
+        numbers = [point[axis] for point in film.points]
+        margin = 0.15 * (max(numbers) - min(numbers))
+        spans.append((min(numbers) - margin, max(numbers) + margin))
+    for row, column in ((0, 0), (3, 17), (CELLS - 1, 5), (20, 20)):
+        point = [low + (high - low) * k / (CELLS - 1) for (low, high), k in zip(spans, (column, row), strict=True)]
+        answer = model(point)
+        byte = field[row * CELLS + column]
+        if kind == "moons":
+            assert (byte > 128) == (answer.data > 0.0) or abs(answer.data) < 0.01
+        else:
+            values = [z.data for z in answer]
+            assert byte == values.index(max(values))
+
+
+def test_misuse_says_what_to_change() -> None:
+    with pytest.raises(ValueError, match="3 coordinate"):
+        Film([[1.0, 2.0, 3.0]], [1.0])
+    with pytest.raises(ValueError, match="2 points and 1 labels"):
+        Film([[1.0, 2.0], [3.0, 4.0]], [1.0])
+    with pytest.raises(ValueError, match="at least 2 frames"):
+        Film([[1.0, 2.0]], [1.0], frames=1)
+    with pytest.raises(ValueError, match="nothing was filmed yet"):
+        Film([[1.0, 2.0]], [1.0]).html()
+    assert "without frames" in repr(Film([[1.0, 2.0]], [1.0]))
+
+
+def test_the_page_plays_and_shows_the_run(opened: Callable[..., Any], tmp_path: Path) -> None:
+    from axe_playwright_python.sync_playwright import Axe
+
+    film, history, _ = filmed()
+    film.save(tmp_path / "film.html")
+    page = opened(tmp_path / "film.html", "film")
+    for k in (1, 7, 20):
+        page.get_by_label("Frame", exact=True).fill(str(k))
+        assert page.locator(".mg-count").inner_text() == f"frame {k} of 20"
+        assert page.locator("svg .now").text_content() == f"{history.loss[k - 1]:.4g}"
+        assert f"Epoch {k}: loss {history.loss[k - 1]:.4g}" in page.locator(".mg-said").inner_text()
+    results = Axe().run(page)
+    assert results.violations_count == 0, results.generate_report()
+    page.get_by_role("button", name="Previous").click()
+    page.keyboard.press("ArrowLeft")
+    assert page.locator(".mg-count").inner_text() == "frame 18 of 20"
+    page.get_by_role("button", name="Play").click()
+    page.get_by_text("frame 20 of 20").wait_for(timeout=5000)
+    page.get_by_role("button", name="Play").wait_for(timeout=2000)  # it stops at the end
+    page.get_by_role("button", name="Play").click()
+    page.get_by_role("button", name="Pause").click()
+
+
+def test_without_scripts_there_is_the_last_frame(browser: Any, tmp_path: Path) -> None:
+    film, _, _ = filmed(5)
+    film.save(tmp_path / "film.html")
+    context = browser.new_context(java_script_enabled=False)
+    page = context.new_page()
+    page.goto((tmp_path / "film.html").as_uri())
+    assert page.locator("img").get_attribute("alt").startswith("After epoch 5")
+    assert page.locator("img").bounding_box()["height"] > 100
+    context.close()
