@@ -104,7 +104,7 @@ def test_any_label_is_shown_as_it_is(label: str) -> None:
 
 def test_the_same_graph_is_the_same_text_in_another_process() -> None:
     code = "from microgrid import *; a = Value(2.0, label='a'); print(draw((a * a + where(1, a, 3)).tanh()).source)"
-    runs = {subprocess.run([sys.executable, "-c", code], capture_output=True, check=True).stdout for _ in range(3)}
+    runs = {subprocess.run([sys.executable, "-c", code], capture_output=True, check=True).stdout for _ in range(10)}
     a = Value(2.0, label="a")
     assert runs == {(draw((a * a + where(1, a, 3)).tanh()).source + "\n").encode()}
 
@@ -125,6 +125,8 @@ def test_a_picture_is_written_where_asked(tmp_path: Path) -> None:
     _, c = expression()
     draw(c, filename=tmp_path / "c.png")
     assert (tmp_path / "c.png").read_bytes().startswith(b"\x89PNG")
+    draw(c, filename=tmp_path / "c.pdf")
+    assert (tmp_path / "c.pdf").read_bytes().startswith(b"%PDF")
     rendered = draw(c).render(tmp_path / "c.gv", format="svg")
     assert Path(rendered).read_text(encoding="utf-8").count('class="node ') == 5
 

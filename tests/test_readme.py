@@ -22,12 +22,19 @@ def test_the_example_prints_what_its_comments_say() -> None:
     assert printed.getvalue().splitlines() == expected
 
 
-def test_the_other_examples_run_and_end_as_they_say() -> None:
+def test_the_other_examples_run_and_end_as_they_say(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (first,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
     space: dict[str, object] = {}
     with contextlib.redirect_stdout(io.StringIO()):
         exec(compile(first, "README.md", "exec"), space)
-    derivatives, checks, declaration = re.findall(r"```py\n(.*?)```", README, re.DOTALL)
+    stepping, derivatives, checks, training, declaration = re.findall(r"```py\n(.*?)```", README, re.DOTALL)
+    monkeypatch.chdir(tmp_path)
+    exec(compile(stepping, "README.md", "exec"), space)
+    (line, answer) = re.findall(r"^(steps\S.*formula) +# '(.*)'$", stepping, re.MULTILINE)[0]
+    assert eval(line, space) == answer
+    pytest.importorskip("matplotlib")
+    exec(compile(training, "README.md", "exec"), space)
+    assert {path.name for path in tmp_path.iterdir()} == {"steps.html", "film.html", "spirals.json"}
     with pytest.raises(FloatingPointError, match=r"^log\(0\.0\) gave -inf, at example.py:11$"):
         exec(compile(derivatives, "example.py", "exec"), space)
     exec(compile(checks, "README.md", "exec"), space)
@@ -43,4 +50,4 @@ def test_the_other_examples_run_and_end_as_they_say() -> None:
 
 
 def test_it_is_short() -> None:
-    assert len(README.splitlines()) < 150
+    assert len(README.splitlines()) < 220

@@ -1,4 +1,4 @@
-"""How long pictures and pages take: `python tests/benchmarks/pictures.py`. Needs a Graphviz; Chromium for the last line.
+"""How long pictures and pages take: `python tests/benchmarks/pictures.py`. Needs Graphviz; for the last line Chromium.
 
 Medians of seven, with the least and the most.
 """
