@@ -100,6 +100,7 @@ class Op:
         ulps: float = 4.0,
         sensitive: bool = False,
         textbook: Sequence[str] = (),
+        variables: Sequence[str] = (),
     ) -> None:
         self.name = name
         self.forward = forward
@@ -117,7 +118,7 @@ class Op:
         self.ulps = ulps
         self.sensitive = sensitive
         self.textbook = tuple(textbook)
-        self.variables = partials.__code__.co_varnames[1 : arity + 1]
+        self.variables = tuple(variables)
 
     @overload
     def __call__(self, *operands: float) -> float: ...  # type: ignore[overload-overlap]  # no operand is a T
@@ -226,6 +227,7 @@ def primitive(
         ulps=ulps,
         sensitive=sensitive,
         textbook=textbook,
+        variables=partials.__code__.co_varnames[1 : arity + 1],
     )
     OPS[name] = op
     return op

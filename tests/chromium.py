@@ -24,7 +24,7 @@ def chromium() -> str | None:
     return next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # it keeps an event loop running, which other tests start of their own
 def browser() -> Iterator[Any]:
     path = chromium()
     if path is None:

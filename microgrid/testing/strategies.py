@@ -28,14 +28,11 @@ def _everywhere(op: Op) -> bool:
     return all(interval == (-math.inf, math.inf, ()) for interval in op.domain)
 
 
-def values(*, min_value: float = -1e3, max_value: float = 1e3, labels: bool = False) -> st.SearchStrategy[Value]:
+@st.composite
+def values(draw: st.DrawFn, *, min_value: float = -1e3, max_value: float = 1e3, labels: bool = False) -> Value:
     """Leaves with finite numbers between the bounds."""
     names = st.sampled_from(["", "x", "y", "w"]) if labels else st.just("")
-    return st.builds(_leaf, st.floats(min_value, max_value), names)
-
-
-def _leaf(x: float, label: str) -> Value:
-    return Value(x, label=label)
+    return Value(draw(st.floats(min_value, max_value)), label=draw(names))
 
 
 @st.composite
@@ -103,15 +100,41 @@ def _needed(instructions: Sequence[Instruction], base: int) -> list[Instruction]
     return kept
 
 
-def points(
-    program: Program | int, *, min_value: float = -2.0, max_value: float = 2.0
-) -> st.SearchStrategy[list[float]]:
-    """Points for the inputs of a program, or for so many: with whole numbers, zeros and ties on purpose."""
+_MOVES: list[Callable[[float], float]] = [
+    lambda x: x,
+    lambda x: -x,
+    lambda x: abs(x) + 0.5,
+    lambda x: x / 4.0,
+    lambda x: 1.5 + abs(x) / 8.0,
+]
+
+
+@st.composite
+def points(draw: st.DrawFn, program: Program | int, *, min_value: float = -2.0, max_value: float = 2.0) -> list[float]:
+    """Points for the inputs of a program, or for so many: with whole numbers, zeros and ties on purpose.
+
+    For a program, a point outside of its domain is moved inside, where one of a few simple moves does that.
+    """
     count = program if isinstance(program, int) else len(program.inputs)
     whole = st.integers(math.ceil(min_value), math.floor(max_value)).map(float)
     anywhere = st.floats(min_value, max_value)
     same = st.one_of(whole, anywhere).map(lambda x: [x] * count)
-    return st.one_of(st.lists(st.one_of(anywhere, whole), min_size=count, max_size=count), same)
+    point = st.one_of(st.lists(st.one_of(anywhere, whole), min_size=count, max_size=count), same)
+    drawn = draw(point)
+    if isinstance(program, int):
+        return drawn
+    for move in (
+        lambda x: x,
+        lambda x: -x,
+        abs,
+        lambda x: abs(x) + 0.5,
+        lambda x: x / 4.0,
+        lambda x: 1.5 + abs(x) / 8.0,
+    ):
+        moved = [min(max(move(x), min_value), max_value) for x in drawn]
+        if all(map(math.isfinite, program.replay(moved))):
+            return moved
+    return drawn
 
 
 @st.composite

@@ -54,6 +54,19 @@ def test_points_have_ties_and_zeros_on_purpose() -> None:
     assert find(points(2), lambda p: p[0] == 0.0 and p[1] != 0.0)
 
 
+def test_points_are_inside_the_domain_where_they_can_be() -> None:
+    program = Program.parse("def f(x):\n    t0 = log(x)\n    return t0")
+    inside = []
+
+    @settings(max_examples=200, database=None)
+    @given(points(program))
+    def look(at: list[float]) -> None:
+        inside.append(at[0] > 0.0)
+
+    look()
+    assert sum(inside) > 0.75 * len(inside)
+
+
 @given(values(min_value=-1.0, max_value=1.0, labels=True), modules())
 def test_values_and_modules_keep_their_bounds(x: Value, model: nn.MLP) -> None:
     assert -1.0 <= x.data <= 1.0
@@ -77,6 +90,8 @@ def test_ops_can_be_chosen() -> None:
 def test_a_strategy_prints_as_the_call_that_makes_it() -> None:
     assert repr(programs(max_size=3)) == "programs(max_size=3)"
     assert repr(modules(max_width=2)) == "modules(max_width=2)"
+    assert repr(values(labels=True)) == "values(labels=True)"
+    assert repr(points(2, max_value=1.0)) == "points(2, max_value=1.0)"
 
 
 @pytest.mark.parametrize("kind", [Value, Program, nn.MLP])
