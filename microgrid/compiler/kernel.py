@@ -1,0 +1,154 @@
+"""The kernel around the code: it runs it for block after block of samples, as many at once as there are lanes.
+
+Inputs and outputs have the samples in rows in memory and side by side in lanes, so a block is transposed when it comes
+in and when it goes out. A lane without a sample repeats the last one, and its seed is 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from microgrid.compiler.lanes import SHORT, Mode, hexadecimal
+from microgrid.compiler.storage import Stored
+
+SCRATCH = ("v", "t", "g", "a")
+ARRAYS = ("x", "p", "c", "y", "d", *SCRATCH)
+"""What a segment is given, in this order."""
+
+_HEAD = """\
+define void @kernel(ptr noalias %sources, ptr noalias %strides, ptr noalias %p, ptr noalias %y, ptr noalias %d,
+    ptr noalias %scratch, ptr noalias %table, ptr noalias %functions, i64 %begin, i64 %end, i64 %samples) #0 {
+entry:"""
+
+
+def kernel_of(stored: Stored, mode: Mode, columns: Sequence[int]) -> tuple[str, int]:
+    """The text of the kernel, and how many numbers of scratch memory it needs."""
+    return _Kernel(stored, mode, columns).text()
+
+
+class _Kernel:
+    """Lines with loops around them."""
+
+    def __init__(self, stored: Stored, mode: Mode, columns: Sequence[int]) -> None:
+        self.stored = stored
+        self.columns = columns
+        self.lanes = mode.lanes
+        self.short = min(mode.lanes, SHORT)
+        self.vector = "double" if mode.lanes == 1 else f"<{mode.lanes} x double>"
+        self.narrow = "double" if self.short == 1 else f"<{self.short} x double>"
+        self.lines: list[str] = []
+        self.block = "entry"
+        self.names = 0
+
+    def text(self) -> tuple[str, int]:
+        sizes, lanes = self.stored.sizes, self.lanes
+        arrays = {"p": "%p", "c": "%table"}
+        scratch = 0
+        for array in ("x", "y", "d", *SCRATCH):
+            arrays[array] = self.address("double", "%scratch", str(scratch))
+            scratch += sizes[array] * (self.short if array == "d" else lanes)
+        if sizes["d"]:
+            i = self.begin("clear", "0", str(sizes["d"]))
+            self.do(f"store {self.narrow} zeroinitializer, ptr {self.address(self.narrow, arrays['d'], i)}, align 8")
+            self.end("clear", str(sizes["d"]))
+        block = self.begin("block", "%begin", "%end")
+        start = self.set(f"mul i64 {block}, {lanes}")
+        left = self.set(f"sub i64 %samples, {start}")
+        count = self.set(f"call i64 @llvm.smin.i64(i64 {left}, i64 {lanes})")
+        self.bring_in(start, arrays["x"])
+        given = ", ".join([*[f"ptr {arrays[array]}" for array in ARRAYS], "ptr %functions"])
+        seed = self.seed(count)
+        for number in range(len(self.stored.segments)):
+            self.do(f"call void @segment{number}({given}, {self.vector} {seed})")
+        self.take_out(start, count, arrays["y"], sizes["y"])
+        self.end("block", "%end")
+        if sizes["d"]:
+            self.reduce(arrays["d"], sizes["d"])
+        return "\n".join([_HEAD, *self.lines, "  ret void", "}", "declare i64 @llvm.smin.i64(i64, i64)"]), scratch
+
+    def bring_in(self, start: str, x: str) -> None:
+        """Transpose the inputs of a block of samples."""
+        last = self.set("sub i64 %samples, 1")
+        offset = 0
+        for number, width in enumerate(self.columns):
+            source = self.load("ptr", "%sources", str(number))
+            stride = self.load("i64", "%strides", str(number))
+            lane = self.begin(f"lane{number}", "0", str(self.lanes))
+            sample = self.set(f"add i64 {start}, {lane}")
+            sample = self.set(f"call i64 @llvm.smin.i64(i64 {sample}, i64 {last})")
+            row = self.set(f"mul i64 {sample}, {stride}")
+            column = self.begin(f"column{number}", "0", str(width))
+            value = self.load("double", source, self.set(f"add i64 {row}, {column}"))
+            cell = self.set(f"add i64 {column}, {offset}")
+            place = self.set(f"add i64 {self.set(f'mul i64 {cell}, {self.lanes}')}, {lane}")
+            self.do(f"store double {value}, ptr {self.address('double', x, place)}, align 8")
+            self.end(f"column{number}", str(width))
+            self.end(f"lane{number}", str(self.lanes))
+            offset += width
+
+    def seed(self, count: str) -> str:
+        """1 in each lane that has a sample, 0 in the others."""
+        lanes = self.lanes
+        if lanes == 1:
+            return hexadecimal(1.0)
+        numbers = ", ".join(f"i64 {i}" for i in range(lanes))
+        ends = self.set(f"insertelement <{lanes} x i64> poison, i64 {count}, i64 0")
+        ends = self.set(f"shufflevector <{lanes} x i64> {ends}, <{lanes} x i64> poison, <{lanes} x i32> zeroinitializer")
+        there = self.set(f"icmp slt <{lanes} x i64> <{numbers}>, {ends}")
+        return self.set(f"uitofp <{lanes} x i1> {there} to {self.vector}")
+
+    def take_out(self, start: str, count: str, y: str, width: int) -> None:
+        """Transpose the outputs of a block of samples."""
+        lane = self.begin("out", "0", count)
+        row = self.set(f"mul i64 {self.set(f'add i64 {start}, {lane}')}, {width}")
+        column = self.begin("outcolumn", "0", str(width))
+        place = self.set(f"add i64 {self.set(f'mul i64 {column}, {self.lanes}')}, {lane}")
+        value = self.load("double", y, place)
+        self.do(f"store double {value}, ptr {self.address('double', '%y', self.set(f'add i64 {row}, {column}'))}, align 8")
+        self.end("outcolumn", str(width))
+        self.end("out", count)
+
+    def reduce(self, d: str, width: int) -> None:
+        """The sums over samples: the lanes together."""
+        i = self.begin("reduce", "0", str(width))
+        total = self.load(self.narrow, d, i)
+        if self.short > 1:
+            add = f"@llvm.vector.reduce.fadd.v{self.short}f64"
+            total = self.set(f"call reassoc double {add}(double -0.0, {self.narrow} {total})")
+        self.do(f"store double {total}, ptr {self.address('double', '%d', i)}, align 8")
+        self.end("reduce", str(width))
+
+    # Lines.
+
+    def set(self, text: str) -> str:
+        self.names += 1
+        self.lines.append(f"  %k{self.names} = {text}")
+        return f"%k{self.names}"
+
+    def do(self, text: str) -> None:
+        self.lines.append(f"  {text}")
+
+    def address(self, type: str, base: str, index: str) -> str:
+        return self.set(f"getelementptr {type}, ptr {base}, i64 {index}")
+
+    def load(self, type: str, base: str, index: str) -> str:
+        return self.set(f"load {type}, ptr {self.address(type, base, index)}, align 8")
+
+    def begin(self, name: str, first: str, end: str) -> str:
+        """Open a loop of a counter from first to before end; its body may run not once."""
+        go = self.set(f"icmp slt i64 {first}, {end}")
+        self.do(f"br i1 {go}, label %{name}, label %{name}.done")
+        self.lines.append(f"{name}:")
+        self.do(f"%{name}.i = phi i64 [ {first}, %{self.block} ], [ %{name}.next, %{name}.end ]")
+        self.block = name
+        return f"%{name}.i"
+
+    def end(self, name: str, end: str) -> None:
+        """Close it."""
+        self.do(f"br label %{name}.end")
+        self.lines.append(f"{name}.end:")
+        self.do(f"%{name}.next = add nsw i64 %{name}.i, 1")
+        again = self.set(f"icmp slt i64 %{name}.next, {end}")
+        self.do(f"br i1 {again}, label %{name}, label %{name}.done")
+        self.lines.append(f"{name}.done:")
+        self.block = f"{name}.done"

@@ -1,0 +1,362 @@
+"""Loops to code: which numbers stay in registers, which are kept from one iteration to the next, which go to memory.
+
+A number that an instruction of the same body made, in this iteration or the one before, is in a register. Only what is
+read from elsewhere is stored, densely: neighbours in time become neighbours in memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, NamedTuple
+
+from microgrid.compiler.roll import Affine, Loop, Node, Rolled, Statement, statements
+from microgrid.compiler.tape import ONCE
+
+SEGMENT = 400
+"""The most statements in one function: LLVM takes 0.5 s for 4,000 of them in a row, but 39 s for 50,000."""
+
+Operand = int | float
+"""A register, or a number that stands in the code."""
+
+
+class Load(NamedTuple):
+    """Read a cell of an array into a register."""
+
+    target: int
+    array: str
+    index: Affine
+
+
+class Apply(NamedTuple):
+    """Compute an op. A way to pass a cotangent on has one more operand where its result is added to it."""
+
+    target: int
+    op: str
+    operands: tuple[Operand, ...]
+
+
+class Store(NamedTuple):
+    """Write to a cell."""
+
+    array: str
+    index: Affine
+    value: Operand
+
+
+class Accumulate(NamedTuple):
+    """Pass a cotangent on to a sum over samples."""
+
+    array: str
+    index: Affine
+    op: str
+    operands: tuple[Operand, ...]
+
+
+class Repeat(NamedTuple):
+    """Run a body for counter = 0, ..., count - 1; (register, at first, afterwards) for what it keeps."""
+
+    counter: int
+    count: int
+    kept: tuple[tuple[int, Operand, int], ...]
+    body: tuple[Code, ...]
+
+
+Code = Load | Apply | Store | Accumulate | Repeat
+
+
+class Stored(NamedTuple):
+    """Code in segments that share no registers, and how many cells each array in memory has."""
+
+    segments: tuple[tuple[Code, ...], ...]
+    sizes: dict[str, int]
+    table: tuple[float, ...]
+    """The constants that differ between iterations."""
+
+    def __str__(self) -> str:
+        return "\n".join(line for segment in self.segments for line in _lines(segment, ""))
+
+
+def _lines(code: Sequence[Code], indent: str) -> Iterator[str]:
+    for item in code:
+        if isinstance(item, Repeat):
+            kept = "".join(f", r{r} = r{after} from {_text(first)}" for r, first, after in item.kept)
+            yield f"{indent}for {Affine(0, ((item.counter, 1),))} in range({item.count}){kept}:"
+            yield from _lines(item.body, indent + "    ")
+        elif isinstance(item, Load):
+            yield f"{indent}r{item.target} = {item.array}[{item.index}]"
+        elif isinstance(item, Apply):
+            yield f"{indent}r{item.target} = {item.op}({', '.join(map(_text, item.operands))})"
+        elif isinstance(item, Store):
+            yield f"{indent}{item.array}[{item.index}] = {_text(item.value)}"
+        else:
+            yield f"{indent}{item.array}[{item.index}] += {item.op}({', '.join(map(_text, item.operands))})"
+
+
+def _text(operand: Operand) -> str:
+    return f"r{operand}" if isinstance(operand, int) else repr(operand)
+
+
+def place(rolled: Rolled) -> Stored:
+    """The code of loops."""
+    first = _Placement(rolled, None)
+    list(first.segments())
+    second = _Placement(rolled, first.masks())
+    segments = tuple(second.segments())
+    return _densely(segments, second)
+
+
+Cell = tuple[str, Affine]
+Known = dict[Cell, int]
+
+
+class _Placement:
+    """One pass over the loops; the first, without masks, finds out which cells are read from memory."""
+
+    def __init__(self, rolled: Rolled, masks: dict[str, Any] | None) -> None:
+        import numpy as np
+
+        self.np = np
+        self.rolled = rolled
+        self.wanted = masks
+        self.constants = np.array(rolled.tape.constants)
+        self.bits = self.constants.view(np.int64)
+        self.counts: dict[int, int] = {}
+        self.reads: dict[str, list[Any]] = {}
+        self.registers = 0
+        self.waiting: dict[int, list[tuple[Cell, int]]] = {}
+
+    def segments(self) -> Iterator[tuple[Code, ...]]:
+        code: list[Code] = []
+        known: Known = {}
+        done = 0
+        for node in self.rolled.nodes:
+            self.node(node, known, code)
+            done += 1 if isinstance(node, Statement) else sum(1 for _ in statements([node]))
+            if done > SEGMENT:
+                yield tuple(code)
+                code, known, done = [], {}, 0
+        yield tuple(code)
+
+    def masks(self) -> dict[str, Any]:
+        """For each space the cells that are read from memory."""
+        masks = {}
+        for space, found in self.reads.items():
+            masks[space] = self.np.zeros(max(self.rolled.tape.sizes[space], 1), dtype=bool)
+            for cells in found:
+                masks[space][cells] = True
+        return masks
+
+    def register(self) -> int:
+        self.registers += 1
+        return self.registers - 1
+
+    def cells(self, index: Affine) -> Any:
+        """All cells that an index reaches, an axis for each loop."""
+        cells = self.np.array(index.base)
+        for counter, step in index.steps:
+            cells = cells[..., None] + step * self.np.arange(self.counts[counter])
+        return cells
+
+    def read(self, cell: Cell, known: Known, code: list[Code]) -> Operand:
+        space, index = cell
+        if cell in known:
+            return known[cell]
+        if space == "c":
+            bits = self.bits[self.cells(index)]
+            if (bits == bits.flat[0]).all():
+                return float(self.constants[self.cells(index).flat[0]])
+        elif space not in ("x", "p", "s"):
+            self.reads.setdefault(space, []).append(self.cells(index))
+        code.append(Load(target := self.register(), space, index))
+        if space in ("s", *ONCE):
+            known[cell] = target
+        return target
+
+    def node(self, node: Node, known: Known, code: list[Code]) -> None:
+        if isinstance(node, Loop):
+            self.loop(node, known, code)
+            return
+        shape, cells, _ = node
+        operands = [self.read(cell, known, code) for cell in zip(shape.operands, cells[1:], strict=True)]
+        target = (shape.target, cells[0])
+        if target in known and shape.target not in ONCE:  # a sum that is kept in a register throughout a loop
+            code.append(Apply(result := self.register(), shape.op, (*operands, known[target])))
+            known[target] = result
+        elif shape.target == "d":
+            code.append(Accumulate("d", cells[0], shape.op, tuple(operands)))
+        else:
+            if shape.adds:
+                operands.append(self.read(target, known, code))
+            code.append(Apply(result := self.register(), shape.op, tuple(operands)))
+            if shape.target in ONCE:
+                known[target] = result
+                self.store(target, result, code)
+            else:
+                code.append(Store(*target, result))
+
+    def store(self, cell: Cell, value: int, code: list[Code]) -> None:
+        """Store a result where it is read from memory: at once, or once after a loop that needs the last one only."""
+        space, index = cell
+        if self.wanted is None or space not in self.wanted:
+            return
+        mask = self.wanted[space][self.cells(index)]
+        if not mask.any():
+            return
+        if index.steps and not mask[..., :-1].any():
+            self.waiting.setdefault(index.steps[-1][0], []).append((cell, value))
+        else:
+            code.append(Store(space, index, value))
+
+    def loop(self, loop: Loop, known: Known, code: list[Code]) -> None:
+        counter, count = loop.counter, loop.count
+        self.counts[counter] = count
+        for inner in _loops(loop.body):
+            self.counts[inner.counter] = inner.count
+        inside = {cell: register for cell, register in known.items() if cell[0] in (*ONCE, "s")}
+        kept: list[tuple[int, Operand, Cell]] = []
+        used = set(_used(loop.body))
+        for space, index in _made(loop.body):
+            step = dict(index.steps).get(counter, 0)
+            before = (space, Affine(index.base - step, index.steps))
+            if step and before in used and before not in inside:
+                at_first = self.read((space, before[1].at(counter, 0)), known, code)
+                inside[before] = register = self.register()
+                kept.append((register, at_first, (space, index)))
+        sums = self.sums(loop)
+        for cell in sums:
+            if cell[0] == "d":
+                start: Operand = 0.0
+            else:
+                code.append(Load(start := self.register(), *cell))
+                self.reads.setdefault(cell[0], []).append(self.cells(cell[1]))
+            inside[cell] = register = self.register()
+            kept.append((register, start, cell))
+        body: list[Code] = []
+        outer = set(inside)
+        for node in loop.body:
+            self.node(node, inside, body)
+        code.append(
+            Repeat(counter, count, tuple([(r, first, inside[cell]) for r, first, cell in kept]), tuple(body))
+        )
+        for cell in sums:
+            if cell[0] == "d":
+                code.append(Accumulate(*cell, "passed", (inside[cell],)))
+            else:
+                code.append(Store(*cell, inside[cell]))
+        for cell, register in inside.items():
+            if cell[0] in ONCE and cell not in outer:
+                known[cell[0], cell[1].at(counter, count - 1)] = register
+        for (space, index), register in self.waiting.pop(counter, []):
+            self.store((space, index.at(counter, count - 1)), register, code)
+
+    def sums(self, loop: Loop) -> list[Cell]:
+        """The cells that a loop adds to, the same ones in each iteration, and touches in no other way."""
+        found: dict[Cell, int] = {}
+        for node in loop.body:
+            if isinstance(node, Statement) and node.shape.adds:
+                cell = (node.shape.target, node.cells[0])
+                if loop.counter not in dict(node.cells[0].steps):
+                    found[cell] = found.get(cell, 0) + 1
+        if not found:
+            return []
+        touched: list[Cell] = []
+        for statement in statements(loop.body):
+            touched += zip((statement.shape.target, *statement.shape.operands), statement.cells, strict=True)
+        return [
+            cell
+            for cell, times in found.items()
+            if touched.count(cell) == times and not any(self.meet(cell, other) for other in touched if other != cell)
+        ]
+
+    def meet(self, a: Cell, b: Cell) -> bool:
+        return a[0] == b[0] and bool(self.np.intersect1d(self.cells(a[1]), self.cells(b[1])).size)
+
+
+def _loops(nodes: Iterable[Node]) -> Iterator[Loop]:
+    for node in nodes:
+        if isinstance(node, Loop):
+            yield node
+            yield from _loops(node.body)
+
+
+def _used(nodes: Iterable[Node]) -> Iterator[Cell]:
+    for statement in statements(tuple(nodes)):
+        yield from zip(statement.shape.operands, statement.cells[1:], strict=True)
+
+
+def _made(nodes: Iterable[Node]) -> Iterator[Cell]:
+    """The cells, written once, whose numbers are at hand at the end of an iteration."""
+    for node in nodes:
+        if isinstance(node, Loop):
+            for space, index in _made(node.body):
+                yield space, index.at(node.counter, node.count - 1)
+        elif node.shape.target in ONCE:
+            yield node.shape.target, node.cells[0]
+
+
+# --- density ---------------------------------------------------------------------------------------------------------
+
+
+def _densely(segments: tuple[tuple[Code, ...], ...], placement: _Placement) -> Stored:
+    """The same code, with the cells of each array numbered without gaps where the loops stay what they are."""
+    np = placement.np
+    sizes = dict(placement.rolled.tape.sizes)
+    moved: dict[str, dict[Affine, Affine]] = {}
+    table: list[float] = []
+    reached: dict[str, dict[Affine, None]] = {}
+    for segment in segments:
+        for array, index in _indices(segment):
+            reached.setdefault(array, {})[index] = None
+    for space in (*ONCE, "a", "c"):
+        indices = list(reached.get(space, {}))
+        if not indices:
+            sizes[space] = 0
+            continue
+        live = np.unique(np.concatenate([placement.cells(index).ravel() for index in indices]))
+        renumbered = {index: _affine(np.searchsorted(live, placement.cells(index)), index) for index in indices}
+        if None not in renumbered.values():
+            moved[space] = {index: new for index, new in renumbered.items() if new is not None}
+            sizes[space] = len(live)
+            table = placement.constants[live].tolist() if space == "c" else table
+        elif space == "c":
+            table = placement.constants.tolist()
+    return Stored(tuple(tuple(_renumbered(segment, moved)) for segment in segments), sizes, tuple(table))
+
+
+def _affine(cells: Any, like: Affine) -> Affine | None:
+    """The index that reaches these cells, an axis for each loop of another index; None where there is none."""
+    steps = []
+    found = base = int(cells.flat[0])
+    for axis, (counter, _) in enumerate(like.steps):
+        unit = [0] * cells.ndim
+        unit[axis] = 1
+        step = int(cells[tuple(unit)]) - base
+        steps.append((counter, step))
+        shape = [1] * cells.ndim
+        shape[axis] = cells.shape[axis]
+        found = found + step * _range(cells, axis).reshape(shape)
+    return Affine(base, tuple(steps)) if (found == cells).all() else None
+
+
+def _range(cells: Any, axis: int) -> Any:
+    import numpy as np
+
+    return np.arange(cells.shape[axis])
+
+
+def _indices(code: Sequence[Code]) -> Iterator[tuple[str, Affine]]:
+    for item in code:
+        if isinstance(item, Repeat):
+            yield from _indices(item.body)
+        elif not isinstance(item, Apply):
+            yield item.array, item.index
+
+
+def _renumbered(code: Sequence[Code], moved: dict[str, dict[Affine, Affine]]) -> Iterator[Code]:
+    for item in code:
+        if isinstance(item, Repeat):
+            yield item._replace(body=tuple(_renumbered(item.body, moved)))
+        elif isinstance(item, Apply) or item.array not in moved:
+            yield item
+        else:
+            yield item._replace(index=moved[item.array][item.index])
