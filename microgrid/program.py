@@ -39,6 +39,8 @@ class Program:
     (8.0, (4.0, 2.0))
     """
 
+    compile: Callable[..., Any]  # what `microgrid.compiler`, which stands on this module, gives it
+
     def __init__(
         self,
         parameters: Sequence[str],

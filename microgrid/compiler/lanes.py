@@ -382,12 +382,16 @@ FORMULAS: dict[str, Formula] = {
 }
 """Each op of the table, and each way to pass a cotangent on, in LLVM's language."""
 
-CALLED_BACK = {"strict": frozenset({"hypot", "sinc_derivative"}), "default": frozenset({"sinc_derivative"})}
-"""The ops that call Python's function: `math.hypot` rounds better than the C library's, series have loops."""
+_CALLED_BACK = frozenset({"hypot", "sinc_derivative"})
+
+
+def called_back(strict: bool) -> frozenset[str]:
+    """The ops that call Python's function: series have loops, and `math.hypot` rounds better than the C library's."""
+    return _CALLED_BACK if strict else _CALLED_BACK - {"hypot"}
 
 
 def formula(name: str, mode: Mode) -> Formula:
     """How an op is written; one without a formula calls the Python function that computes it."""
-    if name in CALLED_BACK["strict" if mode.strict else "default"] or name not in FORMULAS:
-        return _library(f"python:{name}")
+    if name in called_back(mode.strict) or name not in FORMULAS:
+        return lambda w, *operands: w.library(f"python:{name}", *operands)
     return FORMULAS[name]

@@ -1,0 +1,120 @@
+"""The recovered loops as text to read: cells by the names that people gave them, with the modules they belong to."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from microgrid.compiler.roll import Affine, Loop, Node, Statement, statements
+from microgrid.primitive import OPS
+
+if TYPE_CHECKING:
+    from microgrid.compiler.plan import Plan
+
+
+class Loops:
+    """What `print` shows of a plan: its loops, a line for each instruction."""
+
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+        tape = plan.rolled.tape
+        self._modules = {step: plan.traced.modules[k] for step, k in tape.origins.items()}
+        shared = plan.request.shared
+        labels = list(plan.traced.program.inputs)
+        self._names = {
+            "x": [label for label, own in zip(labels, shared, strict=True) if not own],
+            "p": [label for label, own in zip(labels, shared, strict=True) if own],
+        }
+        self._counts: dict[int, int] = {}
+
+    def __str__(self) -> str:
+        return "\n".join(self._lines(self.plan.rolled.nodes, "", ""))
+
+    __repr__ = __str__
+
+    def _lines(self, nodes: Sequence[Node], indent: str, module: str) -> Iterator[str]:
+        for node in nodes:
+            if isinstance(node, Loop):
+                self._counts[node.counter] = node.count
+                comment = self._module(node)
+                line = f"{indent}for {Affine(0, ((node.counter, 1),))} in range({node.count}):"
+                yield f"{line:50}  # {comment}" if comment and comment != module else line
+                yield from self._lines(node.body, indent + "    ", comment or module)
+            else:
+                yield indent + self._statement(node)
+
+    def _module(self, loop: Loop) -> str:
+        """The module that the results of a loop belong to, with a star for the numbers that change within it."""
+        paths = set()
+        for statement in statements(loop.body):
+            for step in self._places(statement, loop):
+                paths.add(self._modules.get(step, ""))
+        paths.discard("")
+        return _common(sorted(paths))
+
+    def _places(self, statement: Statement, loop: Loop) -> Iterator[int]:
+        """The steps of a statement in the first two iterations of the loops around it."""
+        yield statement.first
+        if statement.shape.target == "v":
+            tape = self.plan.rolled.tape
+            cell = statement.cells[0]
+            for counter, step in cell.steps:
+                if counter in self._counts:
+                    yield from (s for s in [_step_of(tape, cell.base + step)] if s is not None)
+
+    def _statement(self, node: Statement) -> str:
+        shape = node.shape
+        operands = [self._cell(space, cell) for space, cell in zip(shape.operands, node.cells[1:], strict=True)]
+        target = f"{shape.target}[{node.cells[0]}]"
+        return f"{target} {'+=' if shape.adds else '='} {_written(shape.op, operands)}"
+
+    def _cell(self, space: str, index: Affine) -> str:
+        if space == "s":
+            return "1"
+        if space == "c":
+            x = self.plan.rolled.tape.constants[index.base]
+            return repr(x) if not index.steps else f"c[{index}]"
+        names = self._names.get(space, [])
+        if not index.steps and index.base < len(names) and names[index.base]:
+            return names[index.base]
+        return f"{space}[{index}]"
+
+
+def _step_of(tape: object, cell: int) -> int | None:
+    origins = getattr(tape, "_of_result", None)
+    if origins is None:
+        origins = {k: step for step, k in tape.origins.items()}  # type: ignore[attr-defined]
+        tape._of_result = origins  # type: ignore[attr-defined]
+    found = origins.get(cell)
+    return found if isinstance(found, int) else None
+
+
+def _common(paths: Sequence[str]) -> str:
+    """One path for several: where they differ in a number, a star; from where they differ in more on, nothing."""
+    if not paths:
+        return ""
+    parts = [path.split(".") for path in paths]
+    common = []
+    for pieces in zip(*parts, strict=False):
+        if len(set(pieces)) == 1:
+            common.append(pieces[0])
+            continue
+        starred = {re.sub(r"\[\d+\]", "[*]", piece) for piece in pieces}
+        if len(starred) > 1:
+            break
+        common.append(starred.pop())
+    return ".".join(common)
+
+
+def _written(op: str, operands: Sequence[str]) -> str:
+    if op in ("passed", "identity"):
+        return operands[0]
+    if op == "negated":
+        return f"-{operands[0]}"
+    if op in ("scaled", "chosen"):
+        return " * ".join(operands)
+    symbol = OPS[op].symbol if op in OPS else op
+    if len(operands) == 2 and symbol in ("+", "-", "*", "/", "**", "%", "//"):
+        return f" {symbol} ".join(operands)
+    return f"{op}({', '.join(operands)})"

@@ -1,0 +1,164 @@
+"""All stages in a row, from a program to code that runs on arrays; with what each of them made, and how long it took."""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import os
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import microgrid.compiler.cache as disk
+from microgrid.arithmetic import library
+from microgrid.compiler.gradient import Request, Static, tape_of
+from microgrid.compiler.lanes import FORMULAS, Mode, called_back
+from microgrid.compiler.llvm import module_of
+from microgrid.compiler.machine import Loaded, machine
+from microgrid.compiler.roll import roll
+from microgrid.compiler.storage import place
+from microgrid.compiler.tracing import Traced
+from microgrid.primitive import Op
+from microgrid.program import definition
+
+POISON = False
+"""Whether scratch memory is filled with nan before each run: what is read without being written then shows."""
+
+WORTH = 2_000_000
+"""From so many instructions times samples on, threads pay: starting them takes about as long as a tenth of that."""
+
+PARTS = 8
+"""Into so many parts, at most, the blocks of samples are divided, whatever the number of threads: so the sums over
+samples have the same bits on any."""
+
+
+class Options:
+    """What a person chose: bits like eager evaluation; the cache on disk; how many threads, None for where they pay."""
+
+    def __init__(self, strict: bool, cache: bool, threads: int | None) -> None:
+        if threads is not None and (isinstance(threads, bool) or not isinstance(threads, int) or threads < 1):
+            raise ValueError(f"threads is a whole number from 1 on, or None for as many as pay; got {threads!r}")
+        self.strict = strict
+        self.cache = cache
+        self.threads = threads
+
+
+def is_native(strict: bool, op: Op, static: Static) -> bool:
+    """Whether an op is computed by code of its own, or by a call of its Python function, not by its definition."""
+    if op.name in FORMULAS or op.name in called_back(strict):
+        return True
+    if strict and op.formula is not None:
+        return True  # the formula may round in another way
+    try:
+        definition(op, static)
+    except TypeError:  # it computes floats only
+        return True
+    return False
+
+
+class Plan:
+    """A program compiled for one purpose. `columns` are the widths of the arrays of inputs, None for a single sample."""
+
+    def __init__(self, traced: Traced, request: Request, columns: Sequence[int] | None, options: Options) -> None:
+        self.numpy = library("numpy", "compile")
+        self.traced = traced
+        self.request = request
+        self.options = options
+        self.seconds: dict[str, float] = {}
+        here = self._timed("start of LLVM", machine)
+        lanes = 1 if columns is None else 2 * here.width
+        self.mode = Mode(lanes, options.strict, here.vector)
+        native = functools.partial(is_native, options.strict)
+        tape = self._timed("gradient", lambda: tape_of(traced.program, request, native))
+        self.rolled = self._timed("roll", lambda: roll(tape))
+        self.stored = self._timed("storage", lambda: place(self.rolled))
+        inputs = tape.sizes["x"]
+        self.module = self._timed("text", lambda: module_of(self.stored, self.mode, columns or [inputs]))
+        name = disk.key(self.module.text, here.key)
+        code = disk.load(name) if options.cache else None
+        self.cached = code is not None
+        if code is None:
+            code = self._timed("machine code", lambda: here.object_of(self.module.text))
+            if options.cache:
+                disk.save(name, code)
+        whole = code
+        self.loaded = self._timed("load", lambda: Loaded(whole, self.module.functions, tape.ops))
+        self.steps = len(tape.steps)
+        self.outputs = tape.sizes["y"]
+        self.sums = tape.sizes["d"]
+        self._table = self.numpy.array(self.stored.table or (0.0,))
+        self._scratch: list[Any] = []
+        self._fixed = (self._table.ctypes.data, ctypes.addressof(self.loaded.functions))
+
+    def _timed(self, stage: str, run: Any) -> Any:
+        start = time.perf_counter()
+        result = run()
+        self.seconds[stage] = time.perf_counter() - start
+        return result
+
+    def run(self, sources: Sequence[Any], shared: Any, samples: int) -> tuple[Any, Any]:
+        """The outputs, a row for each sample, and the sums over samples. Sources are arrays with a row for each."""
+        np = self.numpy
+        outputs = np.empty((samples, self.outputs))
+        pointers = (ctypes.c_void_p * max(len(sources), 1))(*[source.ctypes.data for source in sources])
+        strides = (ctypes.c_int64 * max(len(sources), 1))(*[source.shape[1] for source in sources])
+        given = (ctypes.addressof(pointers), ctypes.addressof(strides), shared.ctypes.data, outputs.ctypes.data)
+        blocks = -(-samples // self.mode.lanes)
+        parts = min(PARTS, blocks // 4) or 1
+        sums = np.zeros((parts, self.sums))
+        bounds = [blocks * i // parts for i in range(parts + 1)]
+
+        def part(i: int) -> None:
+            try:
+                scratch = self._scratch.pop()
+            except IndexError:
+                scratch = np.empty(self.module.scratch + 1)
+            if POISON:
+                scratch.fill(np.nan)
+            self.loaded.run(
+                *given, sums[i].ctypes.data, scratch.ctypes.data, *self._fixed, bounds[i], bounds[i + 1], samples
+            )
+            self._scratch.append(scratch)
+
+        threads = self.threads(parts, samples)
+        if threads > 1:
+            list(_pool(threads).map(part, range(parts)))
+        else:
+            for i in range(parts):
+                part(i)
+        total = sums[0]
+        for i in range(1, parts):
+            total += sums[i]
+        return outputs, total
+
+    def threads(self, parts: int, samples: int) -> int:
+        """How many threads run this many samples."""
+        wish = self.options.threads
+        if wish is None:
+            wish = processors() if self.steps * samples >= WORTH else 1
+        return min(wish, parts)
+
+    def report(self) -> str:
+        """Sizes and seconds, a line each."""
+        lines = [
+            f"instructions   {self.steps:>10,}",
+            f"elements       {self.rolled.elements:>10,}",
+            f"lanes          {self.mode.lanes:>10,}",
+            f"scratch bytes  {8 * self.module.scratch:>10,}",
+            f"code bytes     {self.loaded.size:>10,}{'  (from the cache)' if self.cached else ''}",
+        ]
+        return "\n".join([*lines, *[f"{stage:14} {seconds:>10.4f} s" for stage, seconds in self.seconds.items()]])
+
+
+def processors() -> int:
+    """How many processors this process may use."""
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:
+        return os.cpu_count() or 1
+
+
+@functools.cache
+def _pool(threads: int) -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(threads, thread_name_prefix="microgrid")
