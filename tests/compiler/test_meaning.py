@@ -1,0 +1,158 @@
+"""Compiled is eager: on every op at every kind of number, at every row of the conventions, in reductions, in batches."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import struct
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+from test_conventions import ROWS
+
+import microgrid as mg
+from microgrid import OPS, Op, Value
+
+INF, NAN = math.inf, math.nan
+SPECIAL = [0.0, -0.0, 1.0, -1.0, 0.5, 2.5, -3.0, 20.0, -40.0, 1000.0, 1e-8, 1e-310, 1e300, INF, -INF, NAN]
+ORDINARY = [0.3, -0.7, 1.3, 2.0, -2.5, 3.7]
+MODES = {"to the bit": True, "to rounding": False}
+
+
+def eager(f: Callable[..., Any], at: Sequence[float]) -> tuple[float, list[float]]:
+    """The value, and the derivatives by all arguments, as `backward` gives them."""
+    leaves = [Value(x) for x in at]
+    out = f(*leaves)
+    out = out if isinstance(out, Value) else Value(out)
+    out.backward()
+    return out.data, [leaf.grad for leaf in leaves]
+
+
+def same(got: float, expected: float, strict: bool, size: float = 0.0) -> bool:
+    """Whether numbers agree, to the bit or to 1e-12; or to 1e-15 of the size of the numbers that may have cancelled."""
+    if math.isnan(expected) or math.isnan(got):
+        return math.isnan(expected) and math.isnan(got)
+    if strict:
+        return struct.pack("d", got) == struct.pack("d", expected)
+    return got == expected or math.isclose(got, expected, rel_tol=1e-12, abs_tol=max(1e-300, 1e-15 * size))
+
+
+def all_at_once(functions: Sequence[tuple[Callable[..., Any], int]]) -> tuple[Callable[..., Any], Callable[..., Any]]:
+    """Of functions of so many numbers: the list of all values, and the sum, of all numbers in one list.
+
+    The derivatives of the sum are those of each function, whose numbers no other one sees.
+    """
+
+    def values(xs: Sequence[Any]) -> list[Any]:
+        rest = iter(xs)
+        results = [f(*itertools.islice(rest, n)) for f, n in functions]
+        return [y if isinstance(y, Value) else Value(y) for y in results]
+
+    return values, lambda xs: mg.sum(values(xs))
+
+
+def check(functions: Sequence[tuple[str, Callable[..., Any], int]], points: np.ndarray[Any, Any], strict: bool) -> None:
+    """Compiled values and derivatives of functions, at rows of numbers for all of them, are the eager ones."""
+    values, total = all_at_once([(f, n) for _, f, n in functions])
+    compiled_values, compiled_total = mg.compile(values, strict=strict), mg.compile(total, strict=strict)
+    got = compiled_values.batch(points)
+    _, slopes = compiled_total.batch_value_and_grad(points)
+    wrong = []
+    for row, point in enumerate(points):
+        start = 0
+        for (name, f, n), results in zip(functions, got, strict=True):
+            at = point[start : start + n].tolist()
+            value, gradient = eager(f, at)
+            mine = [results[row].item(), *slopes[row, start : start + n].tolist()]
+            size = max([abs(x) for x in gradient if math.isfinite(x)], default=0.0)
+            if not all(same(a, b, strict, size) for a, b in zip(mine, [value, *gradient], strict=True)):
+                wrong.append(f"{name}{tuple(at)} is {[value, *gradient]}, got {mine}")
+            start += n
+    assert not wrong, "\n".join([f"{len(wrong)} differ", *wrong[:60]])
+
+
+def applied(op: Op) -> tuple[str, Callable[..., Any], int]:
+    """The op as a function of its operands but for the static ones, which are 2.0 and 3.0."""
+    static = [2.0, 3.0][: op.static]
+    return op.name, lambda *xs: op(*xs, *static), op.arity - op.static
+
+
+BUILT_IN = [applied(op) for op in OPS.values()]
+NUMBERS = sum(n for _, _, n in BUILT_IN)
+
+
+@pytest.mark.parametrize("strict", MODES.values(), ids=MODES)
+def test_every_op_at_special_numbers(strict: bool) -> None:
+    """Each op sees all pairs of special numbers; a third operand runs through them at another pace."""
+    rows = []
+    for i, (x, y) in enumerate(itertools.product(SPECIAL, repeat=2)):
+        three = (x, y, SPECIAL[(i * 7 + i // 16) % len(SPECIAL)])
+        rows.append([v for _, _, n in BUILT_IN for v in three[:n]])
+    check(BUILT_IN, np.array(rows), strict)
+
+
+@pytest.mark.parametrize("strict", MODES.values(), ids=MODES)
+def test_every_op_at_ordinary_numbers(strict: bool) -> None:
+    rng = np.random.default_rng(0)
+    rows = np.concatenate([rng.choice(ORDINARY, (40, NUMBERS)), rng.uniform(-3.0, 3.0, (60, NUMBERS))])
+    check(BUILT_IN, rows, strict)
+
+
+@pytest.mark.parametrize("strict", MODES.values(), ids=MODES)
+def test_every_row_of_the_conventions(strict: bool) -> None:
+    functions = [(name, f, len(at)) for name, f, at, _, _ in ROWS]
+    point = [x for _, _, at, _, _ in ROWS for x in at]
+    check(functions, np.array([point] * 3), strict)
+
+
+@pytest.mark.parametrize("strict", MODES.values(), ids=MODES)
+def test_a_single_call_is_a_batch_of_one(strict: bool) -> None:
+    functions = [(name, f, len(at)) for name, f, at, _, _ in ROWS]
+    point = [x for _, _, at, _, _ in ROWS for x in at]
+    _, total = all_at_once([(f, n) for _, f, n in functions])
+    compiled = mg.compile(total, strict=strict)
+    value, gradient = compiled.value_and_grad(point)
+    values, gradients = compiled.batch_value_and_grad(np.array([point]))
+    assert all(same(a, b, strict) for a, b in zip([value, *gradient], [values[0], *gradients[0]], strict=True))
+
+
+REDUCTIONS = {
+    "sum": mg.sum,
+    "prod": mg.prod,
+    "mean": mg.mean,
+    "var": mg.var,
+    "std": mg.std,
+    "norm": mg.norm,
+    "max": mg.max,
+    "min": mg.min,
+    "logsumexp": mg.logsumexp,
+    "softmax": lambda xs: mg.softmax(xs)[1],
+    "log_softmax": lambda xs: mg.log_softmax(xs)[2],
+    "dot": lambda xs: mg.dot(xs[:-1], xs[1:]),
+}
+
+
+@pytest.mark.parametrize("strict", MODES.values(), ids=MODES)
+def test_every_reduction(strict: bool) -> None:
+    functions = [(name, lambda *xs, f=f: f(list(xs)), 9) for name, f in REDUCTIONS.items()]
+    rng = np.random.default_rng(1)
+    rows = rng.normal(size=(20, 9 * len(functions)))
+    rows[5:10] = rng.choice([0.0, 1.0, -2.0], rows[5:10].shape)  # ties and zeros
+    rows[10] = 1000.0
+    check(functions, rows, strict)
+
+
+@pytest.mark.parametrize("lane", [0, 7, 15, 16, 40])
+def test_a_lane_does_not_see_its_neighbours(lane: int) -> None:
+    compiled = mg.compile(lambda x, w: mg.log(x) * w)
+    x = np.full(41, 2.0)
+    x[lane] = -1.0
+    values, (slopes, total) = compiled.batch_value_and_grad(x, 3.0, in_axes=(0, None))
+    assert np.isnan(values).nonzero()[0].tolist() == [lane]
+    assert np.isnan(slopes).nonzero()[0].tolist() == [lane]
+    assert math.isnan(total)
+    x[lane] = 2.0
+    _, (_, total) = compiled.batch_value_and_grad(x, 3.0, in_axes=(0, None))
+    assert math.isclose(total, 41 * math.log(2.0), rel_tol=1e-13)  # and lanes without a sample add nothing
