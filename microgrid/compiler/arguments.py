@@ -111,7 +111,7 @@ def _rows(arg: Any, found: Arguments, path: str, columns: list[int]) -> tuple[An
         return structure, make([e for _, e, _ in parts]), lambda c, s: make([rebuild(c, s) for rebuild in rebuilds])
     np = library("numpy", "compile")
     try:
-        array = np.ascontiguousarray(arg, dtype=float)
+        array = np.asarray(arg, dtype=float, order="C")
     except (TypeError, ValueError) as error:
         raise TypeError(f"{path} must be an array of numbers with a row for each sample: {error}") from None
     if array.ndim == 0:

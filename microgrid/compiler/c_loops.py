@@ -44,6 +44,7 @@ class _Writer:
         for number, segment in enumerate(self.stored.segments):
             self.lines, self.registers = [], set()
             self.run(segment, "    ")
+            self.drop_unused()
             declared = self.declarations()
             head = f"static void {name}_{number}(const double *x, const double *p, double *y, double *d) {{"
             self.helpers[f"{name} {number}"] = "\n".join([head, *declared, *self.lines, "}"])
@@ -59,6 +60,16 @@ class _Writer:
         body = [comment, f"void {name}(const double *x, const double *p, double *y, double *d) {{", *calls, "}"]
         functions = list(self.helpers.values())
         return "\n\n".join(part for part in ["#include <math.h>", "\n".join(memory), *functions, "\n".join(body)] if part) + "\n"
+
+    def drop_unused(self) -> None:
+        """Leave out what an op's text in C did not need after all, as the count of a tied maximum."""
+        while True:
+            read = {int(r) for line in self.lines for r in re.findall(r"\br(\d+)\b", line.partition("=")[2])}
+            unused = {f"r{register} =" for register in self.registers - read}
+            if not unused:
+                return
+            self.lines = [line for line in self.lines if line.strip()[: line.strip().find("=") + 1] not in unused]
+            self.registers &= read
 
     def declarations(self) -> list[str]:
         names = [f"r{register}" for register in sorted(self.registers)]

@@ -27,12 +27,13 @@ def module_of(stored: Stored, mode: Mode, columns: Sequence[int]) -> Module:
     called: dict[str, int] = {}
     intrinsics: set[str] = set()
     parts = []
+    inlined = " alwaysinline" if len(stored.segments) == 1 else " noinline"
     for number, segment in enumerate(stored.segments):
         body = _Body(mode, called)
         body.run(segment, {})
         intrinsics |= body.writer.intrinsics
         parameters = ", ".join([*[f"ptr noalias %{array}" for array in ARRAYS], "ptr %functions"])
-        head = f"define internal void @segment{number}({parameters}, {body.writer.type} %seed) #0 {{\nentry:"
+        head = f"define internal void @segment{number}({parameters}, {body.writer.type} %seed) #0{inlined} {{\nentry:"
         parts.append("\n".join([head, *body.writer.lines, "  ret void", "}"]))
     kernel, scratch = kernel_of(stored, mode, columns)
     parts.append(kernel)

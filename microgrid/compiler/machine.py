@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ctypes
 import functools
-import itertools
 import platform
 import threading
 import weakref
@@ -14,8 +13,13 @@ from typing import Any
 from microgrid.arithmetic import library
 from microgrid.primitive import Op
 
-_LOCK = threading.Lock()
-_numbers = itertools.count()
+_LOCK = threading.RLock()  # a collection within may unload what nobody holds any more
+
+PASSES = (
+    "always_inliner sroa instruction_combine simplify_cfg new_gvn loop_simplify lcssa loop_unroll instruction_combine "
+    "new_gvn dead_store_elimination aggressive_dce simplify_cfg"
+).split()
+"""What LLVM does with a module. The lanes are vectors already, so there is nothing for it to vectorise."""
 
 KERNEL = ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * 8, *[ctypes.c_int64] * 3)
 
@@ -28,13 +32,15 @@ class Machine:
         llvm.initialize_native_target()
         llvm.initialize_native_asmprinter()
         features = llvm.get_host_cpu_features()
-        target = llvm.Target.from_default_triple()
+        target = self._kind = llvm.Target.from_default_triple()
         self.target = target.create_target_machine(
             cpu=llvm.get_host_cpu_name(), features=features.flatten(), opt=3, reloc="pic", codemodel="small", jit=True
         )
-        self.linker = llvm.create_lljit_compiler(
-            target.create_target_machine(cpu=llvm.get_host_cpu_name(), features=features.flatten(), opt=3, jit=True)
-        )
+        # One list of passes for all modules: llvmlite loses 80 KB with each standard pipeline that it makes and runs.
+        self._builder = llvm.create_pass_builder(self.target, llvm.create_pipeline_tuning_options(speed_level=2))
+        self._passes = llvm.create_new_module_pass_manager()
+        for name in PASSES:
+            getattr(self._passes, f"add_{name}_pass")()
         self.width = 8 if features.get("avx512f") else 4 if features.get("avx2") else 2
         self.key = repr((llvm.llvm_version_info, target.triple, llvm.get_host_cpu_name(), features.flatten()))
 
@@ -48,17 +54,24 @@ class Machine:
     def object_of(self, text: str) -> bytes:
         """The machine code of a module, optimised for this computer."""
         llvm = self.llvm
-        module = llvm.parse_assembly(text)
+        module = llvm.parse_assembly(text, llvm.create_context())
         module.verify()
         module.triple = self.target.triple
         module.data_layout = str(self.target.target_data)
-        options = llvm.create_pipeline_tuning_options(speed_level=2)
-        options.loop_vectorization = False  # the lanes are vectors already
-        options.slp_vectorization = False
-        llvm.create_pass_builder(self.target, options).getModulePassManager().run(
-            module, llvm.create_pass_builder(self.target, options)
-        )
+        with _LOCK:
+            self._passes.run(module, self._builder)
         return bytes(self.target.emit_object(module))
+
+
+    def engine(self, code: bytes) -> Any:
+        """Machine code in memory, until its `close()`."""
+        llvm = self.llvm
+        empty = llvm.parse_assembly("", llvm.create_context())
+        with _LOCK:
+            engine = llvm.create_mcjit_compiler(empty, self._kind.create_target_machine(jit=True))
+            engine.add_object_file(llvm.ObjectFileRef.from_data(code))
+            engine.finalize_object()
+        return engine
 
 
 @functools.cache
@@ -71,17 +84,13 @@ class Loaded:
     """Machine code in memory, for as long as this object lives."""
 
     def __init__(self, code: bytes, functions: tuple[str, ...], ops: dict[str, Op]) -> None:
-        here = machine()
+        engine = machine().engine(code)
         self._kept: list[Any] = []
-        with _LOCK:
-            builder = here.llvm.JITLibraryBuilder()
-            self._tracker = (
-                builder.add_object_img(code).export_symbol("kernel").link(here.linker, f"microgrid{next(_numbers)}")
-            )
         self.size = len(code)
-        self.run: Callable[..., None] = KERNEL(self._tracker["kernel"])
+        self.run: Callable[..., None] = KERNEL(engine.get_function_address("kernel"))
         self.functions = (ctypes.c_void_p * max(len(functions), 1))(*[self._pointer(name, ops) for name in functions])
-        weakref.finalize(self, _unload, self._tracker)
+        _alive.add(self)
+        weakref.finalize(self, _unload, engine)
 
     def _pointer(self, name: str, ops: dict[str, Op]) -> int:
         if name.startswith("python:"):
@@ -95,9 +104,17 @@ class Loaded:
         return address
 
 
-def _unload(tracker: Any) -> None:
+_alive: weakref.WeakSet[Loaded] = weakref.WeakSet()
+
+
+def alive() -> int:
+    """How many pieces of machine code are in memory."""
+    return len(_alive)
+
+
+def _unload(engine: Any) -> None:
     with _LOCK:
-        tracker.close()
+        engine.close()
 
 
 @functools.cache

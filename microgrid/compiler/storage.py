@@ -322,7 +322,8 @@ def _densely(segments: tuple[tuple[Code, ...], ...], placement: _Placement) -> S
             table = placement.constants[live].tolist() if space == "c" else table
         elif space == "c":
             table = placement.constants.tolist()
-    return Stored(tuple(tuple(_renumbered(segment, moved)) for segment in segments), sizes, tuple(table))
+    code = [_needed(_renumbered(segment, moved), set()) for segment in segments]
+    return Stored(tuple(code), sizes, tuple(table))
 
 
 def _affine(cells: Any, like: Affine) -> Affine | None:
@@ -352,6 +353,24 @@ def _indices(code: Sequence[Code]) -> Iterator[tuple[str, Affine]]:
             yield from _indices(item.body)
         elif not isinstance(item, Apply):
             yield item.array, item.index
+
+
+def _needed(code: Iterable[Code], used: set[int]) -> tuple[Code, ...]:
+    """The code without registers that nobody uses; `used` are those that are used after it, and gets those in it."""
+    kept: list[Code] = []
+    for item in reversed(tuple(code)):
+        if isinstance(item, (Load, Apply)) and item.target not in used:
+            continue
+        if isinstance(item, Repeat):
+            used.update(after for _, _, after in item.kept)
+            item = item._replace(body=_needed(item.body, used))
+            used.update(first for _, first, _ in item.kept if isinstance(first, int))
+        elif isinstance(item, (Apply, Accumulate)):
+            used.update(x for x in item.operands if isinstance(x, int))
+        elif isinstance(item, Store) and isinstance(item.value, int):
+            used.add(item.value)
+        kept.append(item)
+    return tuple(reversed(kept))
 
 
 def _renumbered(code: Sequence[Code], moved: dict[str, dict[Affine, Affine]]) -> Iterator[Code]:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import itertools
 import math
-import struct
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 import pytest
+from eagerly import eager, same
 from test_conventions import ROWS
 
 import microgrid as mg
@@ -19,24 +19,6 @@ INF, NAN = math.inf, math.nan
 SPECIAL = [0.0, -0.0, 1.0, -1.0, 0.5, 2.5, -3.0, 20.0, -40.0, 1000.0, 1e-8, 1e-310, 1e300, INF, -INF, NAN]
 ORDINARY = [0.3, -0.7, 1.3, 2.0, -2.5, 3.7]
 MODES = {"to the bit": True, "to rounding": False}
-
-
-def eager(f: Callable[..., Any], at: Sequence[float]) -> tuple[float, list[float]]:
-    """The value, and the derivatives by all arguments, as `backward` gives them."""
-    leaves = [Value(x) for x in at]
-    out = f(*leaves)
-    out = out if isinstance(out, Value) else Value(out)
-    out.backward()
-    return out.data, [leaf.grad for leaf in leaves]
-
-
-def same(got: float, expected: float, strict: bool, size: float = 0.0) -> bool:
-    """Whether numbers agree, to the bit or to 1e-12; or to 1e-15 of the size of the numbers that may have cancelled."""
-    if math.isnan(expected) or math.isnan(got):
-        return math.isnan(expected) and math.isnan(got)
-    if strict:
-        return struct.pack("d", got) == struct.pack("d", expected)
-    return got == expected or math.isclose(got, expected, rel_tol=1e-12, abs_tol=max(1e-300, 1e-15 * size))
 
 
 def all_at_once(functions: Sequence[tuple[Callable[..., Any], int]]) -> tuple[Callable[..., Any], Callable[..., Any]]:
