@@ -115,7 +115,9 @@ def _rows(arg: Any, found: Arguments, path: str, columns: list[int]) -> tuple[An
     except (TypeError, ValueError) as error:
         raise TypeError(f"{path} must be an array of numbers with a row for each sample: {error}") from None
     if array.ndim == 0:
-        raise TypeError(f"{path} is one number: a batch takes an array with a row for each sample, or in_axes=None for it")
+        raise TypeError(
+            f"{path} is one number: a batch takes an array with a row for each sample, or in_axes=None for it"
+        )
     if found.samples not in (-1, array.shape[0]):
         raise ValueError(f"{path} has {array.shape[0]} row(s), the arguments before have {found.samples}: one a sample")
     found.samples = array.shape[0]

@@ -49,7 +49,9 @@ class _Writer:
             head = f"static void {name}_{number}(const double *x, const double *p, double *y, double *d) {{"
             self.helpers[f"{name} {number}"] = "\n".join([head, *declared, *self.lines, "}"])
         memory = [
-            f"static double {name}_{array}[{size}];" for array, size in self.stored.sizes.items() if array in "vtga" and size
+            f"static double {name}_{array}[{size}];"
+            for array, size in self.stored.sizes.items()
+            if array in "vtga" and size
         ]
         table = ", ".join(c_source.literal(x) for x in self.stored.table)
         if table:
@@ -59,7 +61,10 @@ class _Writer:
         calls = [f"    {name}_{number}(x, p, y, d);" for number in range(len(self.stored.segments))]
         body = [comment, f"void {name}(const double *x, const double *p, double *y, double *d) {{", *calls, "}"]
         functions = list(self.helpers.values())
-        return "\n\n".join(part for part in ["#include <math.h>", "\n".join(memory), *functions, "\n".join(body)] if part) + "\n"
+        return (
+            "\n\n".join(part for part in ["#include <math.h>", "\n".join(memory), *functions, "\n".join(body)] if part)
+            + "\n"
+        )
 
     def drop_unused(self) -> None:
         """Leave out what an op's text in C did not need after all, as the count of a tied maximum."""
@@ -79,14 +84,14 @@ class _Writer:
     def run(self, code: Sequence[Code], indent: str) -> None:
         for item in code:
             if isinstance(item, Load):
-                self.set(indent, item.target, "1.0" if item.array == "s" else self.cell(item.array, item.index))
+                self.set(indent, item.target, "1.0" if item.array == "s" else self.cell(item.array, item.cell))
             elif isinstance(item, Apply):
                 self.set(indent, item.target, self.expression(item.op, item.operands))
             elif isinstance(item, Store):
-                self.lines.append(f"{indent}{self.cell(item.array, item.index)} = {_operand(item.value)};")
+                self.lines.append(f"{indent}{self.cell(item.array, item.cell)} = {_operand(item.value)};")
             elif isinstance(item, Accumulate):
                 text = self.expression(item.op, item.operands)
-                self.lines.append(f"{indent}{self.cell(item.array, item.index)} += {text};")
+                self.lines.append(f"{indent}{self.cell(item.array, item.cell)} += {text};")
             else:
                 self.repeat(item, indent)
 
@@ -110,7 +115,9 @@ class _Writer:
     def repeat(self, loop: Repeat, indent: str) -> None:
         for register, first, _ in loop.kept:
             self.set(indent, register, _operand(first))
-        self.lines.append(f"{indent}for (int i{loop.counter} = 0; i{loop.counter} < {loop.count}; i{loop.counter}++) {{")
+        self.lines.append(
+            f"{indent}for (int i{loop.counter} = 0; i{loop.counter} < {loop.times}; i{loop.counter}++) {{"
+        )
         inner = indent + "    "
         self.run(loop.body, inner)
         # a kept number may be another one's next: all are taken before any is changed

@@ -55,7 +55,9 @@ def compile(
     return Compiled(function, options) if model is None else CompiledLoss(function, model, options)
 
 
-def _compile_program(self: Program, *, strict: bool = False, cache: bool = True, threads: int | None = None) -> Compiled:
+def _compile_program(
+    self: Program, *, strict: bool = False, cache: bool = True, threads: int | None = None
+) -> Compiled:
     """The program compiled, as `microgrid.compile` compiles a function."""
     return compile(self, strict=strict, cache=cache, threads=threads)
 

@@ -132,7 +132,9 @@ class Compiled:
 
     def _ran(self) -> Plan:
         if self._last is None:
-            raise RuntimeError("nothing is compiled yet: call the function first, with arguments of the right structure")
+            raise RuntimeError(
+                "nothing is compiled yet: call the function first, with arguments of the right structure"
+            )
         return self._last
 
 

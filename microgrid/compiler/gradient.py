@@ -101,12 +101,14 @@ class _Writer:
         for k, (op, operands) in enumerate(program.instructions):
             slot = first + k
             if slot in needed:
-                cells[slot] = wanted.pop(slot, None) or self.tape.temporary()
+                cells[slot] = wanted.pop(slot) if slot in wanted else self.tape.temporary()
                 static = tuple(program.constants[i - len(inputs)] for i in operands[op.arity - op.static :])
                 self.apply(op, cells[slot], [cell(i) for i in operands], static if op.static else ())
         for slot, target in wanted.items():
             self.tape.add("identity", target, cell(slot))
-        return [cell(slot) if target is not None else ("", 0) for slot, target in zip(program.outputs, targets, strict=True)]
+        return [
+            cell(slot) if target is not None else ("", 0) for slot, target in zip(program.outputs, targets, strict=True)
+        ]
 
     # The backward pass.
 

@@ -93,7 +93,9 @@ class _Kernel:
             return hexadecimal(1.0)
         numbers = ", ".join(f"i64 {i}" for i in range(lanes))
         ends = self.set(f"insertelement <{lanes} x i64> poison, i64 {count}, i64 0")
-        ends = self.set(f"shufflevector <{lanes} x i64> {ends}, <{lanes} x i64> poison, <{lanes} x i32> zeroinitializer")
+        ends = self.set(
+            f"shufflevector <{lanes} x i64> {ends}, <{lanes} x i64> poison, <{lanes} x i32> zeroinitializer"
+        )
         there = self.set(f"icmp slt <{lanes} x i64> <{numbers}>, {ends}")
         return self.set(f"uitofp <{lanes} x i1> {there} to {self.vector}")
 
@@ -104,7 +106,9 @@ class _Kernel:
         column = self.begin("outcolumn", "0", str(width))
         place = self.set(f"add i64 {self.set(f'mul i64 {column}, {self.lanes}')}, {lane}")
         value = self.load("double", y, place)
-        self.do(f"store double {value}, ptr {self.address('double', '%y', self.set(f'add i64 {row}, {column}'))}, align 8")
+        self.do(
+            f"store double {value}, ptr {self.address('double', '%y', self.set(f'add i64 {row}, {column}'))}, align 8"
+        )
         self.end("outcolumn", str(width))
         self.end("out", count)
 

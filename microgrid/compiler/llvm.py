@@ -10,6 +10,7 @@ from microgrid.compiler.lanes import SHORT, Mode, Number, Writer, formula
 from microgrid.compiler.roll import Affine
 from microgrid.compiler.storage import Accumulate, Apply, Code, Load, Operand, Repeat, Store, Stored
 
+
 class Module(NamedTuple):
     """The text of a module, the functions outside that it calls, and the numbers of scratch memory that it needs."""
 
@@ -65,7 +66,7 @@ class _Body:
                 given = [self.operand(x) for x in item.operands]
                 self.registers[item.target] = formula(item.op, writer.mode)(writer, *given)
             elif isinstance(item, Store):
-                at = self.address(item.array, item.index, counters, writer.type)
+                at = self.address(item.array, item.cell, counters, writer.type)
                 self.write(f"store {writer.type} {self.operand(item.value).text}, ptr {at}, align 8")
             elif isinstance(item, Accumulate):
                 self.accumulate(item, counters)
@@ -94,7 +95,7 @@ class _Body:
             return Number(writer, "%seed")
         alone = item.array in ("p", "c")  # one number for all lanes
         type = "double" if alone else writer.type
-        at = self.address(item.array, item.index, counters, type)
+        at = self.address(item.array, item.cell, counters, type)
         number = writer.line(f"load {type}, ptr {at}, align 8")
         if not alone or writer.mode.lanes == 1:
             return number
@@ -108,7 +109,7 @@ class _Body:
         short = min(writer.mode.lanes, SHORT)
         narrow = Writer(writer.mode._replace(lanes=short))
         narrow.lines, narrow.name = writer.lines, writer.name  # type: ignore[method-assign]
-        at = self.address(item.array, item.index, counters, narrow.type)
+        at = self.address(item.array, item.cell, counters, narrow.type)
         total = narrow.line(f"load {narrow.type}, ptr {at}, align 8")
         given = [self.operand(x).text for x in item.operands]
         for start in range(0, writer.mode.lanes, short):
@@ -140,7 +141,7 @@ class _Body:
             phis.append(f"  %{name}.kept{i} = phi {writer.type} [ {firsts[i]}, %{before} ], [ {later}, %{self.block} ]")
         writer.lines[place:place] = phis
         self.write(f"{counter}.next = add nuw nsw i64 {counter}, 1")
-        self.write(f"{counter}.again = icmp ult i64 {counter}.next, {loop.count}")
+        self.write(f"{counter}.again = icmp ult i64 {counter}.next, {loop.times}")
         self.write(f"br i1 {counter}.again, label %{block}, label %{name}.done")
         writer.lines.append(f"{name}.done:")
         self.block = f"{name}.done"

@@ -36,9 +36,9 @@ class Loops:
     def _lines(self, nodes: Sequence[Node], indent: str, module: str) -> Iterator[str]:
         for node in nodes:
             if isinstance(node, Loop):
-                self._counts[node.counter] = node.count
+                self._counts[node.counter] = node.times
                 comment = self._module(node)
-                line = f"{indent}for {Affine(0, ((node.counter, 1),))} in range({node.count}):"
+                line = f"{indent}for {Affine(0, ((node.counter, 1),))} in range({node.times}):"
                 yield f"{line:50}  # {comment}" if comment and comment != module else line
                 yield from self._lines(node.body, indent + "    ", comment or module)
             else:

@@ -62,7 +62,6 @@ class Machine:
             self._passes.run(module, self._builder)
         return bytes(self.target.emit_object(module))
 
-
     def engine(self, code: bytes) -> Any:
         """Machine code in memory, until its `close()`."""
         llvm = self.llvm

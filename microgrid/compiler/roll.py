@@ -43,10 +43,10 @@ class Statement(NamedTuple):
 
 
 class Loop(NamedTuple):
-    """A body that runs for counter = 0, ..., count - 1."""
+    """A body that runs for counter = 0, ..., times - 1."""
 
     counter: int
-    count: int
+    times: int
     body: tuple[Statement | Loop, ...]
 
 
@@ -76,7 +76,7 @@ def _name(counter: int) -> str:
 def _lines(nodes: Sequence[Node], indent: str) -> Iterator[str]:
     for node in nodes:
         if isinstance(node, Loop):
-            yield f"{indent}for {_name(node.counter)} in range({node.count}):"
+            yield f"{indent}for {_name(node.timeser)} in range({node.times}):"
             yield from _lines(node.body, indent + "    ")
         else:
             shape = node.shape
@@ -101,8 +101,8 @@ def expand(nodes: Sequence[Node]) -> Iterator[tuple[Shape, tuple[int, ...]]]:
 def _expand(nodes: Sequence[Node], at: dict[int, int]) -> Iterator[tuple[Shape, tuple[int, ...]]]:
     for node in nodes:
         if isinstance(node, Loop):
-            for value in range(node.count):
-                at[node.counter] = value
+            for value in range(node.times):
+                at[node.timeser] = value
                 yield from _expand(node.body, at)
         else:
             cells = [c.base + sum([step * at[counter] for counter, step in c.steps]) for c in node.cells]
@@ -121,9 +121,7 @@ def roll(tape: Tape) -> Rolled:
     def node(element: _Element, base: Sequence[int], steps: tuple[tuple[int, Sequence[int]], ...]) -> Node:
         if element.body is None:
             shape = tape.shapes[element.shape]
-            affine = [
-                Affine(start, tuple([(c, s[i]) for c, s in steps if s[i]])) for i, start in enumerate(base)
-            ]
+            affine = [Affine(start, tuple([(c, s[i]) for c, s in steps if s[i]])) for i, start in enumerate(base)]
             return Statement(shape, tuple(affine), element.first)
         mine = next(counter)
         body = []

@@ -24,7 +24,7 @@ class Load(NamedTuple):
 
     target: int
     array: str
-    index: Affine
+    cell: Affine
 
 
 class Apply(NamedTuple):
@@ -39,7 +39,7 @@ class Store(NamedTuple):
     """Write to a cell."""
 
     array: str
-    index: Affine
+    cell: Affine
     value: Operand
 
 
@@ -47,16 +47,16 @@ class Accumulate(NamedTuple):
     """Pass a cotangent on to a sum over samples."""
 
     array: str
-    index: Affine
+    cell: Affine
     op: str
     operands: tuple[Operand, ...]
 
 
 class Repeat(NamedTuple):
-    """Run a body for counter = 0, ..., count - 1; (register, at first, afterwards) for what it keeps."""
+    """Run a body for counter = 0, ..., times - 1; (register, at first, afterwards) for what it keeps."""
 
     counter: int
-    count: int
+    times: int
     kept: tuple[tuple[int, Operand, int], ...]
     body: tuple[Code, ...]
 
@@ -80,16 +80,16 @@ def _lines(code: Sequence[Code], indent: str) -> Iterator[str]:
     for item in code:
         if isinstance(item, Repeat):
             kept = "".join(f", r{r} = r{after} from {_text(first)}" for r, first, after in item.kept)
-            yield f"{indent}for {Affine(0, ((item.counter, 1),))} in range({item.count}){kept}:"
+            yield f"{indent}for {Affine(0, ((item.counter, 1),))} in range({item.times}){kept}:"
             yield from _lines(item.body, indent + "    ")
         elif isinstance(item, Load):
-            yield f"{indent}r{item.target} = {item.array}[{item.index}]"
+            yield f"{indent}r{item.target} = {item.array}[{item.cell}]"
         elif isinstance(item, Apply):
             yield f"{indent}r{item.target} = {item.op}({', '.join(map(_text, item.operands))})"
         elif isinstance(item, Store):
-            yield f"{indent}{item.array}[{item.index}] = {_text(item.value)}"
+            yield f"{indent}{item.array}[{item.cell}] = {_text(item.value)}"
         else:
-            yield f"{indent}{item.array}[{item.index}] += {item.op}({', '.join(map(_text, item.operands))})"
+            yield f"{indent}{item.array}[{item.cell}] += {item.op}({', '.join(map(_text, item.operands))})"
 
 
 def _text(operand: Operand) -> str:
@@ -210,10 +210,10 @@ class _Placement:
             code.append(Store(space, index, value))
 
     def loop(self, loop: Loop, known: Known, code: list[Code]) -> None:
-        counter, count = loop.counter, loop.count
+        counter, count = loop.counter, loop.times
         self.counts[counter] = count
         for inner in _loops(loop.body):
-            self.counts[inner.counter] = inner.count
+            self.counts[inner.counter] = inner.times
         inside = {cell: register for cell, register in known.items() if cell[0] in (*ONCE, "s")}
         kept: list[tuple[int, Operand, Cell]] = []
         used = set(_used(loop.body))
@@ -237,9 +237,7 @@ class _Placement:
         outer = set(inside)
         for node in loop.body:
             self.node(node, inside, body)
-        code.append(
-            Repeat(counter, count, tuple([(r, first, inside[cell]) for r, first, cell in kept]), tuple(body))
-        )
+        code.append(Repeat(counter, count, tuple([(r, first, inside[cell]) for r, first, cell in kept]), tuple(body)))
         for cell in sums:
             if cell[0] == "d":
                 code.append(Accumulate(*cell, "passed", (inside[cell],)))
@@ -291,7 +289,7 @@ def _made(nodes: Iterable[Node]) -> Iterator[Cell]:
     for node in nodes:
         if isinstance(node, Loop):
             for space, index in _made(node.body):
-                yield space, index.at(node.counter, node.count - 1)
+                yield space, index.at(node.counter, node.times - 1)
         elif node.shape.target in ONCE:
             yield node.shape.target, node.cells[0]
 
@@ -352,7 +350,7 @@ def _indices(code: Sequence[Code]) -> Iterator[tuple[str, Affine]]:
         if isinstance(item, Repeat):
             yield from _indices(item.body)
         elif not isinstance(item, Apply):
-            yield item.array, item.index
+            yield item.array, item.cell
 
 
 def _needed(code: Iterable[Code], used: set[int]) -> tuple[Code, ...]:
@@ -380,4 +378,4 @@ def _renumbered(code: Sequence[Code], moved: dict[str, dict[Affine, Affine]]) ->
         elif isinstance(item, Apply) or item.array not in moved:
             yield item
         else:
-            yield item._replace(index=moved[item.array][item.index])
+            yield item._replace(cell=moved[item.array][item.cell])

@@ -140,9 +140,7 @@ def _laid_flat(
     first = len(slots)
     for k, (node, _, _) in enumerate(results):
         slots[node.number] = first + k
-    instructions = [
-        Instruction(op, tuple([slots[operand.number] for operand, _ in edges])) for _, op, edges in results
-    ]
+    instructions = [Instruction(op, tuple([slots[operand.number] for operand, _ in edges])) for _, op, edges in results]
     modules = tuple([node.module for node, _, _ in results])
     names = [*[parameter for parameter, _ in structures], *[f"outside{i}" for i in range(len(outside))]]
     labels = [*[node.label for node in inputs], *[node.label or f"outside{i}" for i, node in enumerate(outside)]]

@@ -224,7 +224,9 @@ def test_a_loss_of_a_model_is_the_mean_and_its_gradients(activation: str) -> Non
     x, y = rng.normal(size=(37, 3)), rng.normal(size=(37, 2))
     step = mg.compile(squared, model)
     loss, gradient = step(x, y)
-    total = mg.mean([squared(model([Value(a) for a in row]), target) for row, target in zip(x, y.tolist(), strict=True)])
+    total = mg.mean(
+        [squared(model([Value(a) for a in row]), target) for row, target in zip(x, y.tolist(), strict=True)]
+    )
     total.backward()
     assert loss == pytest.approx(total.data, rel=1e-13)
     expected = np.array([p.grad for p in model.parameters()])
@@ -369,7 +371,9 @@ def test_the_loops_of_a_network_are_readable() -> None:
     step = mg.compile(hinge, nn.MLP(2, [16, 16, 1]))
     step([[0.0, 1.0]], [1.0])
     text = str(step.loops)
-    assert re.search(r"for i in range\(16\): +# MLP\.layers\[0\]\.neurons\[\*\]\n    v\[5 i\] = p\[3 i\] \* x\[0\]", text)
+    assert re.search(
+        r"for i in range\(16\): +# MLP\.layers\[0\]\.neurons\[\*\]\n    v\[5 i\] = p\[3 i\] \* x\[0\]", text
+    )
     assert re.search(r"for j in range\(16\): +# MLP\.layers\[1\]\.neurons\[\*\]", text)
     assert len(text.splitlines()) < 70
 
@@ -420,7 +424,9 @@ def test_the_loops_of_a_model_in_c_compute_the_same(tmp_path: Path) -> None:
 
 def test_every_op_in_c_computes_the_same(tmp_path: Path) -> None:
     ops = [op for op in mg.OPS.values() if not op.name.startswith("compiled_") and op.name != "gelu"]
-    f = mg.compile(lambda x: mg.sum([op(*x[: op.arity - op.static], *[2.0, 3.0][: op.static]) for op in ops if op.static < 3]))
+    f = mg.compile(
+        lambda x: mg.sum([op(*x[: op.arity - op.static], *[2.0, 3.0][: op.static]) for op in ops if op.static < 3])
+    )
     at = [0.7, 0.4, 0.6]
     value, gradient = f.value_and_grad(at)
     (got, *slopes), _ = run_c(f.c(), tmp_path, at, [], 4, 0)
@@ -432,7 +438,9 @@ def test_a_table_and_segments_in_c(tmp_path: Path) -> None:
     def g(x: Any) -> Any:
         known = [x]
         for i in range(500):
-            known.append(mg.sin(known[(i * i) % len(known)]) + 0.01 * (i % 7) * known[(3 * i * i + i // 2) % len(known)])
+            known.append(
+                mg.sin(known[(i * i) % len(known)]) + 0.01 * (i % 7) * known[(3 * i * i + i // 2) % len(known)]
+            )
         return mg.sum(known)
 
     f = mg.compile(g)
