@@ -76,7 +76,7 @@ def _name(counter: int) -> str:
 def _lines(nodes: Sequence[Node], indent: str) -> Iterator[str]:
     for node in nodes:
         if isinstance(node, Loop):
-            yield f"{indent}for {_name(node.timeser)} in range({node.times}):"
+            yield f"{indent}for {_name(node.counter)} in range({node.times}):"
             yield from _lines(node.body, indent + "    ")
         else:
             shape = node.shape
@@ -102,7 +102,7 @@ def _expand(nodes: Sequence[Node], at: dict[int, int]) -> Iterator[tuple[Shape, 
     for node in nodes:
         if isinstance(node, Loop):
             for value in range(node.times):
-                at[node.timeser] = value
+                at[node.counter] = value
                 yield from _expand(node.body, at)
         else:
             cells = [c.base + sum([step * at[counter] for counter, step in c.steps]) for c in node.cells]
