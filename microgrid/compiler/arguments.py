@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from microgrid.arithmetic import library
 from microgrid.engine import Value
@@ -12,6 +12,27 @@ from microgrid.primitive import as_float
 
 STATIC = (int, bool, str, bytes, type(None))
 """What is compiled in when it stands as an argument by itself: another one compiles anew."""
+
+
+class FirstRow(NamedTuple):
+    """Stands in an example for the first row of an array, which only tracing looks at."""
+
+    array: Any
+
+
+def example_of(tree: Any) -> Any:
+    """The tree of numbers to trace with."""
+    if isinstance(tree, FirstRow):
+        rows = tree.array
+        return rows[0].tolist() if len(rows) else (0.0 * rows.sum(axis=0)).tolist()
+    if isinstance(tree, dict):
+        return {key: example_of(item) for key, item in tree.items()}
+    if isinstance(tree, (list, tuple)):
+        items = [example_of(item) for item in tree]
+        if isinstance(tree, list):
+            return items
+        return type(tree)(*items) if hasattr(tree, "_fields") else tuple(items)
+    return tree
 
 
 class Arguments:
@@ -127,8 +148,7 @@ def _rows(arg: Any, found: Arguments, path: str, columns: list[int]) -> tuple[An
     columns[0] += width
     found.arrays.append(array.reshape(array.shape[0], width))
     found.shared += [False] * width
-    example = (array[0] if array.shape[0] else np.zeros(inner)).tolist()
-    return inner, example, lambda c, s: c[:, first : first + width].reshape(-1, *inner)
+    return inner, FirstRow(array), lambda c, s: c[:, first : first + width].reshape(-1, *inner)
 
 
 def _count(example: Any) -> int:

@@ -101,7 +101,7 @@ class Compiled:
         if differentiated and not given.rebuild:
             raise TypeError("there is no number to differentiate by: whole numbers are static, write 2.0 for 2")
         names = _parameters(self._function, len(given.example))
-        record = traced(self._function, dict(zip(names, given.example, strict=True)))
+        record = traced(self._function, dict(zip(names, map(arguments.example_of, given.example), strict=True)))
         count = len(record.program.inputs) - len(record.captured)
         shared = (*given.shared, *[True] * len(record.captured))
         request = Request(shared, tuple(range(count)) if differentiated else ())

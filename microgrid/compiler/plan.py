@@ -18,7 +18,7 @@ from microgrid.compiler.llvm import module_of
 from microgrid.compiler.machine import Loaded, machine
 from microgrid.compiler.roll import roll
 from microgrid.compiler.storage import place
-from microgrid.compiler.tracing import Traced
+from microgrid.compiler.tracing import Traced, without_collection
 from microgrid.primitive import Op
 from microgrid.program import definition
 
@@ -93,32 +93,34 @@ class Plan:
 
     def _timed(self, stage: str, run: Any) -> Any:
         start = time.perf_counter()
-        result = run()
+        with without_collection():
+            result = run()
         self.seconds[stage] = time.perf_counter() - start
         return result
 
     def run(self, sources: Sequence[Any], shared: Any, samples: int) -> tuple[Any, Any]:
-        """The outputs, a row for each sample, and the sums over samples. Sources are arrays with a row for each."""
+        """The outputs, a row for each sample, and the sums over samples. Sources are whole arrays, a row for each sample."""
         np = self.numpy
         outputs = np.empty((samples, self.outputs))
-        pointers = (ctypes.c_void_p * max(len(sources), 1))(*[source.ctypes.data for source in sources])
-        strides = (ctypes.c_int64 * max(len(sources), 1))(*[source.shape[1] for source in sources])
+        count = max(len(sources), 1)
+        pointers = (ctypes.c_void_p * count)(*[source.ctypes.data for source in sources])
+        strides = (ctypes.c_int64 * count)(*[source.size // samples if samples else 0 for source in sources])
         given = (ctypes.addressof(pointers), ctypes.addressof(strides), shared.ctypes.data, outputs.ctypes.data)
         blocks = -(-samples // self.mode.lanes)
         parts = min(PARTS, blocks // 4) or 1
         sums = np.zeros((parts, self.sums))
-        bounds = [blocks * i // parts for i in range(parts + 1)]
+        address = sums.ctypes.data
 
         def part(i: int) -> None:
             try:
                 scratch = self._scratch.pop()
             except IndexError:
-                scratch = np.empty(self.module.scratch + 1)
+                array = np.empty(self.module.scratch + 8)
+                scratch = array, -(-array.ctypes.data // 64) * 64  # aligned to a line of the cache
             if POISON:
-                scratch.fill(np.nan)
-            self.loaded.run(
-                *given, sums[i].ctypes.data, scratch.ctypes.data, *self._fixed, bounds[i], bounds[i + 1], samples
-            )
+                scratch[0].fill(np.nan)
+            first, end = blocks * i // parts, blocks * (i + 1) // parts
+            self.loaded.run(*given, address + 8 * i * self.sums, scratch[1], *self._fixed, first, end, samples)
             self._scratch.append(scratch)
 
         threads = self.threads(parts, samples)

@@ -45,7 +45,7 @@ def traced(
         inputs.append(Value(leaf, label=path))
         return inputs[-1]
 
-    with plainly_recording(), _without_collection():
+    with plainly_recording(), without_collection():
         given = []
         structures = []
         for parameter, argument in arguments.items():
@@ -66,7 +66,7 @@ def traced(
 
 
 @contextlib.contextmanager
-def _without_collection() -> Iterator[None]:
+def without_collection() -> Iterator[None]:
     """A context without cycle collection: 200,000 nodes are recorded, and none of them is garbage."""
     enabled = gc.isenabled()
     gc.disable()

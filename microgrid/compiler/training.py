@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from microgrid.compiler import arguments, loops
+from microgrid.compiler import loops
 from microgrid.compiler.gradient import Request
 from microgrid.compiler.plan import Options, Plan
 from microgrid.compiler.tracing import traced
@@ -61,34 +61,35 @@ class CompiledLoss:
         return self._run(x, y, differentiated=False)[0]
 
     def _run(self, x: Any, y: Any, *, differentiated: bool) -> tuple[Any, Any]:
-        given = arguments.batch([x, y], [0, 0])
-        if given.samples == 0:
-            raise ValueError("a batch has at least one sample, got arrays without rows")
-        key = (differentiated, *given.key)
+        x, y = _rows(x, "x"), _rows(y, "y")
+        samples = x.shape[0]
+        if y.shape[0] != samples or not samples:
+            raise ValueError(f"a batch has a row of x and of y for each sample, and at least one: got {samples} and {y.shape[0]}")
+        key = (differentiated, x.shape[1:], y.shape[1:])
         plan = self._plans.get(key)
         if plan is None:
-            plan = self._plans[key] = self._compiled(given, differentiated)
+            plan = self._plans[key] = self._compiled(x, y, differentiated)
         self._last = plan
         flat = plan.numpy.ascontiguousarray(self.parameters, dtype=float)
         if flat.shape != (len(self._values),):
             raise ValueError(f"parameters has shape {flat.shape}, and the model {len(self._values)} parameters")
-        outside = [value.item() for value in plan.traced.captured[len(self._values) :]]
+        outside = plan.traced.captured[len(self._values) :]
         if outside:
-            flat = plan.numpy.concatenate([flat, outside])
-        losses, sums = plan.run(given.arrays, flat, given.samples)
+            flat = plan.numpy.concatenate([flat, [value.item() for value in outside]])
+        losses, sums = plan.run([x, y], flat, samples)
         return losses[:, 0], sums
 
-    def _compiled(self, given: arguments.Arguments, differentiated: bool) -> Plan:
+    def _compiled(self, x: Any, y: Any, differentiated: bool) -> Plan:
         def loss_of(x: Any, y: Any) -> Any:
             return self.loss(self.model(x), y)
 
-        x, y = given.example
         name = getattr(self.loss, "__name__", type(self.loss).__name__)
-        record = traced(loss_of, {"x": x, "y": y}, self._values, name)
-        first = len(given.shared)
-        shared = (*given.shared, *[True] * len(record.captured))
+        columns = [x[0].size, y[0].size]
+        record = traced(loss_of, {"x": x[0].tolist(), "y": y[0].tolist()}, self._values, name)
+        first = sum(columns)
+        shared = (*[False] * first, *[True] * len(record.captured))
         by = tuple(range(first, first + len(self._values))) if differentiated else ()
-        return Plan(record, Request(shared, by), [array.shape[1] for array in given.arrays], self._options)
+        return Plan(record, Request(shared, by), columns, self._options)
 
     @property
     def loops(self) -> loops.Loops:
@@ -110,3 +111,16 @@ class CompiledLoss:
         if self._last is None:
             raise RuntimeError("nothing is compiled yet: call it first, with arrays x and y")
         return self._last
+
+
+def _rows(array: Any, name: str) -> Any:
+    """An array of floats with a row for each sample."""
+    import numpy as np
+
+    try:
+        rows = np.asarray(array, dtype=float, order="C")
+    except (TypeError, ValueError) as error:
+        raise TypeError(f"{name} must be an array of numbers with a row for each sample: {error}") from None
+    if not rows.ndim:
+        raise TypeError(f"{name} is one number: it must be an array with a row for each sample")
+    return rows
