@@ -41,7 +41,7 @@ class _Writer:
 
     def text(self) -> str:
         name = self.name
-        for number, segment in enumerate(self.stored.segments):
+        for number, segment in enumerate((*self.stored.segments, self.stored.sums)):
             self.lines, self.registers = [], set()
             self.run(segment, "    ")
             self.drop_unused()
@@ -58,7 +58,7 @@ class _Writer:
             memory.append(f"static const double {name}_c[] = {{{table}}};")
         sizes = self.stored.sizes
         comment = f"/* x has {sizes['x']} numbers, p {sizes['p']}; y gets {sizes['y']}; {sizes['d']} are added to d */"
-        calls = [f"    {name}_{number}(x, p, y, d);" for number in range(len(self.stored.segments))]
+        calls = [f"    {name}_{number}(x, p, y, d);" for number in range(len(self.stored.segments) + 1)]
         body = [comment, f"void {name}(const double *x, const double *p, double *y, double *d) {{", *calls, "}"]
         functions = list(self.helpers.values())
         return (

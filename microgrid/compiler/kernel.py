@@ -1,5 +1,8 @@
 """The kernel around the code: it runs it for block after block of samples, as many at once as there are lanes.
 
+kernel(sources, strides, p, y, d, scratch, table, functions, begin, end, samples) runs the blocks from begin to end: it
+writes the outputs of their samples to y, and the sums over these samples to d.
+
 Inputs and outputs have the samples in rows in memory and side by side in lanes, so a block is transposed when it comes
 in and when it goes out. A lane without a sample repeats the last one, and its seed is 0.
 """
@@ -8,12 +11,24 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from microgrid.compiler.lanes import SHORT, Mode, hexadecimal
+from microgrid.compiler.lanes import Mode, hexadecimal
 from microgrid.compiler.storage import Stored
 
-SCRATCH = ("v", "t", "g", "a")
-ARRAYS = ("x", "p", "c", "y", "d", *SCRATCH)
+CHUNKS = 8
+"""So many blocks are in memory at once, so that sums over samples are taken over all of them in registers."""
+
+SCRATCH = ("x", "y", "s", "v", "t", "g", "a")
+ARRAYS = ("p", "c", *SCRATCH)
 """What a segment is given, in this order."""
+
+
+def layout(sizes: dict[str, int], lanes: int) -> tuple[dict[str, int], int]:
+    """Where each array begins in the memory of a block, and the size of that, in numbers."""
+    starts, end = {}, 0
+    for array in SCRATCH:
+        starts[array] = end
+        end += sizes[array] * lanes
+    return starts, end
 
 _HEAD = """\
 define void @kernel(ptr noalias %sources, ptr noalias %strides, ptr noalias %p, ptr noalias %y, ptr noalias %d,
@@ -33,38 +48,48 @@ class _Kernel:
         self.stored = stored
         self.columns = columns
         self.lanes = mode.lanes
-        self.short = min(mode.lanes, SHORT)
         self.vector = "double" if mode.lanes == 1 else f"<{mode.lanes} x double>"
-        self.narrow = "double" if self.short == 1 else f"<{self.short} x double>"
         self.lines: list[str] = []
         self.block = "entry"
         self.names = 0
 
     def text(self) -> tuple[str, int]:
         sizes, lanes = self.stored.sizes, self.lanes
-        arrays = {"p": "%p", "c": "%table"}
-        scratch = 0
-        for array in ("x", "y", "d", *SCRATCH):
-            arrays[array] = self.address("double", "%scratch", str(scratch))
-            scratch += sizes[array] * (self.short if array == "d" else lanes)
+        starts, chunk = layout(sizes, lanes)
         if sizes["d"]:
             i = self.begin("clear", "0", str(sizes["d"]))
-            self.do(f"store {self.narrow} zeroinitializer, ptr {self.address(self.narrow, arrays['d'], i)}, align 8")
+            self.do(f"store double 0.0, ptr {self.address('double', '%d', i)}, align 8")
             self.end("clear", str(sizes["d"]))
-        block = self.begin("block", "%begin", "%end")
-        start = self.set(f"mul i64 {block}, {lanes}")
-        left = self.set(f"sub i64 %samples, {start}")
-        count = self.set(f"call i64 @llvm.smin.i64(i64 {left}, i64 {lanes})")
+        blocks = self.set("sub i64 %end, %begin")
+        rounds = self.set(f"sdiv i64 {self.set(f'add i64 {blocks}, {CHUNKS - 1}')}, {CHUNKS}")
+        number = self.begin("round", "0", rounds)
+        first = self.set(f"add i64 %begin, {self.set(f'mul i64 {number}, {CHUNKS}')}")
+        left = self.set(f"sub i64 %end, {first}")
+        chunks = self.set(f"call i64 @llvm.smin.i64(i64 {left}, i64 {CHUNKS})")
+        here = self.begin("block", "0", chunks)
+        start = self.set(f"mul i64 {self.set(f'add i64 {first}, {here}')}, {lanes}")
+        count = self.set(f"call i64 @llvm.smin.i64(i64 {self.set(f'sub i64 %samples, {start}')}, i64 {lanes})")
+        memory = self.address("double", "%scratch", self.set(f"mul i64 {here}, {chunk}"))
+        arrays = {array: self.address("double", memory, str(at)) for array, at in starts.items()}
         self.bring_in(start, arrays["x"])
-        given = ", ".join([*[f"ptr {arrays[array]}" for array in ARRAYS], "ptr %functions"])
         seed = self.seed(count)
-        for number in range(len(self.stored.segments)):
-            self.do(f"call void @segment{number}({given}, {self.vector} {seed})")
+        if sizes["s"]:
+            self.do(f"store {self.vector} {seed}, ptr {arrays['s']}, align 8")
+        for segment in range(len(self.stored.segments)):
+            self.do(f"call void @segment{segment}({self.given(arrays)}, {self.vector} {seed})")
         self.take_out(start, count, arrays["y"], sizes["y"])
-        self.end("block", "%end")
+        self.end("block", chunks)
         if sizes["d"]:
-            self.reduce(arrays["d"], sizes["d"])
-        return "\n".join([_HEAD, *self.lines, "  ret void", "}", "declare i64 @llvm.smin.i64(i64, i64)"]), scratch
+            arrays = {array: self.address("double", "%scratch", str(at)) for array, at in starts.items()}
+            self.do(f"call void @sums({self.given(arrays)}, ptr %d, i64 {chunks})")
+        self.end("round", rounds)
+        lines = [_HEAD, *self.lines, "  ret void", "}", "declare i64 @llvm.smin.i64(i64, i64)"]
+        return "\n".join(lines), (CHUNKS if lanes > 1 else 1) * chunk
+
+    def given(self, arrays: dict[str, str]) -> str:
+        """What every function is given."""
+        pointers = {"p": "%p", "c": "%table", **arrays}
+        return ", ".join([*[f"ptr {pointers[array]}" for array in ARRAYS], "ptr %functions"])
 
     def bring_in(self, start: str, x: str) -> None:
         """Transpose the inputs of a block of samples."""
@@ -111,16 +136,6 @@ class _Kernel:
         )
         self.end("outcolumn", str(width))
         self.end("out", count)
-
-    def reduce(self, d: str, width: int) -> None:
-        """The sums over samples: the lanes together."""
-        i = self.begin("reduce", "0", str(width))
-        total = self.load(self.narrow, d, i)
-        if self.short > 1:
-            add = f"@llvm.vector.reduce.fadd.v{self.short}f64"
-            total = self.set(f"call reassoc double {add}(double -0.0, {self.narrow} {total})")
-        self.do(f"store double {total}, ptr {self.address('double', '%d', i)}, align 8")
-        self.end("reduce", str(width))
 
     # Lines.
 

@@ -5,6 +5,7 @@ A lane is one sample. In strict mode each lane gets the very bits that `forward.
 
 from __future__ import annotations
 
+import itertools
 import math
 import struct
 from collections.abc import Callable
@@ -63,12 +64,15 @@ class Writer:
         self.lines: list[str] = []
         self.intrinsics: set[str] = set()
         self.called: dict[str, int] = {}
-        self._names = 0
+        self._names = itertools.count()
+
+    def share(self, other: Writer) -> None:
+        """Write into the same function as another writer."""
+        self.lines, self.called, self._names = other.lines, other.called, other._names
 
     def name(self) -> str:
         """A name that no other register has."""
-        self._names += 1
-        return f"%t{self._names}"
+        return f"%t{next(self._names)}"
 
     def line(self, text: str) -> Number:
         """The register that an instruction gives."""
@@ -143,6 +147,23 @@ class Writer:
             one = self.function(name, "double", *given)
             result = self.line(f"insertelement {self.type} {result}, double {one}, i64 {lane}").text
         return Number(self, result)
+
+    def spread(self, number: Number) -> Number:
+        """The same number in all lanes."""
+        lanes = self.mode.lanes
+        if lanes == 1:
+            return number
+        first = self.line(f"insertelement {self.type} poison, double {number.text}, i64 0").text
+        return self.line(f"shufflevector {self.type} {first}, {self.type} poison, <{lanes} x i32> zeroinitializer")
+
+    def together(self, number: Number) -> Number:
+        """The sum of all lanes."""
+        lanes = self.mode.lanes
+        if lanes == 1:
+            return number
+        self.intrinsics.add(f"declare double @llvm.vector.reduce.fadd.v{lanes}f64(double, {self.type})")
+        add = f"call reassoc double @llvm.vector.reduce.fadd.v{lanes}f64"
+        return self.line(f"{add}(double -0.0, {self.type} {number.text})")
 
     def part(self, text: str, start: int, width: int) -> str:
         """Some neighbouring lanes."""

@@ -1,14 +1,23 @@
-"""Code to LLVM's language: a function for each segment. `kernel.py` writes the one that calls them."""
+"""Code to LLVM's language: a function for each segment, and one for the sums over samples.
+
+Loops whose iterations are independent run several of them side by side ("unroll and jam"): their sums are kept apart
+from one another in registers, and what they share is loaded once.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from microgrid.compiler.kernel import ARRAYS, kernel_of
+from microgrid.compiler.kernel import ARRAYS, kernel_of, layout
 from microgrid.compiler.lanes import SHORT, Mode, Number, Writer, formula
 from microgrid.compiler.roll import Affine
 from microgrid.compiler.storage import Accumulate, Apply, Code, Load, Operand, Repeat, Store, Stored
+
+JAM = 4
+"""So many iterations of a loop run side by side."""
+
+Counters = dict[int, str]
 
 
 class Module(NamedTuple):
@@ -20,32 +29,34 @@ class Module(NamedTuple):
 
 
 def module_of(stored: Stored, mode: Mode, columns: Sequence[int]) -> Module:
-    """The module with the function `kernel`, for inputs that come in arrays of so many columns.
-
-    kernel(sources, strides, p, y, d, scratch, table, functions, begin, end, samples) runs the blocks from begin to end.
-    It writes the outputs of their samples to y, and the sums over these samples to d.
-    """
+    """The module with the function `kernel`, for inputs that come in arrays of so many columns."""
     called: dict[str, int] = {}
     intrinsics: set[str] = set()
     parts = []
-    inlined = " alwaysinline" if len(stored.segments) == 1 else " noinline"
+    inlined = "alwaysinline" if len(stored.segments) == 1 else "noinline"
+    given = ", ".join([*[f"ptr noalias %{array}" for array in ARRAYS], "ptr %functions"])
     for number, segment in enumerate(stored.segments):
         body = _Body(mode, called)
-        body.run(segment, {})
+        body.run(segment, [({}, {})])
         intrinsics |= body.writer.intrinsics
-        parameters = ", ".join([*[f"ptr noalias %{array}" for array in ARRAYS], "ptr %functions"])
-        head = f"define internal void @segment{number}({parameters}, {body.writer.type} %seed) #0{inlined} {{\nentry:"
+        head = f"define internal void @segment{number}({given}, {body.writer.type} %seed) #0 {inlined} {{\nentry:"
         parts.append("\n".join([head, *body.writer.lines, "  ret void", "}"]))
+    if stored.sums:
+        sums = _Sums(mode, called, layout(stored.sizes, mode.lanes)[1])
+        sums.run(stored.sums, [({}, {})])
+        intrinsics |= sums.writer.intrinsics | sums.narrow.intrinsics
+        head = f"define internal void @sums({given}, ptr noalias %d, i64 %chunks) #0 noinline {{\nentry:"
+        parts.append("\n".join([head, *sums.writer.lines, "  ret void", "}"]))
     kernel, scratch = kernel_of(stored, mode, columns)
-    parts.append(kernel)
-    short = min(mode.lanes, SHORT)
-    if short > 1:
-        intrinsics.add(f"declare double @llvm.vector.reduce.fadd.v{short}f64(double, <{short} x double>)")
     attributes = (
         'attributes #0 = { nounwind "prefer-vector-width"="512" "min-legal-vector-width"="512" }\n'
         "attributes #1 = { nounwind willreturn memory(none) }\n!0 = !{}"
     )
-    return Module("\n\n".join([*parts, *sorted(intrinsics), attributes]) + "\n", tuple(called), scratch)
+    return Module("\n\n".join([*parts, kernel, *sorted(intrinsics), attributes]) + "\n", tuple(called), scratch)
+
+
+Copy = tuple[Counters, dict[int, Number]]
+"""One of the iterations that run side by side: the registers of its counters, and those of its numbers."""
 
 
 class _Body:
@@ -55,93 +66,202 @@ class _Body:
         self.writer = Writer(mode)
         self.writer.called = called
         self.block = "entry"
-        self.registers: dict[int, Number] = {}
 
-    def run(self, code: Sequence[Code], counters: dict[int, str]) -> None:
-        writer = self.writer
+    def run(self, code: Sequence[Code], copies: list[Copy]) -> None:
+        """Write the lines of code, each for all copies; those that would be the same lines once."""
         for item in code:
-            if isinstance(item, Load):
-                self.registers[item.target] = self.load(item, counters)
-            elif isinstance(item, Apply):
-                given = [self.operand(x) for x in item.operands]
-                self.registers[item.target] = formula(item.op, writer.mode)(writer, *given)
-            elif isinstance(item, Store):
-                at = self.address(item.array, item.cell, counters, writer.type)
-                self.write(f"store {writer.type} {self.operand(item.value).text}, ptr {at}, align 8")
-            elif isinstance(item, Accumulate):
-                self.accumulate(item, counters)
-            else:
-                self.repeat(item, counters)
+            if isinstance(item, Repeat):
+                self.repeat(item, copies)
+                continue
+            written: dict[object, Number] = {}
+            for counters, registers in copies:
+                if isinstance(item, Load):
+                    key: object = tuple([counters[counter] for counter, _ in item.cell.steps])
+                    if key not in written:
+                        written[key] = self.load(item, counters)
+                    registers[item.target] = written[key]
+                elif isinstance(item, Apply):
+                    operands = [self.operand(x, registers) for x in item.operands]
+                    key = tuple([x.text for x in operands])
+                    if key not in written:
+                        written[key] = formula(item.op, self.writer.mode)(self.writer, *operands)
+                    registers[item.target] = written[key]
+                elif isinstance(item, Store):
+                    at = self.address(self.writer.type, f"%{item.array}", item.cell, counters)
+                    self.write(f"store {self.writer.type} {self.operand(item.value, registers).text}, ptr {at}, align 8")
+            if isinstance(item, Accumulate):
+                self.accumulate(item, copies)
 
     def write(self, line: str) -> None:
         self.writer.lines.append("  " + line)
 
-    def operand(self, x: Operand) -> Number:
-        return self.registers[x] if isinstance(x, int) else Number(self.writer, self.writer.number(x))
+    def operand(self, x: Operand, registers: dict[int, Number]) -> Number:
+        return registers[x] if isinstance(x, int) else Number(self.writer, self.writer.number(x))
 
-    def address(self, array: str, index: Affine, counters: dict[int, str], type: str) -> str:
-        writer = self.writer
-        place = str(index.base)
-        for counter, step in index.steps:
+    def place(self, cell: Affine, counters: Counters) -> str:
+        """The number of a cell."""
+        place = str(cell.base)
+        for counter, step in cell.steps:
             term = counters[counter]
             if step != 1:
-                term = writer.line(f"mul i64 {term}, {step}").text
-            place = term if place == "0" else writer.line(f"add i64 {place}, {term}").text
-        return writer.line(f"getelementptr {type}, ptr %{array}, i64 {place}").text
+                term = self.writer.line(f"mul i64 {term}, {step}").text
+            place = term if place == "0" else self.writer.line(f"add i64 {place}, {term}").text
+        return place
 
-    def load(self, item: Load, counters: dict[int, str]) -> Number:
+    def address(self, type: str, base: str, cell: Affine, counters: Counters) -> str:
+        return self.writer.line(f"getelementptr {type}, ptr {base}, i64 {self.place(cell, counters)}").text
+
+    def load(self, item: Load, counters: Counters) -> Number:
         writer = self.writer
         if item.array == "s":
             return Number(writer, "%seed")
         alone = item.array in ("p", "c")  # one number for all lanes
         type = "double" if alone else writer.type
-        at = self.address(item.array, item.cell, counters, type)
+        at = self.address(type, f"%{item.array}", item.cell, counters)
         number = writer.line(f"load {type}, ptr {at}, align 8")
-        if not alone or writer.mode.lanes == 1:
-            return number
-        first = writer.line(f"insertelement {writer.type} poison, double {number.text}, i64 0").text
-        mask = f"<{writer.mode.lanes} x i32> zeroinitializer"
-        return writer.line(f"shufflevector {writer.type} {first}, {writer.type} poison, {mask}")
+        return writer.spread(number) if alone else number
 
-    def accumulate(self, item: Accumulate, counters: dict[int, str]) -> None:
-        """Add to a sum over samples, a few lanes at a time."""
+    def accumulate(self, item: Accumulate, copies: list[Copy]) -> None:
+        """One copy after the other: they may add to the same cell."""
         writer = self.writer
-        short = min(writer.mode.lanes, SHORT)
-        narrow = Writer(writer.mode._replace(lanes=short))
-        narrow.lines, narrow.name = writer.lines, writer.name  # type: ignore[method-assign]
-        at = self.address(item.array, item.cell, counters, narrow.type)
-        total = narrow.line(f"load {narrow.type}, ptr {at}, align 8")
-        given = [self.operand(x).text for x in item.operands]
-        for start in range(0, writer.mode.lanes, short):
-            parts = [Number(narrow, self.part(x, start, short)) for x in given]
-            total = formula(item.op, narrow.mode)(narrow, *parts, total)
-        self.write(f"store {narrow.type} {total.text}, ptr {at}, align 8")
+        for counters, registers in copies:
+            at = self.address(writer.type, f"%{item.array}", item.cell, counters)
+            before = writer.line(f"load {writer.type}, ptr {at}, align 8")
+            given = [self.operand(x, registers) for x in item.operands]
+            after = formula(item.op, writer.mode)(writer, *given, before)
+            self.write(f"store {writer.type} {after.text}, ptr {at}, align 8")
 
-    def part(self, text: str, start: int, short: int) -> str:
-        if text.startswith("splat"):
-            return text
-        return self.writer.part(text, start, short)
+    # Loops.
 
-    def repeat(self, loop: Repeat, counters: dict[int, str]) -> None:
+    def repeat(self, loop: Repeat, copies: list[Copy]) -> None:
+        """A loop; one that jams as a loop over JAM iterations at once, and one over those that are left."""
+        times = loop.times
+        whole = times - times % JAM if self.jams(loop, copies) else 0
+        if whole:
+            self.loop(loop, copies, JAM, 0, whole // JAM)
+        if whole < times:
+            self.loop(loop, copies, 1, whole, times - whole)
+
+    def jams(self, loop: Repeat, copies: list[Copy]) -> bool:
+        return loop.jams and len(copies) == 1
+
+    def loop(self, loop: Repeat, copies: list[Copy], jam: int, start: int, times: int) -> None:
+        """times iterations of a body, each of which is jam iterations of the loop, from its iteration `start` on."""
         writer = self.writer
+        firsts = [[self.operand(first, registers).text for _, first, _ in loop.kept] for _, registers in copies]
+        before = self.block
         name = writer.name()[1:]
-        counter = f"%{name}.counter"
-        before, block = self.block, f"{name}.loop"
-        firsts = [self.operand(first).text for _, first, _ in loop.kept]
-        self.write(f"br label %{block}")
-        writer.lines.append(f"{block}:")
+        self.begin(name)
         place = len(writer.lines)
-        for i, (register, _, _) in enumerate(loop.kept):
-            self.registers[register] = Number(writer, f"%{name}.kept{i}")
-        self.block = block
-        self.run(loop.body, {**counters, loop.counter: counter})
-        phis = [f"  {counter} = phi i64 [ 0, %{before} ], [ {counter}.next, %{self.block} ]"]
-        for i, (_, _, after) in enumerate(loop.kept):
-            later = self.registers[after].text
-            phis.append(f"  %{name}.kept{i} = phi {writer.type} [ {firsts[i]}, %{before} ], [ {later}, %{self.block} ]")
-        writer.lines[place:place] = phis
-        self.write(f"{counter}.next = add nuw nsw i64 {counter}, 1")
-        self.write(f"{counter}.again = icmp ult i64 {counter}.next, {loop.times}")
-        self.write(f"br i1 {counter}.again, label %{block}, label %{name}.done")
-        writer.lines.append(f"{name}.done:")
+        phis: list[tuple[str, str, Number, dict[int, Number], int]] = []
+        inner: list[Copy] = []
+        for (counters, registers), own in zip(copies, firsts, strict=True):
+            for (register, _, after), first in zip(loop.kept, own, strict=True):
+                phi = Number(writer, f"{writer.name()}.kept")
+                registers[register] = phi
+                phis.append((phi.text, first, phi, registers, after))
+            for u in range(jam):
+                now = f"%{name}.counter"
+                if jam > 1:
+                    now = writer.line(f"mul i64 {now}, {jam}").text
+                if start + u:
+                    now = writer.line(f"add i64 {now}, {start + u}").text
+                inner.append(({**counters, loop.counter: now}, registers if jam == 1 else dict(registers)))
+        self.run(loop.body, inner)
+        lines = [f"  {phi} = phi {writer.type} [ {first}, %{before} ], [ {registers[after].text}, %{self.block} ]"
+                 for phi, first, _, registers, after in phis]
+        writer.lines[place:place] = [self.counter(name, before), *lines]
+        self.end(name, str(times))
+
+    def begin(self, name: str) -> None:
+        self.write(f"br label %{name}.loop")
+        self.writer.lines.append(f"{name}.loop:")
+        self.block = f"{name}.loop"
+
+    def counter(self, name: str, before: str) -> str:
+        return f"  %{name}.counter = phi i64 [ 0, %{before} ], [ %{name}.next, %{self.block} ]"
+
+    def end(self, name: str, times: str) -> None:
+        self.write(f"%{name}.next = add nuw nsw i64 %{name}.counter, 1")
+        self.write(f"%{name}.again = icmp ult i64 %{name}.next, {times}")
+        self.write(f"br i1 %{name}.again, label %{name}.loop, label %{name}.done")
+        self.writer.lines.append(f"{name}.done:")
         self.block = f"{name}.done"
+
+
+class _Sums(_Body):
+    """The lines that add up derivatives over samples: for each, a loop over chunks of lanes within all other loops.
+
+    The registers of operands stand for what they are loaded from, which is loaded within that loop.
+    """
+
+    def __init__(self, mode: Mode, called: dict[str, int], chunk: int) -> None:
+        super().__init__(mode, called)
+        self.chunk = chunk
+        self.narrow = Writer(mode._replace(lanes=min(mode.lanes, SHORT)))
+        self.narrow.share(self.writer)
+        self.sources: dict[int, Load] = {}
+
+    def load(self, item: Load, counters: Counters) -> Number:
+        self.sources[item.target] = item
+        return Number(self.writer, "")
+
+    def jams(self, loop: Repeat, copies: list[Copy]) -> bool:
+        return len(copies) <= JAM
+
+    def accumulate(self, item: Accumulate, copies: list[Copy]) -> None:
+        writer, narrow = self.writer, self.narrow
+        seen: dict[tuple[object, ...], Callable[[str, int], Number]] = {}
+        operands: list[list[Callable[[str, int], Number]]] = []
+        for counters, _ in copies:
+            row = []
+            for x in item.operands:
+                key = (x, *[counters[c] for c, _ in self.sources[x].cell.steps]) if isinstance(x, int) else (x,)
+                if key not in seen:
+                    seen[key] = self.source(x, counters)
+                row.append(seen[key])
+            operands.append(row)
+        before = self.block
+        name = writer.name()[1:]
+        self.begin(name)
+        place = len(writer.lines)
+        offset = writer.line(f"mul i64 %{name}.counter, {self.chunk}").text
+        totals = [Number(narrow, f"{writer.name()}.sum") for _ in copies]
+        current = list(totals)
+        for start in range(0, writer.mode.lanes, narrow.mode.lanes):
+            loaded: dict[int, Number] = {}
+            for source in seen.values():
+                loaded[id(source)] = source(offset, start)
+            for i, row in enumerate(operands):
+                given = [loaded[id(source)] for source in row]
+                current[i] = formula(item.op, narrow.mode)(narrow, *given, current[i])
+        zero = narrow.number(0.0)
+        phis = [
+            f"  {total.text} = phi {narrow.type} [ {zero}, %{before} ], [ {after.text}, %{self.block} ]"
+            for total, after in zip(totals, current, strict=True)
+        ]
+        writer.lines[place:place] = [self.counter(name, before), *phis]
+        self.end(name, "%chunks")
+        for (counters, _), total in zip(copies, current, strict=True):
+            at = self.address("double", "%d", item.cell, counters)
+            old = narrow.line(f"load double, ptr {at}, align 8").text
+            new = narrow.line(f"fadd double {old}, {narrow.together(total).text}").text
+            self.write(f"store double {new}, ptr {at}, align 8")
+
+    def source(self, x: Operand, counters: Counters) -> Callable[[str, int], Number]:
+        """What gives an operand, for lanes from a start on in a chunk at an offset."""
+        narrow = self.narrow
+        if not isinstance(x, int):
+            return lambda offset, start: Number(narrow, narrow.number(x))
+        item = self.sources[x]
+        if item.array in ("p", "c"):
+            at = self.address("double", f"%{item.array}", item.cell, counters)
+            return lambda offset, start: narrow.spread(narrow.line(f"load double, ptr {at}, align 8"))
+        at = self.address(self.writer.type, f"%{item.array}", item.cell, counters)
+
+        def load(offset: str, start: int) -> Number:
+            here = narrow.line(f"getelementptr double, ptr {at}, i64 {offset}").text
+            here = narrow.line(f"getelementptr double, ptr {here}, i64 {start}").text if start else here
+            return narrow.line(f"load {narrow.type}, ptr {here}, align 8")
+
+        return load

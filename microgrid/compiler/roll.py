@@ -7,7 +7,7 @@ becomes one more iteration, and three like blocks become a loop. A loop is an el
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from operator import add, sub
 from typing import NamedTuple
 
@@ -91,6 +91,19 @@ def statements(nodes: Sequence[Node]) -> Iterator[Statement]:
             yield from statements(node.body)
         else:
             yield node
+
+
+def only(nodes: Sequence[Node], wanted: Callable[[Statement], bool]) -> tuple[Node, ...]:
+    """The loops with some of their statements."""
+    kept: list[Node] = []
+    for node in nodes:
+        if isinstance(node, Loop):
+            body = only(node.body, wanted)
+            if body:
+                kept.append(node._replace(body=body))
+        elif wanted(node):
+            kept.append(node)
+    return tuple(kept)
 
 
 def expand(nodes: Sequence[Node]) -> Iterator[tuple[Shape, tuple[int, ...]]]:

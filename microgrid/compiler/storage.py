@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
-from microgrid.compiler.roll import Affine, Loop, Node, Rolled, Statement, statements
+from microgrid.compiler.roll import Affine, Loop, Node, Rolled, Statement, only, statements
 from microgrid.compiler.tape import ONCE, PASSED
 
 SEGMENT = 400
@@ -44,7 +44,7 @@ class Store(NamedTuple):
 
 
 class Accumulate(NamedTuple):
-    """Pass a cotangent on to a sum over samples."""
+    """Pass a cotangent on to a sum in memory."""
 
     array: str
     cell: Affine
@@ -53,27 +53,35 @@ class Accumulate(NamedTuple):
 
 
 class Repeat(NamedTuple):
-    """Run a body for counter = 0, ..., times - 1; (register, at first, afterwards) for what it keeps."""
+    """Run a body for counter = 0, ..., times - 1; (register, at first, afterwards) for what it keeps.
+
+    `jams`: several iterations may run side by side, statement by statement, and nothing in a register outlives them.
+    """
 
     counter: int
     times: int
     kept: tuple[tuple[int, Operand, int], ...]
     body: tuple[Code, ...]
+    jams: bool = False
 
 
 Code = Load | Apply | Store | Accumulate | Repeat
 
 
 class Stored(NamedTuple):
-    """Code in segments that share no registers, and how many cells each array in memory has."""
+    """Code in segments that share no registers, and how many cells each array in memory has.
+
+    Sums over samples wait for the end: nobody reads them, and over many samples at once they cost less memory traffic.
+    """
 
     segments: tuple[tuple[Code, ...], ...]
+    sums: tuple[Code, ...]
     sizes: dict[str, int]
     table: tuple[float, ...]
     """The constants that differ between iterations."""
 
     def __str__(self) -> str:
-        return "\n".join(line for segment in self.segments for line in _lines(segment, ""))
+        return "\n".join(line for segment in (*self.segments, self.sums) for line in _lines(segment, ""))
 
 
 def _lines(code: Sequence[Code], indent: str) -> Iterator[str]:
@@ -99,10 +107,9 @@ def _text(operand: Operand) -> str:
 def place(rolled: Rolled) -> Stored:
     """The code of loops."""
     first = _Placement(rolled, None)
-    list(first.segments())
+    first.all()
     second = _Placement(rolled, first.masks())
-    segments = tuple(second.segments())
-    return _densely(segments, second)
+    return _densely(*second.all(), second)
 
 
 Cell = tuple[str, Affine]
@@ -124,12 +131,21 @@ class _Placement:
         self.reads: dict[str, list[Any]] = {}
         self.registers = 0
         self.waiting: dict[int, list[tuple[Cell, int]]] = {}
+        self.jammed: set[int] = set()
 
-    def segments(self) -> Iterator[tuple[Code, ...]]:
+    def all(self) -> tuple[list[tuple[Code, ...]], tuple[Code, ...]]:
+        """The segments, and the sums over samples."""
+        segments = list(self.segments(only(self.rolled.nodes, lambda statement: statement.shape.target != "d")))
+        sums: list[Code] = []
+        for node in only(self.rolled.nodes, lambda statement: statement.shape.target == "d"):
+            self.node(node, {}, sums)
+        return segments, tuple(sums)
+
+    def segments(self, nodes: Sequence[Node]) -> Iterator[tuple[Code, ...]]:
         code: list[Code] = []
         known: Known = {}
         done = 0
-        for node in self.rolled.nodes:
+        for node in nodes:
             self.node(node, known, code)
             done += 1 if isinstance(node, Statement) else sum(1 for _ in statements([node]))
             if done > SEGMENT:
@@ -182,12 +198,10 @@ class _Placement:
         if target in known and shape.target not in ONCE:  # a sum that is kept in a register throughout a loop
             code.append(Apply(result := self.register(), shape.op, (*operands, known[target])))
             known[target] = result
-        elif shape.target == "d":
-            code.append(Accumulate("d", cells[0], shape.op, tuple(operands)))
+        elif shape.adds:
+            code.append(Accumulate(*target, shape.op, tuple(operands)))
         else:
-            if shape.adds:
-                operands.append(self.read(target, known, code))
-            elif shape.target == "y" and shape.op in PASSED:
+            if shape.target == "y" and shape.op in PASSED:
                 operands.append(0.0)  # what a leaf has before: -0 becomes 0, as there
             code.append(Apply(result := self.register(), shape.op, tuple(operands)))
             if shape.target in ONCE:
@@ -204,7 +218,7 @@ class _Placement:
         mask = self.wanted[space][self.cells(index)]
         if not mask.any():
             return
-        if index.steps and not mask[..., :-1].any():
+        if index.steps and index.steps[-1][0] not in self.jammed and not mask[..., :-1].any():
             self.waiting.setdefault(index.steps[-1][0], []).append((cell, value))
         else:
             code.append(Store(space, index, value))
@@ -220,34 +234,65 @@ class _Placement:
         for space, index in _made(loop.body):
             step = dict(index.steps).get(counter, 0)
             before = (space, Affine(index.base - step, index.steps))
-            if step and before in used and before not in inside:
+            if step and before in used and before not in inside and space != "d":
                 at_first = self.read((space, before[1].at(counter, 0)), known, code)
                 inside[before] = register = self.register()
                 kept.append((register, at_first, (space, index)))
-        sums = self.sums(loop)
+        jams = not kept and any(isinstance(node, Loop) for node in loop.body) and self.jams(loop)
+        if jams:
+            self.jammed.add(counter)
+        sums = [] if jams else self.sums(loop)
         for cell in sums:
-            if cell[0] == "d":
-                start: Operand = 0.0
-            else:
-                code.append(Load(start := self.register(), *cell))
-                self.reads.setdefault(cell[0], []).append(self.cells(cell[1]))
+            code.append(Load(start := self.register(), *cell))
+            self.reads.setdefault(cell[0], []).append(self.cells(cell[1]))
             inside[cell] = register = self.register()
             kept.append((register, start, cell))
         body: list[Code] = []
         outer = set(inside)
         for node in loop.body:
             self.node(node, inside, body)
-        code.append(Repeat(counter, count, tuple([(r, first, inside[cell]) for r, first, cell in kept]), tuple(body)))
-        for cell in sums:
-            if cell[0] == "d":
-                code.append(Accumulate(*cell, "passed", (inside[cell],)))
-            else:
-                code.append(Store(*cell, inside[cell]))
+        phis = tuple([(register, first, inside[cell]) for register, first, cell in kept])
+        code.append(Repeat(counter, count, phis, tuple(body), jams))
+        code += [Store(*cell, inside[cell]) for cell in sums]
         for cell, register in inside.items():
-            if cell[0] in ONCE and cell not in outer:
+            if cell[0] in ONCE and cell not in outer and not jams:
                 known[cell[0], cell[1].at(counter, count - 1)] = register
         for (space, index), register in self.waiting.pop(counter, []):
             self.store((space, index.at(counter, count - 1)), register, code)
+
+    def jams(self, loop: Loop) -> bool:
+        """Whether iterations are independent: what one writes no other reads or writes.
+
+        They may add to the same cells, if one statement does: then each cell still gets its sum in the same order.
+        """
+        np = self.np
+        owners: dict[str, Any] = {}
+        written = []
+        for number, statement in enumerate(statements(loop.body)):
+            space, index = statement.shape.target, statement.cells[0]
+            if space != "d":
+                shared = statement.shape.adds and loop.counter not in dict(index.steps)
+                owner = np.array(-2 - number) if shared else self.iterations(index, loop.counter)
+                cells = self.cells(index)
+                own = owners.setdefault(space, np.full(self.rolled.tape.sizes[space], -1))
+                own[cells] = owner
+                written.append((space, cells, owner))
+        if not all((owners[space][cells] == owner).all() for space, cells, owner in written):
+            return False
+        for space, index in _used(loop.body):
+            if space in owners:
+                found = owners[space][self.cells(index)]
+                if not ((found == -1) | (found == self.iterations(index, loop.counter))).all():
+                    return False
+        return True
+
+    def iterations(self, index: Affine, counter: int) -> Any:
+        """For all cells that an index reaches, in which iteration of a loop; -1 where it does not depend on it."""
+        counters = [own for own, _ in index.steps]
+        if counter not in counters:
+            return self.np.array(-1)
+        shape = [-1 if own == counter else 1 for own in counters]
+        return self.np.arange(self.counts[counter]).reshape(shape)
 
     def sums(self, loop: Loop) -> list[Cell]:
         """The cells that a loop adds to, the same ones in each iteration, and touches in no other way."""
@@ -255,7 +300,7 @@ class _Placement:
         for node in loop.body:
             if isinstance(node, Statement) and node.shape.adds:
                 cell = (node.shape.target, node.cells[0])
-                if loop.counter not in dict(node.cells[0].steps):
+                if node.shape.target != "d" and loop.counter not in dict(node.cells[0].steps):
                     found[cell] = found.get(cell, 0) + 1
         if not found:
             return []
@@ -297,14 +342,15 @@ def _made(nodes: Iterable[Node]) -> Iterator[Cell]:
 # --- density ---------------------------------------------------------------------------------------------------------
 
 
-def _densely(segments: tuple[tuple[Code, ...], ...], placement: _Placement) -> Stored:
+def _densely(segments: list[tuple[Code, ...]], sums: tuple[Code, ...], placement: _Placement) -> Stored:
     """The same code, with the cells of each array numbered without gaps where the loops stay what they are."""
     np = placement.np
     sizes = dict(placement.rolled.tape.sizes)
+    sizes["s"] = 1 if any(array == "s" for array, _ in _indices(sums)) else 0
     moved: dict[str, dict[Affine, Affine]] = {}
     table: list[float] = []
     reached: dict[str, dict[Affine, None]] = {}
-    for segment in segments:
+    for segment in (*segments, sums):
         for array, index in _indices(segment):
             reached.setdefault(array, {})[index] = None
     for space in (*ONCE, "a", "c"):
@@ -321,7 +367,7 @@ def _densely(segments: tuple[tuple[Code, ...], ...], placement: _Placement) -> S
         elif space == "c":
             table = placement.constants.tolist()
     code = [_needed(_renumbered(segment, moved), set()) for segment in segments]
-    return Stored(tuple(code), sizes, tuple(table))
+    return Stored(tuple(code), _needed(_renumbered(sums, moved), set()), sizes, tuple(table))
 
 
 def _affine(cells: Any, like: Affine) -> Affine | None:
