@@ -22,15 +22,18 @@ Native = Callable[[Op, Static], bool]
 
 
 class Request(NamedTuple):
-    """What a tape is to compute: for each input whether samples share it, and the inputs to differentiate by."""
+    """What a tape is to compute: for each input whether samples share it, and the inputs to differentiate by.
+
+    With `total`, the result is summed over samples, too, times the seed: it comes last in the space d.
+    """
 
     shared: tuple[bool, ...]
     by: tuple[int, ...] = ()
-    values: bool = True
+    total: bool = False
 
 
 def tape_of(program: Program, request: Request, native: Native) -> Tape:
-    """The tape whose outputs are the program's, if `values`, then the derivatives by each of the inputs `by`.
+    """The tape whose outputs are the program's, but for a total, then the derivatives by each of the inputs `by`.
 
     Derivatives by shared inputs go to the space d instead, in their order. Ops that are not native are taken apart.
     Raises ValueError for derivatives of a program with several results, TypeError for a rule that branches.
@@ -54,11 +57,14 @@ class _Writer:
         for k, (op, operands) in enumerate(program.instructions):
             tape.origins[len(tape.steps)] = k
             self.apply(op, ("v", k), [self.cell(i) for i in operands], self.static(op, operands))
-        if request.values:
+        if not request.total:
             for slot in program.outputs:
                 tape.add("identity", self.output(), self.cell(slot))
         if request.by:
             self.differentiate(request)
+        if request.total:
+            tape.add("scaled", ("d", tape.sizes["d"]), ("s", 0), self.cell(program.outputs[0]), adds=True)
+            tape.sizes["d"] += 1
         tape.sizes["a"] = tape.sizes["g"] = tape.sizes["v"]
         tape.sizes["c"] = len(tape.constants)
 

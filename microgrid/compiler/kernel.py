@@ -1,7 +1,7 @@
 """The kernel around the code: it runs it for block after block of samples, as many at once as there are lanes.
 
-kernel(sources, strides, p, y, d, scratch, table, functions, begin, end, samples) runs the blocks from begin to end: it
-writes the outputs of their samples to y, and the sums over these samples to d.
+kernel(sources, strides, table, functions, p, y, d, scratch, begin, end, samples, weight) runs the blocks from begin to
+end: it writes the outputs of their samples to y, and the sums over these samples, each times the weight, to d.
 
 Inputs and outputs have the samples in rows in memory and side by side in lanes, so a block is transposed when it comes
 in and when it goes out. A lane without a sample repeats the last one, and its seed is 0.
@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from microgrid.compiler.lanes import Mode, hexadecimal
+from microgrid.compiler.lanes import Mode
 from microgrid.compiler.storage import Stored
 
 CHUNKS = 8
@@ -31,8 +31,9 @@ def layout(sizes: dict[str, int], lanes: int) -> tuple[dict[str, int], int]:
     return starts, end
 
 _HEAD = """\
-define void @kernel(ptr noalias %sources, ptr noalias %strides, ptr noalias %p, ptr noalias %y, ptr noalias %d,
-    ptr noalias %scratch, ptr noalias %table, ptr noalias %functions, i64 %begin, i64 %end, i64 %samples) #0 {
+define void @kernel(ptr noalias %sources, ptr noalias %strides, ptr noalias %table, ptr noalias %functions,
+    ptr noalias %p, ptr noalias %y, ptr noalias %d, ptr noalias %scratch, i64 %begin, i64 %end, i64 %samples,
+    double %weight) #0 {
 entry:"""
 
 
@@ -112,17 +113,19 @@ class _Kernel:
             offset += width
 
     def seed(self, count: str) -> str:
-        """1 in each lane that has a sample, 0 in the others."""
+        """The weight in each lane that has a sample, 0 in the others."""
         lanes = self.lanes
         if lanes == 1:
-            return hexadecimal(1.0)
+            return "%weight"
         numbers = ", ".join(f"i64 {i}" for i in range(lanes))
         ends = self.set(f"insertelement <{lanes} x i64> poison, i64 {count}, i64 0")
         ends = self.set(
             f"shufflevector <{lanes} x i64> {ends}, <{lanes} x i64> poison, <{lanes} x i32> zeroinitializer"
         )
         there = self.set(f"icmp slt <{lanes} x i64> <{numbers}>, {ends}")
-        return self.set(f"uitofp <{lanes} x i1> {there} to {self.vector}")
+        weights = self.set(f"insertelement {self.vector} poison, double %weight, i64 0")
+        weights = self.set(f"shufflevector {self.vector} {weights}, {self.vector} poison, <{lanes} x i32> zeroinitializer")
+        return self.set(f"select <{lanes} x i1> {there}, {self.vector} {weights}, {self.vector} zeroinitializer")
 
     def take_out(self, start: str, count: str, y: str, width: int) -> None:
         """Transpose the outputs of a block of samples."""

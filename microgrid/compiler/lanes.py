@@ -1,17 +1,10 @@
-"""What each op is in LLVM's language, on a vector of lanes: the formulas of `forward.py`, once more.
-
-A lane is one sample. In strict mode each lane gets the very bits that `forward.py` gives.
-"""
+"""Writing LLVM's language: arithmetic on vectors of lanes, a lane being one sample."""
 
 from __future__ import annotations
 
 import itertools
-import math
 import struct
-from collections.abc import Callable
 from typing import NamedTuple
-
-Formula = Callable[..., "Number"]
 
 SHORT = 8
 """In so many lanes sums over samples are kept: those of further lanes are added at once."""
@@ -28,11 +21,12 @@ class Mode(NamedTuple):
 class Number:
     """A register of the function being written, or a number that stands in the code. Arithmetic on it writes lines."""
 
-    __slots__ = ("text", "writer")
+    __slots__ = ("factor", "text", "writer")
 
     def __init__(self, writer: Writer, text: str) -> None:
         self.writer = writer
         self.text = text
+        self.factor: tuple[float, Number] | None = None  # where it is a product with a number that stands in the code
 
     def __add__(self, other: Number | float) -> Number:
         return self.writer.arithmetic("fadd", self, other)
@@ -41,7 +35,10 @@ class Number:
         return self.writer.arithmetic("fsub", self, other)
 
     def __mul__(self, other: Number | float) -> Number:
-        return self.writer.arithmetic("fmul", self, other)
+        product = self.writer.arithmetic("fmul", self, other)
+        if isinstance(other, Number) and (constant := self.writer.constants.get(self.text)) is not None:
+            product.factor = constant, other
+        return product
 
     def __truediv__(self, other: Number | float) -> Number:
         return self.writer.arithmetic("fdiv", self, other)
@@ -50,6 +47,8 @@ class Number:
         return self.writer.line(f"fneg {self.writer.type} {self.text}")
 
     def __abs__(self) -> Number:
+        if self.factor is not None:  # |-2 x| is |x| * 2, and so the same number as |2 x|: what follows is done once
+            return abs(self.factor[1]) * abs(self.factor[0])
         return self.writer.intrinsic("fabs", self)
 
 
@@ -63,6 +62,7 @@ class Writer:
         self.flags = "" if mode.strict else " contract"
         self.lines: list[str] = []
         self.intrinsics: set[str] = set()
+        self.constants: dict[str, float] = {}
         self.called: dict[str, int] = {}
         self._names = itertools.count()
 
@@ -84,7 +84,9 @@ class Writer:
         if isinstance(x, Number):
             return x.text
         literal = hexadecimal(x)
-        return literal if self.mode.lanes == 1 else f"splat (double {literal})"
+        text = literal if self.mode.lanes == 1 else f"splat (double {literal})"
+        self.constants[text] = x
+        return text
 
     def arithmetic(self, instruction: str, x: Number | float, y: Number | float) -> Number:
         """x + y and its like."""
@@ -197,222 +199,3 @@ VECTORISED = frozenset(
 def hexadecimal(x: float) -> str:
     """A number as LLVM reads it, to the bit."""
     return "0x" + struct.pack(">d", x).hex().upper()
-
-
-# --- the formulas ----------------------------------------------------------------------------------------------------
-
-
-def _sigmoid(w: Writer, x: Number) -> Number:
-    e = w.library("exp", -abs(x))
-    return w.choose(w.test("oge", x, 0.0), 1.0, e) / (e + 1.0)
-
-
-def _gaussian(w: Writer, x: Number) -> Number:
-    h = w.intrinsic("rint", x * 64.0) * (1.0 / 64.0)
-    squares = w.library("exp", -h * h) * w.library("exp", -(x - h) * (x + h))
-    near = w.test("olt", abs(x), 28.0)
-    return w.choose(near, squares, w.choose(w.is_nan(x), x, 0.0))
-
-
-def _softplus(w: Writer, x: Number) -> Number:
-    return w.choose(w.test("ogt", x, 0.0), x, 0.0) + w.library("log1p", w.library("exp", -abs(x)))
-
-
-def _logaddexp(w: Writer, x: Number, y: Number) -> Number:
-    larger = w.choose(w.test("ogt", x, y), x, y)
-    apart = larger + w.library("log1p", w.library("exp", -abs(x - y)))
-    return w.choose(w.test("oeq", x, y), x + math.log(2.0), apart)
-
-
-def _softsign(w: Writer, x: Number) -> Number:
-    at_infinity = w.intrinsic("copysign", 1.0, x)
-    return w.choose(w.test("oeq", abs(x), math.inf), at_infinity, x / (abs(x) + 1.0))
-
-
-def _silu(w: Writer, x: Number) -> Number:
-    e = w.library("exp", -abs(x))
-    left = w.choose(w.test("oeq", e, 0.0), 0.0, x * e / (e + 1.0))
-    return w.choose(w.test("oge", x, 0.0), x / (e + 1.0), left)
-
-
-def _gelu(w: Writer, x: Number) -> Number:
-    tail = w.library("erfc", -x / math.sqrt(2.0))
-    return w.choose(w.test("oeq", tail, 0.0), 0.0, x * 0.5 * tail)
-
-
-def _xlogy(w: Writer, x: Number, y: Number) -> Number:
-    nothing = w.both(w.test("oeq", x, 0.0), w.test("ord", y, 0.0))
-    return w.choose(nothing, 0.0, x * w.library("log", y))
-
-
-def _relu(w: Writer, x: Number) -> Number:
-    return w.choose(w.test("ugt", x, 0.0), x, 0.0)
-
-
-def _maximum(w: Writer, x: Number, y: Number, n: Number | None = None) -> Number:
-    return w.choose(w.either(w.test("ogt", x, y), w.is_nan(x)), x, y)
-
-
-def _minimum(w: Writer, x: Number, y: Number) -> Number:
-    return w.choose(w.either(w.test("olt", x, y), w.is_nan(x)), x, y)
-
-
-def _clip(w: Writer, x: Number, low: Number, high: Number) -> Number:
-    return _minimum(w, _maximum(w, x, low), high)
-
-
-def _sign(w: Writer, x: Number) -> Number:
-    still = w.test("ueq", x, 0.0)  # 0, -0 or nan
-    return w.choose(still, x + 0.0, w.intrinsic("copysign", 1.0, x))
-
-
-def _copysign(w: Writer, x: Number, y: Number) -> Number:
-    return w.choose(w.is_nan(y), math.nan, w.intrinsic("copysign", x, y))
-
-
-def _indicator(how: str) -> Formula:
-    def formula(w: Writer, x: Number, y: Number) -> Number:
-        return w.choose(w.test("uno", x, y), math.nan, w.choose(w.test(how, x, y), 1.0, 0.0))
-
-    return formula
-
-
-def _where(w: Writer, condition: Number, x: Number, y: Number) -> Number:
-    return w.choose(w.is_nan(condition), math.nan, w.choose(w.test("one", condition, 0.0), x, y))
-
-
-def _multiply_no_nan(w: Writer, x: Number, y: Number) -> Number:
-    return w.choose(w.test("oeq", y, 0.0), 0.0, x * y)
-
-
-def _mod(w: Writer, x: Number, y: Number) -> Number:
-    rest = w.library("fmod", x, y)
-    differ = w.both(_differ(w, rest, y), w.test("one", rest, 0.0))
-    at_zero = w.choose(w.test("oeq", rest, 0.0), w.intrinsic("copysign", 0.0, y), rest)
-    return w.choose(differ, rest + y, at_zero)
-
-
-def _floor_divide(w: Writer, x: Number, y: Number) -> Number:
-    rest = w.library("fmod", x, y)
-    differ = w.both(_differ(w, rest, y), w.test("one", rest, 0.0))
-    quotient = (x - rest) / y
-    quotient = w.choose(differ, quotient - 1.0, quotient)
-    whole = w.intrinsic("floor", quotient)
-    whole = w.choose(w.test("ogt", quotient - whole, 0.5), whole + 1.0, whole)
-    at_zero = w.intrinsic("copysign", 0.0, x / y)
-    return w.choose(w.test("oeq", y, 0.0), x / y, w.choose(w.test("oeq", quotient, 0.0), at_zero, whole))
-
-
-def _differ(w: Writer, x: Number, y: Number) -> Number:
-    """Whether one number is negative and the other is not."""
-    return w.line(f"xor {w.bits} {w.test('olt', x, 0.0).text}, {w.test('olt', y, 0.0).text}")
-
-
-def _constant_power(w: Writer, x: Number, c: Number) -> Number:
-    """Small whole powers as products, by default."""
-    known = {w.number(float(k)): k for k in (1, 2, 3, 4, -1, -2)}
-    k = None if w.mode.strict else known.get(c.text)
-    if k is None:
-        return w.library("pow", x, c)
-    power = x
-    if abs(k) >= 2:
-        power = x * x
-    if k == 3:
-        power = power * x
-    if k == 4:
-        power = power * power
-    return power if k > 0 else w.line(f"fdiv {w.type} {w.number(1.0)}, {power.text}")
-
-
-def _scaled(w: Writer, cotangent: Number, partial: Number, sum: Number | None = None) -> Number:
-    """cotangent * partial, which is 0 where the cotangent is, added to a sum."""
-    nothing = w.test("oeq", cotangent, 0.0)
-    if sum is None:
-        return w.choose(nothing, 0.0, cotangent * partial)
-    if w.mode.strict:
-        return sum + w.choose(nothing, 0.0, cotangent * partial)
-    return w.choose(nothing, sum, sum + cotangent * partial)  # this form becomes one masked instruction
-
-
-def _chosen(w: Writer, cotangent: Number, partial: Number, sum: Number | None = None) -> Number:
-    """The same, and 0 where the partial is and the product is nan: through a piecewise op nothing passes there."""
-    product = cotangent * partial
-    blocked = w.both(w.test("oeq", partial, 0.0), w.is_nan(product))
-    passed = w.choose(w.either(w.test("oeq", cotangent, 0.0), blocked), 0.0, product)
-    return passed if sum is None else sum + passed
-
-
-def _passed(w: Writer, cotangent: Number, sum: Number | None = None) -> Number:
-    """The cotangent itself; -0 becomes 0, as in a product that is 0 where the cotangent is."""
-    once = cotangent + 0.0 if w.mode.strict or sum is None else cotangent
-    return once if sum is None else sum + once
-
-
-def _negated(w: Writer, cotangent: Number, sum: Number | None = None) -> Number:
-    once = w.arithmetic("fsub", 0.0, cotangent)
-    return once if sum is None else sum + once
-
-
-def _library(name: str) -> Formula:
-    return lambda w, *operands: w.library(name, *operands)
-
-
-def _intrinsic(name: str) -> Formula:
-    return lambda w, *operands: w.intrinsic(name, *operands)
-
-
-FORMULAS: dict[str, Formula] = {
-    "add": lambda w, x, y: x + y,
-    "sub": lambda w, x, y: x - y,
-    "mul": lambda w, x, y: x * y,
-    "div": lambda w, x, y: x / y,
-    "neg": lambda w, x: -x,
-    "constant_power": _constant_power,
-    "power": _library("pow"),
-    **{name: _library(name) for name in "exp exp2 expm1 log log2 log10 log1p cbrt sin cos tan asin acos atan".split()},
-    **{name: _library(name) for name in "atan2 sinh cosh tanh asinh acosh atanh erf erfc fmod hypot".split()},
-    **{name: _intrinsic(name) for name in "sqrt floor ceil trunc".split()},
-    "round": _intrinsic("rint"),
-    "abs": _intrinsic("fabs"),
-    "gaussian": _gaussian,
-    "sigmoid": _sigmoid,
-    "softplus": _softplus,
-    "softsign": _softsign,
-    "silu": _silu,
-    "gelu": _gelu,
-    "relu": _relu,
-    "logaddexp": _logaddexp,
-    "xlogy": _xlogy,
-    "maximum": _maximum,
-    "minimum": _minimum,
-    "tied_maximum": _maximum,
-    "clip": _clip,
-    "copysign": _copysign,
-    "sign": _sign,
-    "mod": _mod,
-    "floor_divide": _floor_divide,
-    "greater": _indicator("ogt"),
-    "equal": _indicator("oeq"),
-    "where": _where,
-    "multiply_no_nan": _multiply_no_nan,
-    "identity": lambda w, x: x,
-    "passed": _passed,
-    "negated": _negated,
-    "scaled": _scaled,
-    "chosen": _chosen,
-}
-"""Each op of the table, and each way to pass a cotangent on, in LLVM's language."""
-
-_CALLED_BACK = frozenset({"hypot", "sinc_derivative"})
-
-
-def called_back(strict: bool) -> frozenset[str]:
-    """The ops that call Python's function: series have loops, and `math.hypot` rounds better than the C library's."""
-    return _CALLED_BACK if strict else _CALLED_BACK - {"hypot"}
-
-
-def formula(name: str, mode: Mode) -> Formula:
-    """How an op is written; one without a formula calls the Python function that computes it."""
-    if name in called_back(mode.strict) or name not in FORMULAS:
-        return lambda w, *operands: w.library(f"python:{name}", *operands)
-    return FORMULAS[name]

@@ -10,7 +10,8 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from microgrid.compiler.kernel import ARRAYS, kernel_of, layout
-from microgrid.compiler.lanes import SHORT, Mode, Number, Writer, formula
+from microgrid.compiler.formulas import formula
+from microgrid.compiler.lanes import SHORT, Mode, Number, Writer
 from microgrid.compiler.roll import Affine
 from microgrid.compiler.storage import Accumulate, Apply, Code, Load, Operand, Repeat, Store, Stored
 

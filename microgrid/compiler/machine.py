@@ -21,7 +21,7 @@ PASSES = (
 ).split()
 """What LLVM does with a module. The lanes are vectors already, so there is nothing for it to vectorise."""
 
-KERNEL = ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * 8, *[ctypes.c_int64] * 3)
+KERNEL = ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * 8, *[ctypes.c_int64] * 3, ctypes.c_double)
 
 
 class Machine:

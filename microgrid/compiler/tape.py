@@ -31,7 +31,7 @@ SPACES = {
     "x": "inputs, one number for each sample",
     "p": "inputs that all samples share",
     "c": "constants, numbered by occurrence",
-    "s": "the seed: 1, and 0 in a lane without a sample",
+    "s": "the seed: the weight of a sample, and 0 in a lane without one",
     "v": "results of the program's instructions, each written once",
     "t": "what partials and definitions need on the way, each written once",
     "g": "cotangents with one contribution, written once",

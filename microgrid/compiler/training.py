@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from microgrid.arithmetic import library
 from microgrid.compiler import loops
 from microgrid.compiler.gradient import Request
 from microgrid.compiler.plan import Options, Plan
@@ -27,6 +28,7 @@ class CompiledLoss:
     def __init__(self, loss: Callable[..., Any], model: Module, options: Options) -> None:
         if not isinstance(model, Module):
             raise TypeError(f"compile(loss, model) takes a module of microgrid.nn, got {type(model).__name__}")
+        self._numpy = library("numpy", "compile")
         self.loss = loss
         self.model = model
         self._options = options
@@ -37,9 +39,7 @@ class CompiledLoss:
 
     def read(self) -> None:
         """Take the numbers of the model's parameters into `parameters`."""
-        import numpy as np
-
-        self.parameters = np.array([value.item() for value in self._values])
+        self.parameters = self._numpy.array([value.item() for value in self._values])
 
     def write(self) -> None:
         """Give the numbers of `parameters` to the model's parameters."""
@@ -52,16 +52,15 @@ class CompiledLoss:
         A row of x is what the model is called with, a row of y what the loss gets beside its output: a number, or a
         list where the array has more axes.
         """
-        losses, sums = self._run(x, y, differentiated=True)
-        samples = losses.shape[0]
-        return float(losses.sum()) / samples, sums / samples
+        _, sums = self._run(x, y, differentiated=True)
+        return sums.item(-1), sums[:-1]
 
     def losses(self, x: Any, y: Any) -> Any:
         """The loss of each sample, an array: no gradients."""
-        return self._run(x, y, differentiated=False)[0]
+        return self._run(x, y, differentiated=False)[0][:, 0]
 
     def _run(self, x: Any, y: Any, *, differentiated: bool) -> tuple[Any, Any]:
-        x, y = _rows(x, "x"), _rows(y, "y")
+        x, y = _rows(self._numpy, x, "x"), _rows(self._numpy, y, "y")
         samples = x.shape[0]
         if y.shape[0] != samples or not samples:
             raise ValueError(f"a batch has a row of x and of y for each sample, and at least one: got {samples} and {y.shape[0]}")
@@ -70,14 +69,13 @@ class CompiledLoss:
         if plan is None:
             plan = self._plans[key] = self._compiled(x, y, differentiated)
         self._last = plan
-        flat = plan.numpy.ascontiguousarray(self.parameters, dtype=float)
+        flat = plan.numpy.asarray(self.parameters, dtype=float, order="C")
         if flat.shape != (len(self._values),):
             raise ValueError(f"parameters has shape {flat.shape}, and the model {len(self._values)} parameters")
         outside = plan.traced.captured[len(self._values) :]
         if outside:
             flat = plan.numpy.concatenate([flat, [value.item() for value in outside]])
-        losses, sums = plan.run([x, y], flat, samples)
-        return losses[:, 0], sums
+        return plan.run((x, y), flat, samples, 1.0 / samples)
 
     def _compiled(self, x: Any, y: Any, differentiated: bool) -> Plan:
         def loss_of(x: Any, y: Any) -> Any:
@@ -89,7 +87,7 @@ class CompiledLoss:
         first = sum(columns)
         shared = (*[False] * first, *[True] * len(record.captured))
         by = tuple(range(first, first + len(self._values))) if differentiated else ()
-        return Plan(record, Request(shared, by), columns, self._options)
+        return Plan(record, Request(shared, by, differentiated), columns, self._options)
 
     @property
     def loops(self) -> loops.Loops:
@@ -113,10 +111,8 @@ class CompiledLoss:
         return self._last
 
 
-def _rows(array: Any, name: str) -> Any:
+def _rows(np: Any, array: Any, name: str) -> Any:
     """An array of floats with a row for each sample."""
-    import numpy as np
-
     try:
         rows = np.asarray(array, dtype=float, order="C")
     except (TypeError, ValueError) as error:
