@@ -155,12 +155,12 @@ def _constant_power(w: Writer, x: Number, c: Number) -> Number:
 
 def _scaled(w: Writer, cotangent: Number, partial: Number, sum: Number | None = None) -> Number:
     """cotangent * partial, which is 0 where the cotangent is, added to a sum."""
-    nothing = w.test("oeq", cotangent, 0.0)
+    matters = w.test("une", cotangent, 0.0)
     if sum is None:
-        return w.choose(nothing, 0.0, cotangent * partial)
+        return w.choose(matters, cotangent * partial, 0.0)
     if w.mode.strict:
-        return sum + w.choose(nothing, 0.0, cotangent * partial)
-    return w.choose(nothing, sum, sum + cotangent * partial)  # this form becomes one masked instruction
+        return sum + w.choose(matters, cotangent * partial, 0.0)
+    return w.choose(matters, sum + cotangent * partial, sum)  # in this form it is one masked instruction
 
 
 def _chosen(w: Writer, cotangent: Number, partial: Number, sum: Number | None = None) -> Number:

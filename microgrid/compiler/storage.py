@@ -228,7 +228,12 @@ class _Placement:
         self.counts[counter] = count
         for inner in _loops(loop.body):
             self.counts[inner.counter] = inner.times
-        inside = {cell: register for cell, register in known.items() if cell[0] in (*ONCE, "s")}
+        for cell in dict.fromkeys(_used(loop.body)):
+            if cell not in known and self.still(cell, loop):
+                loaded = self.read(cell, known, code)
+                if isinstance(loaded, int):
+                    known[cell] = loaded
+        inside = {cell: register for cell, register in known.items() if cell[0] not in ("a", "y", "d")}
         kept: list[tuple[int, Operand, Cell]] = []
         used = set(_used(loop.body))
         for space, index in _made(loop.body):
@@ -259,6 +264,14 @@ class _Placement:
                 known[cell[0], cell[1].at(counter, count - 1)] = register
         for (space, index), register in self.waiting.pop(counter, []):
             self.store((space, index.at(counter, count - 1)), register, code)
+
+    def still(self, cell: Cell, loop: Loop) -> bool:
+        """Whether a cell is the same one in all iterations of a loop, and the loop does not write it."""
+        inner = {loop.counter, *[other.counter for other in _loops(loop.body)]}
+        if cell[0] in ("a", "y", "d") or not inner.isdisjoint([counter for counter, _ in cell[1].steps]):
+            return False
+        written = [(statement.shape.target, statement.cells[0]) for statement in statements(loop.body)]
+        return not any(self.meet(cell, other) for other in written)
 
     def jams(self, loop: Loop) -> bool:
         """Whether iterations are independent: what one writes no other reads or writes.
