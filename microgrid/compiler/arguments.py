@@ -1,4 +1,4 @@
-"""The arguments of a call, taken apart: what is static, what all samples share, and arrays with a row for each sample."""
+"""The arguments of a call, taken apart: what is static, what samples share, and arrays with a row for each sample."""
 
 from __future__ import annotations
 

@@ -1,16 +1,17 @@
-"""`microgrid.compile`."""
+"""`microgrid.compile`. It imports the stages when it is called: most programs that import microgrid never compile."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, overload
+from typing import TYPE_CHECKING, Any, overload
 
 from microgrid.arithmetic import library
-from microgrid.compiler.compiled import Compiled
-from microgrid.compiler.plan import Options
-from microgrid.compiler.training import CompiledLoss
 from microgrid.nn import Module
 from microgrid.program import Program
+
+if TYPE_CHECKING:
+    from microgrid.compiler.compiled import Compiled
+    from microgrid.compiler.training import CompiledLoss
 
 
 @overload
@@ -45,9 +46,13 @@ def compile(
     >>> square(3.0), square.gradient(3.0)
     (9.0, 6.0)
     """
-    options = Options(strict, cache, threads)
     for name in ("llvmlite.binding", "numpy"):
         library(name, "compile")
+    from microgrid.compiler.compiled import Compiled
+    from microgrid.compiler.plan import Options
+    from microgrid.compiler.training import CompiledLoss
+
+    options = Options(strict, cache, threads)
     if function is None:
         return lambda function: Compiled(function, options)
     if not callable(function):

@@ -1,4 +1,4 @@
-"""What `microgrid.compile` gives: a function of scalars that is traced at its first call and then runs as machine code."""
+"""What `microgrid.compile` gives: a function of scalars, traced at its first call, that runs as machine code."""
 
 from __future__ import annotations
 
@@ -27,6 +27,8 @@ class Compiled:
     that it finds outside are read at each call.
     """
 
+    __name__: str
+
     def __init__(self, function: Callable[..., Any], options: Options) -> None:
         functools.update_wrapper(self, function, updated=())
         self._function = function
@@ -43,7 +45,7 @@ class Compiled:
         return tree.unflatten(structure, values)
 
     def value_and_grad(self, *args: Any) -> tuple[float, Any]:
-        """The value, and its derivatives by all arguments that are not static, in their structure; of one, or a tuple."""
+        """The value, and its derivatives by all arguments that are not static, in their structure: one, or a tuple."""
         given = arguments.single(args)
         plan, _ = self._plan("gradient", given)
         values, _ = self._run(plan, given)
@@ -53,8 +55,8 @@ class Compiled:
         """The derivatives alone."""
         return self.value_and_grad(*args)[1]
 
-    def batch(self, *args: Any, in_axes: int | None | Sequence[int | None] = 0) -> Any:
-        """The results for all samples, as arrays. Arguments have a row for each, or are shared where their axis is None.
+    def batch(self, *args: Any, in_axes: int | Sequence[int | None] | None = 0) -> Any:
+        """The results for all samples, as arrays. Arguments have a row for each; those whose axis is None are shared.
 
         `in_axes` has 0 or None for each argument, or one for all.
         """
@@ -63,7 +65,7 @@ class Compiled:
         values, _ = self._run(plan, given)
         return tree.unflatten(structure, values.T)
 
-    def batch_value_and_grad(self, *args: Any, in_axes: int | None | Sequence[int | None] = 0) -> tuple[Any, Any]:
+    def batch_value_and_grad(self, *args: Any, in_axes: int | Sequence[int | None] | None = 0) -> tuple[Any, Any]:
         """The values for all samples, and the derivatives of their sum by all arguments that are not static.
 
         So an argument with a row for each sample gets each sample's derivatives, a shared one their sum.
@@ -142,7 +144,7 @@ def _one_or_all(derivatives: list[Any]) -> Any:
     return derivatives[0] if len(derivatives) == 1 else tuple(derivatives)
 
 
-def _axes(in_axes: int | None | Sequence[int | None], count: int) -> list[int | None]:
+def _axes(in_axes: int | Sequence[int | None] | None, count: int) -> list[int | None]:
     axes = [in_axes] * count if in_axes is None or isinstance(in_axes, int) else list(in_axes)
     if len(axes) != count or any(axis not in (0, None) or isinstance(axis, bool) for axis in axes):
         raise ValueError(f"in_axes has 0 or None for each of the {count} argument(s), got {in_axes!r}")

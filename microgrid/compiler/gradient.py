@@ -128,7 +128,7 @@ class _Writer:
             tape.sizes["d"] += request.shared[i]
         active = [i in goals for i in range(self.first)]
         for _, operands in program.instructions:
-            active.append(any([active[i] for i in operands]))
+            active.append(any(map(active.__getitem__, operands)))
         edges, count = self.edges(active)
         cotangents: dict[int, Cell] = {program.outputs[0]: ("s", 0)}
         begun: set[int] = set()

@@ -30,6 +30,7 @@ def layout(sizes: dict[str, int], lanes: int) -> tuple[dict[str, int], int]:
         end += sizes[array] * lanes
     return starts, end
 
+
 _HEAD = """\
 define void @kernel(ptr noalias %sources, ptr noalias %strides, ptr noalias %table, ptr noalias %functions,
     ptr noalias %p, ptr noalias %y, ptr noalias %d, ptr noalias %scratch, i64 %begin, i64 %end, i64 %samples,
@@ -123,8 +124,9 @@ class _Kernel:
             f"shufflevector <{lanes} x i64> {ends}, <{lanes} x i64> poison, <{lanes} x i32> zeroinitializer"
         )
         there = self.set(f"icmp slt <{lanes} x i64> <{numbers}>, {ends}")
-        weights = self.set(f"insertelement {self.vector} poison, double %weight, i64 0")
-        weights = self.set(f"shufflevector {self.vector} {weights}, {self.vector} poison, <{lanes} x i32> zeroinitializer")
+        vector, first = self.vector, f"<{lanes} x i32> zeroinitializer"
+        weights = self.set(f"insertelement {vector} poison, double %weight, i64 0")
+        weights = self.set(f"shufflevector {vector} {weights}, {vector} poison, {first}")
         return self.set(f"select <{lanes} x i1> {there}, {self.vector} {weights}, {self.vector} zeroinitializer")
 
     def take_out(self, start: str, count: str, y: str, width: int) -> None:

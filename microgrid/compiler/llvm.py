@@ -9,14 +9,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from microgrid.compiler.kernel import ARRAYS, kernel_of, layout
 from microgrid.compiler.formulas import formula
+from microgrid.compiler.kernel import ARRAYS, kernel_of, layout
 from microgrid.compiler.lanes import SHORT, Mode, Number, Writer
 from microgrid.compiler.roll import Affine
 from microgrid.compiler.storage import Accumulate, Apply, Code, Load, Operand, Repeat, Store, Stored
 
-JAM = 4
-"""So many iterations of a loop run side by side."""
+TILE = 4
+"""So many of each of two nested loops, where sums over samples are taken."""
 
 Counters = dict[int, str]
 
@@ -89,7 +89,9 @@ class _Body:
                     registers[item.target] = written[key]
                 elif isinstance(item, Store):
                     at = self.address(self.writer.type, f"%{item.array}", item.cell, counters)
-                    self.write(f"store {self.writer.type} {self.operand(item.value, registers).text}, ptr {at}, align 8")
+                    self.write(
+                        f"store {self.writer.type} {self.operand(item.value, registers).text}, ptr {at}, align 8"
+                    )
             if isinstance(item, Accumulate):
                 self.accumulate(item, copies)
 
@@ -135,16 +137,19 @@ class _Body:
     # Loops.
 
     def repeat(self, loop: Repeat, copies: list[Copy]) -> None:
-        """A loop; one that jams as a loop over JAM iterations at once, and one over those that are left."""
-        times = loop.times
-        whole = times - times % JAM if self.jams(loop, copies) else 0
+        """A loop; one that jams as a loop over several iterations at once, and one over those that are left."""
+        times, jam = loop.times, self.jam(loop, copies)
+        whole = times - times % jam if jam > 1 else 0
         if whole:
-            self.loop(loop, copies, JAM, 0, whole // JAM)
+            self.loop(loop, copies, jam, 0, whole // jam)
         if whole < times:
             self.loop(loop, copies, 1, whole, times - whole)
 
-    def jams(self, loop: Repeat, copies: list[Copy]) -> bool:
-        return loop.jams and len(copies) == 1
+    def jam(self, loop: Repeat, copies: list[Copy]) -> int:
+        """How many iterations of a loop run side by side."""
+        if not loop.jams or len(copies) > 1:
+            return 1
+        return max(self.writer.mode.lanes // 2, 4)  # with two registers for the lanes of each: half of all there are
 
     def loop(self, loop: Repeat, copies: list[Copy], jam: int, start: int, times: int) -> None:
         """times iterations of a body, each of which is jam iterations of the loop, from its iteration `start` on."""
@@ -169,8 +174,10 @@ class _Body:
                     now = writer.line(f"add i64 {now}, {start + u}").text
                 inner.append(({**counters, loop.counter: now}, registers if jam == 1 else dict(registers)))
         self.run(loop.body, inner)
-        lines = [f"  {phi} = phi {writer.type} [ {first}, %{before} ], [ {registers[after].text}, %{self.block} ]"
-                 for phi, first, _, registers, after in phis]
+        lines = [
+            f"  {phi} = phi {writer.type} [ {first}, %{before} ], [ {registers[after].text}, %{self.block} ]"
+            for phi, first, _, registers, after in phis
+        ]
         writer.lines[place:place] = [self.counter(name, before), *lines]
         self.end(name, str(times))
 
@@ -207,8 +214,8 @@ class _Sums(_Body):
         self.sources[item.target] = item
         return Number(self.writer, "")
 
-    def jams(self, loop: Repeat, copies: list[Copy]) -> bool:
-        return len(copies) <= JAM
+    def jam(self, loop: Repeat, copies: list[Copy]) -> int:
+        return TILE if len(copies) <= TILE else 1
 
     def accumulate(self, item: Accumulate, copies: list[Copy]) -> None:
         writer, narrow = self.writer, self.narrow

@@ -20,6 +20,7 @@ class Loops:
         self.plan = plan
         tape = plan.rolled.tape
         self._modules = {step: plan.traced.modules[k] for step, k in tape.origins.items()}
+        self._steps = {k: step for step, k in tape.origins.items()}
         shared = plan.request.shared
         labels = list(plan.traced.program.inputs)
         self._names = {
@@ -54,14 +55,13 @@ class Loops:
         return _common(sorted(paths))
 
     def _places(self, statement: Statement, loop: Loop) -> Iterator[int]:
-        """The steps of a statement in the first two iterations of the loops around it."""
+        """The steps of a statement in the first two iterations of each loop around it."""
         yield statement.first
         if statement.shape.target == "v":
-            tape = self.plan.rolled.tape
             cell = statement.cells[0]
             for counter, step in cell.steps:
-                if counter in self._counts:
-                    yield from (s for s in [_step_of(tape, cell.base + step)] if s is not None)
+                if counter in self._counts and cell.base + step in self._steps:
+                    yield self._steps[cell.base + step]
 
     def _statement(self, node: Statement) -> str:
         shape = node.shape
@@ -79,15 +79,6 @@ class Loops:
         if not index.steps and index.base < len(names) and names[index.base]:
             return names[index.base]
         return f"{space}[{index}]"
-
-
-def _step_of(tape: object, cell: int) -> int | None:
-    origins = getattr(tape, "_of_result", None)
-    if origins is None:
-        origins = {k: step for step, k in tape.origins.items()}  # type: ignore[attr-defined]
-        tape._of_result = origins  # type: ignore[attr-defined]
-    found = origins.get(cell)
-    return found if isinstance(found, int) else None
 
 
 def _common(paths: Sequence[str]) -> str:

@@ -1,4 +1,4 @@
-"""All stages in a row, from a program to code that runs on arrays; with what each of them made, and how long it took."""
+"""All stages in a row, from a program to code that runs on arrays; with what each made, and how long it took."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ from typing import Any
 
 import microgrid.compiler.cache as disk
 from microgrid.arithmetic import library
-from microgrid.compiler.gradient import Request, Static, tape_of
 from microgrid.compiler.formulas import FORMULAS, called_back
+from microgrid.compiler.gradient import Request, Static, tape_of
+from microgrid.compiler.kernel import CHUNKS
 from microgrid.compiler.lanes import Mode
 from microgrid.compiler.llvm import module_of
 from microgrid.compiler.machine import Loaded, machine
@@ -59,7 +60,7 @@ def is_native(strict: bool, op: Op, static: Static) -> bool:
 
 
 class Plan:
-    """A program compiled for one purpose. `columns` are the widths of the arrays of inputs, None for a single sample."""
+    """A program compiled for a purpose. `columns` are the widths of the arrays of inputs; None for a single sample."""
 
     def __init__(self, traced: Traced, request: Request, columns: Sequence[int] | None, options: Options) -> None:
         self.numpy = library("numpy", "compile")
@@ -112,7 +113,8 @@ class Plan:
         outputs = np.empty((samples, self.outputs))
         pointers = self._pointers(*[address(source) for source in sources])
         blocks = -(-samples // self.mode.lanes)
-        parts = min(PARTS, blocks // 4) or 1
+        rounds = -(-blocks // CHUNKS)
+        parts = max(1, min(PARTS, rounds))
         sums = np.empty((parts, self.sums))
         given = (ctypes.addressof(pointers), *self._fixed, address(shared), address(outputs))
         first_sum = address(sums)
@@ -121,7 +123,7 @@ class Plan:
             scratch = self._scratch.pop() if self._scratch else self._new_scratch()
             if POISON:
                 scratch[0].fill(np.nan)
-            begin, end = blocks * i // parts, blocks * (i + 1) // parts
+            begin, end = rounds * i // parts * CHUNKS, min(rounds * (i + 1) // parts * CHUNKS, blocks)
             self.loaded.run(*given, first_sum + 8 * i * self.sums, scratch[1], begin, end, samples, weight)
             self._scratch.append(scratch)
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from operator import add, sub
 from typing import NamedTuple
 
-from microgrid.compiler.tape import Shape, Step, Tape
+from microgrid.compiler.tape import Shape, Tape
 
 LONGEST = 60
 """The most elements that a loop's body may have."""
@@ -35,7 +35,7 @@ class Affine(NamedTuple):
 
 
 class Statement(NamedTuple):
-    """An instruction within loops: its shape, and the cells of target and operands. `first` is its place on the tape."""
+    """An instruction within loops: its shape, the cells of target and operands, and its first place on the tape."""
 
     shape: Shape
     cells: tuple[Affine, ...]

@@ -1,4 +1,4 @@
-"""`Tape`: straight instructions that write to numbered cells of named spaces. What `gradient` gives and `roll` takes."""
+"""`Tape`: straight instructions that write to numbered cells of named spaces; what `gradient` gives `roll`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`compile(loss, model)`: the mean loss of a model over a batch, and its gradients, from one flat array of parameters."""
+"""`compile(loss, model)`: the mean loss of a model over a batch, and its gradients, by a flat array of parameters."""
 
 from __future__ import annotations
 
@@ -63,7 +63,9 @@ class CompiledLoss:
         x, y = _rows(self._numpy, x, "x"), _rows(self._numpy, y, "y")
         samples = x.shape[0]
         if y.shape[0] != samples or not samples:
-            raise ValueError(f"a batch has a row of x and of y for each sample, and at least one: got {samples} and {y.shape[0]}")
+            raise ValueError(
+                f"a batch has a row of x and of y for each sample, and at least one: got {samples} and {y.shape[0]}"
+            )
         key = (differentiated, x.shape[1:], y.shape[1:])
         plan = self._plans.get(key)
         if plan is None:

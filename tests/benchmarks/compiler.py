@@ -1,4 +1,4 @@
-"""Compiled scalars beside JAX, PyTorch and NumPy: `python tests/benchmarks/compiler.py`, all in one process, one thread.
+"""Compiled scalars beside JAX, PyTorch and NumPy: `python tests/benchmarks/compiler.py`, in one process, one thread.
 
 Both sides of each ratio are timed in turn: the median of the pairs' ratios, and the least and the most. A peer that is
 not installed is left out. JAX counts in float64, compiled and ready.
@@ -6,15 +6,12 @@ not installed is left out. JAX counts in float64, compiled and ready.
 
 from __future__ import annotations
 
+import importlib
 import os
-
-for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
-    os.environ[name] = "1"  # before NumPy starts its threads
-os.environ["XLA_FLAGS"] = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
-
 import platform
 import random
 import statistics
+import sys
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -28,7 +25,8 @@ from microgrid.cli import build
 from microgrid.reductions import prod
 from microgrid.reductions import sum as total_of
 
-Parameters = list[tuple[Any, Any]]
+ONE_THREAD = dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+ONE_THREAD["XLA_FLAGS"] = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
 
 
 def seconds(run: Callable[[], Any], at_least: float = 0.02) -> float:
@@ -58,10 +56,11 @@ def compare(name: str, peer: Callable[[], Any], ours: Callable[[], Any], pairs: 
 
 def weights_of(model: nn.MLP) -> list[tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]]:
     """The matrices and vectors of a model."""
-    return [
-        (np.array([[w.data for w in neuron.w] for neuron in layer.neurons]), np.array([n.b.data for n in layer.neurons]))
-        for layer in model.layers
-    ]
+    pairs = []
+    for layer in model.layers:
+        rows = [[w.data for w in neuron.w] for neuron in layer.neurons]
+        pairs.append((np.array(rows), np.array([neuron.b.data for neuron in layer.neurons])))
+    return pairs
 
 
 def flat(pairs: Sequence[tuple[Any, Any]]) -> np.ndarray[Any, Any]:
@@ -69,9 +68,7 @@ def flat(pairs: Sequence[tuple[Any, Any]]) -> np.ndarray[Any, Any]:
     return np.concatenate([np.column_stack([w, b]).ravel() for w, b in pairs])
 
 
-def by_hand(
-    parameters: list[Any], x: Any, y: Any, kind: str, activation: str
-) -> tuple[float, list[tuple[Any, Any]]]:
+def by_hand(parameters: list[Any], x: Any, y: Any, kind: str, activation: str) -> tuple[float, list[tuple[Any, Any]]]:
     """Loss and gradients of a network in NumPy, written out."""
     n, layers = len(x), [x]
     for k, (w, b) in enumerate(parameters):
@@ -113,9 +110,8 @@ def numpy_step(model: nn.MLP, x: Any, y: Any, kind: str, activation: str, penalt
 
 def jax_step(model: nn.MLP, x: Any, y: Any, kind: str, activation: str, penalty: float) -> Callable[[], Any]:
     """A training step compiled by JAX, in float64."""
-    import jax
-    import jax.numpy as jnp
-
+    jax: Any = importlib.import_module("jax")
+    jnp: Any = importlib.import_module("jax.numpy")
     jax.config.update("jax_enable_x64", True)
 
     def loss_of(parameters: Any, x: Any, y: Any) -> Any:
@@ -126,16 +122,16 @@ def jax_step(model: nn.MLP, x: Any, y: Any, kind: str, activation: str, penalty:
         data = jnp.maximum(1.0 - x[:, 0] * y, 0.0).mean() if kind == "hinge" else ((x - y) ** 2).sum() / len(x)
         return data + penalty * sum((w * w).sum() + (b * b).sum() for w, b in parameters)
 
-    @jax.jit
     def update(parameters: Any, x: Any, y: Any) -> Any:
         loss, gradients = jax.value_and_grad(loss_of)(parameters, x, y)
         return loss, jax.tree_util.tree_map(lambda p, g: p - 1e-9 * g, parameters, gradients)
 
+    compiled = jax.jit(update)
     state = [[(jnp.array(w), jnp.array(b)) for w, b in weights_of(model)]]
     x, y = jnp.array(x), jnp.array(y)
 
     def step() -> None:
-        loss, state[0] = update(state[0], x, y)
+        loss, state[0] = compiled(state[0], x, y)
         loss.block_until_ready()
 
     return step
@@ -143,8 +139,7 @@ def jax_step(model: nn.MLP, x: Any, y: Any, kind: str, activation: str, penalty:
 
 def torch_step(model: nn.MLP, x: Any, y: Any, kind: str, activation: str, penalty: float) -> Callable[[], Any]:
     """A training step in PyTorch, eager, in float64."""
-    import torch
-
+    torch: Any = importlib.import_module("torch")
     torch.set_num_threads(1)
     parameters = [
         (torch.tensor(w, requires_grad=True), torch.tensor(b, requires_grad=True)) for w, b in weights_of(model)
@@ -235,8 +230,9 @@ def first_call(sizes: list[int]) -> None:
         compiled(x, y)
         times.append(time.perf_counter() - start)
         sizes_of_code = next(int(s.split()[2].replace(",", "")) for s in compiled.report().splitlines() if "code" in s)
-    title = f"{'-'.join(map(str, sizes))}: seconds to the first result"
-    print(f"  {title:58} {statistics.median(times):7.2f} [{min(times):.2f} - {max(times):.2f}], {sizes_of_code:,} bytes of code")
+    title = f"{'-'.join(map(str, sizes))}: seconds to the first result; bytes of code"
+    spread = f"[{min(times):.2f} - {max(times):.2f}]"
+    print(f"  {title:58} {statistics.median(times):7.2f} {spread:17} {sizes_of_code:10,}")
 
 
 def mixed(xs: Sequence[Any], length: int = 10_000) -> Any:
@@ -262,7 +258,8 @@ def ten_thousand_runs() -> None:
     compiled.value_and_grad(point)
     ready = time.perf_counter() - start
     one = seconds(lambda: compiled.value_and_grad(point), 1.0)
-    print(f"  10,000 mixed operations: ready in {ready:.2f} s, a run {1e3 * one:.3f} ms, 10,000 runs {ready + 1e4 * one:.1f} s")
+    whole = ready + 1e4 * one
+    print(f"  10,000 mixed operations: ready in {ready:.2f} s, a run {1e3 * one:.3f} ms, 10,000 runs {whole:.1f} s")
     assert abs(compiled(point) - trace(mixed)(point)(point)) < 1e-12
 
 
@@ -311,4 +308,6 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    if any(os.environ.get(name) != value for name, value in ONE_THREAD.items()):
+        os.execve(sys.executable, [sys.executable, *sys.argv], {**os.environ, **ONE_THREAD})  # libraries read it first
     main()

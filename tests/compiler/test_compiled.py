@@ -12,7 +12,7 @@ import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -160,10 +160,10 @@ def test_arrays_of_other_kinds_and_orders_are_taken() -> None:
         (lambda f: f([1j], 2.0), TypeError, r"argument 0\[0\]: expected a real number"),
         (lambda f: f.gradient(1, 2), TypeError, "whole numbers are static, write 2.0 for 2"),
         (lambda f: f.loops, RuntimeError, "call the function first"),
-        (lambda f: mg.compile(3), TypeError, "takes a function, got int"),
+        (lambda f: mg.compile(cast(Any, 3)), TypeError, "takes a function, got int"),
         (lambda f: mg.compile(f, threads=0), ValueError, "threads is a whole number from 1 on"),
         (lambda f: mg.compile(lambda x: [x, x]).gradient(1.0), ValueError, "with one result"),
-        (lambda f: mg.compile(f, 3), TypeError, "takes a module of microgrid.nn"),
+        (lambda f: mg.compile(f, cast(Any, 3)), TypeError, "takes a module of microgrid.nn"),
     ],
 )
 def test_what_is_wrong_is_said(call: Callable[[Any], Any], error: type[Exception], message: str) -> None:
@@ -346,7 +346,7 @@ def test_concurrent_writers_leave_whole_files() -> None:
 
     contents = [bytes([k]) * 200_000 for k in range(8)]
     with ThreadPoolExecutor(8) as pool:
-        list(pool.map(lambda content: [cache.save("name", content) for _ in range(10)], contents))
+        list(pool.map(lambda k: cache.save("name", contents[k % 8]), range(80)))
         assert all(x in contents for x in pool.map(lambda _: cache.load("name"), range(8)))
     assert [path.name for path in cache.folder().iterdir()] == ["name"]  # type: ignore[union-attr]
 
@@ -472,5 +472,5 @@ def test_a_program_compiles_and_so_do_its_gradients() -> None:
 
 def test_nothing_of_the_builtin_is_hidden() -> None:
     assert "compile" not in mg.__all__
-    assert mg.compile is not builtins.compile
+    assert builtins.compile.__module__ == "builtins"
     assert plan.processors() >= 1

@@ -1,9 +1,10 @@
-"""Compiled is eager: on every op at every kind of number, at every row of the conventions, in reductions, in batches."""
+"""Compiled is eager: every op at every kind of number, every row of the conventions, reductions, systems."""
 
 from __future__ import annotations
 
 import itertools
 import math
+import random
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -13,7 +14,8 @@ from eagerly import eager, same
 from test_conventions import ROWS
 
 import microgrid as mg
-from microgrid import OPS, Op, Value
+from microgrid import OPS, Op, Value, nn
+from microgrid.compiler import plan
 
 INF, NAN = math.inf, math.nan
 SPECIAL = [0.0, -0.0, 1.0, -1.0, 0.5, 2.5, -3.0, 20.0, -40.0, 1000.0, 1e-8, 1e-310, 1e300, INF, -INF, NAN]
@@ -138,3 +140,67 @@ def test_a_lane_does_not_see_its_neighbours(lane: int) -> None:
     x[lane] = 2.0
     _, (_, total) = compiled.batch_value_and_grad(x, 3.0, in_axes=(0, None))
     assert math.isclose(total, 41 * math.log(2.0), rel_tol=1e-13)  # and lanes without a sample add nothing
+
+
+# --- the systems of five texts ---------------------------------------------------------------------------------------
+
+
+def half_squares(out: Any, y: Any) -> Any:
+    return 0.5 * mg.sum([(a - b) ** 2 for a, b in zip(out, y, strict=True)])
+
+
+def mean_squares(out: Any, y: Any) -> Any:
+    return mg.mean([(a - b) ** 2 for a, b in zip(out, y, strict=True)])
+
+
+def cross_entropy(out: Any, y: Any) -> Any:
+    pairs = zip(out if isinstance(out, list) else [out], y, strict=True)
+    return mg.mean([-(t * mg.log(p) + (1.0 - t) * mg.log(1.0 - p)) for p, t in pairs])
+
+
+class Deep(nn.Module):
+    """Layers that all have the activation."""
+
+    def __init__(self, sizes: Sequence[int], activation: str) -> None:
+        self.layers = [nn.Layer(sizes[i], sizes[i + 1], activation=activation) for i in range(len(sizes) - 1)]
+
+    def __call__(self, x: Any) -> Any:
+        for layer in self.layers:
+            x = layer(x)
+        return x
+
+    def parameters(self) -> list[Value]:
+        return [parameter for layer in self.layers for parameter in layer.parameters()]
+
+
+SYSTEMS: dict[str, tuple[Callable[[], nn.Module], Callable[..., Any], int, int]] = {
+    "n-m-p sigmoid, half squares": (lambda: Deep([4, 6, 3], "sigmoid"), half_squares, 4, 3),
+    "10-64-2 relu, mean squares": (lambda: nn.MLP(10, [64, 2]), mean_squares, 10, 2),
+    "10-20-5 sigmoid, cross-entropy": (lambda: Deep([10, 20, 5], "sigmoid"), cross_entropy, 10, 5),
+    "2-4-1 sigmoid, cross-entropy": (lambda: Deep([2, 4, 1], "sigmoid"), cross_entropy, 2, 1),
+    "deep sigmoid": (lambda: Deep([5, 8, 8, 8, 8, 8, 3], "sigmoid"), mean_squares, 5, 3),
+    "deep tanh": (lambda: Deep([5, 8, 8, 8, 8, 8, 3], "tanh"), mean_squares, 5, 3),
+    "deep relu": (lambda: Deep([5, 8, 8, 8, 8, 8, 3], "relu"), mean_squares, 5, 3),
+}
+
+
+@pytest.mark.parametrize("strict", MODES.values(), ids=MODES)
+@pytest.mark.parametrize("name", SYSTEMS)
+def test_the_systems_of_five_texts(name: str, strict: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Over more blocks of samples than are in memory at once, which holds nan before it is written."""
+    monkeypatch.setattr(plan, "POISON", True)
+    make, loss, inputs, outputs = SYSTEMS[name]
+    random.seed(5)
+    model = make()
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(150, inputs)), rng.integers(0, 2, (150, outputs)).astype(float)
+    compiled = mg.compile(loss, model, strict=strict)
+    got, gradient = compiled(x, y)
+    losses = [loss(model(row), target) for row, target in zip(x.tolist(), y.tolist(), strict=True)]
+    if strict:
+        assert compiled.losses(x, y).tolist() == [one.data for one in losses]
+    mean = mg.mean(losses)
+    mean.backward()
+    expected = np.array([parameter.grad for parameter in model.parameters()])
+    assert math.isclose(got, mean.data, rel_tol=1e-12)
+    assert np.allclose(gradient, expected, rtol=1e-12, atol=1e-13 * np.abs(expected).max())

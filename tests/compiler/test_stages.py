@@ -1,4 +1,4 @@
-"""Stage by stage: rolled loops expand to what they came from, random programs compute the same, nothing unset is read."""
+"""Stage by stage: loops expand to what they came from, random programs compute the same, nothing unset is read."""
 
 from __future__ import annotations
 
