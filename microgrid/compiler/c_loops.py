@@ -6,9 +6,10 @@ import re
 from collections.abc import Sequence
 
 from microgrid import c_source
+from microgrid.compiler.code import Accumulate, Apply, Code, Load, Operand, Repeat, Store, Stored
 from microgrid.compiler.gradient import Request, tape_of
 from microgrid.compiler.roll import Affine, roll
-from microgrid.compiler.storage import Accumulate, Apply, Code, Load, Operand, Repeat, Store, Stored, place
+from microgrid.compiler.storage import place
 from microgrid.program import Program
 
 _PASSED = {

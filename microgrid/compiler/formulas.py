@@ -14,18 +14,23 @@ from microgrid.compiler.lanes import Mode, Number, Writer
 Formula = Callable[..., Number]
 
 
+def _calls(w: Writer) -> bool:
+    """Whether exponentials are calls of the C library: to the bit, and for one number, where they are faster."""
+    return w.mode.strict or w.mode.lanes == 1
+
+
 def _exp(w: Writer, x: Number) -> Number:
-    return w.library("exp", x) if w.mode.strict else exp(w, x)
+    return w.library("exp", x) if _calls(w) else exp(w, x)
 
 
 def _log1p_exp(w: Writer, x: Number) -> Number:
     """log(1 + exp(x)) for x up to 0."""
     e = _exp(w, x)
-    return w.library("log1p", e) if w.mode.strict else log1p_of_fraction(w, e)
+    return w.library("log1p", e) if _calls(w) else log1p_of_fraction(w, e)
 
 
 def _tanh(w: Writer, x: Number) -> Number:
-    if w.mode.strict:
+    if _calls(w):
         return w.library("tanh", x)
     _, less_one = exp_and_less_one(w, abs(x) * -2.0)
     return w.intrinsic("copysign", less_one / (less_one + 2.0), x)

@@ -11,8 +11,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from microgrid.compiler.code import Stored
 from microgrid.compiler.lanes import Mode
-from microgrid.compiler.storage import Stored
 
 CHUNKS = 8
 """So many blocks are in memory at once, so that sums over samples are taken over all of them in registers."""

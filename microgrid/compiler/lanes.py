@@ -21,18 +21,24 @@ class Mode(NamedTuple):
 class Number:
     """A register of the function being written, or a number that stands in the code. Arithmetic on it writes lines."""
 
-    __slots__ = ("factor", "text", "writer")
+    __slots__ = ("difference", "factor", "text", "writer")
 
     def __init__(self, writer: Writer, text: str) -> None:
         self.writer = writer
         self.text = text
-        self.factor: tuple[float, Number] | None = None  # where it is a product with a number that stands in the code
+        # What it is the product of, with a number that stands in the code, and what it is the difference of: |-2 x| and
+        # |2 x| are the same number, as are |x - y| and |y - x|, so what follows from both need be computed only once.
+        self.factor: tuple[float, Number] | None = None
+        self.difference: tuple[Number, Number] | None = None
 
     def __add__(self, other: Number | float) -> Number:
         return self.writer.arithmetic("fadd", self, other)
 
     def __sub__(self, other: Number | float) -> Number:
-        return self.writer.arithmetic("fsub", self, other)
+        difference = self.writer.arithmetic("fsub", self, other)
+        if isinstance(other, Number):
+            difference.difference = self, other
+        return difference
 
     def __mul__(self, other: Number | float) -> Number:
         product = self.writer.arithmetic("fmul", self, other)
@@ -47,8 +53,11 @@ class Number:
         return self.writer.line(f"fneg {self.writer.type} {self.text}")
 
     def __abs__(self) -> Number:
-        if self.factor is not None:  # |-2 x| is |x| * 2, and so the same number as |2 x|: what follows is done once
+        if self.factor is not None:
             return abs(self.factor[1]) * abs(self.factor[0])
+        if self.difference is not None:
+            first, second = sorted(self.difference, key=lambda x: x.text)
+            return self.writer.intrinsic("fabs", self.writer.arithmetic("fsub", first, second))
         return self.writer.intrinsic("fabs", self)
 
 

@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
+from microgrid.compiler.code import Accumulate, Apply, Code, Load, Operand, Repeat, Store, Stored
 from microgrid.compiler.formulas import formula
 from microgrid.compiler.kernel import ARRAYS, kernel_of, layout
 from microgrid.compiler.lanes import SHORT, Mode, Number, Writer
 from microgrid.compiler.roll import Affine
-from microgrid.compiler.storage import Accumulate, Apply, Code, Load, Operand, Repeat, Store, Stored
 
 TILE = 4
 """So many of each of two nested loops, where sums over samples are taken."""

@@ -31,7 +31,10 @@ class Machine:
         self.llvm = llvm = library("llvmlite.binding", "compile")
         llvm.initialize_native_target()
         llvm.initialize_native_asmprinter()
-        features = llvm.get_host_cpu_features()
+        try:
+            features = llvm.get_host_cpu_features()
+        except RuntimeError:  # LLVM does not know this kind of processor so well
+            features = llvm.FeatureMap()
         target = self._kind = llvm.Target.from_default_triple()
         self.target = target.create_target_machine(
             cpu=llvm.get_host_cpu_name(), features=features.flatten(), opt=3, reloc="pic", codemodel="small", jit=True

@@ -120,7 +120,10 @@ class Plan:
         first_sum = address(sums)
 
         def part(i: int) -> None:
-            scratch = self._scratch.pop() if self._scratch else self._new_scratch()
+            try:
+                scratch = self._scratch.pop()
+            except IndexError:  # other threads have them all
+                scratch = self._new_scratch()
             if POISON:
                 scratch[0].fill(np.nan)
             begin, end = rounds * i // parts * CHUNKS, min(rounds * (i + 1) // parts * CHUNKS, blocks)
@@ -183,3 +186,7 @@ def processors() -> int:
 @functools.cache
 def _pool(threads: int) -> ThreadPoolExecutor:
     return ThreadPoolExecutor(threads, thread_name_prefix="microgrid")
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_pool.cache_clear)  # a child has none of its parent's threads

@@ -1,107 +1,21 @@
 """Loops to code: which numbers stay in registers, which are kept from one iteration to the next, which go to memory.
 
 A number that an instruction of the same body made, in this iteration or the one before, is in a register. Only what is
-read from elsewhere is stored, densely: neighbours in time become neighbours in memory.
+read from elsewhere is stored; `density` then numbers it anew.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
+from microgrid.compiler.code import Accumulate, Apply, Code, Load, Operand, Repeat, Store, Stored
+from microgrid.compiler.density import densely
 from microgrid.compiler.roll import Affine, Loop, Node, Rolled, Statement, only, statements
 from microgrid.compiler.tape import ONCE, PASSED
 
 SEGMENT = 400
 """The most statements in one function: LLVM takes 0.5 s for 4,000 of them in a row, but 39 s for 50,000."""
-
-Operand = int | float
-"""A register, or a number that stands in the code."""
-
-
-class Load(NamedTuple):
-    """Read a cell of an array into a register."""
-
-    target: int
-    array: str
-    cell: Affine
-
-
-class Apply(NamedTuple):
-    """Compute an op. A way to pass a cotangent on has one more operand where its result is added to it."""
-
-    target: int
-    op: str
-    operands: tuple[Operand, ...]
-
-
-class Store(NamedTuple):
-    """Write to a cell."""
-
-    array: str
-    cell: Affine
-    value: Operand
-
-
-class Accumulate(NamedTuple):
-    """Pass a cotangent on to a sum in memory."""
-
-    array: str
-    cell: Affine
-    op: str
-    operands: tuple[Operand, ...]
-
-
-class Repeat(NamedTuple):
-    """Run a body for counter = 0, ..., times - 1; (register, at first, afterwards) for what it keeps.
-
-    `jams`: several iterations may run side by side, statement by statement, and nothing in a register outlives them.
-    """
-
-    counter: int
-    times: int
-    kept: tuple[tuple[int, Operand, int], ...]
-    body: tuple[Code, ...]
-    jams: bool = False
-
-
-Code = Load | Apply | Store | Accumulate | Repeat
-
-
-class Stored(NamedTuple):
-    """Code in segments that share no registers, and how many cells each array in memory has.
-
-    Sums over samples wait for the end: nobody reads them, and over many samples at once they cost less memory traffic.
-    """
-
-    segments: tuple[tuple[Code, ...], ...]
-    sums: tuple[Code, ...]
-    sizes: dict[str, int]
-    table: tuple[float, ...]
-    """The constants that differ between iterations."""
-
-    def __str__(self) -> str:
-        return "\n".join(line for segment in (*self.segments, self.sums) for line in _lines(segment, ""))
-
-
-def _lines(code: Sequence[Code], indent: str) -> Iterator[str]:
-    for item in code:
-        if isinstance(item, Repeat):
-            kept = "".join(f", r{r} = r{after} from {_text(first)}" for r, first, after in item.kept)
-            yield f"{indent}for {Affine(0, ((item.counter, 1),))} in range({item.times}){kept}:"
-            yield from _lines(item.body, indent + "    ")
-        elif isinstance(item, Load):
-            yield f"{indent}r{item.target} = {item.array}[{item.cell}]"
-        elif isinstance(item, Apply):
-            yield f"{indent}r{item.target} = {item.op}({', '.join(map(_text, item.operands))})"
-        elif isinstance(item, Store):
-            yield f"{indent}{item.array}[{item.cell}] = {_text(item.value)}"
-        else:
-            yield f"{indent}{item.array}[{item.cell}] += {item.op}({', '.join(map(_text, item.operands))})"
-
-
-def _text(operand: Operand) -> str:
-    return f"r{operand}" if isinstance(operand, int) else repr(operand)
 
 
 def place(rolled: Rolled) -> Stored:
@@ -109,7 +23,8 @@ def place(rolled: Rolled) -> Stored:
     first = _Placement(rolled, None)
     first.all()
     second = _Placement(rolled, first.masks())
-    return _densely(*second.all(), second)
+    segments, sums = second.all()
+    return densely(segments, sums, rolled.tape, second.cells)
 
 
 Cell = tuple[str, Affine]
@@ -350,91 +265,3 @@ def _made(nodes: Iterable[Node]) -> Iterator[Cell]:
                 yield space, index.at(node.counter, node.times - 1)
         elif node.shape.target in ONCE:
             yield node.shape.target, node.cells[0]
-
-
-# --- density ---------------------------------------------------------------------------------------------------------
-
-
-def _densely(segments: list[tuple[Code, ...]], sums: tuple[Code, ...], placement: _Placement) -> Stored:
-    """The same code, with the cells of each array numbered without gaps where the loops stay what they are."""
-    np = placement.np
-    sizes = dict(placement.rolled.tape.sizes)
-    sizes["s"] = 1 if any(array == "s" for array, _ in _indices(sums)) else 0
-    moved: dict[str, dict[Affine, Affine]] = {}
-    table: list[float] = []
-    reached: dict[str, dict[Affine, None]] = {}
-    for segment in (*segments, sums):
-        for array, index in _indices(segment):
-            reached.setdefault(array, {})[index] = None
-    for space in (*ONCE, "a", "c"):
-        indices = list(reached.get(space, {}))
-        if not indices:
-            sizes[space] = 0
-            continue
-        live = np.unique(np.concatenate([placement.cells(index).ravel() for index in indices]))
-        renumbered = {index: _affine(np.searchsorted(live, placement.cells(index)), index) for index in indices}
-        if None not in renumbered.values():
-            moved[space] = {index: new for index, new in renumbered.items() if new is not None}
-            sizes[space] = len(live)
-            table = placement.constants[live].tolist() if space == "c" else table
-        elif space == "c":
-            table = placement.constants.tolist()
-    code = [_needed(_renumbered(segment, moved), set()) for segment in segments]
-    return Stored(tuple(code), _needed(_renumbered(sums, moved), set()), sizes, tuple(table))
-
-
-def _affine(cells: Any, like: Affine) -> Affine | None:
-    """The index that reaches these cells, an axis for each loop of another index; None where there is none."""
-    steps = []
-    found = base = int(cells.flat[0])
-    for axis, (counter, _) in enumerate(like.steps):
-        unit = [0] * cells.ndim
-        unit[axis] = 1
-        step = int(cells[tuple(unit)]) - base
-        steps.append((counter, step))
-        shape = [1] * cells.ndim
-        shape[axis] = cells.shape[axis]
-        found = found + step * _range(cells, axis).reshape(shape)
-    return Affine(base, tuple(steps)) if (found == cells).all() else None
-
-
-def _range(cells: Any, axis: int) -> Any:
-    import numpy as np
-
-    return np.arange(cells.shape[axis])
-
-
-def _indices(code: Sequence[Code]) -> Iterator[tuple[str, Affine]]:
-    for item in code:
-        if isinstance(item, Repeat):
-            yield from _indices(item.body)
-        elif not isinstance(item, Apply):
-            yield item.array, item.cell
-
-
-def _needed(code: Iterable[Code], used: set[int]) -> tuple[Code, ...]:
-    """The code without registers that nobody uses; `used` are those that are used after it, and gets those in it."""
-    kept: list[Code] = []
-    for item in reversed(tuple(code)):
-        if isinstance(item, (Load, Apply)) and item.target not in used:
-            continue
-        if isinstance(item, Repeat):
-            used.update(after for _, _, after in item.kept)
-            item = item._replace(body=_needed(item.body, used))
-            used.update(first for _, first, _ in item.kept if isinstance(first, int))
-        elif isinstance(item, (Apply, Accumulate)):
-            used.update(x for x in item.operands if isinstance(x, int))
-        elif isinstance(item, Store) and isinstance(item.value, int):
-            used.add(item.value)
-        kept.append(item)
-    return tuple(reversed(kept))
-
-
-def _renumbered(code: Sequence[Code], moved: dict[str, dict[Affine, Affine]]) -> Iterator[Code]:
-    for item in code:
-        if isinstance(item, Repeat):
-            yield item._replace(body=tuple(_renumbered(item.body, moved)))
-        elif isinstance(item, Apply) or item.array not in moved:
-            yield item
-        else:
-            yield item._replace(cell=moved[item.array][item.cell])

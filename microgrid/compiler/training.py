@@ -19,7 +19,7 @@ class CompiledLoss:
     `parameters` is an array with the numbers of `model.parameters()`, in their order: calls read it. Change it in
     place, and `write()` the model when a person is to see it; `read()` takes the model's numbers again.
 
-    >>> from microgrid import nn
+    >>> from microgrid import compile, nn
     >>> step = compile(lambda out, y: (out - y) ** 2, nn.MLP(2, [3, 1]))
     >>> loss, gradient = step([[0.0, 1.0], [1.0, 1.0]], [1.0, 2.0])
     >>> step.parameters -= 0.1 * gradient

@@ -146,7 +146,7 @@ def torch_step(model: nn.MLP, x: Any, y: Any, kind: str, activation: str, penalt
     ]
     x, y = torch.tensor(x), torch.tensor(y)
 
-    def step() -> float:
+    def step() -> Any:
         h = x
         for k, (w, b) in enumerate(parameters):
             h = h @ w.T + b

@@ -15,7 +15,8 @@ from test_conventions import ROWS
 
 import microgrid as mg
 from microgrid import OPS, Op, Value, nn
-from microgrid.compiler import plan
+from microgrid.compiler import machine, plan
+from microgrid.primitive import built_in
 
 INF, NAN = math.inf, math.nan
 SPECIAL = [0.0, -0.0, 1.0, -1.0, 0.5, 2.5, -3.0, 20.0, -40.0, 1000.0, 1e-8, 1e-310, 1e300, INF, -INF, NAN]
@@ -63,7 +64,7 @@ def applied(op: Op) -> tuple[str, Callable[..., Any], int]:
     return op.name, lambda *xs: op(*xs, *static), op.arity - op.static
 
 
-BUILT_IN = [applied(op) for op in OPS.values()]
+BUILT_IN = [applied(OPS[name]) for name in OPS if name in built_in]
 NUMBERS = sum(n for _, _, n in BUILT_IN)
 
 
@@ -82,6 +83,15 @@ def test_every_op_at_ordinary_numbers(strict: bool) -> None:
     rng = np.random.default_rng(0)
     rows = np.concatenate([rng.choice(ORDINARY, (40, NUMBERS)), rng.uniform(-3.0, 3.0, (60, NUMBERS))])
     check(BUILT_IN, rows, strict)
+
+
+@pytest.mark.parametrize(("width", "vector"), [(2, 1), (4, 4), (8, 1)])
+def test_every_op_on_lesser_machines(width: int, vector: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With fewer lanes, and without the C library's vector functions."""
+    monkeypatch.setattr(machine.machine(), "width", width)
+    monkeypatch.setattr(machine.machine(), "vector", vector)
+    rng = np.random.default_rng(0)
+    check(BUILT_IN, rng.choice([*ORDINARY, *SPECIAL], (60, NUMBERS)), strict=False)
 
 
 @pytest.mark.parametrize("strict", MODES.values(), ids=MODES)

@@ -1,0 +1,37 @@
+"""What people are shown: their loops, and a report."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import microgrid as mg
+from microgrid import nn
+
+
+def hinge(out: Any, y: Any) -> Any:
+    return mg.relu(1.0 - out * y)
+
+
+def test_the_loops_of_a_network_are_readable() -> None:
+    step = mg.compile(hinge, nn.MLP(2, [16, 16, 1]))
+    step([[0.0, 1.0]], [1.0])
+    text = str(step.loops)
+    assert re.search(
+        r"for i in range\(16\): +# MLP\.layers\[0\]\.neurons\[\*\]\n    v\[5 i\] = p\[3 i\] \* x\[0\]", text
+    )
+    assert re.search(r"for j in range\(16\): +# MLP\.layers\[1\]\.neurons\[\*\]", text)
+    assert len(text.splitlines()) < 70
+
+
+def test_labels_name_inputs() -> None:
+    f = mg.compile(lambda rate, xs: mg.exp(rate) * xs[0])
+    f(1.0, [2.0])
+    assert str(f.loops).splitlines()[:2] == ["v[0] = exp(rate)", "v[1] = v[0] * xs[0]"]
+
+
+def test_the_report_has_sizes_and_seconds() -> None:
+    f = mg.compile(lambda xs: mg.sum([x * x for x in xs]))
+    f([1.0] * 50)
+    assert re.search(r"instructions +100\n", f.report())
+    assert all(stage in f.report() for stage in ("elements", "bytes", "roll", "storage", "machine code"))
