@@ -81,7 +81,7 @@ class _Kernel:
             self.do(f"call void @segment{segment}({self.given(arrays)}, {self.vector} {seed})")
         self.take_out(start, count, arrays["y"], sizes["y"])
         self.end("block", chunks)
-        if sizes["d"]:
+        if self.stored.sums:
             arrays = {array: self.address("double", "%scratch", str(at)) for array, at in starts.items()}
             self.do(f"call void @sums({self.given(arrays)}, ptr %d, i64 {chunks})")
         self.end("round", rounds)

@@ -127,6 +127,11 @@ def test_axes_trees_and_more_axes() -> None:
     assert db == a["m"][:, 1, 2].sum()  # type: ignore[index]
 
 
+def test_a_shared_argument_that_does_not_matter_gets_zero() -> None:
+    f = mg.compile(lambda w, x: x * x)
+    assert f.batch_value_and_grad(2.0, [1.0, 3.0], in_axes=(None, 0))[1][0] == 0.0
+
+
 def test_arrays_of_other_kinds_and_orders_are_taken() -> None:
     f = mg.compile(lambda x: x[0] - 2.0 * x[1])
     x = np.arange(12).reshape(6, 2)

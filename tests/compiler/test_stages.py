@@ -193,6 +193,21 @@ def test_lanes_compute_the_bits_of_single_samples(case: tuple[Program, list[floa
         assert all(same(a, b, strict=True) for a, b in zip([value, *gradient], [expected, *slopes], strict=True))
 
 
+@QUICK
+@given(looped(), st.integers(1, 140))
+def test_sums_over_samples_are_the_sums_of_single_gradients(case: tuple[Program, list[float]], samples: int) -> None:
+    program, at = case
+    split = len(at) // 2
+    compiled = mg.compile(lambda shared, own: program([*shared, *own]), strict=True)
+    rows = np.array([[x + 0.01 * i for x in at[split:]] for i in range(samples)])
+    _, (sums, own) = compiled.batch_value_and_grad(at[:split], rows, in_axes=(None, 0))
+    singles = [compiled.gradient(at[:split], row) for row in rows.tolist()]
+    assert np.array_equal(own, [gradient for _, gradient in singles], equal_nan=True)
+    terms = np.array([gradient for gradient, _ in singles])
+    assume(np.isfinite(terms).all())
+    assert np.allclose(sums, terms.sum(axis=0), rtol=1e-12, atol=1e-13 * np.abs(terms).sum())
+
+
 SECOND: dict[str, Callable[[Any], Any]] = {
     "rosenbrock": lambda x: mg.sum([100.0 * (x[i + 1] - x[i] ** 2) ** 2 + (1.0 - x[i]) ** 2 for i in range(5)]),
     "network": lambda x: nn_like(x),
