@@ -23,6 +23,7 @@ _PASSED = {
 def c(program: Program, request: Request, name: str) -> str:
     """The text of `void name(const double *x, const double *p, double *y, double *d)`, with what it calls.
 
+    What is on the way is in static memory, so two threads must not run it at once.
     Raises ValueError when the name is no identifier, TypeError for an op that cannot be written in C.
     """
     if not re.fullmatch(r"[A-Za-z_]\w*", name, re.ASCII):

@@ -23,8 +23,9 @@ class Compiled:
     """A compiled function. Call it as the function it was made from; numbers and nested lists of numbers give floats.
 
     The first call with a new structure traces and compiles. Structure is how lists nest and how long they are, and what
-    stands for itself: whole numbers, strings and None as arguments, numbers that the function finds outside. Values
-    that it finds outside are read at each call.
+    stands for itself: whole numbers, strings and None as arguments, and numbers among the function's own free and
+    global names. Values that it finds outside are read at each call. What else it finds there, in lists or by way of
+    functions that it calls, counts as it was when it was traced.
     """
 
     __name__: str
@@ -188,4 +189,6 @@ def _in_globals(space: dict[str, Any], name: str) -> Any:
 
 
 def _number(x: Any) -> Any:
-    return (type(x), x) if isinstance(x, (int, float, str)) else None
+    if isinstance(x, float):
+        return repr(x)  # tells -0.0 from 0.0, and knows nan again
+    return (type(x), x) if isinstance(x, (int, str)) else None

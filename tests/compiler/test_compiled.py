@@ -72,6 +72,9 @@ def test_numbers_from_outside_are_static_and_values_are_read() -> None:
     assert f(1.0) == 22.0
     scale = 3.0
     assert f(1.0) == 23.0
+    scale = 0.0
+    assert math.copysign(1.0, mg.compile(lambda x: scale * x)(-1.0)) == -1.0
+    assert f(1.0) == 20.0
     w2 = w * 2.0
     assert mg.compile(lambda x: x * w2).value_and_grad(1.0) == (40.0, 40.0)
 
