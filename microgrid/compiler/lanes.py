@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import struct
+from collections.abc import Sequence
 from typing import NamedTuple
 
 SHORT = 8
@@ -167,14 +168,38 @@ class Writer:
         first = self.line(f"insertelement {self.type} poison, double {number.text}, i64 0").text
         return self.line(f"shufflevector {self.type} {first}, {self.type} poison, <{lanes} x i32> zeroinitializer")
 
-    def together(self, number: Number) -> Number:
-        """The sum of all lanes."""
+    def totals(self, numbers: Sequence[Number]) -> list[str]:
+        """For each number the sum of its lanes; as many numbers as there are lanes are added up side by side."""
         lanes = self.mode.lanes
         if lanes == 1:
-            return number
+            return [number.text for number in numbers]
+        if len(numbers) % lanes:
+            return [self._total(number) for number in numbers]
+        found = []
+        for start in range(0, len(numbers), lanes):
+            group = list(numbers[start : start + lanes])
+            width = 1
+            while len(group) > 1:  # lane by lane: what pairs of numbers hold in neighbouring runs of lanes
+                mine = [i for i in range(lanes) if not i & width]
+                left = [j for i in mine[::width] for j in (*range(i, i + width), *range(lanes + i, lanes + i + width))]
+                right = [j + width for j in left]
+                group = [
+                    self._mixed(x, y, left) + self._mixed(x, y, right)
+                    for x, y in zip(group[::2], group[1::2], strict=True)
+                ]
+                width *= 2
+            found += [self.line(f"extractelement {self.type} {group[0].text}, i64 {i}").text for i in range(lanes)]
+        return found
+
+    def _mixed(self, x: Number, y: Number, lanes: Sequence[int]) -> Number:
+        mask = ", ".join(f"i32 {i}" for i in lanes)
+        return self.line(f"shufflevector {self.type} {x.text}, {self.type} {y.text}, <{len(lanes)} x i32> <{mask}>")
+
+    def _total(self, number: Number) -> str:
+        lanes = self.mode.lanes
         self.intrinsics.add(f"declare double @llvm.vector.reduce.fadd.v{lanes}f64(double, {self.type})")
         add = f"call reassoc double @llvm.vector.reduce.fadd.v{lanes}f64"
-        return self.line(f"{add}(double -0.0, {self.type} {number.text})")
+        return self.line(f"{add}(double -0.0, {self.type} {number.text})").text
 
     def part(self, text: str, start: int, width: int) -> str:
         """Some neighbouring lanes."""

@@ -250,10 +250,10 @@ class _Sums(_Body):
         ]
         writer.lines[place:place] = [self.counter(name, before), *phis]
         self.end(name, "%chunks")
-        for (counters, _), total in zip(copies, current, strict=True):
+        for (counters, _), total in zip(copies, narrow.totals(current), strict=True):
             at = self.address("double", "%d", item.cell, counters)
             old = narrow.line(f"load double, ptr {at}, align 8").text
-            new = narrow.line(f"fadd double {old}, {narrow.together(total).text}").text
+            new = narrow.line(f"fadd double {old}, {total}").text
             self.write(f"store double {new}, ptr {at}, align 8")
 
     def source(self, x: Operand, counters: Counters) -> Callable[[str, int], Number]:
