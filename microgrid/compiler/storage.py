@@ -47,11 +47,13 @@ class _Placement:
         self.registers = 0
         self.waiting: dict[int, list[tuple[Cell, int]]] = {}
         self.jammed: set[int] = set()
+        self.summing = False  # then registers stand for what they are loaded from, within the loops around only
 
     def all(self) -> tuple[list[tuple[Code, ...]], tuple[Code, ...]]:
         """The segments, and the sums over samples."""
         segments = list(self.segments(only(self.rolled.nodes, lambda statement: statement.shape.target != "d")))
         sums: list[Code] = []
+        self.summing = True
         for node in only(self.rolled.nodes, lambda statement: statement.shape.target == "d"):
             self.node(node, {}, sums)
         return segments, tuple(sums)
@@ -175,7 +177,7 @@ class _Placement:
         code.append(Repeat(counter, count, phis, tuple(body), jams))
         code += [Store(*cell, inside[cell]) for cell in sums]
         for cell, register in inside.items():
-            if cell[0] in ONCE and cell not in outer and not jams:
+            if cell[0] in ONCE and cell not in outer and not (jams or self.summing):
                 known[cell[0], cell[1].at(counter, count - 1)] = register
         for (space, index), register in self.waiting.pop(counter, []):
             self.store((space, index.at(counter, count - 1)), register, code)

@@ -208,6 +208,18 @@ def test_sums_over_samples_are_the_sums_of_single_gradients(case: tuple[Program,
     assert np.allclose(sums, terms.sum(axis=0), rtol=1e-12, atol=1e-13 * np.abs(terms).sum())
 
 
+def test_what_a_loop_of_sums_has_read_is_read_again_after_it() -> None:
+    """The last cotangent that the loop over i sees is the one that the sum after it needs."""
+
+    def f(shared: list[Any], own: list[Any]) -> Any:
+        return mg.sum([mg.tanh(mg.sum([-(w + x) for x in own])) for w in shared])
+
+    compiled = mg.compile(f)
+    shared, own = [0.1, 0.2, 0.3, 0.4, 0.5], [0.1, -0.2, 0.3, 0.4]
+    _, (sums, _) = compiled.batch_value_and_grad(shared, [own] * 3, in_axes=(None, 0))
+    assert np.allclose(sums, 3.0 * np.array(compiled.gradient(shared, own)[0]), rtol=1e-13, atol=0)
+
+
 SECOND: dict[str, Callable[[Any], Any]] = {
     "rosenbrock": lambda x: mg.sum([100.0 * (x[i + 1] - x[i] ** 2) ** 2 + (1.0 - x[i]) ** 2 for i in range(5)]),
     "network": lambda x: nn_like(x),
