@@ -67,7 +67,7 @@ class Plan:
         self.traced = traced
         self.request = request
         self.options = options
-        self.seconds: dict[str, float] = {}
+        self.seconds = {"trace": traced.seconds}
         here = self._timed("start of LLVM", machine)
         lanes = 1 if columns is None else 2 * here.width
         self.mode = Mode(lanes, options.strict, here.vector)
@@ -87,6 +87,7 @@ class Plan:
         whole = code
         self.loaded = self._timed("load", lambda: Loaded(whole, self.module.functions, tape.ops))
         self.steps = len(tape.steps)
+        tape.steps.clear()  # the loops have them all; 300,000 take 60 MB
         self.outputs = tape.sizes["y"]
         self.sums = tape.sizes["d"]
         self._table = self.numpy.array(self.stored.table or (0.0,))

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import gc
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -24,6 +25,7 @@ class Traced(NamedTuple):
     program: Program
     captured: tuple[Value, ...]
     modules: tuple[str, ...]
+    seconds: float
 
 
 def traced(
@@ -36,7 +38,7 @@ def traced(
     """
     name = result or getattr(function, "__name__", type(function).__name__)
     inputs: list[Value] = []
-    start = newest()
+    start, began = newest(), time.perf_counter()
     seen: list[tuple[str, Value, Any, Any, str]] = []
 
     def fresh(leaf: Any, path: str) -> Any:
@@ -62,7 +64,9 @@ def traced(
             if _depends(look[1], start, inputs):
                 raise TypeError(_refusal(name, *look))
         outputs, out_structure = tree.flatten(value, functools.partial(returned, name, read), "")
-        return _laid_flat(outputs, out_structure, inputs, structures, list(outside), start)
+        captured = list(outside)
+        program, modules = _laid_flat(outputs, out_structure, inputs, structures, captured, start)
+    return Traced(program, tuple(captured), modules, time.perf_counter() - began)
 
 
 @contextlib.contextmanager
@@ -112,7 +116,8 @@ def _laid_flat(
     structures: Sequence[tuple[str, Any]],
     outside: list[Value],
     start: int,
-) -> Traced:
+) -> tuple[Program, tuple[str, ...]]:
+    """The program, and the module of each instruction; Values from before the start are appended to those outside."""
     slots: dict[int, int] = {node.number: i for i, node in enumerate([*inputs, *outside])}
     found: dict[int, tuple[Value, list[tuple[Value, float]]]] = {}
     stack = list(outputs)
@@ -154,4 +159,4 @@ def _laid_flat(
         out_structure=out_structure,
         labels={slots[node.number]: node.label for node, _, _ in results if node.label},
     )
-    return Traced(program, tuple(outside), modules)
+    return program, modules
