@@ -38,7 +38,10 @@ def _tanh(w: Writer, x: Number) -> Number:
 
 def _sigmoid(w: Writer, x: Number) -> Number:
     e = _exp(w, -abs(x))
-    return w.choose(w.test("oge", x, 0.0), 1.0, e) / (e + 1.0)
+    above = w.choose(w.test("oge", x, 0.0), 1.0, e)
+    if w.mode.strict:
+        return above / (e + 1.0)
+    return above * (w.one() / (e + 1.0))  # a division that sigmoid(-x), beside it in the rule of tanh, shares
 
 
 def _gaussian(w: Writer, x: Number) -> Number:
@@ -155,7 +158,7 @@ def _constant_power(w: Writer, x: Number, c: Number) -> Number:
         power = power * x
     if k == 4:
         power = power * power
-    return power if k > 0 else w.line(f"fdiv {w.type} {w.number(1.0)}, {power.text}")
+    return power if k > 0 else w.one() / power
 
 
 def _scaled(w: Writer, cotangent: Number, partial: Number, sum: Number | None = None) -> Number:

@@ -98,6 +98,10 @@ class Writer:
         self.constants[text] = x
         return text
 
+    def one(self) -> Number:
+        """The number 1, as an operand on the left."""
+        return Number(self, self.number(1.0))
+
     def arithmetic(self, instruction: str, x: Number | float, y: Number | float) -> Number:
         """x + y and its like."""
         return self.line(f"{instruction}{self.flags} {self.type} {self.number(x)}, {self.number(y)}")
