@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
@@ -75,10 +76,31 @@ class Loops:
         if space == "c":
             x = self.plan.rolled.tape.constants[index.base]
             return repr(x) if not index.steps else f"c[{index}]"
-        names = self._names.get(space, [])
-        if not index.steps and index.base < len(names) and names[index.base]:
-            return names[index.base]
-        return f"{space}[{index}]"
+        return self._label(self._names.get(space, []), index) or f"{space}[{index}]"
+
+    def _label(self, names: Sequence[str], index: Affine) -> str:
+        """One name for the cells that an index reaches, w[i + 1] for w[1], w[2], ...; "" where there is none."""
+        if not names or not names[index.base]:
+            return ""
+        first = names[index.base]
+        numbers = [int(n) for n in re.findall(r"\d+", first)]
+        steps: list[list[tuple[int, int]]] = [[] for _ in numbers]
+        for counter, step in index.steps:
+            for place, n in enumerate(re.findall(r"\d+", names[index.base + step])[: len(numbers)]):
+                if int(n) != numbers[place]:
+                    steps[place].append((counter, int(n) - numbers[place]))
+        affine = [Affine(n, tuple(own)) for n, own in zip(numbers, steps, strict=True)]
+        template = re.sub(r"\d+", "{}", first.replace("{", "").replace("}", ""))
+        counters = [counter for counter, _ in index.steps]
+        for values in itertools.islice(itertools.product(*[range(self._counts[c]) for c in counters]), 10_000):
+            at = dict(zip(counters, values, strict=True))
+            if names[_value(index, at)] != template.format(*[_value(n, at) for n in affine]):
+                return ""
+        return template.format(*affine)
+
+
+def _value(index: Affine, at: dict[int, int]) -> int:
+    return index.base + sum([step * at[counter] for counter, step in index.steps])
 
 
 def _common(paths: Sequence[str]) -> str:

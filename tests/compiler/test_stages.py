@@ -21,6 +21,7 @@ from microgrid.compiler.gradient import Request, tape_of
 from microgrid.compiler.roll import Loop, Node, Rolled, expand, roll
 from microgrid.compiler.storage import place
 from microgrid.compiler.tape import Tape
+from microgrid.primitive import built_in
 from microgrid.testing.strategies import points, programs
 
 QUICK = settings(deadline=None, max_examples=25)
@@ -151,6 +152,14 @@ def check_to_the_bit(program: Program, at: list[float]) -> None:
 @given(st.data(), programs(ops=[*SMOOTH, *KINKED], max_size=20))
 def test_random_programs_compute_the_same_bits(data: st.DataObject, program: Program) -> None:
     check_to_the_bit(program, data.draw(points(program)))
+
+
+@QUICK
+@given(st.data(), programs(ops=[op for op in mg.OPS.values() if op.name in built_in], max_size=15))
+def test_so_do_programs_of_all_ops_at_special_numbers(data: st.DataObject, program: Program) -> None:
+    special = st.sampled_from([0.0, -0.0, math.inf, -math.inf, math.nan, 1.0, -1.0, 1e300, 1e-310, 0.5, 700.0])
+    count = len(program.inputs)
+    check_to_the_bit(program, data.draw(st.lists(special, min_size=count, max_size=count)))
 
 
 @QUICK
