@@ -43,7 +43,8 @@ class _Writer:
 
     def text(self) -> str:
         name = self.name
-        for number, segment in enumerate((*self.stored.segments, self.stored.sums)):
+        segments = [segment for segment in (*self.stored.segments, self.stored.sums) if segment]
+        for number, segment in enumerate(segments):
             self.lines, self.registers = [], set()
             self.run(segment, "    ")
             self.drop_unused()
@@ -60,7 +61,7 @@ class _Writer:
             memory.append(f"static const double {name}_c[] = {{{table}}};")
         sizes = self.stored.sizes
         comment = f"/* x has {sizes['x']} numbers, p {sizes['p']}; y gets {sizes['y']}; {sizes['d']} are added to d */"
-        calls = [f"    {name}_{number}(x, p, y, d);" for number in range(len(self.stored.segments) + 1)]
+        calls = [f"    {name}_{number}(x, p, y, d);" for number in range(len(segments))]
         body = [comment, f"void {name}(const double *x, const double *p, double *y, double *d) {{", *calls, "}"]
         functions = list(self.helpers.values())
         return (
@@ -110,8 +111,9 @@ class _Writer:
         return f"{texts[-1]} + ({passed})" if more else passed
 
     def cell(self, array: str, index: Affine) -> str:
-        terms = [f"{step} * i{counter}" if step != 1 else f"i{counter}" for counter, step in index.steps]
-        place = " + ".join([str(index.base), *terms]).replace("+ -", "- ")
+        terms = [f"{abs(step)} * i{counter}" if abs(step) != 1 else f"i{counter}" for counter, step in index.steps]
+        signs = ["+" if step > 0 else "-" for _, step in index.steps]
+        place = " ".join([str(index.base), *[f"{sign} {term}" for sign, term in zip(signs, terms, strict=True)]])
         return f"{array if array in 'xpyd' else self.name + '_' + array}[{place}]"
 
     def repeat(self, loop: Repeat, indent: str) -> None:

@@ -27,6 +27,9 @@ class Loops:
         self._names = {
             "x": [label for label, own in zip(labels, shared, strict=True) if not own],
             "p": [label for label, own in zip(labels, shared, strict=True) if own],
+            "d": [f"{labels[i]}.grad" for i in plan.request.by if shared[i]] + ["total"] * plan.request.total,
+            "y": [""] * (0 if plan.request.total else len(plan.traced.program.outputs))
+            + [f"{labels[i]}.grad" for i in plan.request.by if not shared[i]],
         }
         self._counts: dict[int, int] = {}
 
@@ -67,16 +70,23 @@ class Loops:
     def _statement(self, node: Statement) -> str:
         shape = node.shape
         operands = [self._cell(space, cell) for space, cell in zip(shape.operands, node.cells[1:], strict=True)]
-        target = f"{shape.target}[{node.cells[0]}]"
+        target = self._cell(shape.target, node.cells[0])
         return f"{target} {'+=' if shape.adds else '='} {_written(shape.op, operands)}"
 
     def _cell(self, space: str, index: Affine) -> str:
         if space == "s":
-            return "1"
+            return "seed"
         if space == "c":
-            x = self.plan.rolled.tape.constants[index.base]
-            return repr(x) if not index.steps else f"c[{index}]"
+            constants = self.plan.rolled.tape.constants
+            (first, *others) = dict.fromkeys(repr(constants[_value(index, at)]) for at in self._iterations(index))
+            return f"c[{index}]" if others else first
         return self._label(self._names.get(space, []), index) or f"{space}[{index}]"
+
+    def _iterations(self, index: Affine) -> Iterator[dict[int, int]]:
+        """The counters of the loops that an index depends on, in each of their iterations."""
+        counters = [counter for counter, _ in index.steps]
+        for values in itertools.product(*[range(self._counts[counter]) for counter in counters]):
+            yield dict(zip(counters, values, strict=True))
 
     def _label(self, names: Sequence[str], index: Affine) -> str:
         """One name for the cells that an index reaches, w[i + 1] for w[1], w[2], ...; "" where there is none."""
@@ -91,9 +101,7 @@ class Loops:
                     steps[place].append((counter, int(n) - numbers[place]))
         affine = [Affine(n, tuple(own)) for n, own in zip(numbers, steps, strict=True)]
         template = re.sub(r"\d+", "{}", first.replace("{", "").replace("}", ""))
-        counters = [counter for counter, _ in index.steps]
-        for values in itertools.islice(itertools.product(*[range(self._counts[c]) for c in counters]), 10_000):
-            at = dict(zip(counters, values, strict=True))
+        for at in itertools.islice(self._iterations(index), 10_000):
             if names[_value(index, at)] != template.format(*[_value(n, at) for n in affine]):
                 return ""
         return template.format(*affine)

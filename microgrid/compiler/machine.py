@@ -122,9 +122,9 @@ def _unload(engine: Any) -> None:
 @functools.cache
 def _address(name: str) -> int:
     """Where a function of the C library is; 0 where it is not."""
-    for source in ("libmvec.so.1",) if name.startswith("_ZGV") else (None, "libm.so.6"):
+    for source in ("libmvec.so.1",) if name.startswith("_ZGV") else (None, "libm.so.6", "ucrtbase"):
         try:
             return ctypes.cast(getattr(ctypes.CDLL(source), name), ctypes.c_void_p).value or 0
-        except (OSError, AttributeError):
+        except (OSError, AttributeError, TypeError):  # not a library of this system
             continue
     return 0

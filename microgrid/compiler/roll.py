@@ -29,9 +29,16 @@ class Affine(NamedTuple):
         return Affine(self.base + step * value, tuple([pair for pair in self.steps if pair[0] != counter]))
 
     def __str__(self) -> str:
-        terms = [f"{step} {_name(counter)}" if step != 1 else _name(counter) for counter, step in self.steps]
-        terms += [str(self.base)] if self.base or not terms else []
-        return " + ".join(terms).replace("+ -", "- ")
+        rising = [
+            _name(counter) if step == 1 else f"{step} {_name(counter)}" for counter, step in self.steps if step > 0
+        ]
+        falling = [
+            f"- {_name(counter)}" if step == -1 else f"- {-step} {_name(counter)}"
+            for counter, step in self.steps
+            if step < 0
+        ]
+        terms = rising + ([str(self.base)] if self.base or not rising else [])
+        return " ".join([" + ".join(terms).replace("+ -", "- "), *falling])
 
 
 class Statement(NamedTuple):

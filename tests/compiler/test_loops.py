@@ -46,6 +46,14 @@ def test_labels_name_inputs() -> None:
     assert str(f.loops).splitlines()[:2] == ["v[0] = exp(rate)", "v[1] = v[0] * xs[0]"]
 
 
+def test_constants_and_derivatives_are_named() -> None:
+    f = mg.compile(lambda xs: mg.sum([mg.sin(x) ** 2 for x in xs]))
+    f.value_and_grad([1.0] * 20)
+    text = str(f.loops)
+    assert "    v[2 i + 1] = v[2 i] ** 2.0\n" in text
+    assert "    xs[19 - k].grad = g[38 - 2 k] * t[3 k + 2]" in text
+
+
 def test_the_report_has_sizes_and_seconds() -> None:
     f = mg.compile(lambda xs: mg.sum([x * x for x in xs]))
     f([1.0] * 50)
