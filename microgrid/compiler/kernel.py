@@ -17,6 +17,9 @@ from microgrid.compiler.lanes import Mode
 CHUNKS = 8
 """So many blocks are in memory at once, so that sums over samples are taken over all of them in registers."""
 
+COLUMNS = 8
+"""So many columns of the inputs are transposed at a time."""
+
 SCRATCH = ("x", "y", "s", "v", "t", "g", "a")
 ARRAYS = ("p", "c", *SCRATCH)
 """What a segment is given, in this order."""
@@ -94,23 +97,27 @@ class _Kernel:
         return ", ".join([*[f"ptr {pointers[array]}" for array in ARRAYS], "ptr %functions"])
 
     def bring_in(self, start: str, x: str) -> None:
-        """Transpose the inputs of a block of samples."""
+        """Transpose the inputs of a block of samples, a few columns at a time, so that all lines stay in the cache."""
         last = self.set("sub i64 %samples, 1")
         offset = 0
         for number, width in enumerate(self.columns):
             source = self.load("ptr", "%sources", str(number))
             stride = self.load("i64", "%strides", str(number))
+            few = self.begin(f"few{number}", "0", str(-(-width // COLUMNS)))
+            first = self.set(f"mul i64 {few}, {COLUMNS}")
+            end = self.set(f"call i64 @llvm.smin.i64(i64 {self.set(f'add i64 {first}, {COLUMNS}')}, i64 {width})")
             lane = self.begin(f"lane{number}", "0", str(self.lanes))
             sample = self.set(f"add i64 {start}, {lane}")
             sample = self.set(f"call i64 @llvm.smin.i64(i64 {sample}, i64 {last})")
             row = self.set(f"mul i64 {sample}, {stride}")
-            column = self.begin(f"column{number}", "0", str(width))
+            column = self.begin(f"column{number}", first, end)
             value = self.load("double", source, self.set(f"add i64 {row}, {column}"))
             cell = self.set(f"add i64 {column}, {offset}")
             place = self.set(f"add i64 {self.set(f'mul i64 {cell}, {self.lanes}')}, {lane}")
             self.do(f"store double {value}, ptr {self.address('double', x, place)}, align 8")
-            self.end(f"column{number}", str(width))
+            self.end(f"column{number}", end)
             self.end(f"lane{number}", str(self.lanes))
+            self.end(f"few{number}", str(-(-width // COLUMNS)))
             offset += width
 
     def seed(self, count: str) -> str:
