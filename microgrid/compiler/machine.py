@@ -63,7 +63,7 @@ class Machine:
         module.data_layout = str(self.target.target_data)
         with _LOCK:
             self._passes.run(module, self._builder)
-        return bytes(self.target.emit_object(module))
+            return bytes(self.target.emit_object(module))
 
     def engine(self, code: bytes) -> Any:
         """Machine code in memory, until its `close()`."""

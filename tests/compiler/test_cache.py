@@ -77,6 +77,19 @@ def test_concurrent_writers_leave_whole_files() -> None:
     assert [path.name for path in cache.folder().iterdir()] == ["name"]  # type: ignore[union-attr]
 
 
+def test_threads_may_compile_at_once() -> None:
+    from concurrent.futures import ThreadPoolExecutor
+
+    shared = mg.compile(lambda xs: mg.sum([x * x for x in xs]))
+
+    def one(k: int) -> tuple[float, float]:
+        own = mg.compile(lambda x: mg.sin(x) * float(k), cache=False)
+        return own.gradient(0.0), shared([float(k)] * (k % 3 + 1))
+
+    with ThreadPoolExecutor(8) as pool:
+        assert list(pool.map(one, range(16))) == [(float(k), float(k * k * (k % 3 + 1))) for k in range(16)]
+
+
 def test_a_folder_that_cannot_be_written_is_no_error(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("MICROGRID_CACHE", str(tmp_path / "file"))
