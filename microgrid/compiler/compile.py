@@ -36,8 +36,9 @@ def compile(
 ) -> Any:
     """The function compiled to machine code; also a decorator. With a model, its loss and gradients over batches.
 
-    `strict` gives the bits of eager evaluation; without it, products and sums may be fused, and functions may differ in
-    the last digits. `cache=False` keeps nothing on disk. `threads` is a whole number; by default, as many as pay.
+    `strict` gives each sample the bits of eager evaluation; without it, products and sums may be fused, and functions
+    may differ in the last digits. `cache=False` keeps nothing on disk. `threads` is a whole number; by default, as many
+    as pay. Derivatives compile as functions do: `compile(hessian(f))`.
 
     Needs llvmlite and NumPy: an ImportError names the extra. Tracing and compiling wait for the first call, where a
     function whose path hangs on a number is a TypeError that shows the line.

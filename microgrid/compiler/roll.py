@@ -228,7 +228,7 @@ class _Stack:
         shapes = self.shapes
         size = len(shapes)
         top = shapes[-1]
-        if shapes.count(top) < 3 if size < 200 else top not in shapes[-1 - LONGEST : -1]:
+        if top not in shapes[-1 - LONGEST : -1]:  # one call, where a look at each length would take as many
             return False
         for length in range(1, min(LONGEST, size // 3) + 1):
             if shapes[-1 - length] != top or shapes[-1 - 2 * length] != top:

@@ -217,3 +217,25 @@ def test_nothing_of_the_builtin_is_hidden() -> None:
     assert "compile" not in mg.__all__
     assert builtins.compile.__module__ == "builtins"
     assert plan.processors() >= 1
+
+
+def rosenbrock(x: Any) -> Any:
+    return mg.sum([100.0 * (x[i + 1] - x[i] ** 2) ** 2 + (1.0 - x[i]) ** 2 for i in range(len(x) - 1)])
+
+
+def test_derivatives_of_functions_compile_too() -> None:
+    at, direction = [0.3, -0.2, 0.5, 0.9, -1.1, 0.4], [1.0, 0.0, -2.0, 0.5, 0.0, 1.0]
+    strictly = mg.compile(strict=True)
+    assert strictly(mg.grad(rosenbrock))(at) == mg.grad(rosenbrock)(at)
+    assert strictly(mg.hessian(rosenbrock))(at) == mg.hessian(rosenbrock)(at)
+    product = strictly(lambda x, v: mg.hvp(rosenbrock, (x,), (v,)))
+    assert product(at, direction) == mg.hvp(rosenbrock, (at,), (direction,))
+    assert np.allclose(mg.compile(mg.hessian(rosenbrock))(at), mg.hessian(rosenbrock)(at), rtol=1e-12, atol=1e-12)
+
+
+def test_the_loops_of_a_hessian_do_not_grow_with_it() -> None:
+    compiled = mg.compile(mg.hessian(rosenbrock))
+    compiled([0.1 * i for i in range(20)])
+    small = len(str(compiled.loops).splitlines())
+    compiled([0.1 * i for i in range(60)])
+    assert len(str(compiled.loops).splitlines()) == small
