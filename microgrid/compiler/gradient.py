@@ -6,7 +6,7 @@ The formulas are those of `ops.py`: a rule is traced once for each op, and its i
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from microgrid.compiler.tape import Tape
@@ -142,13 +142,9 @@ class _Writer:
             op, operands = program.instructions[k]
             static = self.static(op, operands)
             rule = _rule(op, static)
-            chosen = {i for i, _ in edges[k]}
-            known = [rule.constants.get(i) for i in range(op.arity - op.static)]
-            wanted = [("", 0) if i in chosen and known[i] is None else None for i in range(op.arity - op.static)]
-            given = [("v", k), *[self.cell(j) for j in operands[: op.arity - op.static]]] if any(wanted) else []
-            partials = self.inline(rule.program, given, wanted) if any(wanted) else []
+            partials = self.partials(rule, k, [i for i, _ in edges[k]])
             for i, operand in edges[k]:
-                fixed = known[i]
+                fixed = rule.constants.get(i)
                 if operand in goals:
                     target = goals[operand]
                 elif count[operand] == 1 and fixed == 1.0:
@@ -162,6 +158,19 @@ class _Writer:
         for i, target in goals.items():
             if target[0] == "y" and i not in begun:
                 tape.add("identity", target, tape.constant(0.0))
+
+    def partials(self, rule: _Rule, k: int, places: Sequence[int]) -> Mapping[int, Cell]:
+        """The cells of an instruction's partials by the operands at these places, but for those that are constants."""
+        op, operands = self.program.instructions[k]
+        if rule.direct.issuperset(places):
+            slots = rule.program.outputs
+            return {i: self.cell(operands[slots[i] - 1]) if slots[i] else ("v", k) for i in places}
+        dynamic = op.arity - op.static
+        wanted = [("", 0) if i in places and i not in rule.constants else None for i in range(dynamic)]
+        if not any(wanted):
+            return {}
+        given = [("v", k), *[self.cell(j) for j in operands[:dynamic]]]
+        return dict(enumerate(self.inline(rule.program, given, wanted)))
 
     def edges(self, active: Sequence[bool]) -> tuple[list[list[tuple[int, int]]], list[int]]:
         """For each instruction its (place, operand)s that may receive something, and how many each slot does.
@@ -201,13 +210,15 @@ class _Writer:
 
 
 class _Rule(NamedTuple):
-    """A traced rule: the program from (result, operands) to partials, those that are plain numbers, those silent.
+    """A traced rule: the program from (result, operands) to partials, and which of those are what.
 
-    Silent is an edge whose partial is 0 whatever happens, in a piecewise op: nothing ever passes.
+    There are plain numbers; the result or an operand itself, as those of a product; and silent ones, which are 0
+    whatever happens in a piecewise op: nothing ever passes.
     """
 
     program: Program
     constants: dict[int, float]
+    direct: frozenset[int]
     silent: frozenset[int]
 
 
@@ -224,7 +235,9 @@ def _rule(op: Op, static: Static) -> _Rule:
     known = {i: float(x) for i, x in enumerate(partials) if not isinstance(x, Value)}
     outputs = [x if isinstance(x, Value) else constant(x) for x in partials]
     silent = frozenset(i for i, x in known.items() if x == 0.0 and op.piecewise[i])
-    return _Rule(Program.of(outputs, inputs), known, silent)
+    program = Program.of(outputs, inputs)
+    direct = frozenset(i for i, slot in enumerate(program.outputs) if slot < len(inputs))
+    return _Rule(program, known, direct, silent)
 
 
 @functools.lru_cache(maxsize=1024)
