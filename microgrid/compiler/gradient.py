@@ -44,7 +44,7 @@ def tape_of(program: Program, request: Request, native: Native) -> Tape:
 class _Writer:
     def __init__(self, program: Program, request: Request, native: Native) -> None:
         self.tape = tape = Tape()
-        self.native = native
+        self.native = functools.cache(native)
         self.program = program
         self.first = len(program.inputs) + len(program.constants)
         cells: list[Cell] = []

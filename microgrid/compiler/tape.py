@@ -55,21 +55,22 @@ class Tape:
         """For a step that computes a result of the program: which."""
         self.ops: dict[str, Op] = {}
         """The ops that occur, by name."""
-        self._known: dict[Shape, int] = {}
+        self._known: dict[tuple[str, bool, str, tuple[str, ...]], int] = {}
 
     def shape(self, op: str, adds: bool, target: str, operands: tuple[str, ...]) -> int:
         """The number of a shape, new or known."""
-        shape = Shape(op, adds, target, operands)
-        known = self._known.get(shape)
+        key = (op, adds, target, operands)
+        known = self._known.get(key)
         if known is None:
-            known = self._known[shape] = len(self.shapes)
-            self.shapes.append(shape)
+            known = self._known[key] = len(self.shapes)
+            self.shapes.append(Shape(*key))
         return known
 
     def add(self, op: str, target: tuple[str, int], *operands: tuple[str, int], adds: bool = False) -> None:
         """Append a step."""
-        number = self.shape(op, adds, target[0], tuple([space for space, _ in operands]))
-        self.steps.append((number, (target[1], *[cell for _, cell in operands])))
+        space, cell = target
+        spaces, cells = zip(*operands, strict=True)
+        self.steps.append((self.shape(op, adds, space, spaces), (cell, *cells)))
 
     def constant(self, x: float) -> tuple[str, int]:
         """The cell of one more occurrence of a constant."""
