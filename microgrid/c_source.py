@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from typing import Any
+from collections.abc import Sequence
 
 from microgrid.source import Listed
 
@@ -119,16 +119,11 @@ def c(program: Listed, name: str) -> str:
     """The text of `void name(const double *x, double *y)`, with what it calls."""
     if not re.fullmatch(r"[A-Za-z_]\w*", name, re.ASCII):
         raise ValueError(f"the function's name must be a C identifier, got {name!r}")
-    slots = [f"x[{i}]" for i in range(len(program.inputs))] + [_literal(x) for x in program.constants]
+    slots = [f"x[{i}]" for i in range(len(program.inputs))] + [literal(x) for x in program.constants]
     lines: list[str] = []
-    used: dict[str, Any] = {}
+    used: dict[str, str] = {}
     for k, (op, operands) in enumerate(program.instructions):
-        given = [slots[i] for i in operands]
-        template = _TEMPLATES.get(op.name)
-        text = template.format(*given) if template else f"{op.name}({', '.join(given)})"
-        if op.name in _HELPERS:
-            used[op.name] = _HELPERS[op.name]
-        lines.append(f"    const double t{k} = {text};")
+        lines.append(f"    const double t{k} = {written(op.name, [slots[i] for i in operands], used)};")
         slots.append(f"t{k}")
     lines += [f"    y[{i}] = {slots[slot]};" for i, slot in enumerate(program.outputs)]
     inputs = ", ".join(f"x[{i}] = {input}" for i, input in enumerate(program.inputs[:20]))
@@ -137,7 +132,16 @@ def c(program: Listed, name: str) -> str:
     return "\n\n".join(["#include <math.h>", *used.values(), body]) + "\n"
 
 
-def _literal(x: float) -> str:
+def written(op: str, operands: Sequence[str], helpers: dict[str, str]) -> str:
+    """An op of `NATIVE` applied to operands; the function that it calls is entered among the helpers."""
+    if op in _HELPERS:
+        helpers[op] = _HELPERS[op]
+    template = _TEMPLATES.get(op)
+    return template.format(*operands) if template else f"{op}({', '.join(operands)})"
+
+
+def literal(x: float) -> str:
+    """A number as C reads it, to the bit."""
     if math.isfinite(x):
         return f"({x!r})" if math.copysign(1.0, x) < 0 else repr(x)
     return "NAN" if math.isnan(x) else "INFINITY" if x > 0 else "(-INFINITY)"

@@ -39,6 +39,8 @@ class Program:
     (8.0, (4.0, 2.0))
     """
 
+    compile: Callable[..., Any]  # what `microgrid.compiler`, which stands on this module, gives it
+
     def __init__(
         self,
         parameters: Sequence[str],
@@ -338,7 +340,7 @@ def _function(op: Op, static: tuple[float, ...], arithmetic: Arithmetic) -> Call
     function = arithmetic.function(op)
     if function is None:
         try:
-            program = _definition(op, static)
+            program = definition(op, static)
         except TypeError:  # not in ops and operators, and yet it may take these numbers
             return functools.partial(arithmetic.forward, op)
         return lambda *operands: program._run(operands, arithmetic)[0]
@@ -350,7 +352,7 @@ def _with_static(function: Callable[..., Any], static: tuple[float, ...], *opera
 
 
 @functools.lru_cache(maxsize=1024)
-def _definition(op: Op, static: tuple[float, ...]) -> Program:
+def definition(op: Op, static: tuple[float, ...]) -> Program:
     """The program of an op's formula, or of its forward function, for these static operands."""
     count = op.arity - op.static
     names = [f"x{i}" for i in range(count)]

@@ -47,6 +47,7 @@ ORDER = [
     "samples",
     "datasets",
     "table",
+    "compiler",
     "objective",
     "plots",
     "history",
@@ -116,6 +117,7 @@ def test_public_names_are_exactly_all() -> None:
     }
     assert public | {"datasets", "losses", "nn", "optim"} == set(microgrid.__all__) | {
         "abs",
+        "compile",
         "max",
         "min",
         "round",

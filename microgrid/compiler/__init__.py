@@ -1,0 +1,19 @@
+"""Programs back into loops, loops into machine code.
+
+Each stage is a function from one plain data structure to the next, each of which prints:
+
+| file | from | to |
+|---|---|---|
+| `tracing` | a function | a `Program`, with the Values and modules that it met |
+| `gradient` | a `Program` | a `Tape`: straight instructions on numbered cells, cotangents added in place |
+| `roll` | a `Tape` | `Rolled`: the loops that it was unrolled from |
+| `storage`, `density` | `Rolled` | `Stored` (`code`): registers, memory, and in which loops |
+| `llvm`, `kernel` | `Stored` | a `Module`: text in LLVM's language, by `formulas`, `elementary` and `lanes` |
+| `machine`, `cache` | a `Module` | machine code, in memory and on disk |
+| `c_loops` | `Stored` | a function in C |
+
+`plan` runs them in a row. `compiled` and `training` are what people hold, `loops` what they read, `arguments` what they
+give.
+"""
+
+from microgrid.compiler.compile import compile as compile

@@ -1,0 +1,135 @@
+"""The loops of a program as one function in C, for a single sample."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from microgrid import c_source
+from microgrid.compiler.code import Accumulate, Apply, Code, Load, Operand, Repeat, Store, Stored
+from microgrid.compiler.gradient import Request, tape_of
+from microgrid.compiler.roll import Affine, roll
+from microgrid.compiler.storage import place
+from microgrid.program import Program
+
+_PASSED = {
+    "passed": "{0} + 0.0",
+    "negated": "0.0 - {0}",
+    "scaled": "{0} == 0.0 ? 0.0 : {0} * {1}",
+    "chosen": "{0} == 0.0 || ({1} == 0.0 && isnan({0} * {1})) ? 0.0 : {0} * {1}",
+}
+
+
+def c(program: Program, request: Request, name: str) -> str:
+    """The text of `void name(const double *x, const double *p, double *y, double *d)`, with what it calls.
+
+    What is on the way is in static memory, so two threads must not run it at once.
+    Raises ValueError when the name is no identifier, TypeError for an op that cannot be written in C.
+    """
+    if not re.fullmatch(r"[A-Za-z_]\w*", name, re.ASCII):
+        raise ValueError(f"the function's name must be a C identifier, got {name!r}")
+    tape = tape_of(program, request, lambda op, static: op.name in c_source.NATIVE)
+    stored = place(roll(tape))
+    return _Writer(stored, name).text()
+
+
+class _Writer:
+    def __init__(self, stored: Stored, name: str) -> None:
+        self.stored = stored
+        self.name = name
+        self.helpers: dict[str, str] = {}
+        self.lines: list[str] = []
+        self.registers: set[int] = set()
+
+    def text(self) -> str:
+        name = self.name
+        segments = [segment for segment in (*self.stored.segments, self.stored.sums) if segment]
+        for number, segment in enumerate(segments):
+            self.lines, self.registers = [], set()
+            self.run(segment, "    ")
+            self.drop_unused()
+            declared = self.declarations()
+            head = f"static void {name}_{number}(const double *x, const double *p, double *y, double *d) {{"
+            self.helpers[f"{name} {number}"] = "\n".join([head, *declared, *self.lines, "}"])
+        memory = [
+            f"static double {name}_{array}[{size}];"
+            for array, size in self.stored.sizes.items()
+            if array in "vtga" and size
+        ]
+        table = ", ".join(c_source.literal(x) for x in self.stored.table)
+        if table:
+            memory.append(f"static const double {name}_c[] = {{{table}}};")
+        sizes = self.stored.sizes
+        comment = f"/* x has {sizes['x']} numbers, p {sizes['p']}; y gets {sizes['y']}; {sizes['d']} are added to d */"
+        calls = [f"    {name}_{number}(x, p, y, d);" for number in range(len(segments))]
+        body = [comment, f"void {name}(const double *x, const double *p, double *y, double *d) {{", *calls, "}"]
+        functions = list(self.helpers.values())
+        return (
+            "\n\n".join(part for part in ["#include <math.h>", "\n".join(memory), *functions, "\n".join(body)] if part)
+            + "\n"
+        )
+
+    def drop_unused(self) -> None:
+        """Leave out what an op's text in C did not need after all, as the count of a tied maximum."""
+        while True:
+            read = {int(r) for line in self.lines for r in re.findall(r"\br(\d+)\b", line.partition("=")[2])}
+            unused = {f"r{register} =" for register in self.registers - read}
+            if not unused:
+                return
+            self.lines = [line for line in self.lines if line.strip()[: line.strip().find("=") + 1] not in unused]
+            self.registers &= read
+
+    def declarations(self) -> list[str]:
+        names = [f"r{register}" for register in sorted(self.registers)]
+        rows = [names[i : i + 16] for i in range(0, len(names), 16)]
+        return ["    (void)x, (void)p, (void)y, (void)d;", *[f"    double {', '.join(row)};" for row in rows]]
+
+    def run(self, code: Sequence[Code], indent: str) -> None:
+        for item in code:
+            if isinstance(item, Load):
+                self.set(indent, item.target, "1.0" if item.array == "s" else self.cell(item.array, item.cell))
+            elif isinstance(item, Apply):
+                self.set(indent, item.target, self.expression(item.op, item.operands))
+            elif isinstance(item, Store):
+                self.lines.append(f"{indent}{self.cell(item.array, item.cell)} = {_operand(item.value)};")
+            elif isinstance(item, Accumulate):
+                text = self.expression(item.op, item.operands)
+                self.lines.append(f"{indent}{self.cell(item.array, item.cell)} += {text};")
+            else:
+                self.repeat(item, indent)
+
+    def set(self, indent: str, register: int, text: str) -> None:
+        self.registers.add(register)
+        self.lines.append(f"{indent}r{register} = {text};")
+
+    def expression(self, op: str, operands: Sequence[Operand]) -> str:
+        texts = [_operand(x) for x in operands]
+        if op not in _PASSED:
+            return c_source.written(op, texts, self.helpers)
+        passed = _PASSED[op].format(*texts)
+        more = len(texts) - (2 if "{1}" in _PASSED[op] else 1)
+        return f"{texts[-1]} + ({passed})" if more else passed
+
+    def cell(self, array: str, index: Affine) -> str:
+        terms = [f"{abs(step)} * i{counter}" if abs(step) != 1 else f"i{counter}" for counter, step in index.steps]
+        signs = ["+" if step > 0 else "-" for _, step in index.steps]
+        place = " ".join([str(index.base), *[f"{sign} {term}" for sign, term in zip(signs, terms, strict=True)]])
+        return f"{array if array in 'xpyd' else self.name + '_' + array}[{place}]"
+
+    def repeat(self, loop: Repeat, indent: str) -> None:
+        for register, first, _ in loop.kept:
+            self.set(indent, register, _operand(first))
+        self.lines.append(
+            f"{indent}for (int i{loop.counter} = 0; i{loop.counter} < {loop.times}; i{loop.counter}++) {{"
+        )
+        inner = indent + "    "
+        self.run(loop.body, inner)
+        # a kept number may be another one's next: all are taken before any is changed
+        for number, (_, _, after) in enumerate(loop.kept):
+            self.lines.append(f"{inner}const double n{number} = r{after};")
+        self.lines += [f"{inner}r{register} = n{number};" for number, (register, _, _) in enumerate(loop.kept)]
+        self.lines.append(f"{indent}}}")
+
+
+def _operand(x: Operand) -> str:
+    return f"r{x}" if isinstance(x, int) else c_source.literal(x)

@@ -1,0 +1,96 @@
+"""`Stored` code: loops over loads, operations and stores, with registers. What `storage` gives `llvm` and `c_loops`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from microgrid.compiler.roll import Affine
+
+Operand = int | float
+"""A register, or a number that stands in the code."""
+
+
+class Load(NamedTuple):
+    """Read a cell of an array into a register."""
+
+    target: int
+    array: str
+    cell: Affine
+
+
+class Apply(NamedTuple):
+    """Compute an op. A way to pass a cotangent on has one more operand where its result is added to it."""
+
+    target: int
+    op: str
+    operands: tuple[Operand, ...]
+
+
+class Store(NamedTuple):
+    """Write to a cell."""
+
+    array: str
+    cell: Affine
+    value: Operand
+
+
+class Accumulate(NamedTuple):
+    """Pass a cotangent on to a sum in memory."""
+
+    array: str
+    cell: Affine
+    op: str
+    operands: tuple[Operand, ...]
+
+
+class Repeat(NamedTuple):
+    """Run a body for counter = 0, ..., times - 1; (register, at first, afterwards) for what it keeps.
+
+    `jams`: several iterations may run side by side, statement by statement, and nothing in a register outlives them.
+    """
+
+    counter: int
+    times: int
+    kept: tuple[tuple[int, Operand, int], ...]
+    body: tuple[Code, ...]
+    jams: bool = False
+
+
+Code = Load | Apply | Store | Accumulate | Repeat
+
+
+class Stored(NamedTuple):
+    """Code in segments that share no registers, and how many cells each array in memory has.
+
+    Sums over samples wait for the end: nobody reads them, and over many samples at once they cost less memory traffic.
+    """
+
+    segments: tuple[tuple[Code, ...], ...]
+    sums: tuple[Code, ...]
+    sizes: dict[str, int]
+    table: tuple[float, ...]
+    """The constants that differ between iterations."""
+
+    def __str__(self) -> str:
+        return "\n".join(line for segment in (*self.segments, self.sums) for line in _lines(segment, ""))
+
+
+def _lines(code: Sequence[Code], indent: str) -> Iterator[str]:
+    for item in code:
+        if isinstance(item, Repeat):
+            kept = "".join(f", r{r} = r{after} from {_text(first)}" for r, first, after in item.kept)
+            yield f"{indent}for {Affine(0, ((item.counter, 1),))} in range({item.times}){kept}:"
+            yield from _lines(item.body, indent + "    ")
+        elif isinstance(item, Load):
+            yield f"{indent}r{item.target} = {item.array}[{item.cell}]"
+        elif isinstance(item, Apply):
+            yield f"{indent}r{item.target} = {item.op}({', '.join(map(_text, item.operands))})"
+        elif isinstance(item, Store):
+            yield f"{indent}{item.array}[{item.cell}] = {_text(item.value)}"
+        else:
+            yield f"{indent}{item.array}[{item.cell}] += {item.op}({', '.join(map(_text, item.operands))})"
+
+
+def _text(operand: Operand) -> str:
+    return f"r{operand}" if isinstance(operand, int) else repr(operand)

@@ -1,0 +1,71 @@
+"""`microgrid.compile`. It imports the stages when it is called: most programs that import microgrid never compile."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, overload
+
+from microgrid.arithmetic import library
+from microgrid.nn import Module
+from microgrid.program import Program
+
+if TYPE_CHECKING:
+    from microgrid.compiler.compiled import Compiled
+    from microgrid.compiler.training import CompiledLoss
+
+
+@overload
+def compile(
+    function: Callable[..., Any], *, strict: bool = ..., cache: bool = ..., threads: int | None = ...
+) -> Compiled: ...
+@overload
+def compile(
+    function: Callable[..., Any], model: Module, *, strict: bool = ..., cache: bool = ..., threads: int | None = ...
+) -> CompiledLoss: ...
+@overload
+def compile(
+    *, strict: bool = ..., cache: bool = ..., threads: int | None = ...
+) -> Callable[[Callable[..., Any]], Compiled]: ...
+def compile(
+    function: Callable[..., Any] | None = None,
+    model: Module | None = None,
+    *,
+    strict: bool = False,
+    cache: bool = True,
+    threads: int | None = None,
+) -> Any:
+    """The function compiled to machine code; also a decorator. With a model, its loss and gradients over batches.
+
+    `strict` gives each sample the bits of eager evaluation; without it, products and sums may be fused, and functions
+    may differ in the last digits. `cache=False` keeps nothing on disk. `threads` is a whole number; by default, as many
+    as pay. Derivatives compile as functions do: `compile(hessian(f))`.
+
+    Needs llvmlite and NumPy: an ImportError names the extra. Tracing and compiling wait for the first call, where a
+    function whose path hangs on a number is a TypeError that shows the line.
+
+    >>> square = compile(lambda x: x * x)
+    >>> square(3.0), square.gradient(3.0)
+    (9.0, 6.0)
+    """
+    for name in ("llvmlite.binding", "numpy"):
+        library(name, "compile")
+    from microgrid.compiler.compiled import Compiled
+    from microgrid.compiler.plan import Options
+    from microgrid.compiler.training import CompiledLoss
+
+    options = Options(strict, cache, threads)
+    if function is None:
+        return lambda function: Compiled(function, options)
+    if not callable(function):
+        raise TypeError(f"compile takes a function, got {type(function).__name__}")
+    return Compiled(function, options) if model is None else CompiledLoss(function, model, options)
+
+
+def _compile_program(
+    self: Program, *, strict: bool = False, cache: bool = True, threads: int | None = None
+) -> Compiled:
+    """The program compiled, as `microgrid.compile` compiles a function."""
+    return compile(self, strict=strict, cache=cache, threads=threads)
+
+
+Program.compile = _compile_program

@@ -1,0 +1,194 @@
+"""What `microgrid.compile` gives: a function of scalars, traced at its first call, that runs as machine code."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from microgrid import tree
+from microgrid.compiler import arguments, loops
+from microgrid.compiler.arguments import Arguments
+from microgrid.compiler.gradient import Request
+from microgrid.compiler.plan import Options, Plan
+from microgrid.compiler.tracing import traced
+
+KEPT = 64
+"""For so many structures of arguments a function keeps its code: those used last."""
+
+
+class Compiled:
+    """A compiled function. Call it as the function it was made from; numbers and nested lists of numbers give floats.
+
+    The first call with a new structure traces and compiles. Structure is how lists nest and how long they are, and what
+    stands for itself: whole numbers, strings and None as arguments, and numbers among the function's own free and
+    global names. Values that it finds outside are read at each call. What else it finds there, in lists or by way of
+    functions that it calls, counts as it was when it was traced.
+    """
+
+    __name__: str
+
+    def __init__(self, function: Callable[..., Any], options: Options) -> None:
+        functools.update_wrapper(self, function, updated=())
+        self._function = function
+        self._options = options
+        self._plans: OrderedDict[Any, tuple[Plan, Any]] = OrderedDict()
+        self._last: Plan | None = None
+        self._outside = _numbers_outside(function)
+
+    def __call__(self, *args: Any) -> Any:
+        """What the function returns, with floats for Values."""
+        given = arguments.single(args)
+        plan, structure = self._plan("value", given)
+        values, _ = self._run(plan, given)
+        return tree.unflatten(structure, values)
+
+    def value_and_grad(self, *args: Any) -> tuple[float, Any]:
+        """The value, and its derivatives by all arguments that are not static, in their structure: one, or a tuple."""
+        given = arguments.single(args)
+        plan, _ = self._plan("gradient", given)
+        values, _ = self._run(plan, given)
+        return values[0], _one_or_all([rebuild(values[1:], None) for rebuild in given.rebuild])
+
+    def gradient(self, *args: Any) -> Any:
+        """The derivatives alone."""
+        return self.value_and_grad(*args)[1]
+
+    def batch(self, *args: Any, in_axes: int | Sequence[int | None] | None = 0) -> Any:
+        """The results for all samples, as arrays. Arguments have a row for each; those whose axis is None are shared.
+
+        `in_axes` has 0 or None for each argument, or one for all.
+        """
+        given = arguments.batch(args, _axes(in_axes, len(args)))
+        plan, structure = self._plan("batch", given)
+        values, _ = self._run(plan, given)
+        return tree.unflatten(structure, values.T)
+
+    def batch_value_and_grad(self, *args: Any, in_axes: int | Sequence[int | None] | None = 0) -> tuple[Any, Any]:
+        """The values for all samples, and the derivatives of their sum by all arguments that are not static.
+
+        So an argument with a row for each sample gets each sample's derivatives, a shared one their sum.
+        """
+        given = arguments.batch(args, _axes(in_axes, len(args)))
+        plan, _ = self._plan("batch gradient", given)
+        values, sums = self._run(plan, given)
+        derivatives = [rebuild(values[:, 1:], sums.tolist()) for rebuild in given.rebuild]
+        return values[:, 0].copy(), _one_or_all(derivatives)
+
+    def _run(self, plan: Plan, given: Arguments) -> tuple[Any, Any]:
+        np = plan.numpy
+        outside = [value.item() for value in plan.traced.captured]
+        if given.samples < 0:
+            row = np.array([given.numbers])
+            values, sums = plan.run([row], np.array(outside), 1)
+            return values[0].tolist(), sums
+        return plan.run(given.arrays, np.array(given.numbers + outside), given.samples)
+
+    def _plan(self, purpose: str, given: Arguments) -> tuple[Plan, Any]:
+        """The code for these arguments, and the structure of the function's result."""
+        key = (purpose, *given.key, *[read() for read in self._outside])
+        known = self._plans.get(key)
+        if known is None:
+            known = self._plans[key] = self._compiled(purpose, given)
+            while len(self._plans) > KEPT:
+                self._plans.popitem(last=False)
+        else:
+            self._plans.move_to_end(key)
+        self._last = known[0]
+        return known
+
+    def _compiled(self, purpose: str, given: Arguments) -> tuple[Plan, Any]:
+        differentiated = "gradient" in purpose
+        if differentiated and not given.rebuild:
+            raise TypeError("there is no number to differentiate by: whole numbers are static, write 2.0 for 2")
+        names = _parameters(self._function, len(given.example))
+        record = traced(self._function, dict(zip(names, map(arguments.example_of, given.example), strict=True)))
+        count = len(record.program.inputs) - len(record.captured)
+        shared = (*given.shared, *[True] * len(record.captured))
+        request = Request(shared, tuple(range(count)) if differentiated else ())
+        columns = None if given.samples < 0 else [array.shape[1] for array in given.arrays]
+        return Plan(record, request, columns, self._options), record.program.out_structure
+
+    # What was made.
+
+    @property
+    def loops(self) -> loops.Loops:
+        """The loops of the code that ran last, to print. Raises RuntimeError before the first call."""
+        return loops.Loops(self._ran())
+
+    def report(self) -> str:
+        """Of the code that ran last: instructions, elements, bytes, seconds a stage."""
+        return self._ran().report()
+
+    def c(self, name: str = "f") -> str:
+        """The same loops as a function in C99 that needs the C library's mathematics only.
+
+        `void name(const double *x, const double *p, double *y, double *d)` takes the numbers of one sample, and those
+        that samples share; it writes the results and derivatives to y, and adds derivatives by shared numbers to d.
+        """
+        from microgrid.compiler.c_loops import c
+
+        plan = self._ran()
+        return c(plan.traced.program, plan.request, name)
+
+    def _ran(self) -> Plan:
+        if self._last is None:
+            raise RuntimeError(
+                "nothing is compiled yet: call the function first, with arguments of the right structure"
+            )
+        return self._last
+
+
+def _one_or_all(derivatives: list[Any]) -> Any:
+    return derivatives[0] if len(derivatives) == 1 else tuple(derivatives)
+
+
+def _axes(in_axes: int | Sequence[int | None] | None, count: int) -> list[int | None]:
+    axes = [in_axes] * count if in_axes is None or isinstance(in_axes, int) else list(in_axes)
+    if len(axes) != count or any(axis not in (0, None) or isinstance(axis, bool) for axis in axes):
+        raise ValueError(f"in_axes has 0 or None for each of the {count} argument(s), got {in_axes!r}")
+    return axes
+
+
+def _parameters(function: Callable[..., Any], count: int) -> list[str]:
+    """Names for the arguments, no two alike."""
+    try:
+        named = [
+            p.name
+            for p in inspect.signature(function).parameters.values()
+            if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)
+        ]
+    except (TypeError, ValueError):
+        named = []
+    names = named[:count]
+    return [*names, *[f"x{i}" for i in range(len(names), count)]]
+
+
+def _numbers_outside(function: Callable[..., Any]) -> list[Callable[[], Any]]:
+    """What reads each plain number that the function may find outside of its arguments."""
+    code = getattr(function, "__code__", None)
+    if code is None:
+        return []
+    cells = dict(zip(code.co_freevars, function.__closure__ or (), strict=True))
+    readers: list[Callable[[], Any]] = [functools.partial(_in_cell, cell) for cell in cells.values()]
+    space = function.__globals__
+    return readers + [functools.partial(_in_globals, space, name) for name in code.co_names if name in space]
+
+
+def _in_cell(cell: Any) -> Any:
+    try:
+        return _number(cell.cell_contents)
+    except ValueError:  # nothing was assigned yet
+        return None
+
+
+def _in_globals(space: dict[str, Any], name: str) -> Any:
+    return _number(space.get(name))
+
+
+def _number(x: Any) -> Any:
+    if isinstance(x, float):
+        return repr(x)  # tells -0.0 from 0.0, and knows nan again
+    return (type(x), x) if isinstance(x, (int, str)) else None

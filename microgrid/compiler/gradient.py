@@ -1,0 +1,251 @@
+"""A program to a tape of its values and gradient, cotangents accumulated in place, in the order of a backward pass.
+
+The formulas are those of `ops.py`: a rule is traced once for each op, and its instructions stand wherever the op does.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from microgrid.compiler.tape import Tape
+from microgrid.engine import Value, constant
+from microgrid.primitive import Op
+from microgrid.program import Program, definition
+from microgrid.scope import plainly_recording, reading
+
+Cell = tuple[str, int]
+Static = tuple[float, ...]
+Native = Callable[[Op, Static], bool]
+"""Whether the machine computes an op, with these static operands, by itself."""
+
+
+class Request(NamedTuple):
+    """What a tape is to compute: for each input whether samples share it, and the inputs to differentiate by.
+
+    With `total`, the result is summed over samples, too, times the seed: it comes last in the space d.
+    """
+
+    shared: tuple[bool, ...]
+    by: tuple[int, ...] = ()
+    total: bool = False
+
+
+def tape_of(program: Program, request: Request, native: Native) -> Tape:
+    """The tape whose outputs are the program's, but for a total, then the derivatives by each of the inputs `by`.
+
+    Derivatives by shared inputs go to the space d instead, in their order. Ops that are not native are taken apart.
+    Raises ValueError for derivatives of a program with several results, TypeError for a rule that branches.
+    """
+    return _Writer(program, request, native).tape
+
+
+class _Writer:
+    def __init__(self, program: Program, request: Request, native: Native) -> None:
+        self.tape = tape = Tape()
+        self.native = functools.cache(native)
+        self.program = program
+        self.first = len(program.inputs) + len(program.constants)
+        cells: list[Cell] = []
+        for shared in request.shared:
+            space = "p" if shared else "x"
+            cells.append((space, tape.sizes[space]))
+            tape.sizes[space] += 1
+        self.inputs = cells
+        tape.sizes["v"] = len(program.instructions)
+        for k, (op, operands) in enumerate(program.instructions):
+            tape.origins[len(tape.steps)] = k
+            self.apply(op, ("v", k), [self.cell(i) for i in operands], self.static(op, operands))
+        if not request.total:
+            for slot in program.outputs:
+                tape.add("identity", self.output(), self.cell(slot))
+        if request.by:
+            self.differentiate(request)
+        if request.total:
+            tape.add("scaled", ("d", tape.sizes["d"]), ("s", 0), self.cell(program.outputs[0]), adds=True)
+            tape.sizes["d"] += 1
+        tape.sizes["a"] = tape.sizes["g"] = tape.sizes["v"]
+        tape.sizes["c"] = len(tape.constants)
+
+    def output(self) -> Cell:
+        self.tape.sizes["y"] += 1
+        return "y", self.tape.sizes["y"] - 1
+
+    def cell(self, slot: int) -> Cell:
+        inputs = len(self.inputs)
+        if slot < inputs:
+            return self.inputs[slot]
+        if slot < self.first:
+            return self.tape.constant(self.program.constants[slot - inputs])
+        return "v", slot - self.first
+
+    def static(self, op: Op, operands: Sequence[int]) -> Static:
+        inputs = len(self.inputs)
+        return tuple(self.program.constants[i - inputs] for i in operands[op.arity - op.static :]) if op.static else ()
+
+    def apply(self, op: Op, target: Cell, operands: Sequence[Cell], static: Static) -> None:
+        """The steps that compute an op."""
+        if self.native(op, static):
+            self.tape.ops[op.name] = op
+            self.tape.add(op.name, target, *operands)
+        else:
+            self.inline(definition(op, static), operands[: op.arity - op.static], [target])
+
+    def inline(self, program: Program, inputs: Sequence[Cell], targets: Sequence[Cell | None]) -> list[Cell]:
+        """The steps of a program on these cells: those that its outputs need. Gives the cells of the outputs."""
+        first = len(inputs) + len(program.constants)
+        needed = _needed(program, tuple([target is not None for target in targets]))
+        wanted = {slot: target for slot, target in zip(program.outputs, targets, strict=True) if target and target[0]}
+        cells: dict[int, Cell] = dict(enumerate(inputs))
+
+        def cell(slot: int) -> Cell:
+            if len(inputs) <= slot < first:
+                return self.tape.constant(program.constants[slot - len(inputs)])
+            return cells[slot]
+
+        for k, (op, operands) in enumerate(program.instructions):
+            slot = first + k
+            if slot in needed:
+                cells[slot] = wanted.pop(slot) if slot in wanted else self.tape.temporary()
+                static = tuple(program.constants[i - len(inputs)] for i in operands[op.arity - op.static :])
+                self.apply(op, cells[slot], [cell(i) for i in operands], static if op.static else ())
+        for slot, target in wanted.items():
+            self.tape.add("identity", target, cell(slot))
+        return [
+            cell(slot) if target is not None else ("", 0) for slot, target in zip(program.outputs, targets, strict=True)
+        ]
+
+    # The backward pass.
+
+    def differentiate(self, request: Request) -> None:
+        program, tape = self.program, self.tape
+        if len(program.outputs) != 1 or program.out_structure != 0:
+            raise ValueError("only a function with one result, a scalar, has a gradient")
+        goals: dict[int, Cell] = {}
+        for i in request.by:
+            goals[i] = ("d", tape.sizes["d"]) if request.shared[i] else self.output()
+            tape.sizes["d"] += request.shared[i]
+        active = [i in goals for i in range(self.first)]
+        for _, operands in program.instructions:
+            active.append(any(map(active.__getitem__, operands)))
+        edges, count = self.edges(active)
+        cotangents: dict[int, Cell] = {program.outputs[0]: ("s", 0)}
+        begun: set[int] = set()
+        if program.outputs[0] in goals:
+            self.contribute(goals[program.outputs[0]], ("s", 0), 1.0, False, begun, program.outputs[0])
+        for k in range(len(program.instructions) - 1, -1, -1):
+            slot = self.first + k
+            carried = cotangents.get(slot)
+            if carried is None or not edges[k]:
+                continue
+            op, operands = program.instructions[k]
+            static = self.static(op, operands)
+            rule = _rule(op, static)
+            partials = self.partials(rule, k, [i for i, _ in edges[k]])
+            for i, operand in edges[k]:
+                fixed = rule.constants.get(i)
+                if operand in goals:
+                    target = goals[operand]
+                elif count[operand] == 1 and fixed == 1.0:
+                    cotangents[operand] = carried
+                    continue
+                else:
+                    target = ("g" if count[operand] == 1 else "a", operand - self.first)
+                    cotangents[operand] = target
+                partial = partials[i] if fixed is None else fixed
+                self.contribute(target, carried, partial, op.piecewise[i], begun, operand)
+        for i, target in goals.items():
+            if target[0] == "y" and i not in begun:
+                tape.add("identity", target, tape.constant(0.0))
+
+    def partials(self, rule: _Rule, k: int, places: Sequence[int]) -> Mapping[int, Cell]:
+        """The cells of an instruction's partials by the operands at these places, but for those that are constants."""
+        op, operands = self.program.instructions[k]
+        if rule.direct.issuperset(places):
+            slots = rule.program.outputs
+            return {i: self.cell(operands[slots[i] - 1]) if slots[i] else ("v", k) for i in places}
+        dynamic = op.arity - op.static
+        wanted = [("", 0) if i in places and i not in rule.constants else None for i in range(dynamic)]
+        if not any(wanted):
+            return {}
+        given = [("v", k), *[self.cell(j) for j in operands[:dynamic]]]
+        return dict(enumerate(self.inline(rule.program, given, wanted)))
+
+    def edges(self, active: Sequence[bool]) -> tuple[list[list[tuple[int, int]]], list[int]]:
+        """For each instruction its (place, operand)s that may receive something, and how many each slot does.
+
+        Only instructions that the output depends on receive a cotangent, and only those pass one on.
+        """
+        program = self.program
+        count = [0] * (self.first + len(program.instructions))
+        reached = set(program.outputs)
+        edges: list[list[tuple[int, int]]] = [[] for _ in program.instructions]
+        for k in range(len(program.instructions) - 1, -1, -1):
+            slot = self.first + k
+            if slot not in reached or not active[slot]:
+                continue
+            op, operands = program.instructions[k]
+            silent = _rule(op, self.static(op, operands)).silent
+            for i, operand in enumerate(operands[: op.arity - op.static]):
+                if active[operand] and i not in silent:
+                    edges[k].append((i, operand))
+                    count[operand] += 1
+                    reached.add(operand)
+        return edges, count
+
+    def contribute(
+        self, target: Cell, cotangent: Cell, partial: Cell | float, piecewise: bool, begun: set[int], slot: int
+    ) -> None:
+        """One more contribution to a cotangent; the first sets it, but for sums over samples, which begin at 0."""
+        adds = slot in begun or target[0] == "d"
+        begun.add(slot)
+        if partial == 1.0:
+            self.tape.add("passed", target, cotangent, adds=adds)
+        elif partial == -1.0:
+            self.tape.add("negated", target, cotangent, adds=adds)
+        else:
+            cell = self.tape.constant(partial) if isinstance(partial, float) else partial
+            self.tape.add("chosen" if piecewise else "scaled", target, cotangent, cell, adds=adds)
+
+
+class _Rule(NamedTuple):
+    """A traced rule: the program from (result, operands) to partials, and which of those are what.
+
+    There are plain numbers; the result or an operand itself, as those of a product; and silent ones, which are 0
+    whatever happens in a piecewise op: nothing ever passes.
+    """
+
+    program: Program
+    constants: dict[int, float]
+    direct: frozenset[int]
+    silent: frozenset[int]
+
+
+@functools.lru_cache(maxsize=1024)
+def _rule(op: Op, static: Static) -> _Rule:
+    def branches(how: str, value: Value, other: Any, answer: Any) -> None:
+        raise TypeError(f"the rule of {op.name} branches on a number; write it with where")
+
+    with plainly_recording(), reading(branches):
+        inputs = [Value(0.5) for _ in range(1 + op.arity - op.static)]
+        partials = op.partials(*inputs, *static)
+    if not isinstance(partials, tuple) or len(partials) != op.arity - op.static:
+        raise op.wrong_partials(partials)
+    known = {i: float(x) for i, x in enumerate(partials) if not isinstance(x, Value)}
+    outputs = [x if isinstance(x, Value) else constant(x) for x in partials]
+    silent = frozenset(i for i, x in known.items() if x == 0.0 and op.piecewise[i])
+    program = Program.of(outputs, inputs)
+    direct = frozenset(i for i, slot in enumerate(program.outputs) if slot < len(inputs))
+    return _Rule(program, known, direct, silent)
+
+
+@functools.lru_cache(maxsize=1024)
+def _needed(program: Program, wanted: tuple[bool, ...]) -> frozenset[int]:
+    """The slots that the wanted outputs need."""
+    first = len(program.inputs) + len(program.constants)
+    needed = {slot for slot, want in zip(program.outputs, wanted, strict=True) if want}
+    for k in range(len(program.instructions) - 1, -1, -1):
+        if first + k in needed:
+            needed.update(program.instructions[k].operands)
+    return frozenset(needed)

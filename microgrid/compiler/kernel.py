@@ -1,0 +1,185 @@
+"""The kernel around the code: it runs it for block after block of samples, as many at once as there are lanes.
+
+kernel(sources, strides, table, functions, p, y, d, scratch, begin, end, samples, weight) runs the blocks from begin to
+end: it writes the outputs of their samples to y, and the sums over these samples, each times the weight, to d.
+
+Inputs and outputs have the samples in rows in memory and side by side in lanes, so a block is transposed when it comes
+in and when it goes out. A lane without a sample repeats the last one, and its seed is 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from microgrid.compiler.code import Stored
+from microgrid.compiler.lanes import Mode
+
+CHUNKS = 8
+"""So many blocks are in memory at once, so that sums over samples are taken over all of them in registers."""
+
+COLUMNS = 8
+"""So many columns of the inputs are transposed at a time."""
+
+SCRATCH = ("x", "y", "s", "v", "t", "g", "a")
+ARRAYS = ("p", "c", *SCRATCH)
+"""What a segment is given, in this order."""
+
+
+def layout(sizes: dict[str, int], lanes: int) -> tuple[dict[str, int], int]:
+    """Where each array begins in the memory of a block, and the size of that, in numbers."""
+    starts, end = {}, 0
+    for array in SCRATCH:
+        starts[array] = end
+        end += sizes[array] * lanes
+    return starts, end
+
+
+_HEAD = """\
+define void @kernel(ptr noalias %sources, ptr noalias %strides, ptr noalias %table, ptr noalias %functions,
+    ptr noalias %p, ptr noalias %y, ptr noalias %d, ptr noalias %scratch, i64 %begin, i64 %end, i64 %samples,
+    double %weight) #0 {
+entry:"""
+
+
+def kernel_of(stored: Stored, mode: Mode, columns: Sequence[int]) -> tuple[str, int]:
+    """The text of the kernel, and how many numbers of scratch memory it needs."""
+    return _Kernel(stored, mode, columns).text()
+
+
+class _Kernel:
+    """Lines with loops around them."""
+
+    def __init__(self, stored: Stored, mode: Mode, columns: Sequence[int]) -> None:
+        self.stored = stored
+        self.columns = columns
+        self.lanes = mode.lanes
+        self.vector = "double" if mode.lanes == 1 else f"<{mode.lanes} x double>"
+        self.lines: list[str] = []
+        self.block = "entry"
+        self.names = 0
+
+    def text(self) -> tuple[str, int]:
+        sizes, lanes = self.stored.sizes, self.lanes
+        starts, chunk = layout(sizes, lanes)
+        if sizes["d"]:
+            i = self.begin("clear", "0", str(sizes["d"]))
+            self.do(f"store double 0.0, ptr {self.address('double', '%d', i)}, align 8")
+            self.end("clear", str(sizes["d"]))
+        blocks = self.set("sub i64 %end, %begin")
+        rounds = self.set(f"sdiv i64 {self.set(f'add i64 {blocks}, {CHUNKS - 1}')}, {CHUNKS}")
+        number = self.begin("round", "0", rounds)
+        first = self.set(f"add i64 %begin, {self.set(f'mul i64 {number}, {CHUNKS}')}")
+        left = self.set(f"sub i64 %end, {first}")
+        chunks = self.set(f"call i64 @llvm.smin.i64(i64 {left}, i64 {CHUNKS})")
+        here = self.begin("block", "0", chunks)
+        start = self.set(f"mul i64 {self.set(f'add i64 {first}, {here}')}, {lanes}")
+        count = self.set(f"call i64 @llvm.smin.i64(i64 {self.set(f'sub i64 %samples, {start}')}, i64 {lanes})")
+        memory = self.address("double", "%scratch", self.set(f"mul i64 {here}, {chunk}"))
+        arrays = {array: self.address("double", memory, str(at)) for array, at in starts.items()}
+        self.bring_in(start, arrays["x"])
+        seed = self.seed(count)
+        if sizes["s"]:
+            self.do(f"store {self.vector} {seed}, ptr {arrays['s']}, align 8")
+        for segment in range(len(self.stored.segments)):
+            self.do(f"call void @segment{segment}({self.given(arrays)}, {self.vector} {seed})")
+        self.take_out(start, count, arrays["y"], sizes["y"])
+        self.end("block", chunks)
+        if self.stored.sums:
+            arrays = {array: self.address("double", "%scratch", str(at)) for array, at in starts.items()}
+            self.do(f"call void @sums({self.given(arrays)}, ptr %d, i64 {chunks})")
+        self.end("round", rounds)
+        lines = [_HEAD, *self.lines, "  ret void", "}", "declare i64 @llvm.smin.i64(i64, i64)"]
+        return "\n".join(lines), (CHUNKS if lanes > 1 else 1) * chunk
+
+    def given(self, arrays: dict[str, str]) -> str:
+        """What every function is given."""
+        pointers = {"p": "%p", "c": "%table", **arrays}
+        return ", ".join([*[f"ptr {pointers[array]}" for array in ARRAYS], "ptr %functions"])
+
+    def bring_in(self, start: str, x: str) -> None:
+        """Transpose the inputs of a block of samples, a few columns at a time, so that all lines stay in the cache."""
+        last = self.set("sub i64 %samples, 1")
+        offset = 0
+        for number, width in enumerate(self.columns):
+            source = self.load("ptr", "%sources", str(number))
+            stride = self.load("i64", "%strides", str(number))
+            few = self.begin(f"few{number}", "0", str(-(-width // COLUMNS)))
+            first = self.set(f"mul i64 {few}, {COLUMNS}")
+            end = self.set(f"call i64 @llvm.smin.i64(i64 {self.set(f'add i64 {first}, {COLUMNS}')}, i64 {width})")
+            lane = self.begin(f"lane{number}", "0", str(self.lanes))
+            sample = self.set(f"add i64 {start}, {lane}")
+            sample = self.set(f"call i64 @llvm.smin.i64(i64 {sample}, i64 {last})")
+            row = self.set(f"mul i64 {sample}, {stride}")
+            column = self.begin(f"column{number}", first, end)
+            value = self.load("double", source, self.set(f"add i64 {row}, {column}"))
+            cell = self.set(f"add i64 {column}, {offset}")
+            place = self.set(f"add i64 {self.set(f'mul i64 {cell}, {self.lanes}')}, {lane}")
+            self.do(f"store double {value}, ptr {self.address('double', x, place)}, align 8")
+            self.end(f"column{number}", end)
+            self.end(f"lane{number}", str(self.lanes))
+            self.end(f"few{number}", str(-(-width // COLUMNS)))
+            offset += width
+
+    def seed(self, count: str) -> str:
+        """The weight in each lane that has a sample, 0 in the others."""
+        lanes = self.lanes
+        if lanes == 1:
+            return "%weight"
+        numbers = ", ".join(f"i64 {i}" for i in range(lanes))
+        ends = self.set(f"insertelement <{lanes} x i64> poison, i64 {count}, i64 0")
+        ends = self.set(
+            f"shufflevector <{lanes} x i64> {ends}, <{lanes} x i64> poison, <{lanes} x i32> zeroinitializer"
+        )
+        there = self.set(f"icmp slt <{lanes} x i64> <{numbers}>, {ends}")
+        vector, first = self.vector, f"<{lanes} x i32> zeroinitializer"
+        weights = self.set(f"insertelement {vector} poison, double %weight, i64 0")
+        weights = self.set(f"shufflevector {vector} {weights}, {vector} poison, {first}")
+        return self.set(f"select <{lanes} x i1> {there}, {self.vector} {weights}, {self.vector} zeroinitializer")
+
+    def take_out(self, start: str, count: str, y: str, width: int) -> None:
+        """Transpose the outputs of a block of samples."""
+        lane = self.begin("out", "0", count)
+        row = self.set(f"mul i64 {self.set(f'add i64 {start}, {lane}')}, {width}")
+        column = self.begin("outcolumn", "0", str(width))
+        place = self.set(f"add i64 {self.set(f'mul i64 {column}, {self.lanes}')}, {lane}")
+        value = self.load("double", y, place)
+        self.do(
+            f"store double {value}, ptr {self.address('double', '%y', self.set(f'add i64 {row}, {column}'))}, align 8"
+        )
+        self.end("outcolumn", str(width))
+        self.end("out", count)
+
+    # Lines.
+
+    def set(self, text: str) -> str:
+        self.names += 1
+        self.lines.append(f"  %k{self.names} = {text}")
+        return f"%k{self.names}"
+
+    def do(self, text: str) -> None:
+        self.lines.append(f"  {text}")
+
+    def address(self, type: str, base: str, index: str) -> str:
+        return self.set(f"getelementptr {type}, ptr {base}, i64 {index}")
+
+    def load(self, type: str, base: str, index: str) -> str:
+        return self.set(f"load {type}, ptr {self.address(type, base, index)}, align 8")
+
+    def begin(self, name: str, first: str, end: str) -> str:
+        """Open a loop of a counter from first to before end; its body may run not once."""
+        go = self.set(f"icmp slt i64 {first}, {end}")
+        self.do(f"br i1 {go}, label %{name}, label %{name}.done")
+        self.lines.append(f"{name}:")
+        self.do(f"%{name}.i = phi i64 [ {first}, %{self.block} ], [ %{name}.next, %{name}.end ]")
+        self.block = name
+        return f"%{name}.i"
+
+    def end(self, name: str, end: str) -> None:
+        """Close it."""
+        self.do(f"br label %{name}.end")
+        self.lines.append(f"{name}.end:")
+        self.do(f"%{name}.next = add nsw i64 %{name}.i, 1")
+        again = self.set(f"icmp slt i64 %{name}.next, {end}")
+        self.do(f"br i1 {again}, label %{name}, label %{name}.done")
+        self.lines.append(f"{name}.done:")
+        self.block = f"{name}.done"

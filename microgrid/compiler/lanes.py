@@ -1,0 +1,239 @@
+"""Writing LLVM's language: arithmetic on vectors of lanes, a lane being one sample."""
+
+from __future__ import annotations
+
+import itertools
+import struct
+from collections.abc import Sequence
+from typing import NamedTuple
+
+SHORT = 8
+"""In so many lanes sums over samples are kept: those of further lanes are added at once."""
+
+
+class Mode(NamedTuple):
+    """How many lanes there are, whether to the bit, and how many lanes a call of the vector library takes (1: none)."""
+
+    lanes: int = 1
+    strict: bool = False
+    vector: int = 1
+
+
+class Number:
+    """A register of the function being written, or a number that stands in the code. Arithmetic on it writes lines."""
+
+    __slots__ = ("difference", "factor", "text", "writer")
+
+    def __init__(self, writer: Writer, text: str) -> None:
+        self.writer = writer
+        self.text = text
+        # What it is the product of, with a number that stands in the code, and what it is the difference of: |-2 x| and
+        # |2 x| are the same number, as are |x - y| and |y - x|, so what follows from both need be computed only once.
+        self.factor: tuple[float, Number] | None = None
+        self.difference: tuple[Number, Number] | None = None
+
+    def __add__(self, other: Number | float) -> Number:
+        return self.writer.arithmetic("fadd", self, other)
+
+    def __sub__(self, other: Number | float) -> Number:
+        difference = self.writer.arithmetic("fsub", self, other)
+        if isinstance(other, Number):
+            difference.difference = self, other
+        return difference
+
+    def __mul__(self, other: Number | float) -> Number:
+        product = self.writer.arithmetic("fmul", self, other)
+        if isinstance(other, Number) and (constant := self.writer.constants.get(self.text)) is not None:
+            product.factor = constant, other
+        return product
+
+    def __truediv__(self, other: Number | float) -> Number:
+        return self.writer.arithmetic("fdiv", self, other)
+
+    def __neg__(self) -> Number:
+        return self.writer.line(f"fneg {self.writer.type} {self.text}")
+
+    def __abs__(self) -> Number:
+        if self.factor is not None:
+            return abs(self.factor[1]) * abs(self.factor[0])
+        if self.difference is not None:
+            first, second = sorted(self.difference, key=lambda x: x.text)
+            return self.writer.intrinsic("fabs", self.writer.arithmetic("fsub", first, second))
+        return self.writer.intrinsic("fabs", self)
+
+
+class Writer:
+    """Lines of a function in LLVM's language, with fresh names, and the functions outside that they call."""
+
+    def __init__(self, mode: Mode) -> None:
+        self.mode = mode
+        self.type = "double" if mode.lanes == 1 else f"<{mode.lanes} x double>"
+        self.bits = "i1" if mode.lanes == 1 else f"<{mode.lanes} x i1>"
+        self.flags = "" if mode.strict else " contract"
+        self.lines: list[str] = []
+        self.intrinsics: set[str] = set()
+        self.constants: dict[str, float] = {}
+        self.called: dict[str, int] = {}
+        self._names = itertools.count()
+
+    def share(self, other: Writer) -> None:
+        """Write into the same function as another writer."""
+        self.lines, self.called, self._names = other.lines, other.called, other._names
+
+    def name(self) -> str:
+        """A name that no other register has."""
+        return f"%t{next(self._names)}"
+
+    def line(self, text: str) -> Number:
+        """The register that an instruction gives."""
+        self.lines.append(f"  {(name := self.name())} = {text}")
+        return Number(self, name)
+
+    def number(self, x: Number | float) -> str:
+        """The text of an operand."""
+        if isinstance(x, Number):
+            return x.text
+        literal = hexadecimal(x)
+        text = literal if self.mode.lanes == 1 else f"splat (double {literal})"
+        self.constants[text] = x
+        return text
+
+    def one(self) -> Number:
+        """The number 1, as an operand on the left."""
+        return Number(self, self.number(1.0))
+
+    def arithmetic(self, instruction: str, x: Number | float, y: Number | float) -> Number:
+        """x + y and its like."""
+        return self.line(f"{instruction}{self.flags} {self.type} {self.number(x)}, {self.number(y)}")
+
+    def test(self, how: str, x: Number | float, y: Number | float) -> Number:
+        """A comparison: `ogt` is greater, `ugt` greater or unordered, and so on."""
+        return self.line(f"fcmp {how} {self.type} {self.number(x)}, {self.number(y)}")
+
+    def either(self, a: Number, b: Number) -> Number:
+        """Whether one of two tests holds."""
+        return self.line(f"or {self.bits} {a.text}, {b.text}")
+
+    def both(self, a: Number, b: Number) -> Number:
+        """Whether both of two tests hold."""
+        return self.line(f"and {self.bits} {a.text}, {b.text}")
+
+    def choose(self, condition: Number, x: Number | float, y: Number | float) -> Number:
+        """x where the condition holds, else y."""
+        operands = f"{self.type} {self.number(x)}, {self.type} {self.number(y)}"
+        return self.line(f"select {self.bits} {condition.text}, {operands}")
+
+    def is_nan(self, x: Number | float) -> Number:
+        """Whether x is nan."""
+        return self.test("uno", x, 0.0)
+
+    def intrinsic(self, name: str, *operands: Number | float) -> Number:
+        """One of LLVM's own functions."""
+        suffix = "f64" if self.mode.lanes == 1 else f"v{self.mode.lanes}f64"
+        types = ", ".join([self.type] * len(operands))
+        self.intrinsics.add(f"declare {self.type} @llvm.{name}.{suffix}({types})")
+        given = ", ".join(f"{self.type} {self.number(x)}" for x in operands)
+        return self.line(f"call {self.type} @llvm.{name}.{suffix}({given})")
+
+    def function(self, symbol: str, type: str, *operands: str) -> str:
+        """A call of a function outside, by its address in the table of functions."""
+        place = self.called.setdefault(symbol, len(self.called))
+        slot = self.line(f"getelementptr ptr, ptr %functions, i64 {place}").text
+        address = self.line(f"load ptr, ptr {slot}, !invariant.load !0").text
+        return self.line(f"call {type} {address}({', '.join(f'{type} {x}' for x in operands)}) #1").text
+
+    def library(self, name: str, *operands: Number | float) -> Number:
+        """A function of the C library, lane by lane, or several lanes at a time by its vector library."""
+        lanes, width = self.mode.lanes, self.mode.vector
+        texts = [self.number(x) for x in operands]
+        if not self.mode.strict and width > 1 and lanes % width == 0 and name in VECTORISED:
+            symbol = f"_ZGV{_LETTERS[width]}N{width}{'v' * len(operands)}_{name}"
+            if lanes == width:
+                return Number(self, self.function(symbol, self.type, *texts))
+            parts = [
+                self.function(symbol, f"<{width} x double>", *[self.part(text, start, width) for text in texts])
+                for start in range(0, lanes, width)
+            ]
+            return Number(self, self.joined(parts, width))
+        if lanes == 1:
+            return Number(self, self.function(name, "double", *texts))
+        result = "poison"
+        for lane in range(lanes):
+            given = [self.line(f"extractelement {self.type} {text}, i64 {lane}").text for text in texts]
+            one = self.function(name, "double", *given)
+            result = self.line(f"insertelement {self.type} {result}, double {one}, i64 {lane}").text
+        return Number(self, result)
+
+    def spread(self, number: Number) -> Number:
+        """The same number in all lanes."""
+        lanes = self.mode.lanes
+        if lanes == 1:
+            return number
+        first = self.line(f"insertelement {self.type} poison, double {number.text}, i64 0").text
+        return self.line(f"shufflevector {self.type} {first}, {self.type} poison, <{lanes} x i32> zeroinitializer")
+
+    def totals(self, numbers: Sequence[Number]) -> list[str]:
+        """For each number the sum of its lanes; as many numbers as there are lanes are added up side by side."""
+        lanes = self.mode.lanes
+        if lanes == 1:
+            return [number.text for number in numbers]
+        if len(numbers) % lanes:
+            return [self._total(number) for number in numbers]
+        found = []
+        for start in range(0, len(numbers), lanes):
+            group = list(numbers[start : start + lanes])
+            width = 1
+            while len(group) > 1:  # lane by lane: what pairs of numbers hold in neighbouring runs of lanes
+                mine = [i for i in range(lanes) if not i & width]
+                left = [j for i in mine[::width] for j in (*range(i, i + width), *range(lanes + i, lanes + i + width))]
+                right = [j + width for j in left]
+                group = [
+                    self._mixed(x, y, left) + self._mixed(x, y, right)
+                    for x, y in zip(group[::2], group[1::2], strict=True)
+                ]
+                width *= 2
+            found += [self.line(f"extractelement {self.type} {group[0].text}, i64 {i}").text for i in range(lanes)]
+        return found
+
+    def _mixed(self, x: Number, y: Number, lanes: Sequence[int]) -> Number:
+        mask = ", ".join(f"i32 {i}" for i in lanes)
+        return self.line(f"shufflevector {self.type} {x.text}, {self.type} {y.text}, <{len(lanes)} x i32> <{mask}>")
+
+    def _total(self, number: Number) -> str:
+        lanes = self.mode.lanes
+        self.intrinsics.add(f"declare double @llvm.vector.reduce.fadd.v{lanes}f64(double, {self.type})")
+        add = f"call reassoc double @llvm.vector.reduce.fadd.v{lanes}f64"
+        return self.line(f"{add}(double -0.0, {self.type} {number.text})").text
+
+    def part(self, text: str, start: int, width: int) -> str:
+        """Some neighbouring lanes."""
+        if width == self.mode.lanes:
+            return text
+        mask = ", ".join(f"i32 {i}" for i in range(start, start + width))
+        return self.line(f"shufflevector {self.type} {text}, {self.type} poison, <{width} x i32> <{mask}>").text
+
+    def joined(self, parts: list[str], width: int) -> str:
+        """All lanes, from parts of so many."""
+        while len(parts) > 1:
+            mask = ", ".join(f"i32 {i}" for i in range(2 * width))
+            pairs = zip(parts[::2], parts[1::2], strict=True)
+            type = f"<{width} x double>"
+            parts = [
+                self.line(f"shufflevector {type} {a}, {type} {b}, <{2 * width} x i32> <{mask}>").text for a, b in pairs
+            ]
+            width *= 2
+        return parts[0]
+
+
+_LETTERS = {8: "e", 4: "d", 2: "b"}  # of the x86 vector function ABI: AVX-512, AVX2, SSE
+
+VECTORISED = frozenset(
+    "sin cos exp log pow acos acosh asin asinh atan atan2 atanh cbrt cosh erf erfc exp2 expm1 hypot log10 log1p log2 "
+    "sinh tan tanh".split()
+)
+"""What libmvec has (glibc 2.35)."""
+
+
+def hexadecimal(x: float) -> str:
+    """A number as LLVM reads it, to the bit."""
+    return "0x" + struct.pack(">d", x).hex().upper()

@@ -1,0 +1,141 @@
+"""The recovered loops as text to read: cells by the names that people gave them, with the modules they belong to."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from microgrid.compiler.roll import Affine, Loop, Node, Statement, statements
+from microgrid.primitive import OPS
+
+if TYPE_CHECKING:
+    from microgrid.compiler.plan import Plan
+
+
+class Loops:
+    """What `print` shows of a plan: its loops, a line for each instruction."""
+
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+        tape = plan.rolled.tape
+        self._modules = {step: plan.traced.modules[k] for step, k in tape.origins.items()}
+        self._steps = {k: step for step, k in tape.origins.items()}
+        shared = plan.request.shared
+        labels = list(plan.traced.program.inputs)
+        self._names = {
+            "x": [label for label, own in zip(labels, shared, strict=True) if not own],
+            "p": [label for label, own in zip(labels, shared, strict=True) if own],
+            "d": [f"{labels[i]}.grad" for i in plan.request.by if shared[i]] + ["total"] * plan.request.total,
+            "y": [""] * (0 if plan.request.total else len(plan.traced.program.outputs))
+            + [f"{labels[i]}.grad" for i in plan.request.by if not shared[i]],
+        }
+        self._counts: dict[int, int] = {}
+
+    def __str__(self) -> str:
+        return "\n".join(self._lines(self.plan.rolled.nodes, "", ""))
+
+    __repr__ = __str__
+
+    def _lines(self, nodes: Sequence[Node], indent: str, module: str) -> Iterator[str]:
+        for node in nodes:
+            if isinstance(node, Loop):
+                self._counts[node.counter] = node.times
+                comment = self._module(node)
+                line = f"{indent}for {Affine(0, ((node.counter, 1),))} in range({node.times}):"
+                yield f"{line:50}  # {comment}" if comment and comment != module else line
+                yield from self._lines(node.body, indent + "    ", comment or module)
+            else:
+                yield indent + self._statement(node)
+
+    def _module(self, loop: Loop) -> str:
+        """The module that the results of a loop belong to, with a star for the numbers that change within it."""
+        paths = set()
+        for statement in statements(loop.body):
+            for step in self._places(statement, loop):
+                paths.add(self._modules.get(step, ""))
+        paths.discard("")
+        return _common(sorted(paths))
+
+    def _places(self, statement: Statement, loop: Loop) -> Iterator[int]:
+        """The steps of a statement in the first two iterations of each loop around it."""
+        yield statement.first
+        if statement.shape.target == "v":
+            cell = statement.cells[0]
+            for counter, step in cell.steps:
+                if counter in self._counts and cell.base + step in self._steps:
+                    yield self._steps[cell.base + step]
+
+    def _statement(self, node: Statement) -> str:
+        shape = node.shape
+        operands = [self._cell(space, cell) for space, cell in zip(shape.operands, node.cells[1:], strict=True)]
+        target = self._cell(shape.target, node.cells[0])
+        return f"{target} {'+=' if shape.adds else '='} {_written(shape.op, operands)}"
+
+    def _cell(self, space: str, index: Affine) -> str:
+        if space == "s":
+            return "seed"
+        if space == "c":
+            constants = self.plan.rolled.tape.constants
+            (first, *others) = dict.fromkeys(repr(constants[_value(index, at)]) for at in self._iterations(index))
+            return f"c[{index}]" if others else first
+        return self._label(self._names.get(space, []), index) or f"{space}[{index}]"
+
+    def _iterations(self, index: Affine) -> Iterator[dict[int, int]]:
+        """The counters of the loops that an index depends on, in each of their iterations."""
+        counters = [counter for counter, _ in index.steps]
+        for values in itertools.product(*[range(self._counts[counter]) for counter in counters]):
+            yield dict(zip(counters, values, strict=True))
+
+    def _label(self, names: Sequence[str], index: Affine) -> str:
+        """One name for the cells that an index reaches, w[i + 1] for w[1], w[2], ...; "" where there is none."""
+        if not names or not names[index.base]:
+            return ""
+        first = names[index.base]
+        numbers = [int(n) for n in re.findall(r"\d+", first)]
+        steps: list[list[tuple[int, int]]] = [[] for _ in numbers]
+        for counter, step in index.steps:
+            for place, n in enumerate(re.findall(r"\d+", names[index.base + step])[: len(numbers)]):
+                if int(n) != numbers[place]:
+                    steps[place].append((counter, int(n) - numbers[place]))
+        affine = [Affine(n, tuple(own)) for n, own in zip(numbers, steps, strict=True)]
+        template = re.sub(r"\d+", "{}", first.replace("{", "").replace("}", ""))
+        for at in itertools.islice(self._iterations(index), 10_000):
+            if names[_value(index, at)] != template.format(*[_value(n, at) for n in affine]):
+                return ""
+        return template.format(*affine)
+
+
+def _value(index: Affine, at: dict[int, int]) -> int:
+    return index.base + sum([step * at[counter] for counter, step in index.steps])
+
+
+def _common(paths: Sequence[str]) -> str:
+    """One path for several: where they differ in a number, a star; from where they differ in more on, nothing."""
+    if not paths:
+        return ""
+    parts = [path.split(".") for path in paths]
+    common = []
+    for pieces in zip(*parts, strict=False):
+        if len(set(pieces)) == 1:
+            common.append(pieces[0])
+            continue
+        starred = {re.sub(r"\[\d+\]", "[*]", piece) for piece in pieces}
+        if len(starred) > 1:
+            break
+        common.append(starred.pop())
+    return ".".join(common)
+
+
+def _written(op: str, operands: Sequence[str]) -> str:
+    if op in ("passed", "identity"):
+        return operands[0]
+    if op == "negated":
+        return f"-{operands[0]}"
+    if op in ("scaled", "chosen"):
+        return " * ".join(operands)
+    symbol = OPS[op].symbol if op in OPS else op
+    if len(operands) == 2 and symbol in ("+", "-", "*", "/", "**", "%", "//"):
+        return f" {symbol} ".join(operands)
+    return f"{op}({', '.join(operands)})"

@@ -1,0 +1,130 @@
+"""A module's text to machine code in memory, by way of LLVM, and back out of memory when nobody needs it any more."""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import platform
+import threading
+import weakref
+from collections.abc import Callable
+from typing import Any
+
+from microgrid.arithmetic import library
+from microgrid.primitive import Op
+
+_LOCK = threading.RLock()  # a collection within may unload what nobody holds any more
+
+PASSES = (
+    "always_inliner sroa instruction_combine simplify_cfg new_gvn loop_simplify lcssa loop_unroll instruction_combine "
+    "new_gvn dead_store_elimination aggressive_dce simplify_cfg"
+).split()
+"""What LLVM does with a module. The lanes are vectors already, so there is nothing for it to vectorise."""
+
+KERNEL = ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * 8, *[ctypes.c_int64] * 3, ctypes.c_double)
+
+
+class Machine:
+    """This computer as LLVM sees it."""
+
+    def __init__(self) -> None:
+        self.llvm = llvm = library("llvmlite.binding", "compile")
+        llvm.initialize_native_target()
+        llvm.initialize_native_asmprinter()
+        try:
+            features = llvm.get_host_cpu_features()
+        except RuntimeError:  # LLVM does not know this kind of processor so well
+            features = llvm.FeatureMap()
+        target = self._kind = llvm.Target.from_default_triple()
+        self.target = target.create_target_machine(
+            cpu=llvm.get_host_cpu_name(), features=features.flatten(), opt=3, reloc="pic", codemodel="small", jit=True
+        )
+        # One list of passes for all modules: llvmlite loses 80 KB with each standard pipeline that it makes and runs.
+        self._builder = llvm.create_pass_builder(self.target, llvm.create_pipeline_tuning_options(speed_level=2))
+        self._passes = llvm.create_new_module_pass_manager()
+        for name in PASSES:
+            getattr(self._passes, f"add_{name}_pass")()
+        self.width = 8 if features.get("avx512f") else 4 if features.get("avx2") else 2
+        self.key = repr((llvm.llvm_version_info, target.triple, llvm.get_host_cpu_name(), features.flatten()))
+
+    @functools.cached_property
+    def vector(self) -> int:
+        """How many lanes a call of the C library's vector functions takes; 1 where it has none."""
+        if platform.machine() not in ("x86_64", "AMD64"):
+            return 1
+        return self.width if _address("_ZGVdN4v_tanh") else 1
+
+    def object_of(self, text: str) -> bytes:
+        """The machine code of a module, optimised for this computer."""
+        llvm = self.llvm
+        module = llvm.parse_assembly(text, llvm.create_context())
+        module.verify()
+        module.triple = self.target.triple
+        module.data_layout = str(self.target.target_data)
+        with _LOCK:
+            self._passes.run(module, self._builder)
+            return bytes(self.target.emit_object(module))
+
+    def engine(self, code: bytes) -> Any:
+        """Machine code in memory, until its `close()`."""
+        llvm = self.llvm
+        empty = llvm.parse_assembly("", llvm.create_context())
+        with _LOCK:
+            engine = llvm.create_mcjit_compiler(empty, self._kind.create_target_machine(jit=True))
+            engine.add_object_file(llvm.ObjectFileRef.from_data(code))
+            engine.finalize_object()
+        return engine
+
+
+@functools.cache
+def machine() -> Machine:
+    """This computer."""
+    return Machine()
+
+
+class Loaded:
+    """Machine code in memory, for as long as this object lives."""
+
+    def __init__(self, code: bytes, functions: tuple[str, ...], ops: dict[str, Op]) -> None:
+        engine = machine().engine(code)
+        self._kept: list[Any] = []
+        self.size = len(code)
+        self.run: Callable[..., None] = KERNEL(engine.get_function_address("kernel"))
+        self.functions = (ctypes.c_void_p * max(len(functions), 1))(*[self._pointer(name, ops) for name in functions])
+        _alive.add(self)
+        weakref.finalize(self, _unload, engine)
+
+    def _pointer(self, name: str, ops: dict[str, Op]) -> int:
+        if name.startswith("python:"):
+            op = ops[name.removeprefix("python:")]
+            callback = ctypes.CFUNCTYPE(ctypes.c_double, *[ctypes.c_double] * op.arity)(op.forward)
+            self._kept.append(callback)
+            return ctypes.cast(callback, ctypes.c_void_p).value or 0
+        address = _address(name)
+        if not address:
+            raise OSError(f"the C library has no function {name}")
+        return address
+
+
+_alive: weakref.WeakSet[Loaded] = weakref.WeakSet()
+
+
+def alive() -> int:
+    """How many pieces of machine code are in memory."""
+    return len(_alive)
+
+
+def _unload(engine: Any) -> None:
+    with _LOCK:
+        engine.close()
+
+
+@functools.cache
+def _address(name: str) -> int:
+    """Where a function of the C library is; 0 where it is not."""
+    for source in ("libmvec.so.1",) if name.startswith("_ZGV") else (None, "libm.so.6", "ucrtbase"):
+        try:
+            return ctypes.cast(getattr(ctypes.CDLL(source), name), ctypes.c_void_p).value or 0
+        except (OSError, AttributeError, TypeError):  # not a library of this system
+            continue
+    return 0

@@ -1,0 +1,193 @@
+"""All stages in a row, from a program to code that runs on arrays; with what each made, and how long it took."""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import os
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import microgrid.compiler.cache as disk
+from microgrid.arithmetic import library
+from microgrid.compiler.formulas import FORMULAS, called_back
+from microgrid.compiler.gradient import Request, Static, tape_of
+from microgrid.compiler.kernel import CHUNKS
+from microgrid.compiler.lanes import Mode
+from microgrid.compiler.llvm import module_of
+from microgrid.compiler.machine import Loaded, machine
+from microgrid.compiler.roll import roll
+from microgrid.compiler.storage import place
+from microgrid.compiler.tracing import Traced, without_collection
+from microgrid.primitive import Op
+from microgrid.program import definition
+
+POISON = False
+"""Whether scratch memory is filled with nan before each run: what is read without being written then shows."""
+
+WORTH = 12_000_000
+"""From so many instructions times samples on, threads pay: they take some 0.4 ms in one, and 0.3 ms in two."""
+
+PARTS = 8
+"""Into so many parts, at most, the blocks of samples are divided, whatever the number of threads: so the sums over
+samples have the same bits on any."""
+
+
+class Options:
+    """What a person chose: bits like eager evaluation; the cache on disk; how many threads, None for where they pay."""
+
+    def __init__(self, strict: bool, cache: bool, threads: int | None) -> None:
+        if threads is not None and (isinstance(threads, bool) or not isinstance(threads, int) or threads < 1):
+            raise ValueError(f"threads is a whole number from 1 on, or None for as many as pay; got {threads!r}")
+        self.strict = strict
+        self.cache = cache
+        self.threads = threads
+
+
+def is_native(strict: bool, op: Op, static: Static) -> bool:
+    """Whether an op is computed by code of its own, or by a call of its Python function, not by its definition."""
+    if op.name in FORMULAS or op.name in called_back(strict):
+        return True
+    if strict and op.formula is not None:
+        return True  # the formula may round in another way
+    try:
+        definition(op, static)
+    except TypeError:  # it computes floats only
+        return True
+    return False
+
+
+class Plan:
+    """A program compiled for a purpose. `columns` are the widths of the arrays of inputs; None for a single sample."""
+
+    def __init__(self, traced: Traced, request: Request, columns: Sequence[int] | None, options: Options) -> None:
+        self.numpy = library("numpy", "compile")
+        self.traced = traced
+        self.request = request
+        self.options = options
+        self.seconds = {"trace": traced.seconds}
+        here = self._timed("start of LLVM", machine)
+        lanes = 1 if columns is None else 2 * here.width
+        self.mode = Mode(lanes, options.strict, here.vector)
+        native = functools.partial(is_native, options.strict)
+        tape = self._timed("gradient", lambda: tape_of(traced.program, request, native))
+        self.rolled = self._timed("roll", lambda: roll(tape))
+        self.stored = self._timed("storage", lambda: place(self.rolled))
+        inputs = tape.sizes["x"]
+        self.module = self._timed("text", lambda: module_of(self.stored, self.mode, columns or [inputs]))
+        name = disk.key(self.module.text, here.key)
+        code = disk.load(name) if options.cache else None
+        self.cached = code is not None
+        if code is None:
+            code = self._timed("machine code", lambda: here.object_of(self.module.text))
+            if options.cache:
+                disk.save(name, code)
+        whole = code
+        self.loaded = self._timed("load", lambda: Loaded(whole, self.module.functions, tape.ops))
+        self.steps = len(tape.steps)
+        tape.steps.clear()  # the loops have them all; 300,000 take 60 MB
+        self.outputs = tape.sizes["y"]
+        self.sums = tape.sizes["d"]
+        self._table = self.numpy.array(self.stored.table or (0.0,))
+        self._scratch: list[tuple[Any, int]] = []
+        widths = columns or [inputs]
+        self._pointers = ctypes.c_void_p * len(widths)
+        self._strides = (ctypes.c_int64 * len(widths))(*widths)
+        functions = ctypes.addressof(self.loaded.functions)
+        self._fixed = (ctypes.addressof(self._strides), address(self._table), functions)
+
+    def _timed(self, stage: str, run: Any) -> Any:
+        start = time.perf_counter()
+        with without_collection():
+            result = run()
+        self.seconds[stage] = time.perf_counter() - start
+        return result
+
+    def run(self, sources: Sequence[Any], shared: Any, samples: int, weight: float = 1.0) -> tuple[Any, Any]:
+        """The outputs, a row for each sample, and the sums over samples, whose seed is the weight.
+
+        Sources are whole arrays of floats with a row for each sample.
+        """
+        np = self.numpy
+        outputs = np.empty((samples, self.outputs))
+        pointers = self._pointers(*[address(source) for source in sources])
+        blocks = -(-samples // self.mode.lanes)
+        rounds = -(-blocks // CHUNKS)
+        parts = max(1, min(PARTS, rounds))
+        sums = np.empty((parts, self.sums))
+        given = (ctypes.addressof(pointers), *self._fixed, address(shared), address(outputs))
+        first_sum = address(sums)
+
+        def part(i: int) -> None:
+            try:
+                scratch = self._scratch.pop()
+            except IndexError:  # other threads have them all
+                scratch = self._new_scratch()
+            if POISON:
+                scratch[0].fill(np.nan)
+            begin, end = rounds * i // parts * CHUNKS, min(rounds * (i + 1) // parts * CHUNKS, blocks)
+            self.loaded.run(*given, first_sum + 8 * i * self.sums, scratch[1], begin, end, samples, weight)
+            self._scratch.append(scratch)
+
+        if parts > 1 and self.threads(parts, samples) > 1:
+            list(_pool(self.threads(parts, samples)).map(part, range(parts)))
+        else:
+            for i in range(parts):
+                part(i)
+        total = sums[0]
+        for i in range(1, parts):
+            total += sums[i]
+        return outputs, total
+
+    def _new_scratch(self) -> tuple[Any, int]:
+        """Memory for one thread, and the address in it from which on it is aligned to lines of the cache."""
+        array = self.numpy.empty(self.module.scratch + 8)
+        return array, -(-address(array) // 64) * 64
+
+    def threads(self, parts: int, samples: int) -> int:
+        """How many threads run this many samples."""
+        wish = self.options.threads
+        if wish is None:
+            wish = processors() if self.steps * samples >= WORTH else 1
+        return min(wish, parts)
+
+    def report(self) -> str:
+        """Sizes and seconds, a line each."""
+        lines = [
+            f"instructions   {self.steps:>10,}",
+            f"elements       {self.rolled.elements:>10,}",
+            f"lanes          {self.mode.lanes:>10,}",
+            f"scratch bytes  {8 * self.module.scratch:>10,}",
+            f"code bytes     {self.loaded.size:>10,}{'  (from the cache)' if self.cached else ''}",
+        ]
+        return "\n".join([*lines, *[f"{stage:14} {seconds:>10.4f} s" for stage, seconds in self.seconds.items()]])
+
+
+_START = ctypes.c_char * 0
+
+
+def address(array: Any) -> int:
+    """Where the numbers of a contiguous array are: in 0.2 us, where `array.ctypes.data` takes 0.8."""
+    try:
+        return ctypes.addressof(_START.from_buffer(array))
+    except (TypeError, ValueError):  # it may not be written to
+        return int(array.ctypes.data)
+
+
+def processors() -> int:
+    """How many processors this process may use."""
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:
+        return os.cpu_count() or 1
+
+
+@functools.cache
+def _pool(threads: int) -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(threads, thread_name_prefix="microgrid")
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_pool.cache_clear)  # a child has none of its parent's threads

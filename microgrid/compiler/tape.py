@@ -1,0 +1,96 @@
+"""`Tape`: straight instructions that write to numbered cells of named spaces; what `gradient` gives `roll`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from microgrid.primitive import Op
+
+
+class Shape(NamedTuple):
+    """What an instruction does, apart from the numbers of its cells.
+
+    `op` is an op of the table, or one of the ways in which a cotangent is passed on (`PASSED`). It is applied to cells
+    of the spaces `operands`; the result is written to the space `target`, or added to what is there.
+    """
+
+    op: str
+    adds: bool
+    target: str
+    operands: tuple[str, ...]
+
+
+Step = tuple[int, tuple[int, ...]]
+"""The number of a shape, and the cells: that of the target first, then those of the operands."""
+
+PASSED = ("passed", "negated", "scaled", "chosen")
+"""A cotangent times a partial: 1, -1, any, or any of a piecewise op. It is exactly 0 where the cotangent is 0."""
+
+SPACES = {
+    "x": "inputs, one number for each sample",
+    "p": "inputs that all samples share",
+    "c": "constants, numbered by occurrence",
+    "s": "the seed: the weight of a sample, and 0 in a lane without one",
+    "v": "results of the program's instructions, each written once",
+    "t": "what partials and definitions need on the way, each written once",
+    "g": "cotangents with one contribution, written once",
+    "a": "cotangents that are sums",
+    "y": "outputs, for each sample",
+    "d": "derivatives by shared inputs, sums over samples",
+}
+ONCE = ("v", "t", "g")
+"""The spaces whose cells are written once."""
+
+
+class Tape:
+    """A list of steps, the shapes that they refer to, the constants, and how many outputs there are."""
+
+    def __init__(self) -> None:
+        self.shapes: list[Shape] = []
+        self.steps: list[Step] = []
+        self.constants: list[float] = []
+        self.sizes: dict[str, int] = dict.fromkeys(SPACES, 0)
+        self.origins: dict[int, int] = {}
+        """For a step that computes a result of the program: which."""
+        self.ops: dict[str, Op] = {}
+        """The ops that occur, by name."""
+        self._known: dict[tuple[str, bool, str, tuple[str, ...]], int] = {}
+
+    def shape(self, op: str, adds: bool, target: str, operands: tuple[str, ...]) -> int:
+        """The number of a shape, new or known."""
+        key = (op, adds, target, operands)
+        known = self._known.get(key)
+        if known is None:
+            known = self._known[key] = len(self.shapes)
+            self.shapes.append(Shape(*key))
+        return known
+
+    def add(self, op: str, target: tuple[str, int], *operands: tuple[str, int], adds: bool = False) -> None:
+        """Append a step."""
+        space, cell = target
+        spaces, cells = zip(*operands, strict=True)
+        self.steps.append((self.shape(op, adds, space, spaces), (cell, *cells)))
+
+    def constant(self, x: float) -> tuple[str, int]:
+        """The cell of one more occurrence of a constant."""
+        self.constants.append(x)
+        return "c", len(self.constants) - 1
+
+    def temporary(self) -> tuple[str, int]:
+        """A new cell on the way."""
+        self.sizes["t"] += 1
+        return "t", self.sizes["t"] - 1
+
+    def lines(self) -> Iterator[str]:
+        """A line of text for each step."""
+        for number, cells in self.steps:
+            op, adds, target, spaces = self.shapes[number]
+            operands = [
+                repr(self.constants[cell]) if space == "c" else f"{space}[{cell}]"
+                for space, cell in zip(spaces, cells[1:], strict=True)
+            ]
+            yield f"{target}[{cells[0]}] {'+=' if adds else '='} {op}({', '.join(operands)})"
+
+    def __str__(self) -> str:
+        return "\n".join(self.lines())

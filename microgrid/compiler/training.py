@@ -1,0 +1,124 @@
+"""`compile(loss, model)`: the mean loss of a model over a batch, and its gradients, by a flat array of parameters."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from microgrid.arithmetic import library
+from microgrid.compiler import loops
+from microgrid.compiler.gradient import Request
+from microgrid.compiler.plan import Options, Plan
+from microgrid.compiler.tracing import traced
+from microgrid.nn import Module
+
+
+class CompiledLoss:
+    """The mean over samples of loss(model(x), y), compiled with its gradients.
+
+    `parameters` is an array with the numbers of `model.parameters()`, in their order: calls read it. Change it in
+    place, and `write()` the model when a person is to see it; `read()` takes the model's numbers again.
+
+    >>> from microgrid import compile, nn
+    >>> step = compile(lambda out, y: (out - y) ** 2, nn.MLP(2, [3, 1]))
+    >>> loss, gradient = step([[0.0, 1.0], [1.0, 1.0]], [1.0, 2.0])
+    >>> step.parameters -= 0.1 * gradient
+    """
+
+    def __init__(self, loss: Callable[..., Any], model: Module, options: Options) -> None:
+        if not isinstance(model, Module):
+            raise TypeError(f"compile(loss, model) takes a module of microgrid.nn, got {type(model).__name__}")
+        self._numpy = library("numpy", "compile")
+        self.loss = loss
+        self.model = model
+        self._options = options
+        self._values = model.parameters()
+        self._plans: dict[Any, Plan] = {}
+        self._last: Plan | None = None
+        self.read()
+
+    def read(self) -> None:
+        """Take the numbers of the model's parameters into `parameters`."""
+        self.parameters = self._numpy.array([value.item() for value in self._values])
+
+    def write(self) -> None:
+        """Give the numbers of `parameters` to the model's parameters."""
+        for value, x in zip(self._values, self.parameters.tolist(), strict=True):
+            value.data = x
+
+    def __call__(self, x: Any, y: Any) -> tuple[float, Any]:
+        """The mean loss over the rows of x and y, and its derivatives by the parameters, an array.
+
+        A row of x is what the model is called with, a row of y what the loss gets beside its output: a number, or a
+        list where the array has more axes.
+        """
+        _, sums = self._run(x, y, differentiated=True)
+        return sums.item(-1), sums[:-1]
+
+    def losses(self, x: Any, y: Any) -> Any:
+        """The loss of each sample, an array: no gradients."""
+        return self._run(x, y, differentiated=False)[0][:, 0]
+
+    def _run(self, x: Any, y: Any, *, differentiated: bool) -> tuple[Any, Any]:
+        x, y = _rows(self._numpy, x, "x"), _rows(self._numpy, y, "y")
+        samples = x.shape[0]
+        if y.shape[0] != samples or not samples:
+            raise ValueError(
+                f"a batch has a row of x and of y for each sample, and at least one: got {samples} and {y.shape[0]}"
+            )
+        key = (differentiated, x.shape[1:], y.shape[1:])
+        plan = self._plans.get(key)
+        if plan is None:
+            plan = self._plans[key] = self._compiled(x, y, differentiated)
+        self._last = plan
+        flat = plan.numpy.asarray(self.parameters, dtype=float, order="C")
+        if flat.shape != (len(self._values),):
+            raise ValueError(f"parameters has shape {flat.shape}, and the model {len(self._values)} parameters")
+        outside = plan.traced.captured[len(self._values) :]
+        if outside:
+            flat = plan.numpy.concatenate([flat, [value.item() for value in outside]])
+        return plan.run((x, y), flat, samples, 1.0 / samples)
+
+    def _compiled(self, x: Any, y: Any, differentiated: bool) -> Plan:
+        def loss_of(x: Any, y: Any) -> Any:
+            return self.loss(self.model(x), y)
+
+        name = getattr(self.loss, "__name__", type(self.loss).__name__)
+        columns = [x[0].size, y[0].size]
+        record = traced(loss_of, {"x": x[0].tolist(), "y": y[0].tolist()}, self._values, name)
+        first = sum(columns)
+        shared = (*[False] * first, *[True] * len(record.captured))
+        by = tuple(range(first, first + len(self._values))) if differentiated else ()
+        return Plan(record, Request(shared, by, differentiated), columns, self._options)
+
+    @property
+    def loops(self) -> loops.Loops:
+        """The loops of the code that ran last, to print. Raises RuntimeError before the first call."""
+        return loops.Loops(self._ran())
+
+    def report(self) -> str:
+        """Of the code that ran last: instructions, elements, bytes, seconds a stage."""
+        return self._ran().report()
+
+    def c(self, name: str = "f") -> str:
+        """The loops for one sample as a function in C99, as `Compiled.c` gives them."""
+        from microgrid.compiler.c_loops import c
+
+        plan = self._ran()
+        return c(plan.traced.program, plan.request, name)
+
+    def _ran(self) -> Plan:
+        if self._last is None:
+            raise RuntimeError("nothing is compiled yet: call it first, with arrays x and y")
+        return self._last
+
+
+def _rows(np: Any, array: Any, name: str) -> Any:
+    """An array of floats with a row for each sample."""
+    try:
+        rows = np.asarray(array, dtype=float, order="C")
+    except (TypeError, ValueError) as error:
+        raise TypeError(f"{name} must be an array of numbers with a row for each sample: {error}") from None
+    if not rows.ndim:
+        raise TypeError(f"{name} is one number: it must be an array with a row for each sample")
+    return rows

@@ -1,0 +1,103 @@
+"""Machine code on disk and in memory: kept, shared, dropped."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import microgrid as mg
+from microgrid.compiler import cache, machine
+
+
+@pytest.fixture(autouse=True)
+def _own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MICROGRID_CACHE", str(tmp_path_factory.mktemp("cache")))
+
+
+def test_a_hundred_functions_compiled_and_dropped_do_not_grow_the_process() -> None:
+    psutil = pytest.importorskip("psutil")
+
+    def one(k: int) -> None:
+        f = mg.compile(lambda x: mg.sum([mg.sin(x * (0.1 * k + i)) for i in range(5)]), cache=False)
+        assert f(1.0) == pytest.approx(sum(math.sin(0.1 * k + i) for i in range(5)))
+
+    for k in range(30):
+        one(k)
+    before = psutil.Process().memory_info().rss
+    loaded = machine.alive()
+    for k in range(100):
+        one(k)
+    assert machine.alive() == loaded
+    assert psutil.Process().memory_info().rss - before < 1_000_000
+
+
+def test_the_cache_gives_back_what_was_compiled() -> None:
+    def compiled() -> Any:
+        f = mg.compile(lambda x: mg.exp(x) * 3.0)
+        f(1.0)
+        return f
+
+    assert "cache" not in compiled().report()
+    again = compiled()
+    assert "from the cache" in again.report()
+    assert again(0.0) == 3.0
+    for path in cache.folder().iterdir():  # type: ignore[union-attr]
+        path.write_bytes(path.read_bytes()[:-1])  # cut off: not the whole of it
+    assert "cache" not in compiled().report()
+
+
+def test_the_cache_can_be_switched_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    mg.compile(lambda x: x + 1.0, cache=False)(1.0)
+    folder = cache.folder()
+    assert folder is not None
+    assert list(folder.iterdir()) == []
+    monkeypatch.setenv("MICROGRID_CACHE", "off")
+    mg.compile(lambda x: x + 1.0)(1.0)
+    assert list(folder.iterdir()) == []
+
+
+def test_another_compiler_or_machine_finds_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    mg.compile(lambda x: x + 2.0)(1.0)
+    monkeypatch.setattr(machine.machine(), "key", "another")
+    f = mg.compile(lambda x: x + 2.0)
+    f(1.0)
+    assert "cache" not in f.report()
+
+
+def test_concurrent_writers_leave_whole_files() -> None:
+    from concurrent.futures import ThreadPoolExecutor
+
+    contents = [bytes([k]) * 200_000 for k in range(8)]
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda k: cache.save("name", contents[k % 8]), range(80)))
+        assert all(x in contents for x in pool.map(lambda _: cache.load("name"), range(8)))
+    assert [path.name for path in cache.folder().iterdir()] == ["name"]  # type: ignore[union-attr]
+
+
+def test_threads_may_compile_at_once() -> None:
+    from concurrent.futures import ThreadPoolExecutor
+
+    shared = mg.compile(lambda xs: mg.sum([x * x for x in xs]))
+
+    def one(k: int) -> tuple[float, float]:
+        own = mg.compile(lambda x: mg.sin(x) * float(k), cache=False)
+        return own.gradient(0.0), shared([float(k)] * (k % 3 + 1))
+
+    with ThreadPoolExecutor(8) as pool:
+        assert list(pool.map(one, range(16))) == [(float(k), float(k * k * (k % 3 + 1))) for k in range(16)]
+
+
+def test_a_folder_that_cannot_be_written_is_no_error(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("MICROGRID_CACHE", str(tmp_path / "file"))
+    assert mg.compile(lambda x: x + 3.0)(1.0) == 4.0
+
+
+def test_the_oldest_files_go(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cache, "KEPT", 3)
+    for k in range(5):
+        cache.save(str(k), b"x")
+    assert len(list(cache.folder().iterdir())) == 3  # type: ignore[union-attr]

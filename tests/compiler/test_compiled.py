@@ -1,0 +1,241 @@
+"""`microgrid.compile`: calls, batches, what is static, what is refused; programs."""
+
+from __future__ import annotations
+
+import builtins
+import importlib
+import math
+from collections.abc import Callable
+from typing import Any, cast
+
+import numpy as np
+import pytest
+from eagerly import eager
+
+import microgrid as mg
+from microgrid import Program, Value, trace
+from microgrid.compiler import plan
+
+
+def test_it_is_a_decorator_with_and_without_options() -> None:
+    @mg.compile
+    def f(x: Any) -> Any:
+        """Its doc."""
+        return x * x
+
+    @mg.compile(strict=True)
+    def g(x: Any) -> Any:
+        return x * x
+
+    assert (f(3.0), f.gradient(3.0), g.value_and_grad(3.0)) == (9.0, 6.0, (9.0, 6.0))
+    assert f.__name__ == "f"
+    assert f.__doc__ == "Its doc."
+
+
+def test_arguments_and_results_nest() -> None:
+    f = mg.compile(lambda p, x: {"out": [p["w"] * x[0] + p["b"], x[1]], "norm": mg.norm(x)})
+    assert f({"w": 2.0, "b": 1.0}, [3.0, 4.0]) == {"out": [7.0, 4.0], "norm": 5.0}
+    g = mg.compile(lambda p, x: p["w"] * x[0] + p["b"] * x[1])
+    assert g.gradient({"w": 2.0, "b": 1.0}, (3.0, 4.0)) == ({"w": 3.0, "b": 4.0}, (2.0, 1.0))
+    assert g.gradient({"w": 2.0, "b": 1.0}, np.array([3.0, 4.0])) == ({"w": 3.0, "b": 4.0}, [2.0, 1.0])
+
+
+def test_values_are_numbers_here() -> None:
+    assert mg.compile(lambda x: x.exp())(Value(0.0)) == 1.0
+
+
+def test_a_constant_result_and_an_input_as_result() -> None:
+    assert mg.compile(lambda x: 2.0).value_and_grad(1.0) == (2.0, 0.0)
+    assert mg.compile(lambda x, y: y).value_and_grad(1.0, 5.0) == (5.0, (0.0, 1.0))
+    assert mg.compile(lambda x, y: [y, 3.0, y])(1.0, 5.0) == [5.0, 3.0, 5.0]
+
+
+def test_structure_is_static_and_a_change_compiles_anew() -> None:
+    calls = []
+
+    @mg.compile
+    def f(xs: Any, n: Any = 2, mode: str = "sum") -> Any:
+        calls.append((len(xs), n, mode))
+        return (mg.sum if mode == "sum" else mg.prod)(xs) ** n
+
+    assert [f([1.0, 2.0]), f([3.0, 4.0]), f([1.0, 2.0, 3.0])] == [9.0, 49.0, 36.0]
+    assert [f([1.0, 2.0], 3), f([1.0, 2.0], 3), f([1.0, 2.0], 3, "prod")] == [27.0, 27.0, 8.0]
+    assert calls == [(2, 2, "sum"), (3, 2, "sum"), (2, 3, "sum"), (2, 3, "prod")]
+    assert f.gradient([1.0, 2.0], 3) == [27.0, 27.0]  # by the numbers that are not static
+
+
+def test_numbers_from_outside_are_static_and_values_are_read() -> None:
+    scale, w = 2.0, Value(10.0)
+    f = mg.compile(lambda x: scale * x + w)
+    assert f(1.0) == 12.0
+    w.data = 20.0
+    assert f(1.0) == 22.0
+    scale = 3.0
+    assert f(1.0) == 23.0
+    scale = 0.0
+    assert math.copysign(1.0, mg.compile(lambda x: scale * x)(-1.0)) == -1.0
+    assert f(1.0) == 20.0
+    w2 = w * 2.0
+    assert mg.compile(lambda x: x * w2).value_and_grad(1.0) == (40.0, 40.0)
+
+
+def test_only_so_many_structures_are_kept() -> None:
+    f = mg.compile(lambda x, n: x + n)
+    assert [f(0.5, n) for n in range(70)] == [n + 0.5 for n in range(70)]
+    assert len(f._plans) == 64
+
+
+def test_a_user_defined_op_is_compiled_by_its_formula_or_called(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("compiled_cube", "compiled_gamma"):
+        monkeypatch.setitem(mg.OPS, name, mg.OPS["exp"])  # so that the table is afterwards what it was
+    cube = mg.primitive("compiled_cube", lambda x: x * x * x, lambda z, x: (3.0 * x * x,))
+    gamma = mg.primitive("compiled_gamma", math.gamma, lambda z, x: (z * (mg.log(x) - mg.OPS["div"](0.5, x)),))
+    for strict in (True, False):
+        f = mg.compile(lambda x: cube(x) + gamma(x), strict=strict)
+        value, slope = f.value_and_grad(2.5)
+        expected, (expected_slope,) = eager(lambda x: cube(x) + gamma(x), [2.5])
+        assert value == pytest.approx(expected, rel=1e-14)
+        assert slope == pytest.approx(expected_slope, rel=1e-14)
+        assert f.batch(np.full(20, 2.5)) == pytest.approx(expected, rel=1e-14)
+
+
+# --- batches ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("n", [0, 1, 7, 8, 15, 16, 17, 100])
+def test_a_batch_is_its_samples(n: int) -> None:
+    f = mg.compile(lambda p, x: mg.tanh(p[0] * x[0]) + p[1] * x[1])
+    rows = np.random.default_rng(n).normal(size=(n, 2))
+    values, (shared, own) = f.batch_value_and_grad([0.5, -2.0], rows, in_axes=(None, 0))
+    singles = [f.value_and_grad([0.5, -2.0], row) for row in rows.tolist()]
+    assert values.shape == (n,)
+    assert own.shape == (n, 2)
+    assert np.allclose(values, [value for value, _ in singles], rtol=1e-13, atol=0)
+    assert np.allclose(own, np.array([x for _, (_, x) in singles]).reshape(n, 2), rtol=1e-13, atol=0)
+    assert np.allclose(shared, np.array([p for _, (p, _) in singles]).reshape(n, 2).sum(0), rtol=1e-12, atol=1e-15)
+    assert np.array_equal(f.batch([0.5, -2.0], rows, in_axes=(None, 0)), values)
+
+
+def test_axes_trees_and_more_axes() -> None:
+    f = mg.compile(lambda a, b, c: [a["m"][0][1] * b, c * a["v"]])
+    a = {"m": np.arange(24.0).reshape(4, 2, 3), "v": [1.0, 2.0, 3.0, 4.0]}
+    first, second = f.batch(a, 10.0, np.ones(4), in_axes=(0, None, 0))
+    assert first.tolist() == [10.0, 70.0, 130.0, 190.0]
+    assert second.tolist() == [1.0, 2.0, 3.0, 4.0]
+    g = mg.compile(lambda a, b: a["m"][1][2] * b + a["v"])
+    _, (da, db) = g.batch_value_and_grad(a, 10.0, in_axes=(0, None))
+    assert da["m"].shape == (4, 2, 3)
+    assert da["m"].sum() == 40.0
+    assert da["v"].tolist() == [1.0] * 4
+    assert db == a["m"][:, 1, 2].sum()  # type: ignore[index]
+
+
+def test_a_shared_argument_that_does_not_matter_gets_zero() -> None:
+    f = mg.compile(lambda w, x: x * x)
+    assert f.batch_value_and_grad(2.0, [1.0, 3.0], in_axes=(None, 0))[1][0] == 0.0
+
+
+def test_arrays_of_other_kinds_and_orders_are_taken() -> None:
+    f = mg.compile(lambda x: x[0] - 2.0 * x[1])
+    x = np.arange(12).reshape(6, 2)
+    expected = (x[:, 0] - 2.0 * x[:, 1]).tolist()
+    assert f.batch(x).tolist() == f.batch(x.tolist()).tolist() == expected
+    assert f.batch(np.asfortranarray(x)).tolist() == f.batch(x.astype(np.float32)).tolist() == expected
+    assert f.batch(x[::-1]).tolist() == expected[::-1]
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "message"),
+    [
+        (lambda f: f.batch([[1.0]], [1.0, 2.0]), ValueError, "argument 1 has 2 row"),
+        (lambda f: f.batch(1.0, 2.0, in_axes=None), TypeError, "not every axis may be None"),
+        (lambda f: f.batch(1.0, [2.0]), TypeError, "argument 0 is one number"),
+        (lambda f: f.batch([1.0], [1.0], in_axes=(0, 1)), ValueError, "in_axes has 0 or None"),
+        (lambda f: f.batch([1.0], [1.0], in_axes=(0,)), ValueError, "each of the 2 argument"),
+        (lambda f: f.batch(["a"], [1.0]), TypeError, "argument 0 must be an array of numbers"),
+        (lambda f: f([1j], 2.0), TypeError, r"argument 0\[0\]: expected a real number"),
+        (lambda f: f.gradient(1, 2), TypeError, "whole numbers are static, write 2.0 for 2"),
+        (lambda f: f.loops, RuntimeError, "call the function first"),
+        (lambda f: mg.compile(cast(Any, 3)), TypeError, "takes a function, got int"),
+        (lambda f: mg.compile(f, threads=0), ValueError, "threads is a whole number from 1 on"),
+        (lambda f: mg.compile(lambda x: [x, x]).gradient(1.0), ValueError, "with one result"),
+        (lambda f: mg.compile(f, cast(Any, 3)), TypeError, "takes a module of microgrid.nn"),
+    ],
+)
+def test_what_is_wrong_is_said(call: Callable[[Any], Any], error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=message):
+        call(mg.compile(lambda x, y: x + y))
+
+
+@pytest.mark.parametrize("f", [lambda x: x if x > 0 else -x, lambda x: x if x * 2.0 > 1.0 else -x])
+def test_a_path_that_hangs_on_a_number_is_refused_with_its_line(f: Callable[[Any], Any]) -> None:
+    line = f.__code__.co_firstlineno
+    with pytest.raises(TypeError, match=rf"test_compiled.py:{line}; keep both paths with .*where.*maximum") as caught:
+        mg.compile(f)(2.0)
+    assert ">" in str(caught.value)
+
+
+def test_so_is_one_that_hangs_on_a_value_from_outside_and_a_number_that_is_read() -> None:
+    w = Value(1.0, label="w")
+    with pytest.raises(TypeError, match=r"hangs on whether w > 0"):
+        mg.compile(lambda x: x if w > 0 else -x)(2.0)
+    with pytest.raises(TypeError, match=r"reads the number of x"):
+        mg.compile(lambda x: x * x.data)(2.0)
+
+
+def test_a_comparison_of_what_is_fixed_is_none() -> None:
+    assert mg.compile(lambda x: x if Value(2.0) > 1.0 else -x)(3.0) == 3.0
+
+
+@pytest.mark.parametrize("missing", ["llvmlite.binding", "numpy"])
+def test_a_missing_package_is_one_line_that_names_the_extra(missing: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = importlib.import_module
+
+    def absent(name: str, package: str | None = None) -> Any:
+        if name == missing:
+            raise ImportError(name)
+        return real(name, package)
+
+    monkeypatch.setattr(importlib, "import_module", absent)
+    with pytest.raises(ImportError, match=rf"^.*{missing}.*microgrid\[compile\]'$"):
+        mg.compile(lambda x: x)
+
+
+# --- programs --------------------------------------------------------------------------------------------------------
+
+
+def test_a_program_compiles_and_so_do_its_gradients() -> None:
+    program = trace(lambda x, y: mg.sin(x * y) / y)(1.0, 2.0)
+    compiled = program.compile(strict=True)
+    assert compiled(0.3, 0.4) == program(0.3, 0.4)
+    assert compiled.value_and_grad(0.3, 0.4)[1] == program.gradient()(0.3, 0.4)
+    hessian = Program.gradient(trace(lambda x: mg.sum([d * d for d in program.gradient()(*x)]))([0.3, 0.4]))
+    assert hessian.compile(strict=True)([0.3, 0.4]) == hessian([0.3, 0.4])
+
+
+def test_nothing_of_the_builtin_is_hidden() -> None:
+    assert "compile" not in mg.__all__
+    assert builtins.compile.__module__ == "builtins"
+    assert plan.processors() >= 1
+
+
+def rosenbrock(x: Any) -> Any:
+    return mg.sum([100.0 * (x[i + 1] - x[i] ** 2) ** 2 + (1.0 - x[i]) ** 2 for i in range(len(x) - 1)])
+
+
+def test_derivatives_of_functions_compile_too() -> None:
+    at, direction = [0.3, -0.2, 0.5, 0.9, -1.1, 0.4], [1.0, 0.0, -2.0, 0.5, 0.0, 1.0]
+    strictly = mg.compile(strict=True)
+    assert strictly(mg.grad(rosenbrock))(at) == mg.grad(rosenbrock)(at)
+    assert strictly(mg.hessian(rosenbrock))(at) == mg.hessian(rosenbrock)(at)
+    product = strictly(lambda x, v: mg.hvp(rosenbrock, (x,), (v,)))
+    assert product(at, direction) == mg.hvp(rosenbrock, (at,), (direction,))
+    assert np.allclose(mg.compile(mg.hessian(rosenbrock))(at), mg.hessian(rosenbrock)(at), rtol=1e-12, atol=1e-12)
+
+
+def test_the_loops_of_a_hessian_do_not_grow_with_it() -> None:
+    compiled = mg.compile(mg.hessian(rosenbrock))
+    compiled([0.1 * i for i in range(20)])
+    small = len(str(compiled.loops).splitlines())
+    compiled([0.1 * i for i in range(60)])
+    assert len(str(compiled.loops).splitlines()) == small

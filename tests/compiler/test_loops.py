@@ -1,0 +1,61 @@
+"""What people are shown: their loops, and a report."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import numpy as np
+import pytest
+
+import microgrid as mg
+from microgrid import nn
+
+
+def squared(out: Any, y: Any) -> Any:
+    return mg.sum([(a - b) ** 2 for a, b in zip(out, y, strict=True)])
+
+
+def hinge(out: Any, y: Any) -> Any:
+    return mg.relu(1.0 - out * y)
+
+
+def test_the_loops_of_a_network_are_readable() -> None:
+    step = mg.compile(hinge, nn.MLP(2, [16, 16, 1]))
+    step([[0.0, 1.0]], [1.0])
+    text = str(step.loops)
+    assert re.search(r"for i in range\(16\): +# MLP\.layers\[0\]\.neurons\[\*\]\n    v\[5 i\] = w\[0\] \* x\[0\]", text)
+    assert re.search(r"for j in range\(16\): +# MLP\.layers\[1\]\.neurons\[\*\]", text)
+    assert re.search(r"        v\[33 j \+ 2 k \+ 82\] = w\[k \+ 1\] \* v", text)
+    assert len(text.splitlines()) < 70
+
+
+def test_machine_code_has_one_size_for_all_widths() -> None:
+    sizes = []
+    for widths in ([30, 40, 10], [70, 60, 20]):
+        step = mg.compile(squared, nn.MLP(widths[0], widths[1:]))
+        step(np.zeros((1, widths[0])), np.zeros((1, widths[-1])))
+        (size,) = re.findall(r"code bytes +([\d,]+)", step.report())
+        sizes.append(int(size.replace(",", "")))
+    assert sizes[0] == pytest.approx(sizes[1], rel=0.1)
+
+
+def test_labels_name_inputs() -> None:
+    f = mg.compile(lambda rate, xs: mg.exp(rate) * xs[0])
+    f(1.0, [2.0])
+    assert str(f.loops).splitlines()[:2] == ["v[0] = exp(rate)", "v[1] = v[0] * xs[0]"]
+
+
+def test_constants_and_derivatives_are_named() -> None:
+    f = mg.compile(lambda xs: mg.sum([mg.sin(x) ** 2 for x in xs]))
+    f.value_and_grad([1.0] * 20)
+    text = str(f.loops)
+    assert "    v[2 i + 1] = v[2 i] ** 2.0\n" in text
+    assert "    xs[19 - k].grad = g[38 - 2 k] * t[3 k + 2]" in text
+
+
+def test_the_report_has_sizes_and_seconds() -> None:
+    f = mg.compile(lambda xs: mg.sum([x * x for x in xs]))
+    f([1.0] * 50)
+    assert re.search(r"instructions +100\n", f.report())
+    assert all(stage in f.report() for stage in ("elements", "bytes", "trace", "roll", "storage", "machine code"))

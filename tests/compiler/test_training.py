@@ -1,0 +1,92 @@
+"""`compile(loss, model)`: mean losses and gradients by a flat array of parameters, on any number of threads."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import numpy as np
+import pytest
+
+import microgrid as mg
+from microgrid import Value, nn
+
+
+def hinge(out: Any, y: Any) -> Any:
+    return mg.relu(1.0 - out * y)
+
+
+def squared(out: Any, y: Any) -> Any:
+    return mg.sum([(a - b) ** 2 for a, b in zip(out, y, strict=True)])
+
+
+@pytest.mark.parametrize("activation", ["relu", "tanh", "sigmoid"])
+def test_a_loss_of_a_model_is_the_mean_and_its_gradients(activation: str) -> None:
+    random.seed(1)
+    model = nn.MLP(3, [8, 5, 2], activation=activation)
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(37, 3)), rng.normal(size=(37, 2))
+    step = mg.compile(squared, model)
+    loss, gradient = step(x, y)
+    total = mg.mean(
+        [squared(model([Value(a) for a in row]), target) for row, target in zip(x, y.tolist(), strict=True)]
+    )
+    total.backward()
+    assert loss == pytest.approx(total.data, rel=1e-13)
+    expected = np.array([p.grad for p in model.parameters()])
+    assert np.allclose(gradient, expected, rtol=1e-12, atol=1e-14)
+    assert step.losses(x, y).mean() == pytest.approx(loss, rel=1e-14)
+
+
+def test_parameters_are_one_flat_array() -> None:
+    random.seed(2)
+    model = nn.MLP(2, [4, 1])
+    step = mg.compile(hinge, model)
+    x, y = [[0.0, 1.0], [1.0, -1.0], [2.0, 0.5]], [1.0, -1.0, 1.0]
+    before, gradient = step(x, y)
+    step.parameters -= 0.1 * gradient
+    after, _ = step(x, y)
+    assert after < before
+    assert model.parameters()[0].data != step.parameters[0]
+    step.write()
+    assert [p.data for p in model.parameters()] == step.parameters.tolist()
+    model.parameters()[0].data = 7.0
+    step.read()
+    assert step.parameters[0] == 7.0
+    step.parameters = step.parameters[:-1]
+    with pytest.raises(ValueError, match="17 parameters"):
+        step(x, y)
+
+
+def test_a_batch_without_samples_has_no_mean() -> None:
+    with pytest.raises(ValueError, match="at least one: got 0 and 0"):
+        mg.compile(hinge, nn.MLP(2, [1]))(np.empty((0, 2)), np.empty(0))
+
+
+def test_a_module_of_ones_own_and_a_loss_that_uses_the_parameters() -> None:
+    class Line(nn.Module):
+        def __init__(self) -> None:
+            self.a, self.b = Value(2.0), Value(1.0)
+
+        def __call__(self, x: Any) -> Any:
+            return self.a * x + self.b
+
+        def parameters(self) -> list[Value]:
+            return [self.a, self.b]
+
+    line = Line()
+    step = mg.compile(lambda out, y: (out - y) ** 2 + 0.5 * line.a**2, line)
+    loss, gradient = step([0.0, 1.0], [1.0, 1.0])
+    assert (loss, gradient.tolist()) == (4.0, [4.0, 2.0])
+
+
+@pytest.mark.parametrize("samples", [100, 1000, 1003])
+def test_threads_give_the_same_bits_as_one(samples: int) -> None:
+    random.seed(3)
+    model = nn.MLP(2, [8, 1], activation="tanh")
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(samples, 2)), rng.normal(size=samples)
+    results = [mg.compile(hinge, model, threads=n)(x, y) for n in (1, 2, 3, 8)]
+    for loss, gradient in results[1:]:
+        assert loss == results[0][0]
+        assert gradient.tobytes() == results[0][1].tobytes()
