@@ -41,7 +41,7 @@ class Film:
     >>> from microgrid import datasets, fit, nn
     >>> x, y = datasets.xor()
     >>> film = Film(x, y)
-    >>> _ = fit(nn.MLP(2, [4, 1], seed=0), x, y, loss="bce_with_logits", epochs=10, callbacks=[film])
+    >>> _ = fit(nn.MLP(2, [4, 1], seed=0), x, y, loss="mse", epochs=10, callbacks=[film])
     >>> len(film.frames)
     10
     """

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from microgrid.callbacks import Callback, EarlyStopping, Run
 from microgrid.checkpoint import Checkpoint, Snapshots
+from microgrid.compiled_objective import Compiled, why_not
 from microgrid.engine import Value
 from microgrid.history import History
 from microgrid.losses import Loss, accuracy, kind_of, loss_named
@@ -62,6 +63,7 @@ def fit(
     resume: PathLike | Checkpoint | None = None,
     executor: Executor | None = None,
     parts: int = 8,
+    compile: Literal["auto"] | bool = "auto",
     progress: bool | None = None,
 ) -> History:
     """Train the model on samples x and their targets y; the history of the epochs.
@@ -80,6 +82,10 @@ def fit(
     to the same bits as a run that was never stopped. `executor`, any of `concurrent.futures`, records the batch in so
     many parts at once. `progress` shows a bar: by default where there is tqdm, and a terminal or a notebook.
 
+    `compile` runs the batches in machine code (`microgrid.compile`), with the same numbers to rounding: "auto" does so
+    where llvmlite is installed, there is enough to compute, and the loss can be traced; `history.how` says what was
+    done and why, as does a line above the bar. True raises where it cannot be done.
+
     Ctrl-C ends the run, and what was learned so far stays. Raises TrainingError when the loss or its gradient is not
     finite, telling where that began, and when a worker of the executor fails.
 
@@ -96,12 +102,25 @@ def fit(
     xs = rows(x)
     outputs = len(outputs_of(model, xs[:1])[0])
     samples = Samples(xs, y, outputs, kind_of(chosen), validation, batch_size, shuffle, seed)
-    objective = Recorded(model, chosen) if executor is None else Spread(model, chosen, executor, parts)
+    if compile not in ("auto", True, False):
+        raise ValueError(f'compile must be "auto", True or False, got {compile!r}')
     measures = _metrics(metrics, chosen, samples.ys)
+    why_recorded = "compile=False"
+    if compile == "auto" and executor is None:
+        why_recorded = why_not(samples.batch_size, len(model.parameters()))
+    objective: Objective = Recorded(model, chosen)
+    if executor is not None:
+        if compile is True:
+            raise ValueError("an executor's workers record: choose executor= or compile=True, not both")
+        objective = Spread(model, chosen, executor, parts)
+    elif compile is True or not why_recorded:
+        objective = Compiled(model, chosen, outputs=bool(measures), strict=compile is True)
     trainer = _Trainer(
         objective, model, chosen, _optimizer(optimizer, model, lr), samples, measures, reduction == "mean", penalty
     )
-    return trainer.run(epochs, callbacks, Snapshots(checkpoint, checkpoint_every), resume, progress)
+    history = trainer.run(epochs, callbacks, Snapshots(checkpoint, checkpoint_every), resume, progress)
+    history.how = getattr(objective, "how", "spread" if executor is not None else f"recorded, since {why_recorded}")
+    return history
 
 
 def _optimizer(optimizer: str | Optimizer, model: Module, lr: float | Schedule | None) -> Optimizer:
@@ -169,10 +188,14 @@ class _Trainer:
         if resume is not None:
             snapshots.resume(resume)
         bar = _bar(progress, run.epoch, epochs)
+        told = False
         try:
             while run.epoch < epochs and not run.history.stopped:
                 snapshots.take()
                 run.history.add(*self.epoch(run.epoch))
+                if bar is not None and not told and isinstance(self.objective, Compiled):
+                    bar.write(f"fit: {self.objective.how}")
+                    told = True
                 for callback in callbacks:
                     callback(run)
                 if bar is not None:
@@ -249,6 +272,8 @@ class _Trainer:
 
     def measured(self, outputs: Sequence[list[float]], ys: Sequence[Target]) -> dict[str, float]:
         """The mean of each metric."""
+        if not self.metrics:
+            return {}
         pairs = [(o if len(o) > 1 else o[0], y) for o, y in zip(outputs, ys, strict=True)]
         return {name: math.fsum(metric(o, y) for o, y in pairs) / len(pairs) for name, metric in self.metrics.items()}
 

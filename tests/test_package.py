@@ -49,6 +49,7 @@ ORDER = [
     "table",
     "compiler",
     "objective",
+    "compiled_objective",
     "plots",
     "history",
     "callbacks",

@@ -10,8 +10,10 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from test_micrograd import moons_of_the_demo
@@ -496,3 +498,112 @@ def test_misuse_says_what_to_change_and_changes_nothing(change: dict[str, Any], 
         train(model, penalty=lambda parameters: 1.0)
     with pytest.raises(ValueError, match="the checkpoint is not whole: it has no optimizer"):
         train(model, resume={"settings": {}, "parameters": {}})
+
+
+# --- compiled ------------------------------------------------------------------------------------------------------
+
+
+LOSSES: dict[str, tuple[int, Callable[[int], Any]]] = {
+    "hinge": (1, lambda i: 1.0 if i % 2 else -1.0),
+    "mse": (2, lambda i: [0.1 * i, 1.0]),
+    "binary_cross_entropy_with_logits": (1, lambda i: float(i % 2)),
+    "cross_entropy": (3, lambda i: i % 3),
+    "huber": (1, lambda i: 0.3 * i),
+}
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("batch_size", [None, 3])
+def test_compiled_runs_are_recorded_runs_to_rounding(loss: str, batch_size: int | None) -> None:
+    pytest.importorskip("llvmlite")
+    outputs, target = LOSSES[loss]
+    x, y = [[0.1 * i, 1.0 - 0.2 * i] for i in range(8)], [target(i) for i in range(8)]
+    runs = []
+    for compile in (False, True):
+        model = nn.MLP(2, [4, outputs], activation="tanh", seed=0)
+        metrics = ["accuracy"] if loss not in ("mse", "huber") else []
+        history = fit(
+            model, x, y, loss=loss, epochs=20, batch_size=batch_size, metrics=metrics, compile=compile, progress=False
+        )
+        runs.append((history, [p.data for p in model.parameters()], [p.grad for p in model.parameters()]))
+    (recorded, *theirs), (compiled, *ours) = runs
+    assert compiled.how == "compiled"
+    assert recorded.how == "recorded, since compile=False"
+    assert compiled.loss == pytest.approx(recorded.loss, rel=1e-9, abs=1e-12)
+    assert compiled.measured == recorded.measured
+    for a, b in zip(ours, theirs, strict=True):
+        assert a == pytest.approx(b, rel=1e-9, abs=1e-12)
+
+
+class Drawing(nn.Module):
+    """It leaves out half of its outputs, by chance."""
+
+    def __init__(self) -> None:
+        self.inner = nn.MLP(2, [3], seed=0)
+
+    def __call__(self, x: Any) -> Any:
+        return [z * float(random.random() < 0.5) for z in self.inner(x)]
+
+
+class Frozen(nn.Module):
+    """A number of its own, taken without its graph, goes into what it gives."""
+
+    def __init__(self) -> None:
+        self.inner = nn.MLP(2, [1], seed=0)
+
+    def __call__(self, x: Any) -> Any:
+        with no_grad():
+            scale = self.inner([1.0, 2.0])
+        return self.inner(x) * scale
+
+
+class Branching(nn.Module):
+    """It goes one way or the other, by a number."""
+
+    def __init__(self) -> None:
+        self.inner = nn.MLP(2, [1], seed=0)
+
+    def __call__(self, x: Any) -> Any:
+        z = self.inner(x)
+        return z if z > 0.0 else z * 0.1
+
+
+@pytest.mark.parametrize(("kind", "why"), [(Drawing, "draw at random"), (Frozen, "no_grad"), (Branching, "where")])
+def test_what_compiled_code_would_get_wrong_is_recorded_and_said(
+    kind: type[nn.Module], why: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("llvmlite")
+    monkeypatch.setattr("microgrid.compiled_objective.ENOUGH", 1)
+    x, y = [[0.1 * i, 0.3 * i] for i in range(6)], [[1.0] * 3 if kind is Drawing else 1.0] * 6
+    runs = []
+    for compile in ("auto", False):
+        random.seed(1)
+        model = kind()
+        history = fit(model, x, y, loss="mse", lr=0.1, optimizer="sgd", epochs=4, compile=compile, progress=False)
+        runs.append([p.data for p in model.parameters()])
+        if compile == "auto":
+            assert history.how.startswith("recorded, since ")
+            assert why in history.how
+    if kind is not Drawing:
+        assert runs[0] == pytest.approx(runs[1], rel=1e-12)
+    with pytest.raises((TypeError, RuntimeError), match=why):
+        fit(kind(), x, y, loss="mse", epochs=4, compile=True, progress=False)
+
+
+def test_auto_compiles_where_there_is_enough_to_compute(capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("llvmlite")
+    pytest.importorskip("tqdm")
+    x = [[0.01 * i, 1.0] for i in range(200)]
+    small = fit(nn.MLP(2, [1]), x[:4], [1.0] * 4, loss="mse", epochs=1, progress=False)
+    assert small.how == "recorded, since there is little to compute"
+    large = fit(nn.MLP(2, [16, 16, 1]), x, [1.0] * 200, loss="mse", epochs=2, progress=True)
+    assert large.how == "compiled"
+    captured = capsys.readouterr()
+    assert "fit: compiled" in captured.out + captured.err
+
+
+def test_compile_takes_its_words_and_no_executor() -> None:
+    with pytest.raises(ValueError, match='compile must be "auto", True or False'):
+        fit(nn.MLP(1, [1]), [[1.0]], [1.0], loss="mse", compile=cast(Any, "yes"), progress=False)
+    with ThreadPoolExecutor(1) as executor, pytest.raises(ValueError, match="workers record"):
+        fit(nn.MLP(1, [1]), [[1.0]], [1.0], loss="mse", compile=True, executor=executor, progress=False)

@@ -1,0 +1,118 @@
+"""The objective in machine code: a batch's loss and gradients by `microgrid.compile`, watched by recording."""
+
+from __future__ import annotations
+
+import importlib.util
+import math
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from microgrid.compiler.compile import compile as in_machine_code
+from microgrid.engine import Value
+from microgrid.losses import Loss, kind_of
+from microgrid.module import Module
+from microgrid.objective import Recorded, Sums
+from microgrid.samples import Target
+
+if TYPE_CHECKING:
+    from microgrid.compiler.compiled import Compiled as CompiledFunction
+    from microgrid.compiler.training import CompiledLoss
+
+ENOUGH = 20_000
+"""Samples times parameters from which on `compile="auto"` compiles: below, recording is done before LLVM has begun."""
+
+WATCHED = 4
+"""Samples that are recorded, too, in the first, the second, the fourth, the eighth batch, ..."""
+
+
+def why_not(samples: int, parameters: int) -> str:
+    """The reason not to compile of one's own accord; "" when there is none."""
+    if importlib.util.find_spec("llvmlite") is None or importlib.util.find_spec("numpy") is None:
+        return "llvmlite is not installed: pip install 'microgrid[compile]'"
+    return "" if samples * parameters >= ENOUGH else "there is little to compute"
+
+
+class NotTheSame(RuntimeError):
+    """Compiled code and recording disagree: the model draws at random, or computes under `no_grad`."""
+
+
+class Compiled:
+    """Sums over a batch by compiled code. `how` says in a line what is used; where compiling fails, recording, and why.
+
+    Compiled code is what was traced once. A model that draws at random, or computes some of its numbers under
+    `no_grad`, is not that; so some samples are recorded as well, and where the two differ in the first two batches,
+    recording takes over. Later, NotTheSame is raised. `strict` raises whatever stands in the way of compiling.
+    """
+
+    def __init__(self, model: Module, loss: Loss, *, outputs: bool, strict: bool) -> None:
+        self.recorded = Recorded(model, loss)
+        self.how = "compiled"
+        self._outputs = outputs
+        self._strict = strict
+        self._calls = 0
+        self._code: CompiledLoss | None = None
+        self._forward: CompiledFunction | None = None
+        self._classes = kind_of(loss).targets == "classes"
+        self._width = 0
+
+    def loss_and_gradients(self, parameters: Sequence[Value], xs: Sequence[list[float]], ys: Sequence[Target]) -> Sums:
+        """The sums, as `Recorded` gives them, to rounding."""
+        if self.how != "compiled":
+            return self.recorded.loss_and_gradients(parameters, xs, ys)
+        self._calls += 1
+        try:
+            sums = self._computed(xs, ys)
+            if self._calls & (self._calls - 1) == 0:
+                self._watch(parameters, xs[:WATCHED], ys[:WATCHED])
+        except (TypeError, ValueError, ImportError, NotTheSame) as error:
+            if self._strict or self._calls > 2:
+                raise
+            self.how = f"recorded, since {error}"
+            return self.recorded.loss_and_gradients(parameters, xs, ys)
+        for p, g in zip(parameters, sums.gradient, strict=True):
+            p.grad = g
+        return sums
+
+    def _computed(self, xs: Sequence[list[float]], ys: Sequence[Target]) -> Sums:
+        if self._code is None:
+            model = self.recorded.model
+            self._code = in_machine_code(self.recorded.loss, model)
+            self._forward = in_machine_code(_named(model)) if self._outputs else None
+            out = model([Value(x) for x in xs[0]])
+            self._width = len(out) if isinstance(out, list) else 1
+        self._code.read()
+        count = len(xs)
+        mean, gradient = self._code(xs, [self._target(y) for y in ys])
+        outputs: list[list[float]] = []
+        if self._forward is not None:
+            told = self._forward.batch(self._code._numpy.asarray(xs, dtype=float))
+            columns = told if isinstance(told, list) else [told]
+            outputs = [list(row) for row in zip(*(column.tolist() for column in columns), strict=True)]
+        return Sums(mean * count, (gradient * count).tolist(), outputs)
+
+    def _target(self, y: Target) -> Any:
+        """A class by its number becomes a probability for each: compiled code does not index."""
+        if not self._classes or isinstance(y, list):
+            return y
+        if not 0 <= y < self._width or y != int(y):
+            raise ValueError(f"label {y} is none of the classes 0 to {self._width - 1}")
+        return [float(k == y) for k in range(self._width)]
+
+    def _watch(self, parameters: Sequence[Value], xs: Sequence[list[float]], ys: Sequence[Target]) -> None:
+        """Raises NotTheSame when recording gives something else for these samples."""
+        ours = self._computed(xs, ys)
+        theirs = self.recorded.loss_and_gradients(parameters, xs, ys)
+        size = max([abs(g) for g in theirs.gradient if math.isfinite(g)], default=0.0) + abs(theirs.loss)
+        for a, b in zip([ours.loss, *ours.gradient], [theirs.loss, *theirs.gradient], strict=True):
+            if not (abs(a - b) <= 1e-6 * size or a == b or (math.isnan(a) and math.isnan(b))):
+                raise NotTheSame(
+                    f"compiled code gives {a:.6g} where recording gives {b:.6g}: does the model draw at random, or "
+                    "compute under no_grad? Train it with compile=False"
+                )
+
+
+def _named(model: Module) -> Callable[[Any], Any]:
+    def outputs(x: Any) -> Any:
+        return model(x)
+
+    return outputs
