@@ -27,7 +27,7 @@ def test_the_other_examples_run_and_end_as_they_say(tmp_path: Path, monkeypatch:
     space: dict[str, object] = {}
     with contextlib.redirect_stdout(io.StringIO()):
         exec(compile(first, "README.md", "exec"), space)
-    stepping, derivatives, checks, training, declaration = re.findall(r"```py\n(.*?)```", README, re.DOTALL)
+    stepping, derivatives, checks, training, compiling, declaration = re.findall(r"```py\n(.*?)```", README, re.DOTALL)
     monkeypatch.chdir(tmp_path)
     exec(compile(stepping, "README.md", "exec"), space)
     (line, answer) = re.findall(r"^(steps\S.*formula) +# '(.*)'$", stepping, re.MULTILINE)[0]
@@ -41,6 +41,10 @@ def test_the_other_examples_run_and_end_as_they_say(tmp_path: Path, monkeypatch:
     (line, answer) = re.findall(r"^(check_gradient\S.*?) +# '(.*)'$", checks, re.MULTILINE)[0]
     assert eval(line, space) == answer
     exec(compile(declaration, "README.md", "exec"), space)
+    pytest.importorskip("llvmlite")
+    exec(compile(compiling, "README.md", "exec"), space)
+    for line, answer in re.findall(r"^(\S.*?) +# ([(\[].*)$", compiling, re.MULTILINE):
+        assert repr(eval(line, space)) == answer
     told = re.findall(r"^(\S.*?) +# (\S.*)$", derivatives, re.MULTILINE)
     evaluated = {line: answer for line, answer in told if answer[0] in "{0123456789"}
     assert len(evaluated) == 2
