@@ -44,6 +44,11 @@
   }
   function home(node) { return data.home ? data.home[node] : node; }
 
+  /* The node that a box shows by itself. */
+  var inside = {};
+  data.nodes.forEach(function (node, n) { (inside[home(n)] = inside[home(n)] || []).push(n); });
+  function alone(box) { return inside[box] && inside[box].length === 1 ? inside[box][0] : -1; }
+
   /* The stops of the slider: single steps, or runs of steps within a folded box until one is unfolded. */
   var open = {}, stops = [], at = 0;
   function list() {
@@ -79,13 +84,14 @@
     for (n in boxes) {
       g = boxes[n];
       g.classList.remove("on", "to", "off");
-      if (!data.runs && data.nodes[n]) {
+      var k = alone(n);
+      if (k >= 0) {
         lines = g.querySelectorAll("text");
-        var first = lines.length - (data.nodes[n].length > 3 ? 2 : 1);
-        lines[first].textContent = now.known[n] && !(hidden && !back && step && step[0] == n) ? data.nodes[n][1] : "?";
-        if (data.nodes[n].length > 3)
-          lines[first + 1].textContent = "grad " + (hidden && hidden[n] ? "?" : now.grads[n]);
-        if (data.nodes[n][2] && !now.known[n]) g.classList.add("off");
+        var first = lines.length - (data.nodes[k].length > 3 ? 2 : 1);
+        lines[first].textContent = now.known[k] && !(hidden && !back && step && step[0] == k) ? data.nodes[k][1] : "?";
+        if (data.nodes[k].length > 3)
+          lines[first + 1].textContent = "grad " + (hidden && hidden[k] ? "?" : now.grads[k]);
+        if (data.nodes[k][2] && !now.known[k]) g.classList.add("off");
       }
     }
     edges.forEach(function (e) { e.classList.remove("on"); });

@@ -165,6 +165,10 @@ def test_a_large_graph_is_stepped_by_modules_and_unfolds(opened: Open, tmp_path:
     page.get_by_role("button", name="Previous").click()
     page.get_by_role("button", name="Fold").click()
     assert page.locator(".mg-text h2").inner_text() == heading
+    single = page.locator("svg g.output text")
+    assert single.all_text_contents()[-2:] == ["?", "grad –"]
+    page.get_by_label("Step", exact=True).fill(str(stops))
+    assert single.all_text_contents()[-2:] == [n(found.values[-1].data), "grad 1"]
 
 
 def test_without_scripts_there_is_the_picture_with_its_text(browser: Any, tmp_path: Path) -> None:
