@@ -37,6 +37,7 @@ ORDER = [
     "c_source",
     "program",
     "anomaly",
+    "expression",
     "storage",
     "module",
     "initializers",
@@ -58,7 +59,7 @@ ORDER = [
     "steps",
     "__init__",
 ]
-ORDER += ["testing", "demo", "cli", "__main__"]
+ORDER += ["testing", "demo", "bench", "commands", "cli", "__main__"]
 
 
 def imports_of(tree: ast.Module) -> list[tuple[int, str]]:
