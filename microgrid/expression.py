@@ -97,7 +97,8 @@ class Expression:
     """
 
     def __init__(self, text: str, names: Sequence[str] = ()) -> None:
-        self.text = self.__name__ = text.strip()
+        self.text = text.strip()
+        self.__name__ = self.text if len(self.text) <= 60 else f"{self.text[:57]}..."
         self.names = tuple(names)
         kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
         self.__signature__ = inspect.Signature([inspect.Parameter(name, kind) for name in self.names])

@@ -38,6 +38,7 @@ ORDER = [
     "program",
     "anomaly",
     "expression",
+    "given",
     "storage",
     "module",
     "initializers",

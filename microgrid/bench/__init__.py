@@ -10,10 +10,10 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from microgrid.bench.race import race
+from microgrid.bench import race
 from microgrid.bench.tables import FORMATS, written
 from microgrid.bench.works import WORKS
-from microgrid.commands.given import CommandError, Misuse
+from microgrid.given import CommandError, Misuse
 
 __all__ = ["FORMATS", "WORKS", "bench"]
 
@@ -26,7 +26,7 @@ def bench(names: Sequence[str], *, format: str, pairs: int, limit: float, out: P
     if out is not None and not out.parent.is_dir():
         raise CommandError(f"cannot write {out}: there is no folder {out.parent}")
     tell = (lambda text: print(text, file=sys.stderr)) if sys.stderr.isatty() else (lambda text: None)
-    results = race([WORKS[name] for name in names or WORKS], pairs=pairs, limit=limit, tell=tell)
+    results = race.run([WORKS[name] for name in names or WORKS], pairs=pairs, limit=limit, tell=tell)
     text = written(results, format)
     print(text)
     if out is not None:

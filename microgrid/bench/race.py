@@ -61,9 +61,11 @@ class Results(NamedTuple):
     machine: dict[str, Any]
 
 
-def race(works: Sequence[Work], *, pairs: int, limit: float, tell: Callable[[str], object]) -> Results:
+def run(works: Sequence[Work], *, pairs: int, limit: float, tell: Callable[[str], object]) -> Results:
     """Measure all works with everyone who is there, and tell what is under way."""
     versions = {peer.name: version(peer) for peer in (OURS, *PEERS)}
+    # a process that had to be ended leaves semaphores behind, which Python clears away with a warning
+    os.environ["PYTHONWARNINGS"] = f"{os.environ.get('PYTHONWARNINGS', '')},ignore:resource_tracker".lstrip(",")
     entries = []
     for work in works:
         tell(f"{work.name}: {OURS.name}")

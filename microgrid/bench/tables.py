@@ -8,13 +8,13 @@ import statistics
 from typing import Final
 
 from microgrid.bench.race import Entry, Results
-from microgrid.commands.given import plain, table
+from microgrid.given import plain, table
 
 FORMATS: Final = ("text", "markdown", "json")
 
 READING: Final = (
-    "ratio: how many times as long as microgrid it took; the median of the pairs, [least - most]. Above 1, microgrid is",
-    "faster. time: of one run, the median; beside it microgrid's own, in turn with it. ready in: import, compilation and",
+    "ratio: how many times as long as microgrid it took; the median of the pairs, [least - most]. Above 1, microgrid",
+    "is faster. time: of one run, the median, and microgrid's own in turn with it. ready in: import, compilation and",
     "the first run, which are not in the times. Before it was timed, each gave the same numbers as microgrid.",
 )
 

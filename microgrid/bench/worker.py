@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import importlib
 import importlib.metadata
@@ -45,7 +46,8 @@ class Worker:
 
     def seconds(self, runs: int) -> float:
         """How long one run takes: the mean of so many in a row, from a collected heap."""
-        self._here.send(runs)
+        with contextlib.suppress(BrokenPipeError):  # then there is no answer either
+            self._here.send(runs)
         return float(self._answer())
 
     def _answer(self) -> Any:
@@ -53,7 +55,7 @@ class Worker:
             raise NotReady(f"not measured: it took longer than {self._limit:.0f} s")
         try:
             answer = self._here.recv()
-        except EOFError:
+        except (EOFError, ConnectionError):
             self._process.join()
             raise NotReady(f"not measured: its process ended with exit code {self._process.exitcode}") from None
         if isinstance(answer, str):

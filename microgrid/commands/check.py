@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any, cast
 
 from microgrid import tree
-from microgrid.commands.given import Misuse, assignments, number, plain
-from microgrid.primitive import Op, as_float
+from microgrid.given import Misuse, assignments, number, plain
+from microgrid.primitive import Op, as_float, built_in
 from microgrid.testing.enclosure import nearest_float
 from microgrid.testing.report import Report
 
@@ -98,7 +98,7 @@ def _where(error: BaseException, file: str) -> str:
     own = [
         frame for frame in traceback.extract_tb(error.__traceback__) if Path(frame.filename) == Path(file).absolute()
     ]
-    text = f"{type(error).__name__}: {error}".rstrip(": ")
+    text = f"{type(error).__name__}: {error}".rstrip(": ").replace("with gradient=", "with --gradient NAME")
     return f"{text} ({Path(file).name}, line {own[-1].lineno})" if own else text
 
 
@@ -109,7 +109,8 @@ def _named(module: types.ModuleType, name: str, file: str) -> Callable[..., Any]
     own = [
         key
         for key, x in vars(module).items()
-        if isinstance(x, Op) or (inspect.isfunction(x) and x.__module__ == module.__name__ and key != "<lambda>")
+        if (isinstance(x, Op) and x.name not in built_in)
+        or (inspect.isfunction(x) and x.__module__ == module.__name__ and key != "<lambda>")
     ]
     near = difflib.get_close_matches(name, own, n=1)
     known = f"did you mean {near[0]}?" if near else f"it has {', '.join(own[:20]) or 'none'}"
@@ -152,7 +153,7 @@ def _kind(annotation: Any) -> str:
     """An annotation as a person writes it, without the modules' names."""
     if not isinstance(annotation, str):
         annotation = annotation.__name__ if isinstance(annotation, type) else str(annotation)
-    return re.sub(r"\w+\.", "", annotation)
+    return re.sub(r"\w+\.|['\"]", "", annotation)
 
 
 def _parameters(function: Callable[..., Any], name: str) -> dict[str, inspect.Parameter]:

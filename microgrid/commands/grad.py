@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from microgrid.commands.check import as_json
-from microgrid.commands.given import CommandError, Misuse, assignments, number, plain, table
 from microgrid.draw import draw
 from microgrid.engine import Value, constant
 from microgrid.expression import Expression, ExpressionError, check_name
 from microgrid.functional import hessian
+from microgrid.given import CommandError, Misuse, assignments, number, plain, table
 from microgrid.program import trace
 from microgrid.steps import steps
 
@@ -31,6 +31,8 @@ def grad(
 ) -> int:
     """Print it; the exit code, which is 1 when the check says FAIL."""
     expression, at = _read(text, given)
+    _ends_in(picture, ".svg", ".png", ".pdf")
+    _ends_in(page, ".html")
     leaves = [Value(x, label=name) for name, x in at.items()]
     result = expression(*leaves)
     root = result if isinstance(result, Value) else constant(result)
@@ -85,12 +87,17 @@ def _read(text: str, given: Sequence[str]) -> tuple[Expression, dict[str, float]
     return expression, {name: number(name, value) for name, value in texts.items()}
 
 
+def _ends_in(path: Path | None, *suffixes: str) -> None:
+    if path is not None and path.suffix not in suffixes:
+        raise Misuse(f"what {path} is to be cannot be told: its name must end in {' or '.join(suffixes)}")
+
+
 def _written(path: Path, write: Callable[[], Any]) -> str:
     try:
         write()
     except OSError as error:
         raise CommandError(f"cannot write {path}: {error.strerror or error}; choose another place") from None
-    except (ImportError, ValueError) as error:
+    except ImportError as error:
         raise CommandError(f"cannot draw {path}: {error}") from None
     return str(path)
 
@@ -99,7 +106,7 @@ def _formula(write: Callable[[], str]) -> str:
     try:
         return write()
     except ValueError as error:
-        raise CommandError(str(error)) from None
+        raise CommandError(f"too long for one formula: --program has a line for each operation ({error})") from None
 
 
 def _lines(found: dict[str, Any], report: Any) -> list[str]:
