@@ -17,34 +17,41 @@ from microgrid.demo import STEPS, DemoError, demo
 from microgrid.engine import COMPILED
 from microgrid.given import CommandError
 
-EXIT_CODES = "Exit code: 0 when it went well, 1 when a check said FAIL or something could not be done, 2 for misuse."
+EXIT_CODES = """\
+exit code: 0 when it went well, 1 when a check said FAIL or something could not
+be done, 2 for misuse. microgrid COMMAND --help says more about each.
+"""
 
 GRAD_EXAMPLES = """\
 examples:
   microgrid grad "log(x) * sin(y)" x=2 y=0.5
   microgrid grad "tanh(a * b + a)" a=0.7 b=-1 --hessian --check
-  microgrid grad "x**2 / (1 + exp(-x))" x=pi/4 --draw graph.svg --steps steps.html
+  microgrid grad "x**2 / (1 + exp(-x))" x=pi/4 --draw graph.svg
 
-Operators are + - * / // % ** and parentheses; functions are microgrid's own, as sin, log, tanh, maximum, where, sum;
-pi, e, tau, inf and nan are numbers. Nothing of it is run as Python code. A value is a number or a constant expression.
+Operators are + - * / // % ** and parentheses; functions are microgrid's own, as
+sin, log, tanh, maximum, where, sum; pi, e, tau, inf and nan are numbers. Nothing
+of it is run as Python code. A value is a number or a constant expression.
 """
 
 CHECK_EXAMPLES = """\
 examples:
   microgrid check model.py::loss x=0.5 "w=[0.1, -0.2]"
-  microgrid check model.py::loss --gradient loss_backward x=0.5 "w=[0.1, -0.2]"
+  microgrid check model.py::loss --gradient by_hand x=0.5 "w=[0.1, -0.2]"
 
-The file is imported, as pytest would. The function takes numbers, or lists and dicts of them, and returns one number.
-An argument without a value keeps its default; one that is annotated float or Value gets a number, the same for the
-same seed. Arguments that are annotated int, bool or str are held, and so are defaults that are no floats.
-PASS and UNDECIDED have the exit code 0, FAIL has 1.
+The file is imported, as pytest would. The function takes numbers, or lists and
+dicts of them, and returns one number. An argument without a value keeps its
+default; one that is annotated float or Value gets a number, the same for the
+same seed. Arguments annotated int, bool or str are held, and so are defaults
+that are no floats. PASS and UNDECIDED have the exit code 0, FAIL has 1.
 """
 
 BENCH_EXAMPLES = """\
-It measures microgrid and each of micrograd, PyTorch, JAX, autograd, NumPy and CasADi that is installed, each in a
-process of its own, in turn: a pair of times gives a ratio, and the table has the median of the ratios, the least and
-the most. Before that, all have to give the same numbers. What is missing is listed as missing. All of it takes about
-ten minutes; --pairs 3 --limit 20 is quicker. The exit code is 1 when one of them gave other numbers.
+It measures microgrid and each of micrograd, PyTorch, JAX, autograd, NumPy and
+CasADi that is installed, each in a process of its own, in turn: a pair of times
+gives a ratio, and the table has the median of the ratios, the least and the
+most. Before that, all have to give the same numbers. What is missing is listed
+as missing. All of it takes about ten minutes; --pairs 3 --limit 20 is quicker.
+The exit code is 1 when one of them gave other numbers.
 """
 
 
@@ -104,7 +111,12 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="microgrid", description=microgrid.__doc__.split("\n")[0], epilog=EXIT_CODES)
+    parser = argparse.ArgumentParser(
+        prog="microgrid",
+        description=(microgrid.__doc__ or "").split("\n")[0],
+        epilog=EXIT_CODES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("--version", action="version", version=f"microgrid {microgrid.__version__} ({build()})")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
 
@@ -137,7 +149,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     slope.add_argument("--json", action="store_true", help="print JSON; what is not finite is a text there")
 
-    judge = command("check", "is the gradient of a function in a file right?", CHECK_EXAMPLES)
+    judge = command("check", "judge the gradient of a function in a file", CHECK_EXAMPLES)
     judge.add_argument("function", metavar="FILE::FUNCTION", help="a Python file, and a function or an op in it")
     judge.add_argument("values", nargs="*", metavar="NAME=VALUE", help="arguments: numbers, or JSON as w=[1.0,2.0]")
     judge.add_argument(

@@ -85,12 +85,15 @@ def test_a_reader_that_has_gone_is_no_traceback() -> None:
 
 
 @pytest.mark.parametrize("command", ["demo", "grad", "check", "bench"])
-def test_each_command_has_help_that_fits_a_terminal(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_each_command_has_help_that_fits_a_terminal(
+    command: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "81")
     with pytest.raises(SystemExit) as stop:
         main([command, "--help"])
     assert stop.value.code == 0
     text = capsys.readouterr().out
-    assert max(map(len, text.splitlines())) <= 120
+    assert max(map(len, text.splitlines())) <= 81
     assert text.startswith(f"usage: microgrid {command}")
 
 

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import math
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -240,6 +243,32 @@ def test_no_text_does_anything_but_give_a_number_or_an_expression_error(text: st
     with contextlib.suppress(ExpressionError):
         result = Expression(text, ["x", "y"])(1.5, 0.5)
     assert isinstance(result, float)
+
+
+WATCHED = """
+import json, sys
+from microgrid.expression import Expression, ExpressionError
+texts = json.load(sys.stdin)
+seen = []
+sys.addaudithook(lambda event, arguments: seen.append(event))
+for text in texts:
+    try:
+        Expression(text, ["x", "y"])(1.5, 0.5)
+    except ExpressionError:
+        pass
+found = sorted(set(seen))
+eval("0")  # the negative control: the hook sees code that runs
+print(json.dumps([found, "exec" in seen]))
+"""
+
+
+def test_no_attack_makes_the_interpreter_do_anything_but_parse() -> None:
+    texts = json.dumps([text for text, *_ in ATTACKS])
+    done = subprocess.run([sys.executable, "-c", WATCHED], input=texts, capture_output=True, text=True, check=True)
+    events, control = json.loads(done.stdout)
+    assert control
+    assert "compile" in events  # which is ast.parse
+    assert not {event.split(".")[0] for event in events} & {"exec", "import", "open", "os", "subprocess", "socket"}
 
 
 def test_a_long_text_is_shown_around_the_place() -> None:
