@@ -76,6 +76,7 @@ def run(works: Sequence[Work], *, pairs: int, limit: float, tell: Callable[[str]
             continue
         try:
             runs = _runs_in_a_sample(ours)
+            entries.append(_alone(work, ours, runs, pairs))
             for peer in PEERS:
                 if versions[peer.name] is not None:
                     tell(f"{work.name}: {peer.name}")
@@ -83,6 +84,12 @@ def run(works: Sequence[Work], *, pairs: int, limit: float, tell: Callable[[str]
         finally:
             ours.close()
     return Results(list(works), entries, versions, machine())
+
+
+def _alone(work: Work, ours: Worker, runs: int, samples: int) -> Entry:
+    """Microgrid beside itself: its times, and no ratio that would say anything."""
+    times = [ours.seconds(runs) for _ in range(samples)]
+    return Entry(work.name, OURS.name, ours.ready.how, pairs=tuple((t, t) for t in times), setup=ours.ready.seconds)
 
 
 def _entry(work: Work, peer: Peer, installed: str | None, ours: Worker, runs: int, pairs: int, limit: float) -> Entry:

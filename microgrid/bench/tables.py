@@ -7,6 +7,7 @@ import math
 import statistics
 from typing import Final
 
+from microgrid.bench.peers import OURS
 from microgrid.bench.race import Entry, Results
 from microgrid.given import plain, table
 
@@ -31,12 +32,13 @@ def _cells(entry: Entry) -> list[str]:
     if not entry.pairs:
         return [entry.name, "-", "-", "-", "-", "-", "-", entry.reason]
     ratios = entry.ratios
+    alone = entry.name == OURS.name
     return [
         entry.name,
-        figure(statistics.median(ratios)),
-        f"[{figure(ratios[0])} - {figure(ratios[-1])}]",
+        "1" if alone else figure(statistics.median(ratios)),
+        "-" if alone else f"[{figure(ratios[0])} - {figure(ratios[-1])}]",
         duration(entry.theirs),
-        duration(entry.ours),
+        "-" if alone else duration(entry.ours),
         str(len(entry.pairs)),
         duration(entry.setup),
         entry.how,

@@ -10,7 +10,7 @@ from typing import Any
 from microgrid.commands.check import as_json
 from microgrid.draw import draw
 from microgrid.engine import Value, constant
-from microgrid.expression import Expression, ExpressionError, check_name
+from microgrid.expression import Expression, check_name
 from microgrid.functional import hessian
 from microgrid.given import CommandError, Misuse, assignments, number, plain, table
 from microgrid.program import trace
@@ -36,6 +36,8 @@ def grad(
     leaves = [Value(x, label=name) for name, x in at.items()]
     result = expression(*leaves)
     root = result if isinstance(result, Value) else constant(result)
+    if page is not None and not root.operands:
+        raise Misuse(f"{expression.text} has no operation to step through: write one, as x**2")
     root.backward()
     numbers = list(at.values())
     found: dict[str, Any] = {
@@ -53,7 +55,7 @@ def grad(
     if latex:
         found["latex"] = _formula(traced.latex)
         slopes = traced.gradient().simplify() if numbers else traced
-        found["latex of the gradient"] = _formula(slopes.latex)
+        found["gradient_latex"] = _formula(slopes.latex)
     report = None
     if check:
         from microgrid.testing import check_gradient  # with it come packages of the check extra, where they are
@@ -63,8 +65,6 @@ def grad(
     if picture is not None:
         found["picture"] = _written(picture, lambda: draw(root, filename=picture))
     if page is not None:
-        if not isinstance(result, Value) or result.op is None:
-            raise Misuse(f"{expression.text} has no operation to step through: write one, as x**2")
         found["stepper"] = _written(page, lambda: steps(root).save(page))
     print("\n".join(_lines(found, report)) if as_text else json.dumps(plain(found), indent=2))
     return 1 if report is not None and report.verdict == "FAIL" else 0
@@ -77,9 +77,7 @@ def _read(text: str, given: Sequence[str]) -> tuple[Expression, dict[str, float]
         for name in texts:
             check_name(name)
         expression = Expression(text, list(texts))
-    except ExpressionError as error:
-        raise Misuse(str(error)) from None
-    except ValueError as error:
+    except ValueError as error:  # an ExpressionError is one
         raise Misuse(str(error)) from None
     unused = [name for name in texts if name not in expression.used]
     if unused:
@@ -116,7 +114,7 @@ def _lines(found: dict[str, Any], report: Any) -> list[str]:
     if "hessian" in found:
         rows = [["Hessian", *slopes], *([x, *map(repr, row.values())] for x, row in found["hessian"].items())]
         lines += ["", *table(rows)]
-    for key in ("program", "latex", "latex of the gradient"):
+    for key in ("program", "latex", "gradient_latex"):
         if key in found:
             lines += ["", found[key]]
     if report is not None:
