@@ -61,6 +61,50 @@ def test_a_folder_that_cannot_be_written_is_one_clear_line(tmp_path: Path, capsy
     assert "choose a folder with --out" in err
 
 
+def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, "-m", "microgrid", *arguments], capture_output=True, text=True)
+
+
+def test_piped_output_is_plain_and_misuse_goes_to_the_other_stream() -> None:
+    done = run("grad", "log(x) * sin(y)", "x=2", "y=0.5", "--program", "--latex", "--check", "--hessian")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.isascii()
+    assert not set(done.stdout) & {"\x1b", "\r"}
+    failed = run("grad", "log(x", "x=2")
+    assert (failed.returncode, failed.stdout) == (2, "")
+    assert failed.stderr == "microgrid: '(' was never closed: each ( needs its )\n  log(x\n     ^\n"
+
+
+def test_a_reader_that_has_gone_is_no_traceback() -> None:
+    command = [sys.executable, "-m", "microgrid", "grad", "+".join("x" * 2000), "x=1", "--program"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        assert (process.wait(), process.stderr.read()) == (1, "")
+
+
+@pytest.mark.parametrize("command", ["demo", "grad", "check", "bench"])
+def test_each_command_has_help_that_fits_a_terminal(
+    command: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "81")
+    with pytest.raises(SystemExit) as stop:
+        main([command, "--help"])
+    assert stop.value.code == 0
+    text = capsys.readouterr().out
+    assert max(map(len, text.splitlines())) <= 81
+    assert text.startswith(f"usage: microgrid {command}")
+
+
+@pytest.mark.parametrize("arguments", [["nothing"], ["grad"], ["check"], ["demo", "x"], ["grad", "x", "x=1", "--what"]])
+def test_what_is_no_command_has_exit_code_2(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stop:
+        main(arguments)
+    assert stop.value.code == 2
+    assert "usage: microgrid" in capsys.readouterr().err
+
+
 def test_version_help_and_wrong_arguments(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as stop:
         main(["--version"])

@@ -37,6 +37,8 @@ ORDER = [
     "c_source",
     "program",
     "anomaly",
+    "expression",
+    "given",
     "storage",
     "module",
     "initializers",
@@ -61,7 +63,7 @@ ORDER = [
     "film",
     "__init__",
 ]
-ORDER += ["testing", "demo", "cli", "__main__"]
+ORDER += ["testing", "demo", "bench", "commands", "cli", "__main__"]
 
 
 def imports_of(tree: ast.Module) -> list[tuple[int, str]]:

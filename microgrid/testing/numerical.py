@@ -147,7 +147,7 @@ def _by_balls(program: Program, at: Sequence[float], along: int) -> Derivative:
             return Derivative("none", None, None, reason="a kink, a jump or an edge of the domain")
         enclosed = ends(best[0])
     if enclosed is None:
-        return Derivative("none", None, None, reason="a derivative of thousands of digits before the point")
+        return Derivative("none", None, None, reason="numbers of thousands of digits before the point")
     return Derivative("certified", *enclosed)
 
 
@@ -203,8 +203,8 @@ def _by_digits(program: Program, at: Sequence[float], along: int) -> Derivative:
             sides.append(table[0])
         if not all(mp.isfinite(slope) for slope in sides):
             return Derivative("none", None, None, reason="an edge of the domain")
-        if any(mp.mag(slope) > LARGEST for slope in sides):
-            return Derivative("none", None, None, reason="a derivative of thousands of digits before the point")
+        if any(mp.mag(number) > LARGEST for number in (here, *sides)):
+            return Derivative("none", None, None, reason="numbers of thousands of digits before the point")
         left, right = sides
         noise = mp.eps * (abs(here) + 1) / size * mp.mpf(10) ** 20
         radius = abs(left - right) + mp.mpf(10) ** -45 * abs(left) + noise

@@ -119,6 +119,8 @@ def squared_often(x: Any) -> Any:
         (lambda x: mg.exp(mg.exp(mg.exp(mg.exp(x)))), 3.0, "UNDECIDED"),
         (lambda x: mg.floor(mg.exp(mg.exp(mg.exp(mg.exp(x))))) + mg.relu(x - 3.0), 3.0, "UNDECIDED"),
         (lambda x: 1 / mg.exp(mg.exp(mg.exp(mg.exp(x)))), 3.0, "PASS"),
+        (lambda x: x * 0.0 + mg.exp(mg.exp(mg.exp(mg.exp(3.0 + 0.0 * mg.relu(x))))), 0.0, "UNDECIDED"),
+        (lambda x: mg.relu(x) + mg.exp(mg.exp(mg.exp(3.0 + x * 0.0))), 0.0, "UNDECIDED"),
     ],
 )
 def test_numbers_that_would_fill_the_memory_do_not(f: Any, x: float, verdict: str) -> None:

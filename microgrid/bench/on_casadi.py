@@ -1,0 +1,108 @@
+"""CasADi: symbols, differentiated as such, evaluated by its virtual machine."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib import import_module
+from typing import Any
+
+from microgrid.bench.works import (
+    DECAY,
+    FACTOR,
+    INPUTS,
+    LABELS,
+    LINKS,
+    OPERATIONS,
+    POINT,
+    POINTS,
+    RATE,
+    START,
+    SUMMED,
+    layers,
+)
+
+HOW = {
+    "demo": "MX, function made once",
+    "chain": "SX, function made each time",
+    "mixed": "SX, function made each time",
+    "replay": "SX, function made once",
+    "hessian": "SX, function made once",
+}
+CANNOT: dict[str, str] = {}
+
+
+def demo() -> Callable[[], Any]:
+    ca: Any = import_module("casadi")
+    matrices = [ca.DM(matrix) for matrix in layers()]
+    symbols = [ca.MX.sym(f"m{k}", *m.shape) for k, m in enumerate(matrices)]
+    x, y = ca.DM(POINTS), ca.DM(LABELS)
+    h = x
+    for k, m in enumerate(symbols):
+        h = ca.mtimes(h, m[:, :-1].T) + ca.repmat(m[:, -1].T, len(POINTS), 1)
+        if k < len(symbols) - 1:
+            h = ca.fmax(h, 0.0)
+    loss = ca.sum1(ca.fmax(1.0 - y * h, 0.0)) / len(POINTS) + DECAY * sum(ca.sumsqr(m) for m in symbols)
+    updated = [m - RATE * ca.gradient(loss, m) for m in symbols]
+    function = ca.Function("step", symbols, [loss, *updated])
+    state = [matrices]
+
+    def step() -> Any:
+        value, *state[0] = function(*state[0])
+        return [value, *state[0]]
+
+    return step
+
+
+def chain() -> Callable[[], Any]:
+    ca: Any = import_module("casadi")
+
+    def run() -> Any:
+        x = ca.SX.sym("x")
+        y = x
+        for _ in range(LINKS):
+            y = FACTOR * y + x
+        return ca.Function("chain", [x], [y, ca.gradient(y, x)])(START)
+
+    return run
+
+
+def _function(ca: Any) -> Any:
+    """The value and the gradient of the mixed graph."""
+    inputs = ca.SX.sym("x", len(INPUTS))
+    v = [inputs[i] for i in range(len(INPUTS))]
+    for k in range(OPERATIONS):
+        kind = k % 4
+        if kind == 0:
+            v.append(ca.fmax(v[-10], 0.0) + ca.log1p(ca.exp(-ca.fabs(v[-10]))))
+        elif kind == 1:
+            v.append(sum(v[-i] for i in SUMMED))
+        elif kind == 2:
+            v.append(v[-20] * v[-10])
+        else:
+            largest = ca.fmax(ca.fmax(v[-4], v[-3]), ca.fmax(v[-2], v[-1]))
+            powers = [ca.exp(x - largest) for x in v[-4:]]
+            total = sum(powers)
+            v.extend([power / total for power in powers])
+    result = sum(v)
+    return ca.Function("graph", [inputs], [result, ca.gradient(result, inputs)])
+
+
+def mixed() -> Callable[[], Any]:
+    ca: Any = import_module("casadi")
+    return lambda: _function(ca)(INPUTS)
+
+
+def replay() -> Callable[[], Any]:
+    ca: Any = import_module("casadi")
+    function = _function(ca)
+    x = ca.DM(INPUTS)
+    return lambda: function(x)
+
+
+def hessian() -> Callable[[], Any]:
+    ca: Any = import_module("casadi")
+    x = ca.SX.sym("x", len(POINT))
+    value = ca.sum1(100.0 * (x[1:] - x[:-1] ** 2) ** 2 + (1.0 - x[:-1]) ** 2)
+    function = ca.Function("second", [x], [ca.hessian(value, x)[0]])
+    at = ca.DM(POINT)
+    return lambda: function(at)

@@ -1,0 +1,53 @@
+"""micrograd, as its demo uses it."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from importlib import import_module
+from typing import Any
+
+from microgrid.bench.works import DECAY, FACTOR, LABELS, LINKS, POINTS, RATE, SIZES, START, layers
+
+HOW = {"demo": "scalars", "chain": "scalars"}
+CANNOT = {
+    "mixed": "it has no exp and no log",
+    "replay": "it has no exp and no log, and records anew each time",
+    "hessian": "it has no second derivatives",
+}
+
+
+def demo() -> Callable[[], Any]:
+    value = import_module("micrograd.engine").Value
+    model = import_module("micrograd.nn").MLP(SIZES[0], list(SIZES[1:]))
+    parameters = model.parameters()
+    for p, x in zip(parameters, [x for matrix in layers() for row in matrix for x in row], strict=True):
+        p.data = x
+    sys.setrecursionlimit(100_000)  # its backward pass recurses over the depth of the graph
+
+    def step() -> list[float]:
+        scores = [model(list(map(value, point))) for point in POINTS]
+        losses = [(1.0 - label * score).relu() for label, score in zip(LABELS, scores, strict=True)]
+        loss = sum(losses) * (1.0 / len(losses)) + DECAY * sum(p * p for p in parameters)
+        model.zero_grad()
+        loss.backward()
+        for p in parameters:
+            p.data -= RATE * p.grad
+        return [loss.data, *(p.data for p in parameters)]
+
+    return step
+
+
+def chain() -> Callable[[], Any]:
+    value = import_module("micrograd.engine").Value
+    sys.setrecursionlimit(100_000)
+
+    def run() -> list[float]:
+        x = value(START)
+        y = x
+        for _ in range(LINKS):
+            y = FACTOR * y + x
+        y.backward()
+        return [y.data, x.grad]
+
+    return run

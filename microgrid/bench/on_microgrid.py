@@ -1,0 +1,103 @@
+"""microgrid, as its README uses it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import microgrid
+from microgrid import Value, nn, softmax, softplus, trace
+from microgrid.bench.works import (
+    DECAY,
+    FACTOR,
+    INPUTS,
+    LABELS,
+    LINKS,
+    OPERATIONS,
+    POINT,
+    POINTS,
+    RATE,
+    SIZES,
+    START,
+    SUMMED,
+)
+from microgrid.reductions import sum as total_of
+
+HOW = {
+    "demo": "scalars",
+    "chain": "scalars",
+    "mixed": "scalars",
+    "replay": "a program, as Python",
+    "hessian": "scalars, recorded each time",
+}
+CANNOT: dict[str, str] = {}
+
+
+def demo() -> Callable[[], Any]:
+    model = nn.MLP(SIZES[0], list(SIZES[1:]), seed=1337)
+    parameters = model.parameters()
+
+    def step() -> list[float]:
+        scores = [model(point) for point in POINTS]
+        losses = [(1.0 - label * score).relu() for label, score in zip(LABELS, scores, strict=True)]
+        loss = total_of(losses) * (1.0 / len(losses)) + DECAY * total_of([p * p for p in parameters])
+        model.zero_grad()
+        loss.backward()
+        for p in parameters:
+            p.data -= RATE * p.grad
+        return [loss.data, *(p.data for p in parameters)]
+
+    return step
+
+
+def chain() -> Callable[[], Any]:
+    def run() -> list[float]:
+        x = Value(START)
+        y = x
+        for _ in range(LINKS):
+            y = FACTOR * y + x
+        y.backward()
+        return [y.data, x.grad]
+
+    return run
+
+
+def graph(inputs: list[Any]) -> Any:
+    """The sum of all values of the mixed graph."""
+    v = list(inputs)
+    for k in range(OPERATIONS):
+        match k % 4:
+            case 0:
+                v.append(softplus(v[-10]))
+            case 1:
+                v.append(total_of([v[-i] for i in SUMMED]))
+            case 2:
+                v.append(v[-20] * v[-10])
+            case _:
+                v += softmax(v[-4:])
+    return total_of(v)
+
+
+def mixed() -> Callable[[], Any]:
+    def run() -> list[float]:
+        inputs = [Value(x) for x in INPUTS]
+        result = graph(inputs)
+        result.backward()
+        return [result.data, *(x.grad for x in inputs)]
+
+    return run
+
+
+def replay() -> Callable[[], Any]:
+    function = trace(graph)(list(INPUTS)).gradient(value=True).simplify().python()
+
+    return lambda: function(list(INPUTS))
+
+
+def rosenbrock(x: list[Any]) -> Any:
+    return total_of([100.0 * (x[i + 1] - x[i] ** 2) ** 2 + (1.0 - x[i]) ** 2 for i in range(len(x) - 1)])
+
+
+def hessian() -> Callable[[], Any]:
+    second = microgrid.hessian(rosenbrock)
+    return lambda: second(list(POINT))

@@ -1,0 +1,100 @@
+"""NumPy, with the backward pass written by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib import import_module
+from typing import Any
+
+from microgrid.bench.works import DECAY, INPUTS, LABELS, OPERATIONS, POINT, POINTS, RATE, SUMMED, layers
+
+HOW = {
+    "demo": "arrays, backward by hand",
+    "mixed": "slices of one array, backward by hand",
+    "replay": "slices of one array, backward by hand",
+    "hessian": "arrays, derived by hand",
+}
+CANNOT = {"chain": "one number at a time, there is nothing for an array to do"}
+
+
+def demo() -> Callable[[], Any]:
+    np: Any = import_module("numpy")
+    x, y = np.array(POINTS), np.array(LABELS, dtype=float)
+    matrices = [np.array(matrix) for matrix in layers()]
+
+    def step() -> Any:
+        inputs, h = [], x
+        for k, m in enumerate(matrices):
+            inputs.append(h)
+            h = h @ m[:, :-1].T + m[:, -1]
+            if k < len(matrices) - 1:
+                h = np.maximum(h, 0.0)
+        margins = 1.0 - y * h[:, 0]
+        loss = np.maximum(margins, 0.0).mean() + DECAY * sum((m * m).sum() for m in matrices)
+        upstream = (np.where(margins > 0.0, -y, 0.0) / len(y))[:, None]
+        for k in range(len(matrices) - 1, -1, -1):
+            m, h = matrices[k], inputs[k]
+            slope = np.column_stack([upstream.T @ h, upstream.sum(axis=0)]) + 2.0 * DECAY * m
+            upstream = (upstream @ m[:, :-1]) * (h > 0.0)
+            matrices[k] = m - RATE * slope
+        return [loss, *matrices]
+
+    return step
+
+
+def mixed() -> Callable[[], Any]:
+    np: Any = import_module("numpy")
+    inputs = np.array(INPUTS)
+    count = len(INPUTS) + OPERATIONS // 4 * 7
+    back = np.array(SUMMED)
+
+    def run() -> Any:
+        v = np.empty(count)
+        v[: len(inputs)] = inputs
+        n, places = len(inputs), []
+        for k in range(OPERATIONS):
+            places.append(n)
+            kind = k % 4
+            if kind == 0:
+                v[n] = np.logaddexp(0.0, v[n - 10])
+            elif kind == 1:
+                v[n] = v[n - back].sum()
+            elif kind == 2:
+                v[n] = v[n - 20] * v[n - 10]
+            else:
+                powers = np.exp(v[n - 4 : n] - v[n - 4 : n].max())
+                v[n : n + 4] = powers / powers.sum()
+            n += 4 if kind == 3 else 1
+        g = np.ones(count)
+        for k in range(OPERATIONS - 1, -1, -1):
+            n, kind = places[k], k % 4
+            if kind == 0:
+                g[n - 10] += g[n] / (1.0 + np.exp(-v[n - 10]))
+            elif kind == 1:
+                g[n - back] += g[n]
+            elif kind == 2:
+                g[n - 20] += g[n] * v[n - 10]
+                g[n - 10] += g[n] * v[n - 20]
+            else:
+                z, upstream = v[n : n + 4], g[n : n + 4]
+                g[n - 4 : n] += z * (upstream - upstream @ z)
+        return [v.sum(), g[: len(inputs)]]
+
+    return run
+
+
+replay = mixed
+
+
+def hessian() -> Callable[[], Any]:
+    np: Any = import_module("numpy")
+    x = np.array(POINT)
+
+    def run() -> Any:
+        diagonal = np.zeros(len(x))
+        diagonal[:-1] = 1200.0 * x[:-1] ** 2 - 400.0 * x[1:] + 2.0
+        diagonal[1:] += 200.0
+        beside = -400.0 * x[:-1]
+        return np.diag(diagonal) + np.diag(beside, 1) + np.diag(beside, -1)
+
+    return run

@@ -1,0 +1,32 @@
+"""Who takes part. To add one: a line here, and a file `on_<name>.py` with a function for each work it can do.
+
+Such a function gets everything ready and returns what is timed: a function without arguments that does the work once
+and returns its result, nested lists or arrays of numbers in an order that all share. `HOW` says in a few words how it
+does each work, `CANNOT` why it does not do one.
+"""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+
+class Peer(NamedTuple):
+    """`module` is the file, `package` what must be installed (none for microgrid)."""
+
+    name: str
+    module: str
+    package: str
+
+
+OURS: Final = Peer("microgrid", "on_microgrid", "")
+"""What all others are compared with."""
+
+# Other ways of running microgrid, such as programs compiled to machine code, are peers of OURS and stand first.
+PEERS: Final = (
+    Peer("micrograd", "on_micrograd", "micrograd"),
+    Peer("PyTorch", "on_torch", "torch"),
+    Peer("JAX", "on_jax", "jax"),
+    Peer("autograd", "on_autograd", "autograd"),
+    Peer("NumPy by hand", "on_numpy", "numpy"),
+    Peer("CasADi", "on_casadi", "casadi"),
+)

@@ -1,0 +1,113 @@
+"""One who takes part, doing one work in a process of its own: its threads, its memory and its crashes stay there."""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import importlib
+import importlib.metadata
+import multiprocessing
+import os
+import time
+from multiprocessing.connection import Connection
+from typing import Any, NamedTuple
+
+from microgrid.bench.peers import Peer
+from microgrid.bench.works import Work
+
+
+class Ready(NamedTuple):
+    """It has done its work once: what that gave, and how many seconds that took with all that came before."""
+
+    how: str
+    numbers: list[float]
+    seconds: float
+
+
+class NotReady(Exception):
+    """Why there is nothing to measure."""
+
+
+class Worker:
+    """The process, seen from the one that measures. Raises NotReady when an answer takes more than `limit` seconds."""
+
+    def __init__(self, peer: Peer, work: Work, limit: float) -> None:
+        context = multiprocessing.get_context("spawn")
+        self._here, there = context.Pipe()
+        self._process = context.Process(target=_serve, args=(there, peer, work), daemon=True)
+        self._process.start()
+        there.close()
+        self._limit = limit
+        try:
+            self.ready: Ready = self._answer()
+        except BaseException:
+            self.close()
+            raise
+
+    def seconds(self, runs: int) -> float:
+        """How long one run takes: the mean of so many in a row, from a collected heap."""
+        with contextlib.suppress(BrokenPipeError):  # then there is no answer either
+            self._here.send(runs)
+        return float(self._answer())
+
+    def _answer(self) -> Any:
+        if not self._here.poll(self._limit):
+            raise NotReady(f"not measured: it took longer than {self._limit:.0f} s")
+        try:
+            answer = self._here.recv()
+        except (EOFError, ConnectionError):
+            self._process.join()
+            raise NotReady(f"not measured: its process ended with exit code {self._process.exitcode}") from None
+        if isinstance(answer, str):
+            raise NotReady(answer)
+        return answer
+
+    def close(self) -> None:
+        """End the process."""
+        self._here.close()
+        self._process.kill()
+        self._process.join()
+
+
+def version(peer: Peer) -> str | None:
+    """The version that is installed; None where there is none."""
+    try:
+        return importlib.metadata.version(peer.package or "microgrid")
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def flat(result: Any) -> list[float]:
+    """Nested lists, tuples and arrays of any library as a list of floats, row by row."""
+    if hasattr(result, "full"):  # CasADi's matrices
+        result = result.full()
+    if hasattr(result, "tolist"):
+        result = result.tolist()
+    if isinstance(result, (list, tuple)):
+        return [x for item in result for x in flat(item)]
+    return [float(result)]
+
+
+def _serve(pipe: Connection, peer: Peer, work: Work) -> None:
+    """Get ready, then run as often as told, until the pipe closes."""
+    silence = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(silence, 1)  # what a library has to say is no part of the table
+    os.dup2(silence, 2)
+    try:
+        start = time.perf_counter()
+        module: Any = importlib.import_module(f"microgrid.bench.{peer.module}")
+        run = getattr(module, work.name)()
+        numbers = flat(run())
+        pipe.send(Ready(module.HOW[work.name], numbers, time.perf_counter() - start))
+        while True:
+            runs = pipe.recv()
+            gc.collect()
+            start = time.perf_counter()
+            for _ in range(runs):
+                run()
+            pipe.send((time.perf_counter() - start) / runs)
+    except (EOFError, KeyboardInterrupt):
+        return
+    except BaseException as error:
+        text = str(error).strip().split("\n")[0][:200]
+        pipe.send(f"failed: {type(error).__name__}: {text}" if text else f"failed: {type(error).__name__}")

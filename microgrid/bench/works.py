@@ -1,0 +1,61 @@
+"""The work that is measured: its data and its name, the same for everyone who does it."""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+from microgrid.datasets import moons
+
+
+class Work(NamedTuple):
+    """`name` is the function that each `on_*.py` has for it, `title` stands in the table."""
+
+    name: str
+    title: str
+
+
+_ALL = (
+    Work(
+        "demo",
+        "One training step of the demo: 100 points, MLP(2, [16, 16, 1]), hinge loss; forward, backward, SGD",
+    ),
+    Work("chain", "A chain of 10,000 scalar operations, built and differentiated"),
+    Work("mixed", "A graph of 10,000 mixed operations on 100 inputs, built and differentiated"),
+    Work("replay", "The same graph, made ready once, its value and gradient computed again"),
+    Work("hessian", "The Hessian of Rosenbrock's function in 20 variables"),
+)
+WORKS: Final = {work.name: work for work in _ALL}
+
+# --- the demo's step -----------------------------------------------------------------------------------------------
+
+POINTS, LABELS = moons(100, seed=1337)
+SIZES: Final = (2, 16, 16, 1)
+RATE, DECAY = 0.1, 1e-4
+
+
+def layers() -> list[list[list[float]]]:
+    """A matrix for each layer, with what the demo starts with: a row has a neuron's weights and its bias."""
+    from microgrid import nn
+
+    model = nn.MLP(SIZES[0], list(SIZES[1:]), seed=1337)
+    return [[[p.data for p in neuron.parameters()] for neuron in layer.neurons] for layer in model.layers]
+
+
+# --- the chain: y = FACTOR * y + x, again and again ----------------------------------------------------------------
+
+LINKS: Final = 5_000
+FACTOR: Final = 0.9999
+START: Final = 0.5
+
+# --- the mixed graph -----------------------------------------------------------------------------------------------
+# In turn: softplus of the tenth-last value; the sum of every fifth from the 30th-last to the 10th-last; the product of
+# the 20th-last and the 10th-last; the softmax of the last four, which are four values more. Differentiated is the sum
+# of all values by the inputs.
+
+OPERATIONS: Final = 10_000
+INPUTS: Final = tuple(float(i) for i in range(100))
+SUMMED: Final = (30, 25, 20, 15, 10)
+
+# --- Rosenbrock's function: the sum over i of 100 (x[i+1] - x[i]^2)^2 + (1 - x[i])^2 ----------------------------------
+
+POINT: Final = tuple(0.1 * i for i in range(20))
