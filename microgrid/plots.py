@@ -1,10 +1,11 @@
 """Pictures of training: the loss, the decision boundary, the gradients of each layer. Each returns a matplotlib figure.
 
-Nothing here is written to a file or shown; `figure.savefig("loss.png")` and notebooks do that.
+Nothing here is written to a file; `figure.savefig("loss.png")` does that, and a notebook shows the figure.
 """
 
 from __future__ import annotations
 
+import io
 import math
 import re
 from collections.abc import Mapping, Sequence
@@ -24,7 +25,14 @@ def _figure(width: float, height: float) -> Any:
         from matplotlib.figure import Figure
     except ImportError:
         raise ImportError("pictures of training need matplotlib: pip install 'microgrid[train]'") from None
-    return Figure(figsize=(width, height), layout="constrained")
+
+    class Picture(Figure):
+        def _repr_png_(self) -> bytes:  # matplotlib's own figures are shown where `%matplotlib inline` was called only
+            buffer = io.BytesIO()
+            self.savefig(buffer, format="png", dpi=100)
+            return buffer.getvalue()
+
+    return Picture(figsize=(width, height), layout="constrained")
 
 
 def _bare(axes: Any) -> Any:
