@@ -29,7 +29,7 @@ def _figure(width: float, height: float) -> Any:
     class Picture(Figure):
         def _repr_png_(self) -> bytes:  # matplotlib's own figures are shown where `%matplotlib inline` was called only
             buffer = io.BytesIO()
-            self.savefig(buffer, format="png", dpi=100)
+            self.savefig(buffer, format="png", dpi=100, bbox_inches="tight")
             return buffer.getvalue()
 
     return Picture(figsize=(width, height), layout="constrained")
@@ -94,7 +94,10 @@ def plot_boundary(
         filled = axes.contourf(grid_x, grid_y, heights, levels=levels, cmap="PuOr", alpha=0.75)
         if lowest < threshold < highest:
             axes.contour(grid_x, grid_y, heights, levels=[threshold], colors=INK, linewidths=1.5)
-        figure.colorbar(filled, label="output", shrink=0.85)
+        from matplotlib.ticker import MaxNLocator
+
+        bar = axes.inset_axes((1.03, 0.0, 0.03, 1.0))  # as high as the axes, whatever shape the points give them
+        figure.colorbar(filled, cax=bar, label="output", ticks=MaxNLocator(7))
     else:
         k = len(answers[0])
         best = [[_largest(answers[i * cells + j]) for j in range(cells)] for i in range(cells)]

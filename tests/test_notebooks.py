@@ -44,10 +44,17 @@ def outputs(notebook: Any) -> list[Any]:
 
 
 def kept_of(outputs: list[Any]) -> list[Any]:
-    """Without bars of progress, which are there when ipywidgets is, and what the machine says of its fonts."""
-    errors = "".join(o.text for o in outputs if o.get("name") == "stderr")
-    quiet = not re.sub(r"Fontconfig warning: .*\n?", "", errors).strip()  # it comes in pieces
-    return [o for o in outputs if WIDGET not in o.get("data", {}) and not (quiet and o.get("name") == "stderr")]
+    """Without bars of progress, which are there when ipywidgets is, and what the machine says of its fonts.
+
+    What is printed comes in pieces, as the clock has it; they are put together.
+    """
+    whole: list[Any] = []
+    for output in outputs:
+        if whole and output.output_type == whole[-1].output_type == "stream" and output.name == whole[-1].name:
+            whole[-1].text += output.text
+        elif WIDGET not in output.get("data", {}):
+            whole.append(output)
+    return [o for o in whole if o.get("name") != "stderr" or re.sub(r"Fontconfig warning: .*\n?", "", o.text).strip()]
 
 
 def texts(notebook: Any) -> list[str]:
