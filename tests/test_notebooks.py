@@ -31,7 +31,7 @@ def executed(notebook: Any) -> Any:
     from nbclient import NotebookClient
 
     run = copy.deepcopy(notebook)
-    NotebookClient(run, timeout=60, kernel_name="python3", record_timing=False).execute()
+    NotebookClient(run, timeout=600, kernel_name="python3", record_timing=False).execute()
     for cell in run.cells:
         if cell.cell_type == "code":
             cell.outputs = kept_of(cell.outputs)
