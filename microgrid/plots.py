@@ -112,7 +112,7 @@ def plot_boundary(
         axes.scatter(px, py, s=36, label=f"label {label:g}", **style)
     axes.set(xlabel="x", ylabel="y", aspect="equal")
     if len(classes) <= len(COLOURS):
-        axes.legend(loc="upper right")
+        axes.legend(loc="best")
     if title:
         axes.set_title(title)
     return figure
