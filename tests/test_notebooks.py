@@ -8,6 +8,7 @@ from __future__ import annotations
 import copy
 import re
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,9 @@ def executed(notebook: Any) -> Any:
     from nbclient import NotebookClient
 
     run = copy.deepcopy(notebook)
-    NotebookClient(run, timeout=600, kernel_name="python3", record_timing=False).execute()
+    with tempfile.TemporaryDirectory() as folder:  # where only the installed package is found
+        place = {"metadata": {"path": folder}}
+        NotebookClient(run, timeout=600, kernel_name="python3", record_timing=False, resources=place).execute()
     for cell in run.cells:
         if cell.cell_type == "code":
             cell.outputs = kept_of(cell.outputs)
