@@ -117,7 +117,8 @@ class Op:
         self.ulps = ulps
         self.sensitive = sensitive
         self.textbook = tuple(textbook)
-        self.variables = partials.__code__.co_varnames[1 : arity + 1]
+        code = getattr(partials, "__code__", None)  # which a compiled function, as the engine's silent ops have, lacks
+        self.variables: tuple[str, ...] = code.co_varnames[1 : arity + 1] if code is not None else ()
 
     @overload
     def __call__(self, *operands: float) -> float: ...  # type: ignore[overload-overlap]  # no operand is a T
