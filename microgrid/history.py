@@ -50,14 +50,10 @@ class History:
 
     def _repr_png_(self) -> bytes | None:
         try:
-            figure = self.plot()
+            png: bytes = self.plot()._repr_png_()
         except ImportError:
             return None  # then a notebook shows the text
-        import io
-
-        buffer = io.BytesIO()
-        figure.savefig(buffer, format="png", dpi=100)
-        return buffer.getvalue()
+        return png
 
     def __repr__(self) -> str:
         if not self.loss:

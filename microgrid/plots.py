@@ -1,10 +1,11 @@
 """Pictures of training: the loss, the decision boundary, the gradients of each layer. Each returns a matplotlib figure.
 
-Nothing here is written to a file or shown; `figure.savefig("loss.png")` and notebooks do that.
+Nothing here is written to a file; `figure.savefig("loss.png")` does that, and a notebook shows the figure.
 """
 
 from __future__ import annotations
 
+import io
 import math
 import re
 from collections.abc import Mapping, Sequence
@@ -24,7 +25,14 @@ def _figure(width: float, height: float) -> Any:
         from matplotlib.figure import Figure
     except ImportError:
         raise ImportError("pictures of training need matplotlib: pip install 'microgrid[train]'") from None
-    return Figure(figsize=(width, height), layout="constrained")
+
+    class Picture(Figure):
+        def _repr_png_(self) -> bytes:  # matplotlib's own figures are shown where `%matplotlib inline` was called only
+            buffer = io.BytesIO()
+            self.savefig(buffer, format="png", dpi=100, bbox_inches="tight")
+            return buffer.getvalue()
+
+    return Picture(figsize=(width, height), layout="constrained")
 
 
 def _bare(axes: Any) -> Any:
@@ -86,7 +94,10 @@ def plot_boundary(
         filled = axes.contourf(grid_x, grid_y, heights, levels=levels, cmap="PuOr", alpha=0.75)
         if lowest < threshold < highest:
             axes.contour(grid_x, grid_y, heights, levels=[threshold], colors=INK, linewidths=1.5)
-        figure.colorbar(filled, label="output", shrink=0.85)
+        from matplotlib.ticker import MaxNLocator
+
+        bar = axes.inset_axes((1.03, 0.0, 0.03, 1.0))  # as high as the axes, whatever shape the points give them
+        figure.colorbar(filled, cax=bar, label="output", ticks=MaxNLocator(7))
     else:
         k = len(answers[0])
         best = [[_largest(answers[i * cells + j]) for j in range(cells)] for i in range(cells)]
@@ -101,7 +112,7 @@ def plot_boundary(
         axes.scatter(px, py, s=36, label=f"label {label:g}", **style)
     axes.set(xlabel="x", ylabel="y", aspect="equal")
     if len(classes) <= len(COLOURS):
-        axes.legend(loc="upper right")
+        axes.legend(loc="best")
     if title:
         axes.set_title(title)
     return figure

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -305,7 +306,9 @@ def _bar(progress: bool | None, start: int, epochs: int) -> Any:
     if progress is False:
         return None
     try:
-        from tqdm.auto import tqdm
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # that a notebook without ipywidgets has no bar
+            from tqdm.auto import tqdm
     except ImportError:
         if progress is None:
             return None

@@ -76,3 +76,8 @@ def test_curves_that_are_not_positive_get_a_plain_scale() -> None:
     axes = plot_curves([1.0, -1.0], {}).axes
     assert [axis.get_yscale() for axis in axes] == ["linear"]
     assert plot_curves([math.e], {}).axes[0].lines[0].get_marker() == "o"
+
+
+def test_a_notebook_shows_a_figure_as_it_is() -> None:
+    figure = plot_curves([2.0, 1.0], {})
+    assert figure._repr_png_().startswith(b"\x89PNG")
