@@ -190,7 +190,17 @@ def test_misuse_is_told_before_anything_runs(
 
 
 @pytest.mark.parametrize(
-    ("x", "text"), [(1234567.0, "1,234,567"), (123.4, "123"), (12.34, "12.3"), (1.234, "1.23"), (0.01234, "0.0123")]
+    ("x", "text"),
+    [
+        (1234567.0, "1,234,567"),
+        (123.4, "123"),
+        (12.34, "12.3"),
+        (1.234, "1.23"),
+        (0.01234, "0.0123"),
+        (0.09996, "0.100"),
+        (99.96, "100"),
+        (0.0, "0"),
+    ],
 )
 def test_figures_have_three_digits(x: float, text: str) -> None:
     assert figure(x) == text
