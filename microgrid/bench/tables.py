@@ -48,7 +48,7 @@ def _cells(entry: Entry) -> list[str]:
 def figure(x: float) -> str:
     """Three digits, without an exponent."""
     rounded = float(f"{x:.3g}")
-    if rounded <= 0.0 or rounded >= 100.0:
+    if not 0.0 < rounded < 100.0:
         return f"{x:,.0f}"
     return f"{x:.{2 - math.floor(math.log10(rounded))}f}"
 

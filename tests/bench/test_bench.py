@@ -125,7 +125,7 @@ def test_all_formats_tell_the_same(measured: Results) -> None:
 
 
 def test_the_ratio_is_theirs_by_ours_and_the_median_of_the_pairs() -> None:
-    entry = Entry("chain", "x", pairs=((1.0, 4.0), (2.0, 4.0), (1.0, 3.0)))
+    entry = Entry("chain", "x", pairs=((1.0, 4.0), (2.0, 4.0), (1.0, 3.0)), setup=0.5)
     assert entry.ratios == [2.0, 3.0, 4.0]
     text = written(Results([WORK], [entry], {}, machine()), "text")
     assert "3.00  [2.00 - 4.00]" in text
