@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from test_program import inside
 
 import microgrid as mg
-from microgrid import OPS, Op, Program, Value, nn, ops, steps
+from microgrid import OPS, Op, Program, Value, nn, steps
 from microgrid.arithmetic import VALUES
 from microgrid.testing.strategies import points, programs
 
@@ -183,7 +183,7 @@ def test_without_graphviz_the_page_has_the_steps_and_a_line_of_advice(monkeypatc
 
 @pytest.mark.parametrize("op", [op for op in OPS.values() if op.textbook], ids=lambda op: op.name)
 def test_the_textbook_says_what_the_rule_computes(op: Op) -> None:
-    names = {name: getattr(ops, name) for name in OPS} | {"pi": math.pi}
+    names = dict(OPS) | {"pi": math.pi}
     for scale in (1.0, -0.5, 0.3):
         at = tuple(scale * x if not op.static and op.name not in ("acosh",) else x for x in inside(op))
         z = op.forward(*at)
