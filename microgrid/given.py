@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -40,7 +41,8 @@ def number(name: str, text: str) -> float:
     try:
         return float(Expression(text)())
     except ExpressionError as error:
-        raise Misuse(f"the value of {name}: {error}") from None
+        said = re.sub(r"^(\w+) has no value: .*", r"\1 is no number: write one, as 0.5 or pi/4", str(error))
+        raise Misuse(f"the value of {name}: {said}") from None
 
 
 def plain(x: Any) -> Any:

@@ -47,7 +47,10 @@ def _cells(entry: Entry) -> list[str]:
 
 def figure(x: float) -> str:
     """Three digits, without an exponent."""
-    return f"{x:,.0f}" if x >= 100 else f"{x:.{max(0, 2 - math.floor(math.log10(x)))}f}" if x > 0 else "0"
+    rounded = float(f"{x:.3g}")
+    if not 0.0 < rounded < 100.0:
+        return f"{x:,.0f}"
+    return f"{x:.{2 - math.floor(math.log10(rounded))}f}"
 
 
 def duration(seconds: float) -> str:

@@ -125,7 +125,7 @@ def test_all_formats_tell_the_same(measured: Results) -> None:
 
 
 def test_the_ratio_is_theirs_by_ours_and_the_median_of_the_pairs() -> None:
-    entry = Entry("chain", "x", pairs=((1.0, 4.0), (2.0, 4.0), (1.0, 3.0)))
+    entry = Entry("chain", "x", pairs=((1.0, 4.0), (2.0, 4.0), (1.0, 3.0)), setup=0.5)
     assert entry.ratios == [2.0, 3.0, 4.0]
     text = written(Results([WORK], [entry], {}, machine()), "text")
     assert "3.00  [2.00 - 4.00]" in text
@@ -190,7 +190,17 @@ def test_misuse_is_told_before_anything_runs(
 
 
 @pytest.mark.parametrize(
-    ("x", "text"), [(1234567.0, "1,234,567"), (123.4, "123"), (12.34, "12.3"), (1.234, "1.23"), (0.01234, "0.0123")]
+    ("x", "text"),
+    [
+        (1234567.0, "1,234,567"),
+        (123.4, "123"),
+        (12.34, "12.3"),
+        (1.234, "1.23"),
+        (0.01234, "0.0123"),
+        (0.09996, "0.100"),
+        (99.96, "100"),
+        (0.0, "0"),
+    ],
 )
 def test_figures_have_three_digits(x: float, text: str) -> None:
     assert figure(x) == text

@@ -98,7 +98,7 @@ def test_a_gradient_that_is_wrong_has_exit_code_1(capsys: pytest.CaptureFixture[
         (["x", "x"], "write x=2, without spaces"),
         (["x", "x", "=", "2"], "write x=2, without spaces"),
         (["x", "x="], "write x=2, without spaces"),
-        (["x", "x=two"], "the value of x: two has no value"),
+        (["x", "x=two"], "the value of x: two is no number: write one, as 0.5 or pi/4\n  two\n  ^"),
         (["x", "x=__import__('os')"], "the value of x: there is no function __import__"),
         (["x", "log=1"], "'log' has a meaning of its own"),
         (["x", "x-1=1"], "is no name for a variable"),
