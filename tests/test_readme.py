@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from microgrid import OPS
+
 README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
 
 
@@ -34,6 +36,7 @@ def test_the_other_examples_run_and_end_as_they_say() -> None:
     (line, answer) = re.findall(r"^(check_gradient\S.*?) +# '(.*)'$", checks, re.MULTILINE)[0]
     assert eval(line, space) == answer
     exec(compile(declaration, "README.md", "exec"), space)
+    del OPS["cube"]  # else it would stay among the ops that later tests go through
     told = re.findall(r"^(\S.*?) +# (\S.*)$", derivatives, re.MULTILINE)
     evaluated = {line: answer for line, answer in told if answer[0] in "{0123456789"}
     assert len(evaluated) == 2
