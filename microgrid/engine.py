@@ -382,6 +382,14 @@ class Value:
     def __bool__(self) -> bool:
         return _seen("!=", self, 0.0, self._data != 0.0)
 
+    # Identity, as for any object. Beside a number that is never so, which a tracer is told: a branch may hang on it.
+    def __eq__(self, other: object) -> Any:
+        if self is other:
+            return True
+        if isinstance(other, (float, int)):
+            return _seen("==", self, other, False)
+        return NotImplemented
+
     def __hash__(self) -> int:
         return self.number
 
@@ -395,7 +403,7 @@ class Value:
         return int(self.__float__())
 
     def __format__(self, spec: str) -> str:
-        return format(self._data, spec) if spec else repr(self)
+        return format(self.data, spec) if spec else repr(self)  # data: a number that is printed can find its way back
 
     def __repr__(self) -> str:
         return f"Value(data={self._data}, grad={self._grad})"

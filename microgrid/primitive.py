@@ -248,7 +248,7 @@ def as_float(x: Any) -> float:
     if type(x) is float:
         return x
     if isinstance(x, (float, int)):
-        return float(x)
+        return _float_of(x)
     if isinstance(x, (str, bytes)):
         raise TypeError(f"expected a number, got the string {x!r}; convert it yourself: float({x!r})")
     if isinstance(x, complex):
@@ -260,6 +260,14 @@ def as_float(x: Any) -> float:
     if not hasattr(x, "__float__"):
         raise TypeError(f"expected a number, got {type(x).__name__} ({x!r})")
     return float(x)
+
+
+def _float_of(x: Any) -> float:
+    """float(x), with an error that tells how large a whole number is too large."""
+    try:
+        return float(x)
+    except OverflowError:
+        raise OverflowError(f"a whole number of {x.bit_length()} bits is beyond the largest float, 1.8e308") from None
 
 
 def _call_in_latex(name: str, arity: int) -> str:

@@ -95,8 +95,8 @@ def fit(
     History of 100 epochs: loss 6.488 -> 9.463e-20
     """
     for name, number, least in (("epochs", epochs, 0), ("parts", parts, 1), ("batch_size", batch_size, 1)):
-        if number is not None and number < least:
-            raise ValueError(f"{name} must be at least {least}, got {number}")
+        if number is not None and (not isinstance(number, int) or number < least):
+            raise ValueError(f"{name} must be a whole number from {least} on, got {number!r}")
     if reduction not in ("mean", "sum"):
         raise ValueError(f"reduction must be 'mean' or 'sum', got {reduction!r}")
     chosen = loss_named(loss)

@@ -51,13 +51,17 @@ def kept_of(outputs: list[Any]) -> list[Any]:
 
     What is printed comes in pieces, as the clock has it; they are put together.
     """
+    errors = "".join(o.text for o in outputs if o.get("name") == "stderr")
+    of_fonts = not re.sub(r"Fontconfig warning: .*\n?", "", errors).strip()
     whole: list[Any] = []
     for output in outputs:
+        if WIDGET in output.get("data", {}) or (of_fonts and output.get("name") == "stderr"):
+            continue
         if whole and output.output_type == whole[-1].output_type == "stream" and output.name == whole[-1].name:
             whole[-1].text += output.text
-        elif WIDGET not in output.get("data", {}):
+        else:
             whole.append(output)
-    return [o for o in whole if o.get("name") != "stderr" or re.sub(r"Fontconfig warning: .*\n?", "", o.text).strip()]
+    return whole
 
 
 def texts(notebook: Any) -> list[str]:

@@ -95,17 +95,23 @@ def _depends(node: Value, start: int, inputs: Sequence[Value]) -> bool:
     return False
 
 
+def _condition(how: str) -> str:
+    """A comparison that is recorded, in place of Python's."""
+    recorded = {">": "x.greater(y)", ">=": "1 - y.greater(x)", "<": "y.greater(x)", "<=": "1 - x.greater(y)"}
+    return recorded.get(how, "x.equal(y)")
+
+
 def _refusal(name: str, how: str, value: Value, other: Any, answer: Any, line: str) -> str:
     text = value.label or f"a {value.op.name if value.op else 'number'} of {value.item()!r}"
     if how == "data":
         return (
-            f"{name} cannot be compiled: it reads the number of {text}, by .data or .item(), at {line}, and compiled "
+            f"{name} cannot be compiled: it reads the number of {text}, by .data, .item() or a format, at {line}, and compiled "
             "code would go on with that number for ever; compute with the Value itself"
         )
     right = (other.label or repr(other.item())) if isinstance(other, Value) else repr(other)
     return (
-        f"{name} cannot be compiled: its path hangs on whether {text} {how} {right}, at {line}; keep both paths with "
-        "microgrid.where(condition, a, b), maximum or minimum"
+        f"{name} cannot be compiled: its path hangs on whether {text} {how} {right}, at {line}; keep both paths: "
+        f"where({_condition(how)}, a, b), maximum or minimum"
     )
 
 

@@ -98,9 +98,9 @@ def bars(gradients: Sequence[Sequence[float]]) -> list[list[int]]:
 def _point(place: Sequence[float], kind: int) -> str:
     x, y = round(LEFT + SIDE * place[0]), round(TOP + SIDE * (1.0 - place[1]))
     look = f"class='point' fill='{COLOURS[kind % len(COLOURS)]}'"
-    if kind % 3 == 1:
-        return f"<circle {look} cx='{x}' cy='{y}' r='4'/>"
     if kind % 3 == 0:
+        return f"<circle {look} cx='{x}' cy='{y}' r='4'/>"
+    if kind % 3 == 1:
         return f"<rect {look} x='{x - 4}' y='{y - 4}' width='8' height='8'/>"
     return f"<path {look} d='M{x} {y - 5}l5 9h-10z'/>"
 

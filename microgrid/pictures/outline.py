@@ -62,9 +62,9 @@ class Box(NamedTuple):
 def sign(op: Op, static: Sequence[float] = ()) -> str:
     """How an op is written in a box: ×, √, x², or its name."""
     if op.name == "constant_power":
-        return "x" + f"{static[0]:g}".translate(SUPERSCRIPTS)
+        return "(·)" + f"{static[0]:g}".translate(SUPERSCRIPTS)
     if op.name == "power":
-        return "xʸ"
+        return "aᵇ"
     return " ".join([SIGNS.get(op.name, op.symbol), *(f"{c:g}" for c in static)])
 
 

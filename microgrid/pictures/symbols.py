@@ -39,7 +39,8 @@ def applied(op: Op, operands: Sequence[ast.expr], static: Sequence[float] = ()) 
     """The op on operands: a + b, tanh(x), x ** 2."""
     given = [*operands, *map(number, static)]
     if op.name == "neg":
-        return ast.UnaryOp(op=ast.USub(), operand=given[0])
+        inner = text(given[0])  # a minus after a minus stands in brackets
+        return ast.UnaryOp(op=ast.USub(), operand=name(f"({inner})") if inner.startswith("-") else given[0])
     if op.name in _INFIX:
         return ast.BinOp(left=given[0], op=_INFIX[op.name](), right=given[1])
     return ast.Call(func=ast.Name(id=op.name), args=given, keywords=[])

@@ -29,6 +29,8 @@ def likely_cause(pairs: Sequence[tuple[float, float]], program: Program | None, 
         if abs(ratio) >= 2.5 and _near(ratio, round(ratio)):
             sign = ", and a sign" if ratio < 0 else ""
             return f"ratio {one:.6g}: " + text.format(m=abs(round(ratio))) + sign
+    if abs(one - 1.0) < 1e-4:
+        return f"ratio 1 {one - 1.0:+.1e}: digits were lost, as in float32 or by differences"
     return f"ratio {one:.6g} throughout: a constant factor"
 
 

@@ -35,8 +35,9 @@ def check_gradient(
     """A report on the gradient of a scalar function at a point, by all numbers in its arguments.
 
     Without `gradient` it is the engine's own, by `backward()`; the rules of its ops are judged apart from rounding.
-    With it, it is what a person claims: nested lists, tuples, dicts or NumPy arrays of numbers, one for each in the
-    arguments, or a function that gives them at the point. `order=2` checks the derivatives of the gradient.
+    With it, it is what a person claims: nested lists, tuples, dicts or NumPy arrays of numbers, structured like the
+    arguments, or a dict by their names, or one flat list; or a function that gives such at the point. `order=2` checks
+    the derivatives of the gradient.
 
     PASS means that the derivative is enclosed by a proof, or known to 50 digits where python-flint is missing, and that
     the claim is as near to it as rounding allows. UNDECIDED says why: a kink, an edge of the domain, floats only.
@@ -55,7 +56,7 @@ def check_gradient(
     if order != 1:
         raise ValueError(f"order must be 1 or 2, got {order!r}")
     if gradient is not None:
-        claimed = _claimed(gradient(*at) if callable(gradient) else gradient, len(subject.numbers))
+        claimed = _claimed(gradient(*at) if callable(gradient) else gradient, subject)
         return _report(_checks(subject, claimed, reference, ours=False), subject)
     if subject.program is None:
         raise TypeError(
@@ -141,12 +142,48 @@ def _second_order(function: Any, subject: Subject, reference: Reference) -> Repo
     return report
 
 
-def _claimed(gradient: Any, count: int) -> list[float]:
+def _claimed(gradient: Any, subject: Subject) -> list[float]:
+    """The claimed numbers in the order of the inputs: matched by keys and places, never by position alone."""
     listed = _lists(gradient)
-    numbers, _ = tree.flatten(listed, lambda x, path: float(number_or_value(bare(x), path)), "gradient")
+    numbers, shape = tree.flatten(listed, lambda x, path: float(number_or_value(bare(x), path)), "gradient")
+    count = len(subject.numbers)
     if len(numbers) != count:
         raise ValueError(f"the arguments have {count} number(s), the claimed gradient {len(numbers)}")
-    return numbers
+    names = subject.parameters()
+    ways: list[Any] = [list(subject.structure)]
+    if len(names) == 1:
+        ways.append(subject.structure[0])  # that of the only argument, by itself
+    ways.append(dict(zip(names, subject.structure, strict=True)))
+    for way in ways:
+        order = _matched(listed, way)
+        if order is not None:
+            return [x for _, x in sorted(order)]
+    if isinstance(shape, list) and shape == list(range(count)) and not _has_keys(subject.structure):
+        return numbers  # one flat list
+    expected = tree.shape(subject.structure[0] if len(names) == 1 else subject.structure)
+    raise ValueError(f"the claimed gradient is structured {tree.shape(shape)}, but the arguments {expected}")
+
+
+def _matched(claim: Any, structure: tree.Structure) -> list[tuple[int, float]] | None:
+    """Each input with its number; None where the two do not match."""
+    if isinstance(structure, int):
+        return None if isinstance(claim, (dict, list)) else [(structure, float(bare(claim)))]
+    if isinstance(structure, dict):
+        if not isinstance(claim, dict) or set(claim) != set(structure):
+            return None
+        pairs = [(claim[key], part) for key, part in structure.items()]
+    elif isinstance(claim, list) and len(claim) == len(structure):
+        pairs = list(zip(claim, structure, strict=True))
+    else:
+        return None
+    parts = [_matched(*pair) for pair in pairs]
+    return None if any(part is None for part in parts) else [found for part in parts for found in part or ()]
+
+
+def _has_keys(structure: tree.Structure) -> bool:
+    if isinstance(structure, int):
+        return False
+    return isinstance(structure, dict) or any(map(_has_keys, structure))
 
 
 def _lists(x: Any) -> Any:
@@ -159,9 +196,16 @@ def _lists(x: Any) -> Any:
 
 
 def _by_backward(subject: Subject) -> list[float]:
-    """What the engine computes eagerly: on fresh leaves, by `backward()`."""
+    """What the engine computes eagerly: on fresh leaves, by `backward()`. ValueError where two calls differ."""
     leaves = [Value(x) for x in subject.numbers]
     result = subject(leaves)
+    if subject.program is not None and not subject.blind:
+        (before,) = subject.program.replay(subject.numbers)
+        if bare(result) != before and not (math.isnan(before) and math.isnan(bare(result))):
+            raise ValueError(
+                f"two calls of {subject.name} at the same point gave {before!r} and {bare(result)!r}: it is no "
+                "function of its arguments alone; does it draw at random, or keep a state?"
+            )
     if isinstance(result, Value):
         result.backward()
     return [leaf.grad for leaf in leaves]
@@ -250,6 +294,9 @@ def _judged(
         return check._replace(verdict="FAIL" if far else "UNDECIDED", reason=reason)
     if rule is False and tie and numerical.evidence != "certified":
         return check._replace(reason="at a kink of one of its ops, whose choice there is not the slope of the whole")
+    if rule is False and ulps <= explained:
+        why = "right in floats, but recorded or in more digits a rule gives another: does one read .data?"
+        return check._replace(verdict="FAIL", reason=why)
     if rule is False:
         return check._replace(verdict="FAIL", reason="the rules of its ops do not give the derivative: one is wrong")
     if ulps <= explained or (not ours and ulps <= GENEROUS * explained):

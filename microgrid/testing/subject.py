@@ -79,11 +79,14 @@ class Subject:
             return self.program.inputs
         return input_names(parameters_of(self.function, len(self.at)), self.structure)
 
+    def parameters(self) -> Sequence[str]:
+        """The names of the arguments."""
+        return parameters_of(self.function, len(self.at)) if self.program is None else self.program.parameters
+
     def arguments(self) -> list[tuple[str, list[int]]]:
         """Each argument that holds numbers: its name, and which of the inputs they are."""
-        parameters = parameters_of(self.function, len(self.at)) if self.program is None else self.program.parameters
         held = [[i for _, i in tree.paths(structure)] for structure in self.structure]
-        return [(name, inputs) for name, inputs in zip(parameters, held, strict=True) if inputs]
+        return [(name, inputs) for name, inputs in zip(self.parameters(), held, strict=True) if inputs]
 
     def along(self, i: int) -> Callable[[float], float]:
         """The function of its i-th number alone, from float to float."""
