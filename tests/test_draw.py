@@ -49,7 +49,7 @@ def test_each_value_is_a_box_with_operation_number_and_gradient() -> None:
             "b\ndata −3\ngrad −16",
             "×\ndata −6\ngrad −8",
             "+\ndata −4\ngrad −8",
-            "x²\ndata 16\ngrad 1",
+            "(·)²\ndata 16\ngrad 1",
         ]
     )
 
@@ -149,7 +149,7 @@ def test_without_any_graphviz_a_notebook_shows_text_with_one_line_of_advice(monk
         "v1  b  = −3  grad –",
         "v2  ×  = −6  grad –  from v0 (d −3), v1 (d 2)",
         "v3  +  = −4  grad –  from v2 (d 1), v0 (d 1)",
-        "v4  x²  = 16  grad –  from v3 (d −8)",
+        "v4  (·)²  = 16  grad –  from v3 (d −8)",
         "For the picture itself: pip install 'microgrid[draw]', or install Graphviz.",
     ]
     with pytest.raises(ImportError, match="pip install"):
@@ -215,7 +215,7 @@ def test_roles_are_told_apart() -> None:
 def test_programs_and_models_can_be_drawn() -> None:
     pytest.importorskip("pygraphviz")
     program = trace(lambda x, w: tanh(x * w) ** 2)(1.0, 2.0)
-    assert sorted(texts(draw(program).pipe("svg", encoding="utf-8"))) == sorted(["x", "w", "×", "tanh", "x²"])
+    assert sorted(texts(draw(program).pipe("svg", encoding="utf-8"))) == sorted(["x", "w", "×", "tanh", "(·)²"])
     model = nn.MLP(2, [3, 1], activation="tanh")
     source = draw(model).source
     assert source.count(" -> ") == 3 * 2 + 3

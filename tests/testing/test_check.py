@@ -370,6 +370,51 @@ def test_claims_come_as_lists_functions_and_arrays() -> None:
         check_gradient(f, w, b, gradient=[1.0, 2.0])
 
 
+def test_a_claim_is_matched_by_its_keys_and_shape() -> None:
+    def f(p: Any) -> Any:
+        return p["a"] ** 2 * p["b"]
+
+    at = {"a": 2.0, "b": 3.0}
+    assert check_gradient(f, at, gradient={"b": 4.0, "a": 12.0}).verdict == "PASS"
+    assert check_gradient(f, at, gradient={"b": 12.0, "a": 4.0}).verdict == "FAIL"
+    assert check_gradient(lambda x, y: x**2 * y, 2.0, 3.0, gradient={"y": 4.0, "x": 12.0}).verdict == "PASS"
+    for wrong in ({"z": 12.0, "q": 4.0}, [12.0, 4.0]):
+        with pytest.raises(ValueError, match="the claimed gradient is structured"):
+            check_gradient(f, at, gradient=wrong)
+    with pytest.raises(ValueError, match="the claimed gradient is structured"):
+        check_gradient(lambda w: w[0][0] * w[1][0], [[1.0], [2.0]], gradient=[[2.0, 1.0]])
+
+
+def test_a_comparison_by_identity_is_said() -> None:
+    """`x == 2.0` is never so for a Value: the branch that floats would take was not checked."""
+    report = check_gradient(lambda x: x * 3 if x == 2.0 else x * x, 2.0)
+    assert "x == 2.0 was False" in str(report)
+
+
+def test_a_number_that_leaks_by_its_text_is_found() -> None:
+    assert check_gradient(lambda x: x + float(f"{x:.9f}") ** 2, 3.0).verdict == "FAIL"
+
+
+def test_a_function_that_gives_something_else_each_time_is_refused() -> None:
+    with pytest.raises(ValueError, match="two calls of <lambda> at the same point gave"):
+        check_gradient(lambda x: x * random.random(), 1.0)
+
+
+def test_a_rule_that_reads_the_number_is_told_as_such() -> None:
+    op = mg.primitive("reading", lambda x: x * x, lambda z, x: ((2.0 * x.data if isinstance(x, Value) else 2.0 * x),))
+    try:
+        report = check_gradient(op, 1.0)
+        assert report.verdict == "FAIL"
+        assert "does one read .data?" in str(report)
+    finally:
+        del OPS["reading"]
+
+
+def test_digits_that_were_lost_are_named() -> None:
+    slope = math.cos(0.3) * (1 + 2e-7)
+    assert "as in float32 or by differences" in check_gradient(mg.sin, 0.3, gradient=[slope]).cause
+
+
 def test_a_claim_wrong_by_one_part_in_1e11_fails() -> None:
     slope = 1 - math.tanh(0.3) ** 2
     assert check_gradient(mg.tanh, 0.3, gradient=[slope]).verdict == "PASS"
