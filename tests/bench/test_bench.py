@@ -5,6 +5,10 @@ from __future__ import annotations
 import importlib
 import json
 import math
+import os
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -167,6 +171,36 @@ def test_a_process_that_dies_is_told_so() -> None:
     with pytest.raises(worker.NotReady, match="its process ended with exit code"):
         alive.seconds(1)
     alive.close()
+
+
+ENDLESS = """
+import os, sys, time
+from microgrid.bench import worker
+from microgrid.bench.peers import OURS
+from microgrid.bench.works import WORKS
+if __name__ == "__main__":
+    print(worker.Worker(OURS, WORKS["hessian"], 60.0)._process.pid, flush=True)
+    time.sleep(60)
+"""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals are others there")
+def test_a_worker_ends_when_the_command_is_killed(tmp_path: Path) -> None:
+    (tmp_path / "endless.py").write_text(ENDLESS)
+    with subprocess.Popen([sys.executable, tmp_path / "endless.py"], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        worker_id = int(process.stdout.readline())
+        os.kill(worker_id, 0)
+        process.kill()
+    for _ in range(200):
+        try:
+            os.kill(worker_id, 0)
+        except ProcessLookupError:
+            return
+        if "Z" in subprocess.run(["ps", "-o", "stat=", "-p", str(worker_id)], capture_output=True, text=True).stdout:
+            return  # ended, and nobody has asked for its exit code
+        time.sleep(0.05)
+    pytest.fail("it still runs")
 
 
 @pytest.mark.parametrize(
