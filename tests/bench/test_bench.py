@@ -49,7 +49,7 @@ def test_the_results_are_the_same_numbers(peer: Peer, work: str) -> None:
     if work in module.CANNOT:
         pytest.skip(module.CANNOT[work])
     ours = getattr(importlib.import_module("microgrid.bench.on_microgrid"), work)()
-    if peer.module in ("on_torch", "on_jax"):  # which set the width of numbers for their whole process
+    if peer.module in ("on_torch", "on_jax", "on_micrograd"):  # which set widths and limits for their whole process
         apart = worker.Worker(peer, WORKS[work], 120.0)
         assert difference(worker.flat(ours()), apart.ready.numbers) == ""
         apart.close()
