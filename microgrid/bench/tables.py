@@ -16,7 +16,8 @@ FORMATS: Final = ("text", "markdown", "json")
 READING: Final = (
     "ratio: how many times as long as microgrid it took; the median of the pairs, [least - most]. Above 1, microgrid",
     "is faster. time: of one run, the median, and microgrid's own in turn with it. ready in: import, compilation and",
-    "the first run, which are not in the times. Before it was timed, each gave the same numbers as microgrid.",
+    "the first run, which are not in the times; every process has imported microgrid before. Before it was timed, each",
+    "gave the same numbers as microgrid.",
 )
 
 

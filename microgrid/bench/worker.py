@@ -8,6 +8,7 @@ import importlib
 import importlib.metadata
 import multiprocessing
 import os
+import threading
 import time
 from multiprocessing.connection import Connection
 from typing import Any, NamedTuple
@@ -88,8 +89,17 @@ def flat(result: Any) -> list[float]:
     return [float(result)]
 
 
+def _end_with_the_parent() -> None:
+    """A library that compiles for minutes would go on when nobody waits for it any more."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
+
+
 def _serve(pipe: Connection, peer: Peer, work: Work) -> None:
     """Get ready, then run as often as told, until the pipe closes."""
+    threading.Thread(target=_end_with_the_parent, daemon=True).start()
     silence = os.open(os.devnull, os.O_WRONLY)
     os.dup2(silence, 1)  # what a library has to say is no part of the table
     os.dup2(silence, 2)

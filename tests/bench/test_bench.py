@@ -5,6 +5,10 @@ from __future__ import annotations
 import importlib
 import json
 import math
+import os
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -45,7 +49,7 @@ def test_the_results_are_the_same_numbers(peer: Peer, work: str) -> None:
     if work in module.CANNOT:
         pytest.skip(module.CANNOT[work])
     ours = getattr(importlib.import_module("microgrid.bench.on_microgrid"), work)()
-    if peer.module in ("on_torch", "on_jax"):  # which set the width of numbers for their whole process
+    if peer.module in ("on_torch", "on_jax", "on_micrograd"):  # which set widths and limits for their whole process
         apart = worker.Worker(peer, WORKS[work], 120.0)
         assert difference(worker.flat(ours()), apart.ready.numbers) == ""
         apart.close()
@@ -167,6 +171,36 @@ def test_a_process_that_dies_is_told_so() -> None:
     with pytest.raises(worker.NotReady, match="its process ended with exit code"):
         alive.seconds(1)
     alive.close()
+
+
+ENDLESS = """
+import os, sys, time
+from microgrid.bench import worker
+from microgrid.bench.peers import OURS
+from microgrid.bench.works import WORKS
+if __name__ == "__main__":
+    print(worker.Worker(OURS, WORKS["hessian"], 60.0)._process.pid, flush=True)
+    time.sleep(60)
+"""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals are others there")
+def test_a_worker_ends_when_the_command_is_killed(tmp_path: Path) -> None:
+    (tmp_path / "endless.py").write_text(ENDLESS)
+    with subprocess.Popen([sys.executable, tmp_path / "endless.py"], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        worker_id = int(process.stdout.readline())
+        os.kill(worker_id, 0)
+        process.kill()
+    for _ in range(200):
+        try:
+            os.kill(worker_id, 0)
+        except ProcessLookupError:
+            return
+        if "Z" in subprocess.run(["ps", "-o", "stat=", "-p", str(worker_id)], capture_output=True, text=True).stdout:
+            return  # ended, and nobody has asked for its exit code
+        time.sleep(0.05)
+    pytest.fail("it still runs")
 
 
 @pytest.mark.parametrize(
