@@ -21,8 +21,8 @@ class Peer(NamedTuple):
 OURS: Final = Peer("microgrid", "on_microgrid", "")
 """What all others are compared with."""
 
-# Other ways of running microgrid, such as programs compiled to machine code, are peers of OURS and stand first.
 PEERS: Final = (
+    Peer("microgrid.compile", "on_compiled", "llvmlite"),
     Peer("micrograd", "on_micrograd", "micrograd"),
     Peer("PyTorch", "on_torch", "torch"),
     Peer("JAX", "on_jax", "jax"),

@@ -1,0 +1,66 @@
+"""microgrid's programs in machine code, by `microgrid.compile`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from microgrid import compile, nn, relu
+from microgrid import hessian as hessian_of
+from microgrid.bench.on_microgrid import graph, rosenbrock
+from microgrid.bench.works import DECAY, FACTOR, INPUTS, LABELS, LINKS, POINT, POINTS, RATE, SIZES, START
+
+HOW = {
+    "demo": "compile(loss, model)",
+    "chain": "a function of a loop",
+    "replay": "value_and_grad",
+    "hessian": "compile(hessian(f))",
+}
+CANNOT = {"mixed": "compiling once takes longer than recording once"}
+
+
+def hinge(score: Any, label: Any) -> Any:
+    return relu(1.0 - label * score)
+
+
+def demo() -> Callable[[], Any]:
+    batch = compile(hinge, nn.MLP(SIZES[0], list(SIZES[1:]), seed=1337))
+    points, labels = np.array(POINTS), np.array(LABELS, dtype=float)
+
+    def step() -> list[float]:
+        p = batch.parameters
+        loss, gradient = batch(points, labels)
+        loss += DECAY * float(p @ p)
+        p -= RATE * (gradient + 2.0 * DECAY * p)
+        return [loss, *p.tolist()]
+
+    return step
+
+
+def linked(x: Any) -> Any:
+    y = x
+    for _ in range(LINKS):
+        y = FACTOR * y + x
+    return y
+
+
+def chain() -> Callable[[], Any]:
+    compiled = compile(linked)
+    return lambda: list(compiled.value_and_grad(START))
+
+
+def replay() -> Callable[[], Any]:
+    compiled = compile(graph)
+
+    def run() -> list[float]:
+        value, slopes = compiled.value_and_grad(list(INPUTS))
+        return [value, *slopes]
+
+    return run
+
+
+def hessian() -> Callable[[], Any]:
+    compiled = compile(hessian_of(rosenbrock))
+    return lambda: compiled(list(POINT))
