@@ -56,5 +56,23 @@ def test_the_other_examples_run_and_end_as_they_say(tmp_path: Path, monkeypatch:
     assert len(space["program"].instructions) == 3  # type: ignore[attr-defined]
 
 
+def test_what_it_links_to_is_there() -> None:
+    for target in re.findall(r"\]\(([^)#]+)\)", README):
+        if not target.startswith("https:"):
+            assert (Path(__file__).parent.parent / target).exists(), target
+
+
+def test_its_commands_are_understood(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import shlex
+
+    from microgrid.cli import main
+
+    (block,) = re.findall(r"```console\n(.*?)```", README, re.DOTALL)
+    monkeypatch.chdir(tmp_path)
+    first = shlex.split(block.splitlines()[0])[2:]
+    assert main(first) == 0
+    assert (tmp_path / "steps.html").exists()
+
+
 def test_it_is_short() -> None:
-    assert len(README.splitlines()) < 220
+    assert len(README.splitlines()) < 260

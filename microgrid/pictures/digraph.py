@@ -139,7 +139,8 @@ def picture_class() -> type[Any]:
 def _with_style(svg: bytes) -> bytes:
     start = svg.index(b"<svg")
     end = svg.index(b">", start) + 1
-    return svg[:end] + f"\n<style>{STYLE}</style>".encode() + svg[end:]
+    head = svg[:end].replace(b"<svg ", b'<svg style="max-width:100%;height:auto" ', 1)  # a wide one fits its page
+    return head + f"\n<style>{STYLE}</style>".encode() + svg[end:]
 
 
 def new_picture(*, rankdir: str, format: str) -> Any:
