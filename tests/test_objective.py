@@ -114,7 +114,7 @@ def test_an_error_in_a_worker_is_told_with_its_cause() -> None:
         objective = Spread(model, losses.mse, executor, 2)
         with pytest.raises(ValueError, match=r"expected 3 input\(s\)"):
             objective.loss_and_gradients(model.parameters(), POINTS, LABELS)
-        with pytest.raises(ValueError, match="parts must be at least 1"):
+        with pytest.raises(ValueError, match="parts must be a whole number from 1 on"):
             train(network(), executor=executor, parts=0)
 
 
