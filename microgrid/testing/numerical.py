@@ -122,7 +122,7 @@ def _by_balls(program: Program, at: Sequence[float], along: int) -> Derivative:
     def value(x: Any) -> Any:
         return program.replay([x if i == along else acb(y) for i, y in enumerate(at)], arithmetic)[0]
 
-    best: tuple[Any, Any] | None = None
+    best: Any = None
     with flint.ctx.workprec(BITS):
         x = acb(at[along])
         size = abs(arb(at[along])) if at[along] else arb(1)
@@ -139,13 +139,14 @@ def _by_balls(program: Program, at: Sequence[float], along: int) -> Derivative:
             enclosure = difference + arb(0, rest)
             if not enclosure.is_finite():
                 continue
-            if best is None or enclosure.rad() < best[1]:
-                best = (enclosure, enclosure.rad())
-            if enclosure.rad() <= abs(enclosure.mid()) * arb(2) ** -ENOUGH:
+            if best is not None and enclosure.rad() >= best.rad():
+                break  # by Hadamard's three circles theorem, M / R has no second valley
+            best = enclosure
+            if best.rad() <= abs(best.mid()) * arb(2) ** -ENOUGH:
                 break
         if best is None:
             return Derivative("none", None, None, reason="a kink, a jump or an edge of the domain")
-        enclosed = ends(best[0])
+        enclosed = ends(best)
     if enclosed is None:
         return Derivative("none", None, None, reason="numbers of thousands of digits before the point")
     return Derivative("certified", *enclosed)
