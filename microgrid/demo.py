@@ -12,8 +12,8 @@ from microgrid.engine import Value
 from microgrid.losses import l2
 from microgrid.optim import SGD
 from microgrid.pictures.digraph import ADVICE
-from microgrid.plots import plot_boundary
 from microgrid.training import fit
+from microgrid.training.plots import plot_boundary
 
 STEPS = 100
 

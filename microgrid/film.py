@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from microgrid.arithmetic import arrays, library
-from microgrid.callbacks import Run
 from microgrid.module import Module
-from microgrid.objective import outputs_of
 from microgrid.pictures import film, web
-from microgrid.plots import gradients_by_layer
 from microgrid.program import trace
-from microgrid.samples import rows
+from microgrid.training.callbacks import Run
+from microgrid.training.objective import outputs_of
+from microgrid.training.plots import gradients_by_layer
+from microgrid.training.samples import rows
 
 CELLS = 32
 """Along each side of the field on which the network is evaluated."""

@@ -131,18 +131,6 @@ def kind_of(loss: Loss) -> Kind:
     return KINDS.get(loss, Kind("any"))
 
 
-def accuracy(outputs: Any, target: Any, kind: Kind) -> float:
-    """Of classes, whether the largest output is that of the target; else how many are on its side of the threshold.
-
-    Outputs and target are numbers, or lists of them; the second answer is a fraction of the outputs.
-    """
-    os, ts = _listed(outputs), _listed(target)
-    if kind.targets == "classes" or len(ts) < len(os):
-        return float(os.index(max(os)) == (ts.index(max(ts)) if len(ts) == len(os) else target))
-    right = [(o > kind.threshold) == (t > kind.threshold) for o, t in _pairs(os, ts)]
-    return right.count(True) / len(right)
-
-
 # --- outputs and targets, side by side -----------------------------------------------------------------------------
 
 

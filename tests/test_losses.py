@@ -152,20 +152,6 @@ def test_penalties_are_sums_over_parameters_and_certified() -> None:
         assert check_gradient(lambda *ps, penalty=penalty: penalty(ps, 0.1), *p).verdict == "PASS"
 
 
-def test_accuracy_counts_by_the_kind_of_the_loss() -> None:
-    def accuracy(loss: Any, outputs: Any, target: Any) -> float:
-        return losses.accuracy(outputs, target, losses.kind_of(loss))
-
-    assert accuracy(losses.hinge, 0.2, 1) == 1.0
-    assert accuracy(losses.hinge, -0.2, 1) == 0.0
-    assert accuracy(losses.binary_cross_entropy, 0.4, 0) == 1.0
-    assert accuracy(losses.binary_cross_entropy_with_logits, 0.4, 0) == 0.0
-    assert accuracy(losses.cross_entropy, [0.0, 3.0, 1.0], 1) == 1.0
-    assert accuracy(losses.cross_entropy, [0.0, 3.0, 1.0], [0.1, 0.2, 0.7]) == 0.0
-    assert accuracy(functools.partial(losses.mse, reduction="sum"), [0.9, 0.1, 0.2, 0.8], [1, 0, 1, 1]) == 0.75
-    assert accuracy(lambda outputs, target: outputs[target], [0.0, 3.0], 1) == 1.0
-
-
 @pytest.mark.parametrize(
     ("misuse", "advice"),
     [

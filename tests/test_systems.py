@@ -19,8 +19,8 @@ from numpy_network import LossName, NumpyAdam, NumpyNetwork  # noqa: E402  # the
 from systems import five_labels, regression, two_sigmoid_layers, vanishing_gradients, xor  # noqa: E402
 
 from microgrid import losses, nn  # noqa: E402
-from microgrid.objective import Recorded  # noqa: E402
 from microgrid.testing import check_gradient  # noqa: E402
+from microgrid.training.objective import Recorded  # noqa: E402
 
 
 class System:

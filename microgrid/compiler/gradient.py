@@ -24,7 +24,8 @@ Native = Callable[[Op, Static], bool]
 class Request(NamedTuple):
     """What a tape is to compute: for each input whether samples share it, and the inputs to differentiate by.
 
-    With `total`, the result is summed over samples, too, times the seed: it comes last in the space d.
+    With `total`, the first result is summed over samples, times the seed, and comes last in the space d; it is the one
+    that is differentiated, and the others are given for each sample.
     """
 
     shared: tuple[bool, ...]
@@ -36,7 +37,7 @@ def tape_of(program: Program, request: Request, native: Native) -> Tape:
     """The tape whose outputs are the program's, but for a total, then the derivatives by each of the inputs `by`.
 
     Derivatives by shared inputs go to the space d instead, in their order. Ops that are not native are taken apart.
-    Raises ValueError for derivatives of a program with several results, TypeError for a rule that branches.
+    Raises ValueError for derivatives of several results, TypeError for a rule that branches.
     """
     return _Writer(program, request, native).tape
 
@@ -57,9 +58,8 @@ class _Writer:
         for k, (op, operands) in enumerate(program.instructions):
             tape.origins[len(tape.steps)] = k
             self.apply(op, ("v", k), [self.cell(i) for i in operands], self.static(op, operands))
-        if not request.total:
-            for slot in program.outputs:
-                tape.add("identity", self.output(), self.cell(slot))
+        for slot in program.outputs[int(request.total) :]:
+            tape.add("identity", self.output(), self.cell(slot))
         if request.by:
             self.differentiate(request)
         if request.total:
@@ -120,7 +120,7 @@ class _Writer:
 
     def differentiate(self, request: Request) -> None:
         program, tape = self.program, self.tape
-        if len(program.outputs) != 1 or program.out_structure != 0:
+        if not request.total and (len(program.outputs) != 1 or program.out_structure != 0):
             raise ValueError("only a function with one result, a scalar, has a gradient")
         goals: dict[int, Cell] = {}
         for i in request.by:
@@ -179,7 +179,7 @@ class _Writer:
         """
         program = self.program
         count = [0] * (self.first + len(program.instructions))
-        reached = set(program.outputs)
+        reached = {program.outputs[0]}
         edges: list[list[tuple[int, int]]] = [[] for _ in program.instructions]
         for k in range(len(program.instructions) - 1, -1, -1):
             slot = self.first + k

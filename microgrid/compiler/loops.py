@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from microgrid.compiler.plan import Plan
 
 
+ARRAYS = {**{space: space for space in "xpdcvagt"}, "y": "result"}
+"""What arrays of a tape are called; with an underscore where a person has the name for something else."""
+
+
 class Loops:
     """What `print` shows of a plan: its loops, a line for each instruction."""
 
@@ -28,9 +32,11 @@ class Loops:
             "x": [label for label, own in zip(labels, shared, strict=True) if not own],
             "p": [label for label, own in zip(labels, shared, strict=True) if own],
             "d": [f"{labels[i]}.grad" for i in plan.request.by if shared[i]] + ["total"] * plan.request.total,
-            "y": [""] * (0 if plan.request.total else len(plan.traced.program.outputs))
+            "y": [""] * (len(plan.traced.program.outputs) - plan.request.total)
             + [f"{labels[i]}.grad" for i in plan.request.by if not shared[i]],
         }
+        taken = {label.split("[")[0] for label in labels}
+        self._arrays = {space: f"{name}_" if name in taken else name for space, name in ARRAYS.items()}
         self._counts: dict[int, int] = {}
 
     def __str__(self) -> str:
@@ -79,8 +85,8 @@ class Loops:
         if space == "c":
             constants = self.plan.rolled.tape.constants
             (first, *others) = dict.fromkeys(repr(constants[_value(index, at)]) for at in self._iterations(index))
-            return f"c[{index}]" if others else first
-        return self._label(self._names.get(space, []), index) or f"{space}[{index}]"
+            return f"{self._arrays[space]}[{index}]" if others else first
+        return self._label(self._names.get(space, []), index) or f"{self._arrays[space]}[{index}]"
 
     def _iterations(self, index: Affine) -> Iterator[dict[int, int]]:
         """The counters of the loops that an index depends on, in each of their iterations."""

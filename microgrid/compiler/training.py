@@ -52,24 +52,29 @@ class CompiledLoss:
         A row of x is what the model is called with, a row of y what the loss gets beside its output: a number, or a
         list where the array has more axes.
         """
-        _, sums = self._run(x, y, differentiated=True)
+        _, sums = self._run(x, y, "gradient")
         return sums.item(-1), sums[:-1]
+
+    def with_outputs(self, x: Any, y: Any) -> tuple[float, Any, Any]:
+        """The mean loss, its derivatives, and what the model gave for each sample: a row of its outputs."""
+        outputs, sums = self._run(x, y, "gradient and outputs")
+        return sums.item(-1), sums[:-1], outputs
 
     def losses(self, x: Any, y: Any) -> Any:
         """The loss of each sample, an array: no gradients."""
-        return self._run(x, y, differentiated=False)[0][:, 0]
+        return self._run(x, y, "losses")[0][:, 0]
 
-    def _run(self, x: Any, y: Any, *, differentiated: bool) -> tuple[Any, Any]:
+    def _run(self, x: Any, y: Any, purpose: str) -> tuple[Any, Any]:
         x, y = _rows(self._numpy, x, "x"), _rows(self._numpy, y, "y")
         samples = x.shape[0]
         if y.shape[0] != samples or not samples:
             raise ValueError(
                 f"a batch has a row of x and of y for each sample, and at least one: got {samples} and {y.shape[0]}"
             )
-        key = (differentiated, x.shape[1:], y.shape[1:])
+        key = (purpose, x.shape[1:], y.shape[1:])
         plan = self._plans.get(key)
         if plan is None:
-            plan = self._plans[key] = self._compiled(x, y, differentiated)
+            plan = self._plans[key] = self._compiled(x, y, purpose)
         self._last = plan
         flat = plan.numpy.asarray(self.parameters, dtype=float, order="C")
         if flat.shape != (len(self._values),):
@@ -79,15 +84,18 @@ class CompiledLoss:
             flat = plan.numpy.concatenate([flat, [value.item() for value in outside]])
         return plan.run((x, y), flat, samples, 1.0 / samples)
 
-    def _compiled(self, x: Any, y: Any, differentiated: bool) -> Plan:
+    def _compiled(self, x: Any, y: Any, purpose: str) -> Plan:
         def loss_of(x: Any, y: Any) -> Any:
-            return self.loss(self.model(x), y)
+            output = self.model(x)
+            loss = self.loss(output, y)
+            return [loss, output] if "outputs" in purpose else loss
 
         name = getattr(self.loss, "__name__", type(self.loss).__name__)
         columns = [x[0].size, y[0].size]
         record = traced(loss_of, {"x": x[0].tolist(), "y": y[0].tolist()}, self._values, name)
         first = sum(columns)
         shared = (*[False] * first, *[True] * len(record.captured))
+        differentiated = "gradient" in purpose
         by = tuple(range(first, first + len(self._values))) if differentiated else ()
         return Plan(record, Request(shared, by, differentiated), columns, self._options)
 

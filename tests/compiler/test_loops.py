@@ -46,6 +46,12 @@ def test_labels_name_inputs() -> None:
     assert str(f.loops).splitlines()[:2] == ["v[0] = exp(rate)", "v[1] = v[0] * xs[0]"]
 
 
+def test_arrays_do_not_take_the_names_of_arguments() -> None:
+    f = mg.compile(lambda v, y: mg.exp(v[0]) * y)
+    f([1.0], 2.0)
+    assert str(f.loops).splitlines() == ["v_[0] = exp(v[0])", "v_[1] = v_[0] * y", "result[0] = v_[1]"]
+
+
 def test_constants_and_derivatives_are_named() -> None:
     f = mg.compile(lambda xs: mg.sum([mg.sin(x) ** 2 for x in xs]))
     f.value_and_grad([1.0] * 20)

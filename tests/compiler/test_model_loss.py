@@ -58,6 +58,27 @@ def test_parameters_are_one_flat_array() -> None:
         step(x, y)
 
 
+@pytest.mark.parametrize("last", [1, 3])
+@pytest.mark.parametrize("samples", [1, 37, 200])
+def test_outputs_come_along_with_the_gradients_of_the_loss_alone(samples: int, last: int) -> None:
+    random.seed(3)
+    model = nn.MLP(2, [6, last], activation="tanh")
+    rng = np.random.default_rng(1)
+    x, y = rng.normal(size=(samples, 2)), rng.normal(size=(samples, last) if last > 1 else samples)
+    step = mg.compile(squared if last > 1 else hinge, model)
+    loss, gradient, outputs = step.with_outputs(x, y)
+    alone = step(x, y)
+    assert loss == alone[0]
+    assert np.array_equal(gradient, alone[1])
+    with mg.no_grad():
+        eager = [model([Value(a) for a in row]) for row in x]
+    expected = [[v.data for v in out] if isinstance(out, list) else [out.data] for out in eager]
+    assert outputs.shape == (samples, last)
+    assert np.allclose(outputs, expected, rtol=1e-13, atol=1e-15)
+    assert "tanh" in str(step.loops)
+    assert "void" in step.c()
+
+
 def test_a_batch_without_samples_has_no_mean() -> None:
     with pytest.raises(ValueError, match="at least one: got 0 and 0"):
         mg.compile(hinge, nn.MLP(2, [1]))(np.empty((0, 2)), np.empty(0))

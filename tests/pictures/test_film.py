@@ -10,7 +10,7 @@ import pytest
 
 from microgrid import Film, datasets, fit, nn
 from microgrid.film import CELLS
-from microgrid.history import History
+from microgrid.training import History
 
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
 

@@ -12,8 +12,7 @@ from pathlib import Path
 from microgrid import fit, losses, nn
 from microgrid.datasets import moons
 from microgrid.optim import SGD
-from microgrid.plots import gradients_by_layer, plot_gradients
-from microgrid.training import History
+from microgrid.training import History, gradients_by_layer, plot_gradients
 
 X, Y = moons(8, seed=0)
 DEPTH, WIDTH = 6, 6

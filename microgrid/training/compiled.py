@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import importlib.util
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from microgrid.compiler.compile import compile as in_machine_code
 from microgrid.engine import Value
 from microgrid.losses import Loss, kind_of
 from microgrid.module import Module
-from microgrid.objective import Recorded, Sums
-from microgrid.samples import Target
+from microgrid.training.objective import Recorded, Sums, outputs_of
+from microgrid.training.samples import Target
 
 if TYPE_CHECKING:
-    from microgrid.compiler.compiled import Compiled as CompiledFunction
     from microgrid.compiler.training import CompiledLoss
 
 ENOUGH = 20_000
@@ -51,7 +50,7 @@ class Compiled:
         self._strict = strict
         self._calls = 0
         self._code: CompiledLoss | None = None
-        self._forward: CompiledFunction | None = None
+        self._batch: tuple[Any, Any, Any, Any] = (None, None, None, None)
         self._classes = kind_of(loss).targets == "classes"
         self._width = 0
 
@@ -69,26 +68,33 @@ class Compiled:
                 raise
             self.how = f"recorded, since {error}"
             return self.recorded.loss_and_gradients(parameters, xs, ys)
-        for p, g in zip(parameters, sums.gradient, strict=True):
-            p.grad = g
         return sums
 
     def _computed(self, xs: Sequence[list[float]], ys: Sequence[Target]) -> Sums:
         if self._code is None:
             model = self.recorded.model
             self._code = in_machine_code(self.recorded.loss, model)
-            self._forward = in_machine_code(_named(model)) if self._outputs else None
-            out = model([Value(x) for x in xs[0]])
-            self._width = len(out) if isinstance(out, list) else 1
+            self._width = len(outputs_of(model, xs[:1])[0])
         self._code.read()
-        count = len(xs)
-        mean, gradient = self._code(xs, [self._target(y) for y in ys])
+        x, y = self._arrays(xs, ys)
         outputs: list[list[float]] = []
-        if self._forward is not None:
-            told = self._forward.batch(self._code._numpy.asarray(xs, dtype=float))
-            columns = told if isinstance(told, list) else [told]
-            outputs = [list(row) for row in zip(*(column.tolist() for column in columns), strict=True)]
-        return Sums(mean * count, (gradient * count).tolist(), outputs)
+        if self._outputs:
+            mean, gradient, told = self._code.with_outputs(x, y)
+            outputs = told.tolist()
+        else:
+            mean, gradient = self._code(x, y)
+        return Sums(mean * len(xs), (gradient * len(xs)).tolist(), outputs)
+
+    def _arrays(self, xs: Sequence[list[float]], ys: Sequence[Target]) -> tuple[Any, Any]:
+        """The batch as arrays, which are kept: where all samples are one batch, it comes again and again."""
+        if self._batch[0] is not xs or self._batch[1] is not ys:
+            import numpy as np
+
+            listed = [self._target(y) for y in ys]
+            if len({len(y) if isinstance(y, list) else 0 for y in listed}) > 1:
+                raise TypeError("the targets differ in length")
+            self._batch = xs, ys, np.array(xs, dtype=float), np.array(listed, dtype=float)
+        return self._batch[2:]
 
     def _target(self, y: Target) -> Any:
         """A class by its number becomes a probability for each: compiled code does not index."""
@@ -109,10 +115,3 @@ class Compiled:
                     f"compiled code gives {a:.6g} where recording gives {b:.6g}: does the model draw at random, or "
                     "compute under no_grad? Train it with compile=False"
                 )
-
-
-def _named(model: Module) -> Callable[[Any], Any]:
-    def outputs(x: Any) -> Any:
-        return model(x)
-
-    return outputs

@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Protocol, runtime_checkable
 
-from microgrid.history import History
 from microgrid.module import Module, as_number
 from microgrid.optim import Optimizer
+from microgrid.training.history import History
 
 
 class Run:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from microgrid import Value, losses
-from microgrid.samples import rows, targets
+from microgrid.training.samples import rows, targets
 
 ANY = losses.kind_of(lambda outputs, target: outputs)
 

@@ -6,10 +6,7 @@ those of an executor; compiled code is one more object of the kind.
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
 import math
-import threading
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
@@ -17,11 +14,11 @@ from microgrid.anomaly import detect_anomaly
 from microgrid.engine import Value
 from microgrid.losses import Loss
 from microgrid.module import Module
-from microgrid.samples import Target
 from microgrid.scope import no_grad, recording
+from microgrid.training.samples import Target
 
 if TYPE_CHECKING:
-    from concurrent.futures import Executor
+    pass
 
 
 class Sums(NamedTuple):
@@ -111,68 +108,3 @@ def birth_of_nan(
         except FloatingPointError as error:
             return f"{name}: {error}"
     return "each sample by itself is finite: their sum, or the penalty, is not"
-
-
-# --- spread over an executor ---------------------------------------------------------------------------------------
-
-
-class Spread:
-    """Cuts a batch into parts, which an executor's workers record, and adds up what they send back, in order.
-
-    How it is cut does not depend on the number of workers, and so the bits of the result do not.
-    """
-
-    def __init__(self, model: Module, loss: Loss, executor: Executor, parts: int) -> None:
-        import hashlib
-
-        self.executor = executor
-        self.parts = parts
-        self.task = _pickled((model, loss))
-        self.key = hashlib.sha256(self.task).hexdigest()
-
-    def loss_and_gradients(self, parameters: Sequence[Value], xs: Sequence[list[float]], ys: Sequence[Target]) -> Sums:
-        """The sums. An error that a worker raises, or its death, is raised here."""
-        numbers = [p.data for p in parameters]
-        size = math.ceil(len(xs) / self.parts)
-        futures = []
-        try:
-            for i in range(0, len(xs), size):
-                xs_part, ys_part = list(xs[i : i + size]), list(ys[i : i + size])
-                futures.append(self.executor.submit(_part, self.key, self.task, numbers, xs_part, ys_part))
-            results = [future.result() for future in futures]
-        except BaseException:
-            for future in futures:
-                future.cancel()
-            raise
-        loss, gradient = 0.0, [0.0] * len(numbers)
-        for result in results:
-            loss += result.loss
-            gradient = [a + b for a, b in zip(gradient, result.gradient, strict=True)]
-        return Sums(loss, gradient, [output for result in results for output in result.outputs])
-
-
-_unpacked = threading.local()  # a thread of its own each: workers may be threads, and must not share grads
-
-
-def _part(key: str, task: bytes, numbers: list[float], xs: list[list[float]], ys: list[Target]) -> Sums:
-    """What a worker does: the sums of its part. It keeps the network until another one comes."""
-    if getattr(_unpacked, "key", None) != key:
-        import pickle
-
-        _unpacked.objective = Recorded(*pickle.loads(task))
-        _unpacked.key = key
-    objective: Recorded = _unpacked.objective
-    parameters = objective.model.parameters()
-    for p, x in zip(parameters, numbers, strict=True):
-        p.data = x
-    return objective.loss_and_gradients(parameters, xs, ys)
-
-
-def _pickled(task: Any) -> bytes:
-    """The task as bytes; with cloudpickle, where it is, what a notebook or a script defines goes along."""
-    pickler = importlib.import_module("cloudpickle" if importlib.util.find_spec("cloudpickle") else "pickle")
-    try:
-        return bytes(pickler.dumps(task))
-    except Exception as error:
-        hint = "define its functions in a module by def, or install cloudpickle, which takes any"
-        raise TypeError(f"the network and its loss cannot be sent to workers ({error}): {hint}") from error

@@ -15,8 +15,9 @@ from workers import Mortal, Signed
 
 import microgrid as mg
 from microgrid import fit, losses, nn
-from microgrid.objective import Recorded, Spread
 from microgrid.training import History, TrainingError
+from microgrid.training.objective import Recorded
+from microgrid.training.spread import Spread
 
 POINTS, LABELS = mg.datasets.moons(23, seed=5)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from microgrid.plots import plot_curves
+from microgrid.training.plots import plot_curves
 
 
 class History:

@@ -573,7 +573,7 @@ def test_what_compiled_code_would_get_wrong_is_recorded_and_said(
     kind: type[nn.Module], why: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pytest.importorskip("llvmlite")
-    monkeypatch.setattr("microgrid.compiled_objective.ENOUGH", 1)
+    monkeypatch.setattr("microgrid.training.compiled.ENOUGH", 1)
     x, y = [[0.1 * i, 0.3 * i] for i in range(6)], [[1.0] * 3 if kind is Drawing else 1.0] * 6
     runs = []
     for compile in ("auto", False):

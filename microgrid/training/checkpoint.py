@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from microgrid.callbacks import Run, Stateful
 from microgrid.module import as_number
 from microgrid.storage import PathLike, read_json, write_json
+from microgrid.training.callbacks import Run, Stateful
 
 Checkpoint = Mapping[str, Any]
 """What a file of the kind "checkpoint" holds: settings, parameters, optimizer, history, callbacks."""

@@ -62,6 +62,12 @@ class Samples:
             random.Random(f"{self.seed}: epoch {epoch}").shuffle(order)
         return [order[i : i + self.batch_size] for i in range(0, len(order), self.batch_size)]
 
+    def batch(self, numbers: Sequence[int]) -> tuple[list[list[float]], list[Target]]:
+        """The rows and targets of a batch: all of them are the same two lists each time."""
+        if len(numbers) == len(self.xs) and not self.shuffle:
+            return self.xs, self.ys
+        return [self.xs[i] for i in numbers], [self.ys[i] for i in numbers]
+
     def digest(self) -> str:
         """A short text that differs for other data."""
         import hashlib

@@ -9,7 +9,7 @@ import pytest
 
 import microgrid as mg
 from microgrid import nn
-from microgrid.plots import gradients_by_layer, plot_boundary, plot_curves, plot_gradients
+from microgrid.training import gradients_by_layer, plot_boundary, plot_curves, plot_gradients
 
 pytest.importorskip("matplotlib")
 POINTS, LABELS = mg.datasets.moons(30, seed=1)
