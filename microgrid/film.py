@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import math
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,7 +13,7 @@ from microgrid.pictures import film, web
 from microgrid.program import trace
 from microgrid.training.callbacks import Run
 from microgrid.training.objective import outputs_of
-from microgrid.training.plots import gradients_by_layer
+from microgrid.training.plots import gradients_by_layer, span
 from microgrid.training.samples import rows
 
 CELLS = 32
@@ -63,6 +62,8 @@ class Film:
 
     def __call__(self, run: Run) -> None:
         """Film the epoch that has just ended."""
+        if run.epoch == 1:
+            self.frames = []  # of another run
         stride = math.ceil(run.epochs / (self.most - 1))
         if self.frames and self.frames[-1].epoch not in (0, 1) and self.frames[-1].epoch % stride:
             self.frames.pop()  # it was the last one so far
@@ -72,7 +73,7 @@ class Film:
         self.frames.append(Frame(run.epoch, run.loss, self._field(run.model), tuple(sizes)))
 
     def _field(self, model: Module) -> bytes:
-        answers = _over_the_plane(model, *(_span([point[axis] for point in self.points]) for axis in (0, 1)))
+        answers = _over_the_plane(model, *(span([point[axis] for point in self.points]) for axis in (0, 1)))
         self.classes = len(answers)
         if self.classes > 1:
             columns = zip(*answers, strict=True)
@@ -80,14 +81,14 @@ class Film:
         scale = 1.0 if self.threshold == 0.0 else 0.25
         return bytes(round(128 + 127 * math.tanh((z - self.threshold) / scale)) if z == z else 128 for z in answers[0])
 
-    def _svg(self, uid: str) -> str:
-        spans = [_span([point[axis] for point in self.points]) for axis in (0, 1)]
+    def _svg(self) -> str:
+        spans = [span([point[axis] for point in self.points]) for axis in (0, 1)]
         places = [
             tuple((x - low) / (high - low) for x, (low, high) in zip(point, spans, strict=True))
             for point in self.points
         ]
         kinds = [int(label) if self.classes > 1 else int(label > self.threshold) for label in self.labels]
-        return film.svg(places, kinds, self.frames, self.layers, CELLS, max(self.classes, 2), uid)
+        return film.svg(places, kinds, self.frames, self.layers, CELLS, self.classes)
 
     def html(self) -> str:
         """The film as one self-contained piece of HTML. Raises ValueError before there is a frame."""
@@ -96,6 +97,7 @@ class Film:
         data = {
             "cells": CELLS,
             "classes": self.classes,
+            "colours": film.COLOURS,
             "epochs": [frame.epoch for frame in self.frames],
             "losses": [f"{frame.loss:.4g}" for frame in self.frames],
             "field": base64.b64encode(b"".join(frame.field for frame in self.frames)).decode(),
@@ -107,7 +109,7 @@ class Film:
         last = self.frames[-1]
         words = f"After epoch {last.epoch}: the network's regions with the points, and its loss, {last.loss:.4g}."
         uid = web.new_id(web.as_json(data))
-        return web.piece(uid, web.image(self._svg(uid), words), "film.js", data)
+        return web.piece(uid, web.image(self._svg(), words), "film.js", data)
 
     def save(self, path: str | Path) -> None:
         """Write the film as a page that opens by itself."""
@@ -120,12 +122,6 @@ class Film:
         if not self.frames:
             return "Film without frames: pass it to fit(..., callbacks=[film])"
         return f"Film of {len(self.frames)} frames, epochs {self.frames[0].epoch} to {self.frames[-1].epoch}"
-
-
-def _span(numbers: Sequence[float]) -> tuple[float, float]:
-    low, high = min(numbers), max(numbers)
-    margin = 0.15 * (high - low) or 0.5
-    return low - margin, high + margin
 
 
 def _over_the_plane(model: Module, across: tuple[float, float], up: tuple[float, float]) -> list[list[float]]:

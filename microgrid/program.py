@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from microgrid import c_source, source, tree
 from microgrid.arithmetic import FLOATS, VALUES, Arithmetic, arithmetic_of
+from microgrid.dependence import Dependence
 from microgrid.engine import CONSTANT, Value, constant, edges_of, record
 from microgrid.functional import number_or_value, recorded_value, returned, run_noting_reads
 from microgrid.linearize import Linearization
@@ -156,11 +157,12 @@ class Program:
     def gradient(self, *, value: bool = False) -> Program:
         """The program of the derivatives by all arguments; with `value`, of the pair of the value and those.
 
-        It is structured like the argument, or like the tuple of the arguments where there are several.
+        It is structured like the argument, or like the tuple of the arguments where there are several. Raises
+        ValueError for a program of several results, TypeError where a rule branches on a number.
         """
         if self.out_structure != 0:
             raise ValueError(f"only a program with one result has a gradient, this one gives {self._results()}")
-        with plainly_recording():
+        with plainly_recording(), reading(_no_branch_in_a_rule):
             inputs = [Value(0.5) for _ in self.inputs]
             (output,) = self.replay(inputs, VALUES)
             slopes = Linearization([output], inputs).pull_values([1.0])
@@ -336,6 +338,13 @@ def _no_branch(how: str, value: Value, other: Any, answer: Any) -> None:
     raise TypeError("it branches on a number; write it with where")
 
 
+def _no_branch_in_a_rule(how: str, value: Value, other: Any, answer: Any) -> None:
+    raise TypeError(
+        f"the rule at {user_line()} looks at a number, and a program would go one way for ever: write it with where, "
+        "or take grad, which asks each time"
+    )
+
+
 def _function(op: Op, static: tuple[float, ...], arithmetic: Arithmetic) -> Callable[..., Any]:
     function = arithmetic.function(op)
     if function is None:
@@ -390,7 +399,8 @@ def trace(function: Callable[..., Any]) -> Callable[..., Program]:
         name = getattr(function, "__name__", type(function).__name__)
         outputs, out_structure = tree.flatten(result, functools.partial(returned, name, read), "")
         program = _laid_flat(outputs, inputs, parameters, structures, out_structure)
-        fixed = [_what_was_fixed(*look) for look in seen if Linearization([look[1]], inputs).nodes]
+        depends = Dependence(inputs)
+        fixed = [_what_was_fixed(*look) for look in seen if look[1] in depends or look[2] in depends]
         program.fixed = tuple(dict.fromkeys(fixed))
         return program
 

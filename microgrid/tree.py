@@ -18,7 +18,7 @@ def flatten(tree: Any, check: Callable[[Any, str], Any], name: str) -> tuple[lis
         if isinstance(tree, dict):
             return {key: walk(item, f"{path}[{key!r}]") for key, item in tree.items()}
         if isinstance(tree, (list, tuple)):
-            return _like(tree, [walk(item, f"{path}[{i}]") for i, item in enumerate(tree)])
+            return like(tree, [walk(item, f"{path}[{i}]") for i, item in enumerate(tree)])
         leaves.append(check(tree, path))
         return len(leaves) - 1
 
@@ -30,11 +30,12 @@ def unflatten(structure: Structure, leaves: Any) -> Any:
     if isinstance(structure, dict):
         return {key: unflatten(item, leaves) for key, item in structure.items()}
     if isinstance(structure, (list, tuple)):
-        return _like(structure, [unflatten(item, leaves) for item in structure])
+        return like(structure, [unflatten(item, leaves) for item in structure])
     return leaves[structure]
 
 
-def _like(container: Any, items: list[Any]) -> Any:
+def like(container: Any, items: list[Any]) -> Any:
+    """A container of that kind with these items: a list, a tuple, a named tuple."""
     if isinstance(container, list):
         return items
     return type(container)(*items) if hasattr(container, "_fields") else tuple(items)

@@ -29,6 +29,7 @@ ORDER = [
     "engine",
     "copying",
     "linearize",
+    "dependence",
     "tree",
     "functional",
     "reductions",

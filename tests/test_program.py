@@ -461,6 +461,19 @@ def test_a_branch_on_a_traced_number_is_reported() -> None:
     assert one.startswith("x was read as 3.0 (")
     assert trace(lambda x: mg.maximum(x, 2.0) + mg.where(ops.greater(x, 1.0), x, 0.0))(3.0).fixed == ()
     assert trace(lambda x: x if Value(2.0) > 1.0 else -x)(3.0).fixed == ()
+    (one,) = trace(lambda x: x if Value(0.0) < x else -x)(3.0).fixed or ()
+    assert one.startswith("a number of 0.0 < x was True (")
+    (one,) = trace(lambda x: min([Value(9.0), x]))(3.0).fixed or ()
+    assert one.startswith("x < 9.0 was True (")
+
+
+def test_a_rule_that_branches_has_no_gradient_program(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(mg.OPS, "branching", mg.OPS["exp"])  # so that the table is afterwards what it was
+    branching = mg.primitive("branching", lambda x: max(x, 0.0), lambda z, x: (1.0 if x > 0.0 else 0.0,))
+    program = trace(lambda x: branching(x))(2.0)
+    assert mg.grad(program)(-1.0) == 0.0
+    with pytest.raises(TypeError, match=r"the rule at .*test_program.py:\d+ looks at a number.*where"):
+        program.gradient()
 
 
 def test_simplify_keeps_every_bit_and_drops_what_is_not_needed() -> None:

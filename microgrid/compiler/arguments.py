@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
@@ -9,6 +10,7 @@ from typing import Any, NamedTuple
 from microgrid.arithmetic import library
 from microgrid.engine import Value
 from microgrid.primitive import as_float
+from microgrid.tree import like, unflatten
 
 STATIC = (int, bool, str, bytes, type(None))
 """What is compiled in when it stands as an argument by itself: another one compiles anew."""
@@ -28,10 +30,7 @@ def example_of(tree: Any) -> Any:
     if isinstance(tree, dict):
         return {key: example_of(item) for key, item in tree.items()}
     if isinstance(tree, (list, tuple)):
-        items = [example_of(item) for item in tree]
-        if isinstance(tree, list):
-            return items
-        return type(tree)(*items) if hasattr(tree, "_fields") else tuple(items)
+        return like(tree, [example_of(item) for item in tree])
     return tree
 
 
@@ -105,10 +104,7 @@ def _shared(arg: Any, numbers: list[float], path: str) -> tuple[Any, Any]:
         return ("dict", *[(key, s) for key, (s, _) in pairs.items()]), {key: e for key, (_, e) in pairs.items()}
     if isinstance(arg, (list, tuple)):
         items = [_shared(item, numbers, f"{path}[{i}]") for i, item in enumerate(arg)]
-        example: Any = [e for _, e in items]
-        if isinstance(arg, tuple):
-            example = type(arg)(*example) if hasattr(arg, "_fields") else tuple(example)
-        return (type(arg), *[s for s, _ in items]), example
+        return (type(arg), *[s for s, _ in items]), like(arg, [e for _, e in items])
     if getattr(arg, "ndim", 0):
         return _shared(arg.tolist(), numbers, path)
     try:
@@ -126,7 +122,9 @@ def _rows(arg: Any, found: Arguments, path: str, columns: list[int]) -> tuple[An
         parts = [_rows(arg[key], found, f"{path}[{key!r}]", columns) for key in keys]
         structure = (type(arg), *[(key, s) for key, (s, _, _) in zip(keys, parts, strict=True)])
         make: Callable[[list[Any]], Any] = (
-            (lambda items: dict(zip(keys, items, strict=True))) if isinstance(arg, dict) else type(arg)
+            (lambda items: dict(zip(keys, items, strict=True)))
+            if isinstance(arg, dict)
+            else functools.partial(like, arg)
         )
         rebuilds = [rebuild for _, _, rebuild in parts]
         return structure, make([e for _, e, _ in parts]), lambda c, s: make([rebuild(c, s) for rebuild in rebuilds])
@@ -162,10 +160,7 @@ def _numbered(example: Any, start: list[int]) -> Any:
     if isinstance(example, dict):
         return {key: _numbered(item, start) for key, item in example.items()}
     if isinstance(example, (list, tuple)):
-        items = [_numbered(item, start) for item in example]
-        if isinstance(example, list):
-            return items
-        return type(example)(*items) if hasattr(example, "_fields") else tuple(items)
+        return like(example, [_numbered(item, start) for item in example])
     start[0] += 1
     return start[0] - 1
 
@@ -175,12 +170,8 @@ def _picked(place: int) -> Callable[[Any, Any], Any]:
 
 
 def _assembled(places: Any) -> Callable[[Any, Any], Any]:
-    from microgrid import tree
-
-    return lambda columns, shared: tree.unflatten(places, columns)
+    return lambda columns, shared: unflatten(places, columns)
 
 
 def _from_shared(places: Any) -> Callable[[Any, Any], Any]:
-    from microgrid import tree
-
-    return lambda columns, shared: tree.unflatten(places, shared)
+    return lambda columns, shared: unflatten(places, shared)

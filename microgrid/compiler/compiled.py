@@ -12,20 +12,18 @@ from microgrid import tree
 from microgrid.compiler import arguments, loops
 from microgrid.compiler.arguments import Arguments
 from microgrid.compiler.gradient import Request
+from microgrid.compiler.outside import KEPT, Outside
 from microgrid.compiler.plan import Options, Plan
 from microgrid.compiler.tracing import traced
-
-KEPT = 64
-"""For so many structures of arguments a function keeps its code: those used last."""
 
 
 class Compiled:
     """A compiled function. Call it as the function it was made from; numbers and nested lists of numbers give floats.
 
     The first call with a new structure traces and compiles. Structure is how lists nest and how long they are, and what
-    stands for itself: whole numbers, strings and None as arguments, and numbers among the function's own free and
-    global names. Values that it finds outside are read at each call. What else it finds there, in lists or by way of
-    functions that it calls, counts as it was when it was traced.
+    stands for itself: whole numbers, strings and None as arguments, and what stands under the free and global names in
+    the function, and in those that it calls by name. Values that it finds outside are read at each call. What an object
+    outside holds, in a list or an attribute, counts as it was when it was traced.
     """
 
     __name__: str
@@ -34,9 +32,9 @@ class Compiled:
         functools.update_wrapper(self, function, updated=())
         self._function = function
         self._options = options
-        self._plans: OrderedDict[Any, tuple[Plan, Any]] = OrderedDict()
+        self._plans: OrderedDict[Any, tuple[Plan, Any, list[Any]]] = OrderedDict()
         self._last: Plan | None = None
-        self._outside = _numbers_outside(function)
+        self._outside = Outside([function])
 
     def __call__(self, *args: Any) -> Any:
         """What the function returns, with floats for Values."""
@@ -88,16 +86,18 @@ class Compiled:
 
     def _plan(self, purpose: str, given: Arguments) -> tuple[Plan, Any]:
         """The code for these arguments, and the structure of the function's result."""
-        key = (purpose, *given.key, *[read() for read in self._outside])
+        key = (purpose, *given.key, *self._outside.key())
         known = self._plans.get(key)
         if known is None:
-            known = self._plans[key] = self._compiled(purpose, given)
+            self._outside = Outside([self._function])  # a function that it calls may be another one
+            key = (purpose, *given.key, *self._outside.key())
+            known = self._plans[key] = *self._compiled(purpose, given), self._outside.held()
             while len(self._plans) > KEPT:
                 self._plans.popitem(last=False)
         else:
             self._plans.move_to_end(key)
         self._last = known[0]
-        return known
+        return known[:2]
 
     def _compiled(self, purpose: str, given: Arguments) -> tuple[Plan, Any]:
         differentiated = "gradient" in purpose
@@ -164,31 +164,3 @@ def _parameters(function: Callable[..., Any], count: int) -> list[str]:
         named = []
     names = named[:count]
     return [*names, *[f"x{i}" for i in range(len(names), count)]]
-
-
-def _numbers_outside(function: Callable[..., Any]) -> list[Callable[[], Any]]:
-    """What reads each plain number that the function may find outside of its arguments."""
-    code = getattr(function, "__code__", None)
-    if code is None:
-        return []
-    cells = dict(zip(code.co_freevars, function.__closure__ or (), strict=True))
-    readers: list[Callable[[], Any]] = [functools.partial(_in_cell, cell) for cell in cells.values()]
-    space = function.__globals__
-    return readers + [functools.partial(_in_globals, space, name) for name in code.co_names if name in space]
-
-
-def _in_cell(cell: Any) -> Any:
-    try:
-        return _number(cell.cell_contents)
-    except ValueError:  # nothing was assigned yet
-        return None
-
-
-def _in_globals(space: dict[str, Any], name: str) -> Any:
-    return _number(space.get(name))
-
-
-def _number(x: Any) -> Any:
-    if isinstance(x, float):
-        return repr(x)  # tells -0.0 from 0.0, and knows nan again
-    return (type(x), x) if isinstance(x, (int, str)) else None

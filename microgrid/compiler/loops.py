@@ -59,12 +59,12 @@ class Loops:
         """The module that the results of a loop belong to, with a star for the numbers that change within it."""
         paths = set()
         for statement in statements(loop.body):
-            for step in self._places(statement, loop):
+            for step in self._places(statement):
                 paths.add(self._modules.get(step, ""))
         paths.discard("")
         return _common(sorted(paths))
 
-    def _places(self, statement: Statement, loop: Loop) -> Iterator[int]:
+    def _places(self, statement: Statement) -> Iterator[int]:
         """The steps of a statement in the first two iterations of each loop around it."""
         yield statement.first
         if statement.shape.target == "v":

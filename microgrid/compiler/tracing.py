@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from microgrid import tree
+from microgrid.dependence import Dependence
 from microgrid.engine import CONSTANT, Value, edges_of, newest
 from microgrid.functional import returned, run_noting_reads
 from microgrid.program import Instruction, Program
@@ -60,8 +61,9 @@ def traced(
                 structures.append((parameter, tree.unflatten(structure, numbers)))
         with reading(lambda how, value, other, answer: seen.append((how, value, other, answer, user_line()))):
             value, read = run_noting_reads(function, *given)
+        depends = Dependence(inputs, start)
         for look in seen:
-            if _depends(look[1], start, inputs):
+            if look[1] in depends or look[2] in depends:
                 raise TypeError(_refusal(name, *look))
         outputs, out_structure = tree.flatten(value, functools.partial(returned, name, read), "")
         captured = list(outside)
@@ -79,20 +81,6 @@ def without_collection() -> Iterator[None]:
     finally:
         if enabled:
             gc.enable()
-
-
-def _depends(node: Value, start: int, inputs: Sequence[Value]) -> bool:
-    """Whether a node's number may be another one in the next call."""
-    mine = {x.number for x in inputs}
-    stack, found = [node], set()
-    while stack:
-        one = stack.pop()
-        if one.number in mine or (one.number <= start and one.op is not CONSTANT):
-            return True
-        if one.number not in found:
-            found.add(one.number)
-            stack.extend([operand for operand, _ in edges_of(one)])
-    return False
 
 
 def _condition(how: str) -> str:

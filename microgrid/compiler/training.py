@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any
 
 from microgrid.arithmetic import library
 from microgrid.compiler import loops
 from microgrid.compiler.gradient import Request
+from microgrid.compiler.outside import KEPT, Outside
 from microgrid.compiler.plan import Options, Plan
 from microgrid.compiler.tracing import traced
 from microgrid.nn import Module
@@ -18,6 +20,9 @@ class CompiledLoss:
 
     `parameters` is an array with the numbers of `model.parameters()`, in their order: calls read it. Change it in
     place, and `write()` the model when a person is to see it; `read()` takes the model's numbers again.
+
+    Where something else stands under a free or global name in the loss, it is compiled anew, and `compilations` counts.
+    What objects hold, those of the model included, is as it was when it was traced.
 
     >>> from microgrid import compile, nn
     >>> step = compile(lambda out, y: (out - y) ** 2, nn.MLP(2, [3, 1]))
@@ -33,7 +38,9 @@ class CompiledLoss:
         self.model = model
         self._options = options
         self._values = model.parameters()
-        self._plans: dict[Any, Plan] = {}
+        self._plans: OrderedDict[Any, tuple[Plan, list[Any]]] = OrderedDict()
+        self._outside = Outside([loss, model])
+        self.compilations = 0
         self._last: Plan | None = None
         self.read()
 
@@ -71,11 +78,7 @@ class CompiledLoss:
             raise ValueError(
                 f"a batch has a row of x and of y for each sample, and at least one: got {samples} and {y.shape[0]}"
             )
-        key = (purpose, x.shape[1:], y.shape[1:])
-        plan = self._plans.get(key)
-        if plan is None:
-            plan = self._plans[key] = self._compiled(x, y, purpose)
-        self._last = plan
+        plan = self._last = self._plan(x, y, purpose)
         flat = plan.numpy.asarray(self.parameters, dtype=float, order="C")
         if flat.shape != (len(self._values),):
             raise ValueError(f"parameters has shape {flat.shape}, and the model {len(self._values)} parameters")
@@ -83,6 +86,19 @@ class CompiledLoss:
         if outside:
             flat = plan.numpy.concatenate([flat, [value.item() for value in outside]])
         return plan.run((x, y), flat, samples, 1.0 / samples)
+
+    def _plan(self, x: Any, y: Any, purpose: str) -> Plan:
+        asked = (purpose, x.shape[1:], y.shape[1:])
+        key = (*asked, *self._outside.key())
+        known = self._plans.get(key)
+        if known is None:
+            self._outside = Outside([self.loss, self.model])
+            key = (*asked, *self._outside.key())
+            known = self._plans[key] = self._compiled(x, y, purpose), self._outside.held()
+            self.compilations += 1
+            while len(self._plans) > KEPT:
+                self._plans.popitem(last=False)
+        return known[0]
 
     def _compiled(self, x: Any, y: Any, purpose: str) -> Plan:
         def loss_of(x: Any, y: Any) -> Any:

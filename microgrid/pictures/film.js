@@ -36,13 +36,12 @@
   var canvas = document.createElement("canvas"), cells = data.cells;
   canvas.width = canvas.height = cells;
   var pen = canvas.getContext("2d");
-  var colours = ["#B34700", "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7A7A7A", "#8A6D00"];
   function paint(k) {
     var pixels = pen.createImageData(cells, cells), row, column, byte, kind, colour, at;
     for (row = 0; row < cells; row++) for (column = 0; column < cells; column++) {
       byte = field[(k * cells + row) * cells + column];
       kind = data.classes > 1 ? byte : +(byte > 128);
-      colour = parseInt(colours[kind % colours.length].slice(1), 16);
+      colour = parseInt(data.colours[kind % data.colours.length].slice(1), 16);
       at = 4 * ((cells - 1 - row) * cells + column);
       pixels.data[at] = colour >> 16;
       pixels.data[at + 1] = colour >> 8 & 255;

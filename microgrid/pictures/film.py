@@ -31,9 +31,11 @@ def svg(
     layers: Sequence[str],
     cells: int,
     classes: int,
-    uid: str,
 ) -> str:
-    """The last frame. Places are fractions of the field, from the lower left; kinds are the classes of the points."""
+    """The last frame. Places are fractions of the field, from the lower left; kinds are the classes of the points.
+
+    The bytes of a field are classes where there are several, else how sure the one output is, 128 being undecided.
+    """
     last = frames[-1]
     losses = curve([frame.loss for frame in frames])
     path = " ".join(f"{x},{y}" for x, y in losses)
@@ -111,7 +113,7 @@ def _png(field: bytes, cells: int, classes: int) -> bytes:
     for row in reversed(range(cells)):
         line = b"\0"
         for byte in field[row * cells : (row + 1) * cells]:
-            kind, sure = (byte, 0.4) if classes > 2 else (int(byte > 128), abs(byte - 128) / 127 * 0.7)
+            kind, sure = (byte, 0.4) if classes > 1 else (int(byte > 128), abs(byte - 128) / 127 * 0.7)
             colour = COLOURS[kind % len(COLOURS)]
             line += bytes(int(colour[i : i + 2], 16) for i in (1, 3, 5)) + bytes([round(255 * sure)])
         lines.append(line)

@@ -103,10 +103,12 @@ def _needed(instructions: Sequence[Instruction], base: int) -> list[Instruction]
 _MOVES: list[Callable[[float], float]] = [
     lambda x: x,
     lambda x: -x,
+    abs,
     lambda x: abs(x) + 0.5,
     lambda x: x / 4.0,
     lambda x: 1.5 + abs(x) / 8.0,
 ]
+"""What brings a number into the domain of one op or another."""
 
 
 @st.composite
@@ -123,14 +125,7 @@ def points(draw: st.DrawFn, program: Program | int, *, min_value: float = -2.0, 
     drawn = draw(point)
     if isinstance(program, int):
         return drawn
-    for move in (
-        lambda x: x,
-        lambda x: -x,
-        abs,
-        lambda x: abs(x) + 0.5,
-        lambda x: x / 4.0,
-        lambda x: 1.5 + abs(x) / 8.0,
-    ):
+    for move in _MOVES:
         moved = [min(max(move(x), min_value), max_value) for x in drawn]
         if all(map(math.isfinite, program.replay(moved))):
             return moved
@@ -174,7 +169,8 @@ class GradientMachine(RuleBasedStateMachine):
         self.edges: list[list[tuple[int, float | None]]] = []
 
     def _any(self, data: st.DataObject) -> int:
-        return data.draw(st.integers(0, len(self.values) - 1))
+        last = len(self.values) - 1
+        return data.draw(st.one_of(st.integers(0, last), st.integers(max(0, last - 2), last)))  # a graph that is deep
 
     def _note(self, value: Value, edges: list[tuple[int, float | None]]) -> None:
         self.values.append(value)

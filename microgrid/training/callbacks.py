@@ -82,6 +82,8 @@ class EarlyStopping:
 
     def __call__(self, run: Run) -> None:
         """Look at the epoch that has just ended."""
+        if run.epoch == 1:
+            self.best = None  # what is remembered is of another run
         name = self.monitor or ("validation_loss" if "validation_loss" in run.history.measured else "loss")
         number = run.history[name][-1]
         gain = 0.0 if self.best is None else (number - self.best) * (1.0 if self.highest else -1.0)

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 ENOUGH = 20_000
 """Samples times parameters from which on `compile="auto"` compiles: below, recording is done before LLVM has begun."""
 
+CHANGES = 4
+"""So often code is made, since what the loss finds outside has changed, before recording takes over."""
+
 WATCHED = 4
 """Samples that are recorded, too, in the first, the second, the fourth, the eighth batch, ..."""
 
@@ -32,7 +35,7 @@ def why_not(samples: int, parameters: int) -> str:
 
 
 class NotTheSame(RuntimeError):
-    """Compiled code and recording disagree: the model draws at random, or computes under `no_grad`."""
+    """Compiled code and recording disagree: the model draws at random, or computes under `no_grad`, or has changed."""
 
 
 class Compiled:
@@ -57,6 +60,9 @@ class Compiled:
     def loss_and_gradients(self, parameters: Sequence[Value], xs: Sequence[list[float]], ys: Sequence[Target]) -> Sums:
         """The sums, as `Recorded` gives them, to rounding."""
         if self.how != "compiled":
+            return self.recorded.loss_and_gradients(parameters, xs, ys)
+        if self._code is not None and self._code.compilations > CHANGES and not self._strict:
+            self.how = "compiled, then recorded, since numbers that the loss finds outside keep changing"
             return self.recorded.loss_and_gradients(parameters, xs, ys)
         self._calls += 1
         try:
@@ -112,6 +118,6 @@ class Compiled:
         for a, b in zip([ours.loss, *ours.gradient], [theirs.loss, *theirs.gradient], strict=True):
             if not (abs(a - b) <= 1e-6 * size or a == b or (math.isnan(a) and math.isnan(b))):
                 raise NotTheSame(
-                    f"compiled code gives {a:.6g} where recording gives {b:.6g}: does the model draw at random, or "
-                    "compute under no_grad? Train it with compile=False"
+                    f"compiled code gives {a:.6g} where recording gives {b:.6g}: does the model draw at random, "
+                    "compute under no_grad, or use an object's number that changes? Train it with compile=False"
                 )

@@ -167,8 +167,13 @@ def _largest(outputs: Sequence[float]) -> int:
     return outputs.index(max(outputs))
 
 
-def _spread(numbers: Sequence[float], cells: int) -> list[float]:
+def span(numbers: Sequence[float]) -> tuple[float, float]:
+    """From where to where a field reaches that holds these coordinates, with a margin."""
     low, high = min(numbers), max(numbers)
     margin = 0.15 * (high - low) or 0.5
-    low, high = low - margin, high + margin
+    return low - margin, high + margin
+
+
+def _spread(numbers: Sequence[float], cells: int) -> list[float]:
+    low, high = span(numbers)
     return [low + (high - low) * i / (cells - 1) for i in range(cells)]

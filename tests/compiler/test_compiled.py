@@ -6,7 +6,7 @@ import builtins
 import importlib
 import math
 from collections.abc import Callable
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 import pytest
@@ -79,6 +79,51 @@ def test_numbers_from_outside_are_static_and_values_are_read() -> None:
     assert mg.compile(lambda x: x * w2).value_and_grad(1.0) == (40.0, 40.0)
 
 
+SCALE = 2.0
+
+
+def helper(x: Any) -> Any:
+    return x * SCALE
+
+
+def test_names_within_generators_and_in_functions_that_are_called_are_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    within = mg.compile(lambda xs: mg.sum(SCALE * x for x in xs))
+    called = mg.compile(lambda x: helper(x) + 1.0)
+    late = mg.compile(lambda x: not_there_yet(x))  # type: ignore[name-defined]  # noqa: F821
+    monkeypatch.setitem(globals(), "not_there_yet", helper)
+    assert (within([1.0, 2.0]), called(1.0), late(1.0)) == (6.0, 3.0, 2.0)
+    monkeypatch.setitem(globals(), "SCALE", 3.0)
+    assert (within([1.0, 2.0]), called(1.0), late(1.0)) == (9.0, 4.0, 3.0)
+    monkeypatch.setitem(globals(), "helper", lambda x: x - SCALE)
+    assert called(1.0) == -1.0
+    monkeypatch.setitem(globals(), "not_there_yet", lambda x: x / SCALE)
+    assert late(3.0) == 1.0
+
+
+def test_another_object_under_the_same_name_is_seen() -> None:
+    w, op = Value(2.0), mg.exp
+    f = mg.compile(lambda x: op(w * x))
+    assert f(1.0) == math.exp(2.0)
+    w = Value(3.0)
+    assert f(1.0) == math.exp(3.0)
+    op = mg.tanh
+    assert f(1.0) == math.tanh(3.0)
+
+
+def test_an_attribute_called_as_a_global_is_not_that_global(monkeypatch: pytest.MonkeyPatch) -> None:
+    traced = []
+
+    def f(x: Any) -> Any:
+        traced.append(x.label)
+        return x * 2.0
+
+    compiled = mg.compile(f)
+    for k in range(3):
+        monkeypatch.setitem(globals(), "label", k)
+        assert compiled(1.0) == 2.0
+    assert len(traced) == 1
+
+
 def test_only_so_many_structures_are_kept() -> None:
     f = mg.compile(lambda x, n: x + n)
     assert [f(0.5, n) for n in range(70)] == [n + 0.5 for n in range(70)]
@@ -128,6 +173,21 @@ def test_axes_trees_and_more_axes() -> None:
     assert da["m"].sum() == 40.0
     assert da["v"].tolist() == [1.0] * 4
     assert db == a["m"][:, 1, 2].sum()  # type: ignore[index]
+
+
+class Point(NamedTuple):
+    x: Any
+    y: Any
+
+
+def test_a_named_tuple_of_arrays_stays_one() -> None:
+    f = mg.compile(lambda p: p.x * p.y + p.x)
+    assert f(Point(2.0, 3.0)) == 8.0
+    points = Point(np.array([2.0, 1.0]), np.array([3.0, 5.0]))
+    values, gradient = f.batch_value_and_grad(points)
+    assert values.tolist() == f.batch(points).tolist() == [8.0, 6.0]
+    assert isinstance(gradient, Point)
+    assert gradient.x.tolist() == [4.0, 6.0]
 
 
 def test_a_shared_argument_that_does_not_matter_gets_zero() -> None:

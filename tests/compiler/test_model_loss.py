@@ -79,6 +79,31 @@ def test_outputs_come_along_with_the_gradients_of_the_loss_alone(samples: int, l
     assert "void" in step.c()
 
 
+class Scaled(nn.Module):
+    """A parameter times a number that its call finds outside."""
+
+    def __init__(self) -> None:
+        self.w = Value(1.0)
+
+    def __call__(self, x: Any) -> Any:
+        return self.w * x[0] * SCALE
+
+
+SCALE = 3.0
+
+
+def test_numbers_outside_of_the_loss_and_the_call_are_compiled_in_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    weight = 1.0
+    step = mg.compile(lambda out, y: weight * (out - y) ** 2, Scaled())
+    assert step([[1.0]], [0.0])[0] == 9.0
+    weight = 2.0
+    assert step([[1.0]], [0.0])[0] == 18.0
+    monkeypatch.setitem(globals(), "SCALE", 1.0)
+    assert step([[1.0]], [0.0])[0] == 2.0
+    assert step([[1.0]], [1.0])[0] == 0.0
+    assert step.compilations == 3
+
+
 def test_a_batch_without_samples_has_no_mean() -> None:
     with pytest.raises(ValueError, match="at least one: got 0 and 0"):
         mg.compile(hinge, nn.MLP(2, [1]))(np.empty((0, 2)), np.empty(0))

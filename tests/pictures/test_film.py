@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import base64
+import re
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,6 +13,7 @@ import pytest
 
 from microgrid import Film, datasets, fit, nn
 from microgrid.film import CELLS
+from microgrid.pictures.film import COLOURS
 from microgrid.training import History
 
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
@@ -37,6 +41,32 @@ def test_the_frames_are_spread_over_the_run_with_first_and_last(epochs: int, fra
     assert len(shown) <= frames + 1
     assert sorted(set(shown)) == shown
     assert [frame.loss for frame in film.frames] == [history.loss[epoch - 1] for epoch in shown]
+
+
+def test_a_second_run_is_a_second_film() -> None:
+    x, y = datasets.xor()
+    film = Film(x, y)
+    for seed in (0, 1):
+        model = nn.MLP(2, [3, 1], seed=seed)
+        history = fit(model, x, y, loss="mse", epochs=3, callbacks=[film], progress=False)
+        assert [frame.loss for frame in film.frames] == history.loss
+
+
+@pytest.mark.parametrize("outputs", [1, 2, 3])
+def test_the_picture_without_scripts_has_the_colours_of_the_regions(outputs: int) -> None:
+    x, y = datasets.xor()
+    film = Film(x, y)
+    model = nn.MLP(2, [8, outputs], activation="tanh", seed=0)
+    fit(model, x, y, loss="mse" if outputs == 1 else "cross_entropy", lr=0.1, epochs=60, callbacks=[film])
+    (packed,) = re.findall(r"href='data:image/png;base64,([^']*)'", film._svg())
+    png = base64.b64decode(packed)
+    start = png.index(b"IDAT") + 4
+    pixels = zlib.decompressobj().decompress(png[start:])
+    drawn = {pixels[row * (4 * CELLS + 1) + 4 * i + 1 :][:3].hex() for row in range(CELLS) for i in range(CELLS)}
+    field = film.frames[-1].field
+    kinds = set(field) if outputs > 1 else {int(byte > 128) for byte in field}
+    assert len(kinds) > 1
+    assert drawn == {COLOURS[kind][1:].lower() for kind in kinds}
 
 
 @pytest.mark.parametrize("kind", ["moons", "spirals"])

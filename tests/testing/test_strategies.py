@@ -29,7 +29,10 @@ def test_the_machine_finds_a_planted_bug(bug: str) -> None:
     mine = type("Mine", (GradientMachine,), {"backward": staticmethod(faulty(bug))})
     with pytest.raises(AssertionError):
         run_state_machine_as_test(
-            mine, settings=settings(EFFORT, max_examples=3000, database=None, phases=[Phase.generate])
+            mine,
+            settings=settings(
+                EFFORT, max_examples=3000, stateful_step_count=40, database=None, phases=[Phase.generate]
+            ),
         )
 
 

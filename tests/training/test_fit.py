@@ -236,6 +236,16 @@ def test_early_stopping_brings_back_the_best() -> None:
         EarlyStopping(0)
 
 
+def test_early_stopping_begins_anew_with_each_run() -> None:
+    stopping = EarlyStopping(2)
+    easy, hard = nn.Neuron(1, nonlin=False, seed=0), nn.Neuron(1, nonlin=False, seed=1)
+    options: dict[str, Any] = {"loss": "mse", "optimizer": "sgd", "epochs": 30, "callbacks": [stopping]}
+    fit(easy, [[0.0], [1.0]], [0.0, 1.0], lr=0.3, **options)
+    history = fit(hard, [[0.0], [1.0]], [50.0, 10.0], lr=1e-3, **options)
+    assert not history.stopped
+    assert stopping.best == history.loss[-1]
+
+
 def test_early_stopping_may_watch_an_accuracy() -> None:
     stopping = EarlyStopping(2, monitor="accuracy", highest=True, restore_best=False)
     history = train(network(), lr=0.0, epochs=50, metrics=["accuracy"], callbacks=[stopping])
@@ -600,6 +610,55 @@ def test_auto_compiles_where_there_is_enough_to_compute(capsys: pytest.CaptureFi
     assert large.how == "compiled"
     captured = capsys.readouterr()
     assert "fit: compiled" in captured.out + captured.err
+
+
+def test_a_weight_that_changes_is_seen_and_soon_recorded(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("llvmlite")
+    monkeypatch.setattr("microgrid.training.compiled.ENOUGH", 1)
+    x, y = [[0.1 * i] for i in range(50)], [0.3 * i for i in range(50)]
+    weight = 1.0
+
+    def weighted(out: Any, target: Any) -> Any:
+        return weight * (out - target) ** 2
+
+    def anneal(run: Run) -> None:
+        nonlocal weight
+        weight *= 0.9
+
+    runs = []
+    for compile in ("auto", True, False):
+        weight = 1.0
+        model = nn.MLP(1, [4, 1], seed=0)
+        runs.append(fit(model, x, y, loss=weighted, epochs=8, lr=0.01, callbacks=[anneal], compile=compile))
+    assert [run.how for run in runs] == [
+        "compiled, then recorded, since numbers that the loss finds outside keep changing",
+        "compiled",
+        "recorded, since compile=False",
+    ]
+    for run in runs[:2]:
+        assert run.loss == pytest.approx(runs[2].loss, rel=1e-12)
+
+
+class Pair(nn.Module):
+    """Two outputs, as a tuple."""
+
+    def __init__(self) -> None:
+        self.inner = nn.MLP(2, [3, 2], seed=0)
+
+    def __call__(self, x: Any) -> Any:
+        first, second = self.inner(x)
+        return first, second
+
+
+@pytest.mark.parametrize("loss", ["mse", "cross_entropy"])
+def test_a_network_may_give_a_tuple(loss: str) -> None:
+    pytest.importorskip("llvmlite")
+    x = [[0.1 * i, 0.3 * i] for i in range(12)]
+    y: list[Any] = [i % 2 for i in range(12)] if loss == "cross_entropy" else [[1.0, 0.5]] * 12
+    runs = [fit(Pair(), x, y, loss=loss, epochs=3, metrics=["accuracy"], compile=c) for c in (True, False)]
+    assert runs[0].loss == pytest.approx(runs[1].loss, rel=1e-12)
+    assert runs[0]["accuracy"] == runs[1]["accuracy"]
+    assert runs[0].how == "compiled"
 
 
 def test_compile_takes_its_words_and_no_executor() -> None:

@@ -1,0 +1,34 @@
+"""Which Values hang on others: a number that was looked at is fixed only if it cannot be another one next time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from microgrid.engine import CONSTANT, Value, edges_of
+
+
+class Dependence:
+    """`node in Dependence(sources, start)`: whether a node was computed from one of the sources.
+
+    What has the number `start` or a smaller one, and is no constant, is a source as well. Each node is looked at once.
+    """
+
+    def __init__(self, sources: Iterable[Value], start: int = 0) -> None:
+        self._known = {source.number: True for source in sources}
+        self._start = start
+
+    def __contains__(self, node: object) -> bool:
+        known = self._known
+        stack = [node] if isinstance(node, Value) else []
+        while stack:
+            one = stack[-1]
+            operands = [] if one.number <= self._start else [operand for operand, _ in edges_of(one)]
+            waiting = [operand for operand in operands if operand.number not in known]
+            if waiting and one.number not in known:
+                stack += waiting
+                continue
+            stack.pop()
+            if one.number not in known:
+                old = one.number <= self._start and one.op is not CONSTANT
+                known[one.number] = old or any(known[operand.number] for operand in operands)
+        return isinstance(node, Value) and known[node.number]
