@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dis
 import functools
+import inspect
 import os
 import sysconfig
 from collections.abc import Callable, Iterable, Iterator
@@ -15,11 +16,9 @@ KEPT = 64
 
 NOWHERE = object()
 
-_INSTALLED = tuple(
-    os.path.realpath(path) + os.sep
-    for path in [*map(sysconfig.get_path, ("stdlib", "platlib", "purelib")), os.path.dirname(os.path.dirname(__file__))]
-)
-"""Where functions are that nobody changes while they run."""
+_PACKAGE = os.path.realpath(os.path.dirname(os.path.dirname(__file__))) + os.sep
+_INSTALLED = (_PACKAGE, *[os.path.realpath(sysconfig.get_path(name)) + os.sep for name in ("stdlib", "purelib")])
+"""Where functions are whose globals nobody changes."""
 
 
 class Outside:
@@ -33,7 +32,7 @@ class Outside:
         self._readers: list[Callable[[], Any]] = []
         self._seen: set[int] = set()
         for function in functions:
-            self._add(function)
+            self._add(function, (_PACKAGE,))
 
     def key(self) -> tuple[Any, ...]:
         """What stands under the names now."""
@@ -43,9 +42,9 @@ class Outside:
         """The objects under the names."""
         return [read() for read in self._readers]
 
-    def _add(self, function: Any) -> None:
+    def _add(self, function: Any, but: tuple[str, ...]) -> None:
         for plain in _functions(function):
-            if id(plain) in self._seen or os.path.realpath(plain.__code__.co_filename).startswith(_INSTALLED):
+            if id(plain) in self._seen or os.path.realpath(plain.__code__.co_filename).startswith(but):
                 continue
             self._seen.add(id(plain))
             names: dict[str, Callable[[], Any]] = {}
@@ -57,7 +56,7 @@ class Outside:
                 there = read()
                 if not isinstance(there, ModuleType):
                     self._readers.append(read)
-                    self._add(there)
+                    self._add(there, _INSTALLED)
 
 
 def _functions(x: Any) -> Iterator[FunctionType]:
@@ -70,7 +69,7 @@ def _functions(x: Any) -> Iterator[FunctionType]:
     elif isinstance(x, MethodType):
         yield from _functions(x.__func__)
     elif not isinstance(x, type) and callable(x):
-        called = vars(type(x)).get("__call__")
+        called = inspect.getattr_static(type(x), "__call__", None)
         if isinstance(called, FunctionType):
             yield from _functions(called)
 
