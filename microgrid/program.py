@@ -14,7 +14,7 @@ from microgrid.engine import CONSTANT, Value, constant, edges_of, record
 from microgrid.functional import number_or_value, recorded_value, returned, run_noting_reads
 from microgrid.linearize import Linearization
 from microgrid.primitive import OPS, Op, constants_recorded
-from microgrid.scope import plainly_recording, reading, user_line
+from microgrid.scope import Reader, plainly_recording, reading, user_line
 
 
 class Instruction(NamedTuple):
@@ -160,10 +160,14 @@ class Program:
         It is structured like the argument, or like the tuple of the arguments where there are several. Raises
         ValueError for a program of several results, TypeError where a rule branches on a number.
         """
+        return self.gradient_by([0.5] * len(self.inputs), _no_branch_in_a_rule, value=value)
+
+    def gradient_by(self, at: Sequence[float], reader: Reader, *, value: bool = False) -> Program:
+        """The same, by what its rules do at a point; the reader is told where one looks at a number."""
         if self.out_structure != 0:
             raise ValueError(f"only a program with one result has a gradient, this one gives {self._results()}")
-        with plainly_recording(), reading(_no_branch_in_a_rule):
-            inputs = [Value(0.5) for _ in self.inputs]
+        with plainly_recording(), reading(reader):
+            inputs = [Value(x) for x in at]
             (output,) = self.replay(inputs, VALUES)
             slopes = Linearization([output], inputs).pull_values([1.0])
         structure: tree.Structure = self.in_structure[0] if len(self.in_structure) == 1 else self.in_structure

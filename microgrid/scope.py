@@ -38,12 +38,13 @@ current_watch: Final[Callable[[], Watch | None]] = _watch.get
 set_watch: Final[Callable[[Watch | None], Token[Watch | None]]] = _watch.set
 reset_watch: Final[Callable[[Token[Watch | None]], None]] = _watch.reset
 
-_reader: Final[ContextVar[Callable[[str, Any, Any, Any], None] | None]] = ContextVar("microgrid_reader", default=None)
-
-current_reader: Final[Callable[[], Callable[[str, Any, Any, Any], None] | None]] = _reader.get
+Reader = Callable[[str, Any, Any, Any], None]
 """Who is told, while a function is traced, that a Value's number was looked at: (how, value, other, what it saw)."""
 
-set_reader: Final[Callable[[Callable[[str, Any, Any, Any], None] | None], Token[Any]]] = _reader.set
+_reader: Final[ContextVar[Reader | None]] = ContextVar("microgrid_reader", default=None)
+
+current_reader: Final[Callable[[], Reader | None]] = _reader.get
+set_reader: Final[Callable[[Reader | None], Token[Any]]] = _reader.set
 reset_reader: Final[Callable[[Token[Any]], None]] = _reader.reset
 
 
@@ -94,7 +95,7 @@ def plainly_recording() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def reading(reader: Callable[[str, Any, Any, Any], None]) -> Iterator[None]:
+def reading(reader: Reader) -> Iterator[None]:
     """A context within which the reader is told of each look at a Value's number."""
     token = set_reader(reader)
     try:

@@ -217,7 +217,6 @@ def test_what_is_no_formula_is_refused_at_its_column(text: str, message: str, co
         "(" * 300 + "x" + ")" * 300,
         "-" * 9000 + "x",
         "**".join("x" * 3000),
-        "+".join("x" * 5000),
         "sin(" * 2000 + "x" + ")" * 2000,
         "not " * 2000 + "x",
         "lambda:" * 1400 + "x",
@@ -235,6 +234,13 @@ def test_deep_and_long_texts_are_refused_with_a_short_answer(text: str) -> None:
     with pytest.raises(ExpressionError) as caught:
         Expression(text, ["x"])
     assert len(str(caught.value)) < 500
+
+
+def test_a_long_sum_is_added_up_or_refused() -> None:
+    result = 10_000.0
+    with contextlib.suppress(ExpressionError):  # the parser goes deeper from Python 3.13 on
+        result = Expression("+".join("x" * 5000), ["x"])(2.0)
+    assert result == 10_000.0
 
 
 @given(st.text(max_size=60) | st.text("xy01.+-*/%()=, 'sin[]{}:@^&|~<>!_\\\n", max_size=60))

@@ -95,12 +95,15 @@ def _checks(subject: Subject, claimed: Sequence[float], reference: Reference, *,
             _judged(Check(names[i], x, claimed[i], numerical[i]), None, 0.0, ours, False, claimed[i])
             for i, x in enumerate(at)
         ]
-    exact = _by_rules(program, at) if ours and not subject.blind else [None] * len(at)
-    replayed = program.gradient().replay(list(at))
-    spreads = _spreads(program, at)
+    reads: list[str] = []
+    slopes = program.gradient_by(at, lambda how, *_: reads.append(how))
+    exact = _by_rules(slopes, at) if ours and not subject.blind else [None] * len(at)
+    frozen = ours and "data" in reads
+    replayed = slopes.replay(list(at))
+    spreads = _spreads(slopes, at)
     tie = at_a_tie(program, at)
     return [
-        _judged(Check(names[i], x, claimed[i], numerical[i]), exact[i], spreads[i], ours, tie, replayed[i])
+        _judged(Check(names[i], x, claimed[i], numerical[i]), exact[i], spreads[i], ours, tie, replayed[i], frozen)
         for i, x in enumerate(at)
     ]
 
@@ -214,10 +217,10 @@ def _by_backward(subject: Subject) -> list[float]:
 # --- the rules, apart from rounding --------------------------------------------------------------------------------
 
 
-def _by_rules(program: Program, numbers: Sequence[float]) -> Sequence[tuple[Fraction, Fraction] | None]:
-    """The program's gradient by the rules of its ops, in an arithmetic that loses nothing: an enclosure of each."""
+def _by_rules(slopes: Program, numbers: Sequence[float]) -> Sequence[tuple[Fraction, Fraction] | None]:
+    """A gradient by the rules of the ops, in an arithmetic that loses nothing: an enclosure of each partial."""
     try:
-        return enclosures(program.gradient(), numbers)
+        return enclosures(slopes, numbers)
     except UnknownFunction:
         return [None] * len(numbers)
 
@@ -244,9 +247,8 @@ class _Jittered(Arithmetic):
 _DECISIONS = {"greater", "equal", "sign", "floor", "ceil", "round", "trunc", "floor_divide", "identity", "where"}
 
 
-def _spreads(program: Program, numbers: Sequence[float]) -> list[float]:
+def _spreads(slopes: Program, numbers: Sequence[float]) -> list[float]:
     """How far six gradients with jittered results lie apart, for each input."""
-    slopes = program.gradient()
     runs = [slopes.replay(list(numbers), _Jittered(seed)) for seed in range(6)]
     columns = list(zip(*runs, strict=True))
     return [max(column) - min(column) if all(map(math.isfinite, column)) else math.inf for column in columns]
@@ -262,7 +264,9 @@ def _judged(
     ours: bool,
     tie: bool,
     replayed: float,
+    frozen: bool = False,
 ) -> Check:
+    """The verdict. `frozen` says that a rule read the number of an operand, so that its derivative is lost."""
     analytic, numerical = check.analytic, check.numerical
     if numerical.evidence == "none":
         return check._replace(reason=numerical.reason)
@@ -286,7 +290,7 @@ def _judged(
     rule = None
     if by_rules is not None and numerical.low is not None and numerical.high is not None:
         margin = abs(middle) / 10**18 if numerical.evidence == "50 digits" else Fraction(0)
-        rule = by_rules[0] <= numerical.high + margin and by_rules[1] >= numerical.low - margin
+        rule = not frozen and by_rules[0] <= numerical.high + margin and by_rules[1] >= numerical.low - margin
     check = check._replace(ulps=ulps, explained=explained, rule=rule)
     if numerical.evidence == "floats":
         far = ulps > GENEROUS * explained and distance > abs(middle) / 1000

@@ -26,6 +26,7 @@ from microgrid.testing import (
     check_gradient,
     mutated,
 )
+from microgrid.testing.accuracy import worst_ulps
 from microgrid.testing.strategies import points, programs
 from microgrid.testing.subject import Subject
 
@@ -398,6 +399,19 @@ def test_a_number_that_leaks_by_its_text_is_found() -> None:
 def test_a_function_that_gives_something_else_each_time_is_refused() -> None:
     with pytest.raises(ValueError, match="two calls of <lambda> at the same point gave"):
         check_gradient(lambda x: x * random.random(), 1.0)
+
+
+@pytest.mark.parametrize("at", [-2.0, 3.0])
+def test_a_rule_that_branches_is_judged_where_the_point_is(at: float) -> None:
+    right = mg.primitive("bent", lambda x: x * x, lambda z, x: (2.0 * x if x > 0.0 else -2.0 * -x,))
+    wrong = mg.primitive("bent_wrong", lambda x: x * x, lambda z, x: (2.0 * x if x > 0.0 else 1.0,))
+    try:
+        assert check_gradient(lambda x: right(x) * x, at).verdict == "PASS"
+        assert worst_ulps(mg.trace(right)(at), [at]) == {"bent": 0.0}
+        report = check_gradient(lambda x: wrong(x) * x, at)
+        assert report.verdict == ("PASS" if at > 0.0 else "FAIL")
+    finally:
+        del OPS["bent"], OPS["bent_wrong"]
 
 
 def test_a_rule_that_reads_the_number_is_told_as_such() -> None:
