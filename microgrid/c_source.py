@@ -114,11 +114,38 @@ static double sinc_derivative(double x, double order) {
 NATIVE = frozenset(_TEMPLATES) | frozenset(_SAME) | frozenset(_HELPERS)
 """The names of the ops that there is C for."""
 
+_KEYWORDS = frozenset(
+    "auto break case char const continue default do double else enum extern float for goto if inline int long "
+    "register restrict return short signed sizeof static struct switch typedef union unsigned void volatile while "
+    "_Bool _Complex _Imaginary _Alignas _Alignof _Atomic _Generic _Noreturn _Static_assert _Thread_local alignas "
+    "alignof bool constexpr false nullptr static_assert thread_local true typeof typeof_unqual asm".split()
+)
+"""Those of C99 to C23, and GNU's asm."""
+
+_IN_MATH_H = frozenset(
+    "acos asin atan atan2 cos sin tan acosh asinh atanh cosh sinh tanh exp exp2 expm1 frexp ilogb ldexp log log10 "
+    "log1p log2 logb modf scalbn scalbln cbrt fabs hypot pow sqrt erf erfc lgamma tgamma ceil floor nearbyint rint "
+    "lrint llrint round lround llround trunc fmod remainder remquo copysign nan nextafter nexttoward fdim fmax fmin "
+    "fma fpclassify isfinite isinf isnan isnormal signbit isgreater isgreaterequal isless islessequal islessgreater "
+    "isunordered HUGE_VAL INFINITY NAN float_t double_t math_errhandling drem finite gamma j0 j1 jn lgamma_r "
+    "lgammaf_r lgammal_r scalb signgam significand y0 y1 yn".split()
+)
+"""Those of C99 section 7.12, then those of POSIX and BSD; a function has others in float and long, with f and l."""
+
+
+def checked_name(name: str) -> str:
+    """The name, if a function of a C text can have it; else ValueError."""
+    if not re.fullmatch(r"[A-Za-z_]\w*", name, re.ASCII) or name in _KEYWORDS:
+        raise ValueError(f"the function's name must be a C identifier, and no keyword, got {name!r}")
+    known = not _IN_MATH_H.isdisjoint((name, name.removesuffix("f"), name.removesuffix("l")))
+    if known or name in NATIVE or re.fullmatch("(FP|M|MATH)_[A-Z0-9_]+|HUGE_VAL[FL]", name):
+        raise ValueError(f"{name} has a meaning of its own in C, or in the text: choose another name, as my_{name}")
+    return name
+
 
 def c(program: Listed, name: str) -> str:
     """The text of `void name(const double *x, double *y)`, with what it calls."""
-    if not re.fullmatch(r"[A-Za-z_]\w*", name, re.ASCII):
-        raise ValueError(f"the function's name must be a C identifier, got {name!r}")
+    name = checked_name(name)
     slots = [f"x[{i}]" for i in range(len(program.inputs))] + [literal(x) for x in program.constants]
     lines: list[str] = []
     used: dict[str, str] = {}

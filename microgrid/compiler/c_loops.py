@@ -24,10 +24,9 @@ def c(program: Program, request: Request, name: str) -> str:
     """The text of `void name(const double *x, const double *p, double *y, double *d)`, with what it calls.
 
     What is on the way is in static memory, so two threads must not run it at once.
-    Raises ValueError when the name is no identifier, TypeError for an op that cannot be written in C.
+    Raises ValueError for a name that no function can have there, TypeError for an op that cannot be written in C.
     """
-    if not re.fullmatch(r"[A-Za-z_]\w*", name, re.ASCII):
-        raise ValueError(f"the function's name must be a C identifier, got {name!r}")
+    name = c_source.checked_name(name)
     tape = tape_of(program, request, lambda op, static: op.name in c_source.NATIVE)
     stored = place(roll(tape))
     return _Writer(stored, name).text()

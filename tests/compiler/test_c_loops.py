@@ -94,3 +94,7 @@ def test_c_wants_an_identifier() -> None:
     f(1.0)
     with pytest.raises(ValueError, match="C identifier"):
         f.c("a b")
+    with pytest.raises(ValueError, match="no keyword, got 'double'"):
+        f.c("double")
+    with pytest.raises(ValueError, match="exp has a meaning of its own in C"):
+        f.c("exp")
