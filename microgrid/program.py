@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import keyword
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -291,13 +290,17 @@ class Program:
         return f"$\\displaystyle {text}$"
 
     def python(self, name: str = "f") -> source.PythonSource:
-        """The text of a Python function that computes the same bits, with nothing to install. It can be called, too."""
+        """The text of a Python function that computes the same bits, with nothing to install. It can be called, too.
+
+        Raises ValueError for a name that is no identifier, or that of an op.
+        """
         return source.python(self.lowered(source.with_source()), name)
 
     def c(self, name: str = "f") -> str:
         """The text of `void name(const double *x, double *y)` in C99, which needs the C library's mathematics only.
 
         x has the inputs, y gets the outputs, both flat, in the order of `inputs` and of the leaves of the result.
+        Raises ValueError for a name that is no identifier in C, or that of a function of its mathematics.
         """
         return c_source.c(self.lowered(c_source.NATIVE), name)
 
@@ -476,9 +479,9 @@ def _different(names: Sequence[str], but: Sequence[str] = ()) -> list[str]:
     taken = set(but)
 
     def one(name: str) -> str:
-        name = "".join(c if c.isalnum() or c == "_" else "_" for c in name)
-        name = name if name.isidentifier() and not keyword.iskeyword(name) else f"x_{name}"
-        while name in taken or name in OPS or name in source.RESERVED:
+        name = "".join(c if f"a{c}".isidentifier() else "_" for c in source.normal(name))
+        name = name if source.is_name(name) else f"x_{name}"
+        while not source.is_free(name, taken):
             name += "_"
         taken.add(name)
         return name

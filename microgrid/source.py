@@ -5,7 +5,8 @@ from __future__ import annotations
 import keyword
 import math
 import re
-from collections.abc import Mapping, Sequence
+import unicodedata
+from collections.abc import Container, Mapping, Sequence
 from types import FunctionType
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -52,7 +53,8 @@ def listing(program: Listed) -> str:
     """One instruction a line, in operators and microgrid's functions: what `parse` reads."""
     names = _names(program)
     lines = [_head(program, "f")]
-    lines += [f"    # fixed while tracing: {text}" for text in program.fixed or ()]
+    for text in program.fixed or ():
+        lines.append(f"    # fixed while tracing: {text if text.isprintable() else ascii(text)[1:-1]}")
     lines += _unpacking(program)
     for name, (op, operands) in zip(_results(program, names), program.instructions, strict=True):
         lines.append(
@@ -71,14 +73,29 @@ def _names(program: Listed) -> list[str]:
     names = [*program.inputs, *map(_literal, program.constants)]
     taken = {*program.inputs, *program.parameters}
     for k in range(len(program.instructions)):
-        name = program.labels.get(len(names), "")
-        if not name.isidentifier() or keyword.iskeyword(name) or name in RESERVED or name in OPS or name in taken:
+        name = normal(program.labels.get(len(names), ""))
+        if not is_free(name, taken):
             name = f"t{k}"
             while name in taken:
                 name += "_"
         taken.add(name)
         names.append(name)
     return names
+
+
+def normal(name: str) -> str:
+    """The name as Python reads it in source text: two that look alike may be one there (PEP 3131)."""
+    return unicodedata.normalize("NFKC", name)
+
+
+def is_free(name: str, taken: Container[str]) -> bool:
+    """Whether a number of the program can have this normal name in text."""
+    return is_name(name) and name not in RESERVED and name not in OPS and name not in taken
+
+
+def is_name(name: str) -> bool:
+    """Whether it is an identifier, and no keyword."""
+    return name.isidentifier() and not keyword.iskeyword(name)
 
 
 def _results(program: Listed, names: Sequence[str]) -> Sequence[str]:
@@ -392,7 +409,7 @@ class PythonSource(str):
         if not hasattr(self, "_function"):
             space: dict[str, Any] = {}
             exec(compile(self, "<microgrid program>", "exec"), space)
-            self._function = space[re.findall(r"^def (\w+)\(", self, re.MULTILINE)[-1]]
+            self._function = space[re.findall(r"^def ([^(]+)\(", self, re.MULTILINE)[-1]]
         return self._function(*args)
 
 
@@ -407,24 +424,30 @@ def _home(op: Op) -> str:
 
 def python(program: Listed, name: str) -> PythonSource:
     """The text of a function of that name, and of what it calls."""
-    if not name.isidentifier() or keyword.iskeyword(name):
-        raise ValueError(f"the function's name must be a Python identifier, got {name!r}")
+    name = normal(name)
+    if not is_name(name):
+        raise ValueError(f"the function's name must be a Python identifier, and no keyword, got {name!r}")
+    if name != "f" and not is_free(name, ()):
+        raise ValueError(f"{name} has a meaning of its own in the text: choose another name, as my_{name}")
     called = {op.name: op for op, _ in program.instructions if op.name not in (*_TOTAL, "neg")}
-    from_math = sorted({op.forward.__name__ for op in called.values() if _home(op) == "math"})
+    names = _names(program)
+    hidden = {name, *names, *program.parameters}  # a function of Python's that is called so needs its full name
+    from_math = sorted({op.forward.__name__ for op in called.values() if _home(op) == "math"} - hidden)
     helpers: dict[str, str] = {}
     for op in called.values():
         if _home(op) == forward.__name__:
             _add_helper(op.forward.__name__, helpers)
     imports = (["import builtins"] if any("builtins." in text for text in helpers.values()) else []) + ["import math"]
     imports.append(f"from math import {', '.join([*from_math, 'inf', 'nan'])}")
-    names = _names(program)
     lines = [_head(program, name), *_unpacking(program)]
     for result, (op, operands) in zip(_results(program, names), program.instructions, strict=True):
         given = [names[i] for i in operands]
         if op.name in (*_TOTAL, "neg"):
             text = _written(op, [], [(x, _ATOM) for x in given])
         else:
-            text = f"{op.forward.__name__}({', '.join(given)})"
+            function = op.forward.__name__
+            prefix = "math." if function in hidden and _home(op) == "math" else ""
+            text = f"{prefix}{function}({', '.join(given)})"
         lines.append(f"    {result} = {text}")
     lines.append(f"    return {_structured(program.out_structure, [names[i] for i in program.outputs])}")
     return PythonSource("\n\n\n".join(["\n".join(imports), *helpers.values(), "\n".join(lines)]) + "\n")

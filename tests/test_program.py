@@ -521,7 +521,15 @@ def test_a_program_nests_in_derivatives_and_copies() -> None:
         (lambda: Program.parse("def f(x):\n    y = x * z\n    return y"), ValueError, "line 2"),
         (lambda: Program.parse("def f(x):\n    y = x * x * x\n    return y"), ValueError, "line 2"),
         (lambda: trace(lambda x: x)(1.0).python("1f"), ValueError, "Python identifier"),
+        (lambda: trace(lambda x: x)(1.0).python("lambda"), ValueError, "no keyword, got 'lambda'"),
+        (lambda: trace(mg.exp)(1.0).python("exp"), ValueError, "exp has a meaning of its own .* as my_exp"),
+        (lambda: trace(mg.exp)(1.0).python("\uff45\uff58\uff50"), ValueError, "exp has a meaning of its own"),
+        (lambda: trace(lambda x: x)(1.0).python("inf"), ValueError, "inf has a meaning of its own"),
         (lambda: trace(lambda x: x)(1.0).c("f g"), ValueError, "C identifier"),
+        (lambda: trace(lambda x: x)(1.0).c("double"), ValueError, "no keyword, got 'double'"),
+        (lambda: trace(mg.exp)(1.0).c("exp"), ValueError, "exp has a meaning of its own in C.* as my_exp"),
+        (lambda: trace(lambda x: x)(1.0).c("cosf"), ValueError, "cosf has a meaning of its own"),
+        (lambda: trace(mg.sigmoid)(1.0).c("sigmoid"), ValueError, "sigmoid has a meaning of its own"),
         (lambda: trace(lambda x, y: x + y)(1.0, 1.0)(Fraction(1), Value(1.0)), TypeError, "several kinds"),
         (lambda: trace(lambda x: x)(1.0).replay([1.0, 2.0]), TypeError, r"1 input\(s\), got 2"),
         (lambda: trace(lambda x: x)(1.0)("a"), TypeError, "string 'a'"),
@@ -547,6 +555,65 @@ def test_names_never_collide() -> None:
         assert again([1.0], 2.0) == 12.0
     odd = trace(lambda p: p["a b"] * p["class"] + p[0])({"a b": 2.0, "class": 3.0, 0: 1.0})
     assert odd.python()({"a b": 2.0, "class": 3.0, 0: 1.0}) == 7.0
+
+
+def test_a_number_may_be_called_like_a_function_of_python_that_the_text_calls() -> None:
+    program = trace(lambda fabs: abs(fabs) * fabs)(-3.0)
+    assert program.inputs == ("fabs",)
+    assert program.python()(-3.0) == -9.0
+    assert trace(lambda fabs: abs(fabs[0]))([-3.0]).python()([-3.0]) == 3.0
+    assert trace(lambda x: abs(x))(-3.0).python("fabs")(-3.0) == 3.0
+    assert program.python("µ")(-3.0) == -9.0
+
+
+def test_a_label_of_several_lines_stays_in_its_comment() -> None:
+    def f(x: Any) -> Any:
+        y = x * 2.0
+        y.label = "a\nb\0"
+        return y if y > 0.0 else x
+
+    program = trace(f)(1.0)
+    assert Program.parse(str(program))(3.0) == 6.0
+
+
+# Digits that stand high or low, letters that Python reads as others, marks, invisible signs, keywords in disguise.
+_LABELS = st.one_of(
+    st.text(max_size=3),
+    st.text("xµμ\u017fsK₁²½ªǆﬁ\uff11\uff49\uff46℘·\u0301\u0345\u037a\u200d\u2118\ud800_ 1", max_size=3),
+    st.sampled_from(
+        ["µ", "μ", "x₁", "x²", "\uff49\uff46", "if", "\uff45\uff58\uff50", "exp", "f", "t0", "fabs", "x\u0302", ""]
+    ),
+)
+
+
+def labelled(labels: list[str]) -> Program:
+    """A program with these labels on its inputs and results, in which each of them counts."""
+    inputs = [Value(1.0, label=label) for label in labels]
+    result = inputs[0]
+    for i, label in enumerate(labels):
+        result = result * (i + 2.0) - inputs[i]
+        result.label = label
+    return Program.of(abs(result) + inputs[0] * inputs[-1], inputs)
+
+
+@given(st.lists(_LABELS, min_size=3, max_size=3))
+@example(["µ", "μ", ""])
+@example(["x₁", "x²", "x1"])
+@example(["\uff49\uff46", "fabs", "x\u0302"])
+def test_labels_of_any_characters_name_the_numbers_apart(labels: list[str]) -> None:
+    program, at = labelled(labels), (0.5, -3.0, 0.25)
+    expected = program(*at)
+    for again in (program.python(), program.python(program.inputs[0]), Program.parse(str(program))):
+        assert again(*at) == expected
+    assert eval(program.expression(), {"abs": abs}, dict(zip(program.inputs, at, strict=True))) == expected
+
+
+@settings(deadline=None, max_examples=10)
+@given(st.lists(_LABELS, min_size=3, max_size=3))
+@example(["µ", "x₁", "*/"])
+def test_labels_of_any_characters_leave_the_c_text_as_it_is(labels: list[str]) -> None:
+    program, at = labelled(labels), [0.5, -3.0, 0.25]
+    assert run_c(program, at) == [program(*at)]
 
 
 @given(st.floats(), st.floats())
