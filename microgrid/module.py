@@ -146,8 +146,8 @@ class _Place(NamedTuple):
     key: Any
 
 
-def _places(module: Module) -> Iterator[_Place]:
-    """The parameters and modules that a module holds itself; not those in its modules."""
+def _places(module: Module, *, private: bool = False) -> Iterator[_Place]:
+    """The parameters and modules that a module holds itself, in private attributes if asked, not in its modules."""
 
     def walk(name: str, held: Any, container: Any, key: Any) -> Iterator[_Place]:
         if isinstance(held, Module) or (isinstance(held, Value) and held.op is None):
@@ -161,7 +161,7 @@ def _places(module: Module) -> Iterator[_Place]:
 
     attributes = vars(module)
     for name, held in attributes.items():
-        if not name.startswith("_"):
+        if private or not name.startswith("_"):
             yield from walk(name, held, attributes, name)
 
 
@@ -169,7 +169,8 @@ def functional_call(module: Module, parameters: Iterable[Any], *args: Any) -> An
     """What the module computes with these values, or numbers, in the places of its parameters, in their order.
 
     So a network is a function of its parameters, too, for `grad`, `hessian`, `trace` or `check_gradient`. Raises
-    ValueError when there are not as many. Meanwhile, other threads must leave the module alone.
+    ValueError when there are not as many, or when one is in no attribute of a module, nor in a list or dict there:
+    nothing could take its place. Meanwhile, other threads must leave the module alone.
 
     >>> from microgrid import grad, nn
     >>> neuron = nn.Neuron(1, nonlin=False)
@@ -185,7 +186,7 @@ def functional_call(module: Module, parameters: Iterable[Any], *args: Any) -> An
     modules = [module]
     try:
         for holder in modules:  # which grows on the way
-            for place in list(_places(holder)):
+            for place in list(_places(holder, private=True)):
                 if isinstance(place.held, Module):
                     modules += [place.held] if all(place.held is not known for known in modules) else []
                 elif id(place.held) in instead:
@@ -193,6 +194,13 @@ def functional_call(module: Module, parameters: Iterable[Any], *args: Any) -> An
                         raise TypeError(f"{place.name} is in a tuple, where nothing can take its place: use a list")
                     changed.append(place)
                     place.container[place.key] = instead[id(place.held)]
+        found = {id(place.held) for place in changed}
+        for i, parameter in enumerate(own):
+            if id(parameter) not in found:
+                raise ValueError(
+                    f"parameters()[{i}] is in no attribute of {type(module).__name__} or of a module there, nor in a "
+                    "list or dict in one, so nothing can take its place: keep it there"
+                )
         return module(*args)
     finally:
         for place in changed:

@@ -248,6 +248,31 @@ def test_a_network_is_a_function_of_its_parameters_too() -> None:
         nn.functional_call(Custom(), [1.0] * 8, Value(1.0))
 
 
+def test_parameters_that_a_class_names_itself_are_replaced_or_refused() -> None:
+    class Private(nn.Module):
+        def __init__(self, held: Any) -> None:
+            self._w, self._body = held, [nn.Neuron(1, nonlin=False, seed=0)]
+
+        def parameters(self) -> list[Value]:
+            return [*(self._w if isinstance(self._w, list) else [self._w.x]), *self._body[0].parameters()]
+
+        def __call__(self, x: float) -> Any:
+            return self._body[0]([x * self.parameters()[0]])
+
+    class Box:
+        x = Value(2.0)
+
+    model = Private([Value(2.0)])
+    slopes = grad(lambda *p: nn.functional_call(model, p, 3.0), range(3))(5.0, 7.0, 1.0)
+    assert slopes == (21.0, 15.0, 1.0)
+    assert model.parameters()[0].data == 2.0
+    boxed = Private(Box())
+    before = boxed.state_dict()
+    with pytest.raises(ValueError, match=r"parameters\(\)\[0\] is in no attribute of Private .* keep it there"):
+        nn.functional_call(boxed, [5.0, 7.0, 1.0], 3.0)
+    assert boxed.state_dict() == before
+
+
 FILE = """{
  "format": "microgrid parameters 1",
  "module": "Neuron",
