@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any, NamedTuple, Self
+from contextvars import ContextVar
+from typing import Any, Final, NamedTuple, Self
 
 from microgrid.engine import Value
 from microgrid.primitive import as_float
@@ -49,20 +51,22 @@ class Module:
     def parameters(self) -> list[Value]:
         """The values to train, each once, always in the same order."""
         found: dict[int, Value] = {}
-        for place in _places(self):
-            for value in place.held.parameters() if isinstance(place.held, Module) else [place.held]:
-                found[id(value)] = value
+        with _looked_through(self) as places:
+            for place in places:
+                for value in place.held.parameters() if isinstance(place.held, Module) else [place.held]:
+                    found[id(value)] = value
         return list(found.values())
 
     def named_parameters(self) -> list[tuple[str, Value]]:
         """The parameters with their names, such as layers[0].neurons[3].w[1], in the order of `parameters()`."""
         names: dict[int, str] = {}
-        for place in _places(self):
-            if isinstance(place.held, Module):
-                for inner, value in place.held.named_parameters():
-                    names.setdefault(id(value), f"{place.name}.{inner}")
-            else:
-                names.setdefault(id(place.held), place.name)
+        with _looked_through(self) as places:
+            for place in places:
+                if isinstance(place.held, Module):
+                    for inner, value in place.held.named_parameters():
+                        names.setdefault(id(value), f"{place.name}.{inner}")
+                else:
+                    names.setdefault(id(place.held), place.name)
         return [(names.get(id(p), f"parameters[{i}]"), p) for i, p in enumerate(self.parameters())]
 
     def count_parameters(self) -> int:
@@ -110,8 +114,9 @@ class Module:
 
     def summary(self) -> str:
         """A line for each module directly inside: its name, its kind, its parameters; and their sum."""
-        inside = [(place.name, place.held) for place in _places(self) if isinstance(place.held, Module)]
-        rows = [(name, type(module).__name__, f"{module.count_parameters():,}") for name, module in inside]
+        with _looked_through(self) as places:
+            inside = [(place.name, place.held) for place in places if isinstance(place.held, Module)]
+            rows = [(name, type(module).__name__, f"{module.count_parameters():,}") for name, module in inside]
         rows.append(("", type(self).__name__, f"{self.count_parameters():,}"))
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
         return "\n".join(f"{a:{widths[0]}}  {b:{widths[1]}}  {c:>{widths[2]}}" for a, b, c in rows)
@@ -163,6 +168,21 @@ def _places(module: Module, *, private: bool = False) -> Iterator[_Place]:
     for name, held in attributes.items():
         if private or not name.startswith("_"):
             yield from walk(name, held, attributes, name)
+
+
+_under_way: Final[ContextVar[frozenset[int]]] = ContextVar("microgrid_modules_under_way", default=frozenset())
+
+
+@contextlib.contextmanager
+def _looked_through(module: Module) -> Iterator[list[_Place]]:
+    """What the module holds, but for modules that are looked through further out: it may refer back to them."""
+    outer = _under_way.get()
+    known = outer | {id(module)}
+    token = _under_way.set(known)
+    try:
+        yield [] if id(module) in outer else [place for place in _places(module) if id(place.held) not in known]
+    finally:
+        _under_way.reset(token)
 
 
 def functional_call(module: Module, parameters: Iterable[Any], *args: Any) -> Any:

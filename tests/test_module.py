@@ -17,7 +17,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from microgrid import Value, grad, nn
+from microgrid import Value, draw, grad, nn
 from microgrid.storage import read_json, write_json
 
 
@@ -82,6 +82,54 @@ def test_a_class_that_names_its_parameters_itself_is_believed() -> None:
 
     model = Frozen()
     assert model.state_dict() == {"parameters[0]": 3.0, "b": 2.0}
+
+
+class Child(nn.Module):
+    """A module that refers back to the one that holds it."""
+
+    def __init__(self, parent: nn.Module, seed: int) -> None:
+        self.parent = parent
+        self.layer = nn.Layer(1, 1, seed=seed)
+
+
+class Parent(nn.Module):
+    def __init__(self) -> None:
+        self.me = self
+        self.children = [Child(self, 0), Child(self, 1)]
+        self.shift = Value(2.0)
+
+    def __call__(self, x: float) -> Any:
+        return self.children[1].layer(self.children[0].layer([x])) + self.shift
+
+
+class Proud(Parent):
+    """It says itself what its parameters are."""
+
+    def parameters(self) -> list[Value]:
+        return [self.shift, *self.children[0].parameters()]
+
+
+def test_modules_that_refer_back_are_looked_through_once() -> None:
+    model = Parent()
+    names = [f"children[{i}].layer.neurons[0].{name}" for i in range(2) for name in ("w[0]", "b")]
+    assert list(model.state_dict()) == [*names, "shift"]
+    assert [p for _, p in model.named_parameters()] == model.parameters()
+    assert repr(model) == "Parent of 5 parameters"
+    assert [line.split() for line in model.summary().splitlines()] == [
+        ["children[0]", "Child", "2"],
+        ["children[1]", "Child", "2"],
+        ["Parent", "5"],
+    ]
+    child = model.children[0]
+    assert len(child.parameters()) == 5
+    assert [p for _, p in child.named_parameters()] == child.parameters()
+    assert list(child.state_dict())[:2] == [
+        "parent.children[1].layer.neurons[0].w[0]",
+        "parent.children[1].layer.neurons[0].b",
+    ]
+    assert nn.functional_call(model, [1.0, 0.0, 1.0, 0.0, 5.0], 3.0).data == 8.0
+    assert list(Proud().state_dict()) == ["shift", *names[:2]]
+    assert draw(model).as_text.count("layers[") == 2
 
 
 def test_the_names_of_a_network_tell_where_its_parameters_are() -> None:

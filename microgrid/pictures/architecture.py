@@ -30,7 +30,7 @@ def add(picture: Any, model: Module, *, precision: int, show_grad: bool, max_nod
     picture.as_text = "\n".join(lines)
 
 
-def _layers(model: Module) -> list[Sequence[Neuron]]:
+def _layers(model: Module, above: tuple[Module, ...] = ()) -> list[Sequence[Neuron]]:
     """The neurons of each layer, in order: of everything that the model holds, or of itself."""
     if isinstance(model, Neuron):
         return [[model]]
@@ -39,8 +39,8 @@ def _layers(model: Module) -> list[Sequence[Neuron]]:
     found: list[Sequence[Neuron]] = []
     for held in vars(model).values():
         for part in held if isinstance(held, (list, tuple)) else [held]:
-            if isinstance(part, Module):
-                found += _layers(part)
+            if isinstance(part, Module) and all(part is not module for module in (*above, model)):
+                found += _layers(part, (*above, model))
     return found
 
 
