@@ -251,14 +251,20 @@ def as_float(x: Any) -> float:
         return _float_of(x)
     if isinstance(x, (str, bytes)):
         raise TypeError(f"expected a number, got the string {x!r}; convert it yourself: float({x!r})")
-    if isinstance(x, complex):
-        raise TypeError(f"expected a real number, got the complex {x!r}; record its real and imaginary parts apart")
     if getattr(x, "ndim", 0):
         raise TypeError(f"expected a number, got an array of shape {x.shape}; use one Value for each element")
+    dtype = getattr(x, "dtype", None)  # NumPy's, PyTorch's; float() would drop an imaginary part, and read a text
+    kind = getattr(dtype, "kind", "")
+    if isinstance(x, complex) or kind == "c" or getattr(dtype, "is_complex", False):
+        raise TypeError(f"expected a real number, got the complex {x!r}; record its real and imaginary parts apart")
     if hasattr(x, "_apply_op"):
         raise TypeError("expected a number, got a Value; use it as it is, or v.data for its number")
     if not hasattr(x, "__float__"):
         raise TypeError(f"expected a number, got {type(x).__name__} ({x!r})")
+    if kind and kind in "OSU":
+        return as_float(x.item())  # what the array holds is a number, or is refused
+    if kind and kind in "mM":
+        raise TypeError(f"expected a number, got the time {x!r}; divide a span of time by a unit")
     return float(x)
 
 

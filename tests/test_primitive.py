@@ -78,3 +78,31 @@ def test_an_interval_knows_its_points() -> None:
     assert 0.0 not in Interval(0.0, 1.0)
     assert 0.0 not in Interval(except_at=(0.0,))
     assert ops.log.domain == (Interval(low=0.0),)
+
+
+def test_what_an_array_holds_is_a_real_number_or_refused() -> None:
+    np = pytest.importorskip("numpy")
+    for x in (np.float32(1.5), np.longdouble(1.5), np.array(1.5), np.array(1.5, dtype=object)):
+        assert Value(x).data == 1.5
+    assert [Value(np.array(x)).data for x in (True, 3)] == [1.0, 3.0]
+    for x in (np.complex64(1 + 2j), np.clongdouble(1), np.array(1 + 2j), np.array(1j, dtype=object)):
+        with pytest.raises(TypeError, match="expected a real number, got the complex"):
+            Value(x)
+    for x in (np.array("1.5"), np.array(b"1.5"), np.array("1.5", dtype=object)):
+        with pytest.raises(TypeError, match=r"got the string b?'1\.5'; convert it yourself"):
+            Value(x)
+    for x in (np.datetime64(5, "ns"), np.timedelta64(5, "s"), np.array(5, "m8[ns]")):
+        with pytest.raises(TypeError, match=r"expected a number, got the time .* divide a span"):
+            Value(x)
+    with pytest.raises(TypeError, match="got NoneType"):
+        Value(np.array(None))
+    with pytest.raises(TypeError, match="got a Value; use it as it is"):
+        Value(np.array(Value(1.0)))
+
+
+def test_a_complex_tensor_is_refused() -> None:
+    torch = pytest.importorskip("torch")
+    assert Value(torch.tensor(1.5)).data == 1.5
+    for x in (torch.tensor(1 + 2j), torch.tensor(1 + 0j)):
+        with pytest.raises(TypeError, match="expected a real number, got the complex"):
+            Value(x)
