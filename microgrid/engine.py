@@ -87,8 +87,8 @@ class Value:
     """A scalar that remembers how it was computed.
 
     `Value(x, label="x")` is a leaf. Arithmetic on it, with numbers on either side, records nodes: each keeps its `op`,
-    its `operands` and its local derivatives (`partials`). `backward()` fills `grad`. Every op of the table is also a
-    method: `x.tanh()`. Raises TypeError when x is not a real number.
+    its `operands` and its local derivatives (`partials`). `backward()` fills `grad`. Every built-in op is also a
+    method: `x.tanh()`; one of your own is called as a function. Raises TypeError when x is not a real number.
 
     >>> x, y = Value(3.0), Value(-2.0)
     >>> z = x * y + x
@@ -750,7 +750,7 @@ def _record_number_with(op: Op, x: Any, b: Value) -> Recorded:
     return record_binary(op, a, b)
 
 
-# --- every op of the table as a method -----------------------------------------------------------------------------
+# --- every built-in op as a method ---------------------------------------------------------------------------------
 
 
 def _method(op: Op) -> Callable[..., Value]:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import keyword
 import math
+import unicodedata
 from collections.abc import Callable, Iterator, Sequence
 from contextvars import ContextVar
+from types import FunctionType
 from typing import Any, Final, NamedTuple, Protocol, TypeVar, overload
 
 
@@ -153,6 +156,8 @@ class Op:
         return op_named, (self.name,)
 
 
+_ANY_NUMBER: Final = 4  # among a code object's flags: it has *args (inspect.CO_VARARGS)
+
 OPS: Final[dict[str, Op]] = {}
 """Every primitive by its name, in the order of declaration; a user's own come last."""
 
@@ -185,7 +190,7 @@ def primitive(
     `forward(*floats)` gives a float; `partials(z, *operands)` gives a tuple with one derivative per operand and is
     written with operators and ops. The last `static` operands are plain numbers, which get no derivative. `domain` has
     an `Interval` per operand; `symbol`, `precedence` and `latex` (operands are #1, #2, ...) say how it is written, and
-    `aliases` what else its method is called.
+    `aliases` what else it is called in an expression, and as a method where it is a built-in op.
 
     `formula(*operands)` says the same as `forward`, in ops and operators, for arithmetics that have no function for the
     op: more digits, arrays, C. Where `forward` itself is ordinary arithmetic, none is needed.
@@ -198,19 +203,31 @@ def primitive(
     `textbook` writes the partials as a textbook does, for people to read: Python expressions in the result z and the
     rule's own names for the operands, where the rule itself is written for rounding.
 
-    Raises ValueError when the name is no identifier or belongs to a built-in op.
+    Raises ValueError when the name is no identifier or belongs to a built-in op, and when the parts do not fit one
+    another; TypeError when one that must be a function is none.
 
     >>> cube = primitive("cube", lambda x: x * x * x, lambda z, x: (3.0 * x * x,))
     >>> cube(2.0)
     8.0
     """
-    if not name.isidentifier():
-        raise ValueError(f"an op's name must be a Python identifier, got {name!r}")
+    name = unicodedata.normalize("NFKC", name)  # as Python reads it where a program's text calls the op
+    if not name.isidentifier() or keyword.iskeyword(name):
+        raise ValueError(f"an op's name must be a Python identifier, and no keyword, got {name!r}")
     if name in built_in or name in unlisted:
         raise ValueError(f"{name} is a built-in op; choose another name")
-    arity = partials.__code__.co_argcount - 1
+    variables = _operands_of(name, partials)
+    arity = len(variables)
+    if not 0 <= static < arity:
+        raise ValueError(f"{name}: {static} static operand(s) of {arity}; one at least must get a derivative")
+    for role, function in (("forward", forward), ("formula", formula)):
+        _check_takes(f"{name}: {role}", function, arity)
     if domain is not None and len(domain) != arity:
         raise ValueError(f"{name}: domain has {len(domain)} interval(s) for {arity} operand(s); give one for each")
+    if not isinstance(piecewise, bool) and len(piecewise) != arity:
+        raise ValueError(f"{name}: piecewise has {len(piecewise)} bool(s) for {arity} operand(s); give one for each")
+    if textbook and len(textbook) != arity - static:
+        wanted = arity - static
+        raise ValueError(f"{name}: textbook has {len(textbook)} text(s) for {wanted} derivative(s); give one for each")
     op = Op(
         name,
         forward,
@@ -227,10 +244,48 @@ def primitive(
         ulps=ulps,
         sensitive=sensitive,
         textbook=textbook,
-        variables=partials.__code__.co_varnames[1 : arity + 1],
+        variables=variables,
     )
     OPS[name] = op
     return op
+
+
+def _operands_of(name: str, partials: Callable[..., Any]) -> tuple[str, ...]:
+    """The rule's own names for the operands, which it takes after the result."""
+    if type(partials) is FunctionType and not partials.__code__.co_flags & _ANY_NUMBER:
+        names = list(partials.__code__.co_varnames[: partials.__code__.co_argcount])
+    else:
+        import inspect
+
+        try:
+            parameters = inspect.signature(partials).parameters.values()
+        except (TypeError, ValueError):
+            raise TypeError(
+                f"the rule of {name} must be a Python function, got {partials!r}; write `lambda z, x: (derivative,)`"
+            ) from None
+        if any(p.kind is p.VAR_POSITIONAL for p in parameters):
+            raise ValueError(
+                f"the rule of {name} takes any number of operands; name each, as in `lambda z, x, y: (by_x, by_y)`"
+            )
+        names = [p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    if len(names) < 2:
+        raise ValueError(
+            f"the rule of {name} takes {len(names)} argument(s); it needs the result, then each operand, as in "
+            "`lambda z, x: (derivative,)`"
+        )
+    return tuple(names[1:])
+
+
+def _check_takes(role: str, function: Callable[..., Any] | None, count: int) -> None:
+    """Raises ValueError when it cannot be called on so many operands, as far as that is plain to see."""
+    if function is not None and not callable(function):
+        raise TypeError(f"{role} must be a function, got {function!r}")
+    if type(function) is not FunctionType:
+        return
+    most = function.__code__.co_argcount
+    least = most - len(function.__defaults__ or ())
+    if count < least or (count > most and not function.__code__.co_flags & _ANY_NUMBER):
+        raise ValueError(f"{role} takes {most} operand(s), and the rule {count} beside the result; give both the same")
 
 
 def op_named(name: str) -> Op:

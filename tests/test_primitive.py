@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import pickle
 from collections.abc import Iterator
 from typing import Any
@@ -44,7 +45,17 @@ def test_a_declaration_of_ones_own_can_be_run_again() -> None:
 
 @pytest.mark.parametrize(
     ("name", "how", "advice"),
-    [("tanh", {}, "built-in"), ("my op", {}, "identifier"), ("cube", {"domain": []}, "one for each|give one")],
+    [
+        ("tanh", {}, "built-in"),
+        ("\uff54anh", {}, "built-in"),  # which Python reads as tanh
+        ("my op", {}, "identifier"),
+        ("lambda", {}, "identifier, and no keyword, got 'lambda'"),
+        ("cube", {"domain": []}, "one for each|give one"),
+        ("cube", {"piecewise": [True, False]}, r"piecewise has 2 bool\(s\) for 1 operand\(s\); give one"),
+        ("cube", {"textbook": ["3 * x**2", "0"]}, r"textbook has 2 text\(s\) for 1 derivative\(s\); give one"),
+        ("cube", {"static": 1}, r"1 static operand\(s\) of 1; one at least"),
+        ("cube", {"formula": lambda x, y: x * y}, r"cube: formula takes 2 operand\(s\), and the rule 1"),
+    ],
 )
 def test_a_wrong_declaration_says_what_to_change(name: str, how: dict[str, Any], advice: str) -> None:
     with pytest.raises(ValueError, match=advice):
@@ -64,6 +75,40 @@ def test_a_rule_that_forgets_the_tuple_or_an_operand_is_an_error_when_recorded()
     words = primitive("words", lambda x: x, lambda z, x: ("one",))
     with pytest.raises(TypeError, match="string 'one'"):
         words(Value(1.0))
+
+
+@pytest.mark.parametrize(
+    ("forward", "partials", "error", "advice"),
+    [
+        (lambda x: x, lambda z, *x: (1.0,), ValueError, "rule of bad takes any number of operands; name each"),
+        (lambda x: x, lambda z: (1.0,), ValueError, r"rule of bad takes 1 argument\(s\); it needs the result, then"),
+        (lambda x: x, lambda z, x, y: (1.0, 1.0), ValueError, r"forward takes 1 operand\(s\), and the rule 2"),
+        (lambda x: x, (1.0,), TypeError, r"rule of bad must be a Python function, got \(1\.0,\)"),
+        (2.0, lambda z, x: (1.0,), TypeError, r"bad: forward must be a function, got 2\.0"),
+    ],
+)
+def test_a_rule_that_cannot_work_is_refused_where_it_is_declared(
+    forward: Any, partials: Any, error: type[Exception], advice: str
+) -> None:
+    with pytest.raises(error, match=advice):
+        primitive("bad", forward, partials)
+    assert "bad" not in OPS
+
+
+def test_a_rule_may_be_anything_that_python_can_call() -> None:
+    class Scaled:
+        def partials(self, z: Any, x: Any) -> tuple[Any, ...]:
+            return (5.0,)
+
+    def scaled(z: Any, x: Any, by: float) -> tuple[Any, ...]:
+        return (by,)
+
+    for rule in (functools.partial(scaled, by=5.0), Scaled().partials, functools.lru_cache(Scaled().partials)):
+        op = primitive("scaled", lambda x, *more: 5.0 * x, rule)
+        assert (op.arity, op.variables) == (1, ("x",))
+        x = Value(2.0)
+        op(x).backward()
+        assert x.grad == 5.0
 
 
 def test_an_op_that_is_gone_says_how_to_bring_it_back() -> None:
