@@ -228,6 +228,8 @@ def primitive(
     if textbook and len(textbook) != arity - static:
         wanted = arity - static
         raise ValueError(f"{name}: textbook has {len(textbook)} text(s) for {wanted} derivative(s); give one for each")
+    if latex and any(f"#{i}" in latex for i in (0, *range(arity + 1, 10))):
+        raise ValueError(f"{name}: latex names an operand that there is not; its {arity} operand(s) are #1 to #{arity}")
     op = Op(
         name,
         forward,

@@ -53,6 +53,7 @@ def test_a_declaration_of_ones_own_can_be_run_again() -> None:
         ("cube", {"domain": []}, "one for each|give one"),
         ("cube", {"piecewise": [True, False]}, r"piecewise has 2 bool\(s\) for 1 operand\(s\); give one"),
         ("cube", {"textbook": ["3 * x**2", "0"]}, r"textbook has 2 text\(s\) for 1 derivative\(s\); give one"),
+        ("cube", {"latex": "#1^{#2}"}, r"its 1 operand\(s\) are #1 to #1"),
         ("cube", {"static": 1}, r"1 static operand\(s\) of 1; one at least"),
         ("cube", {"formula": lambda x, y: x * y}, r"cube: formula takes 2 operand\(s\), and the rule 1"),
     ],
