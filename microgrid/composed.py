@@ -53,3 +53,6 @@ COMPOSED: Final[dict[str, Callable[..., Any]]] = {
     function.__name__: function for function in (leaky_relu, elu, logsigmoid, sinc, relu6, hardtanh)
 }
 """These functions by name; each is a method of `Value`, too."""
+
+STATIC: Final = {"hardtanh": 2}
+"""How many of a function's last parameters are plain numbers, as those of an op may be; the others take `Value`s."""

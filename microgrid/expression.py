@@ -6,6 +6,7 @@ import ast
 import difflib
 import functools
 import inspect
+import keyword
 import math
 import re
 import unicodedata
@@ -14,7 +15,7 @@ from collections.abc import Callable, Collection, Sequence
 from typing import Any, Final, NamedTuple, NoReturn
 
 from microgrid import reductions
-from microgrid.composed import COMPOSED
+from microgrid.composed import COMPOSED, STATIC
 from microgrid.engine import Value
 from microgrid.primitive import OPS, Op
 
@@ -124,7 +125,7 @@ def check_name(name: str) -> str:
     """The name, if a variable can have it; else ValueError."""
     if not re.fullmatch("[A-Za-z_][A-Za-z0-9_]*", name):
         raise ValueError(f"{name!r} is no name for a variable: use letters a to z, digits and _, as x1")
-    if name in functions() or name in ("inf", "nan", "True", "False", "None"):
+    if name in functions() or name in ("inf", "nan") or keyword.iskeyword(name):
         raise ValueError(f"{name!r} has a meaning of its own: choose another name for the variable, as {name}_")
     return name
 
@@ -170,8 +171,7 @@ class _Parser:
             node, function, operands = agenda.pop()
             if function is not None:
                 first = len(constant) - len(operands)
-                static = function.static if isinstance(function, Op) else 0
-                for i in range(len(operands) - static, len(operands)):
+                for i in range(_first_static(function, len(operands)), len(operands)):
                     if not constant[first + i]:
                         self.wrong("this argument must be a plain number: write one, as 1.0", operands[i])
                 found.append(_Step(function, len(operands)))
@@ -340,6 +340,16 @@ def _arguments(function: Callable[..., Any]) -> tuple[int, float, str]:
     least = sum(p.default is p.empty for p in parameters)
     wanted = f"{least} argument" if least == len(parameters) else f"{least} to {len(parameters)} arguments"
     return least, len(parameters), wanted
+
+
+def _first_static(function: Callable[..., Any], given: int) -> int:
+    """The place of the first argument that must be a plain number; as many as are given, where there is none."""
+    if isinstance(function, Op):
+        return function.arity - function.static
+    name = getattr(function, "__name__", "")
+    if COMPOSED.get(name) is function and name in STATIC:
+        return len(inspect.signature(function).parameters) - STATIC[name]
+    return given
 
 
 def _example(name: str, function: Callable[..., Any]) -> str:

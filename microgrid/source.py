@@ -383,9 +383,11 @@ def _latex_of(op: Op, operands: Sequence[tuple[str, int]]) -> str:
 
 
 def _latex_name(name: str) -> str:
-    parts = [part for part in re.split(r"_|(?<=[A-Za-z])(?=\d)", name) if part]
-    first = parts[0] if len(parts[0]) == 1 else rf"\mathrm{{{parts[0]}}}"
-    return first if len(parts) == 1 else f"{first}_{{{','.join(parts[1:])}}}"
+    rest = name.lstrip("_")
+    first, *below = [part for part in re.split(r"_|(?<=[A-Za-z])(?=\d)", rest) if part] or [""]
+    first = r"\_" * (len(name) - len(rest)) + first
+    first = first if len(first) == 1 else rf"\mathrm{{{first}}}"
+    return f"{first}_{{{','.join(below)}}}" if below else first
 
 
 def _latex_number(x: float) -> tuple[str, int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import math
 import subprocess
@@ -16,7 +17,7 @@ from hypothesis import strategies as st
 import microgrid
 from microgrid import OPS, Value, grad, hessian, trace
 from microgrid.composed import COMPOSED
-from microgrid.expression import LONGEST, REDUCTIONS, Expression, ExpressionError, check_name, functions
+from microgrid.expression import LONGEST, REDUCTIONS, Expression, ExpressionError, _arguments, check_name, functions
 
 # --- what they mean ------------------------------------------------------------------------------------------------
 
@@ -54,6 +55,26 @@ def test_every_function_of_the_package_can_be_called() -> None:
     assert set(functions()) >= {alias for op in OPS.values() for alias in op.aliases}
     for name in {*functions()} & {*microgrid.__all__}:
         assert callable(getattr(microgrid, name))
+
+
+@pytest.mark.parametrize("name", functions())
+def test_every_function_takes_variables_in_every_place_or_says_where_not(name: str) -> None:
+    least, most, _ = _arguments(functions()[name])
+    refused = set()
+    for count in range(int(least), int(min(most, 3)) + 1):
+        for places in itertools.product((False, True), repeat=count):
+            variables = [f"v{i}" for i, variable in enumerate(places) if variable]
+            try:
+                f = Expression(f"{name}({', '.join(f'v{i}' if v else '0.5' for i, v in enumerate(places))})", variables)
+            except ExpressionError as error:
+                refused.add(error.message)
+                continue
+            for at in (0.75, 0.0, -1.5, math.inf, math.nan):
+                program = trace(f)(*[at] * len(variables))
+                assert program.latex()
+                if variables:
+                    hessian(f, range(len(variables)))(*[at] * len(variables))
+    assert refused <= {"this argument must be a plain number: write one, as 1.0"}
 
 
 def test_on_values_it_is_recorded_and_differentiates_to_any_order() -> None:
@@ -171,6 +192,8 @@ ATTACKS: list[tuple[str, str, int]] = [
     ("max()", "write max(x, y, z)", 0),
     ("elu(x, 1, 2)", "elu takes 1 to 2 arguments, got 3: write elu(x, alpha)", 0),
     ("clip(x, y, 1)", "must be a plain number", 8),
+    ("hardtanh(x, -1, y)", "must be a plain number", 16),
+    ("hardtanh(x, x * y)", "must be a plain number", 12),
     ("x = 2", "values follow it, as x=2", 2),
     ("x += 1", "values follow it", 2),
     ("x +", "something is missing after the last sign", 3),
@@ -285,7 +308,7 @@ def test_a_long_text_is_shown_around_the_place() -> None:
     assert len(shown) < 120
 
 
-@pytest.mark.parametrize("name", ["", "2x", "x-1", "log", "arcsin", "inf", "None", "\u0445", "x.y", "a b"])
+@pytest.mark.parametrize("name", ["", "2x", "x-1", "log", "arcsin", "inf", "None", "if", "\u0445", "x.y", "a b"])
 def test_what_cannot_be_the_name_of_a_variable_is_refused(name: str) -> None:
     with pytest.raises(ValueError, match=r"variable"):
         check_name(name)

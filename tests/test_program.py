@@ -379,6 +379,26 @@ def test_latex_has_parentheses_where_they_are_needed(f: Any, latex: str) -> None
 
 
 @pytest.mark.parametrize(
+    ("name", "latex"),
+    [
+        ("x", "x"),
+        ("x_1", "x_{1}"),
+        ("x1", "x_{1}"),
+        ("rate_of_x2", r"\mathrm{rate}_{of,x,2}"),
+        ("_", r"\mathrm{\_}"),
+        ("__", r"\mathrm{\_\_}"),
+        ("_1", r"\mathrm{\_1}"),
+        ("_x_1", r"\mathrm{\_x}_{1}"),
+    ],
+)
+def test_latex_has_a_name_for_each_input(name: str, latex: str) -> None:
+    x = Value(1.0, label=name)
+    program = Program.of(x * x, [x])
+    assert program.latex() == rf"{latex} \cdot {latex}"
+    assert program._repr_latex_() == rf"$\displaystyle {latex} \cdot {latex}$"
+
+
+@pytest.mark.parametrize(
     ("f", "text"),
     [
         (lambda x: (x + 1.0) - (x - 2.0), "x + 1.0 - (x - 2.0)"),
