@@ -266,7 +266,10 @@ class Program:
 
     @classmethod
     def parse(cls, text: str) -> Program:
-        """The program that `str(program)` wrote. Raises ValueError naming the line that is no instruction."""
+        """The program that `str(program)` wrote, with tuples for named tuples, and with `fixed` None.
+
+        Raises ValueError naming the line that is no instruction, or that has a key which is no literal.
+        """
         parsed = source.parse(text, OPS)
         instructions = [Instruction(op, operands) for op, operands in parsed.pop("instructions")]
         return cls(instructions=instructions, **parsed)

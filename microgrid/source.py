@@ -6,7 +6,7 @@ import keyword
 import math
 import re
 import unicodedata
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from types import FunctionType
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -52,7 +52,7 @@ class Listed(Protocol):
 def listing(program: Listed) -> str:
     """One instruction a line, in operators and microgrid's functions: what `parse` reads."""
     names = _names(program)
-    lines = [_head(program, "f")]
+    lines = [f"def f({', '.join(_declared(program))}):"]
     for text in program.fixed or ():
         lines.append(f"    # fixed while tracing: {text if text.isprintable() else ascii(text)[1:-1]}")
     lines += _unpacking(program)
@@ -64,8 +64,13 @@ def listing(program: Listed) -> str:
     return "\n".join(lines)
 
 
-def _head(program: Listed, name: str) -> str:
-    return f"def {name}({', '.join(program.parameters)}):"
+def _declared(program: Listed) -> list[str]:
+    """The parameters, with the structure of those that the lines which take them apart do not tell."""
+    declared = []
+    for parameter, structure in zip(program.parameters, program.in_structure, strict=True):
+        told = structure == _nested(list(tree.paths(structure)))
+        declared.append(parameter if told else f"{parameter}: {_structured(structure, program.inputs)}")
+    return declared
 
 
 def _names(program: Listed) -> list[str]:
@@ -167,6 +172,7 @@ def parse(text: str, ops: Mapping[str, Op]) -> dict[str, Any]:
     except (SyntaxError, ValueError, AssertionError) as error:
         raise ValueError(f"not a listing, which is one `def f(x): ...`: {error}") from None
     parameters = [argument.arg for argument in function.args.args]
+    declared = {argument.arg: argument.annotation for argument in function.args.args if argument.annotation}
     access: dict[str, list[tuple[tuple[Any, ...], str]]] = {name: [] for name in parameters}
     slots: dict[str, tuple[str, int]] = {}
     constants: list[float] = []
@@ -206,12 +212,40 @@ def parse(text: str, ops: Mapping[str, Op]) -> dict[str, Any]:
                 return op, [operand(x) for x in node.args]
         raise wrong(node)
 
+    def structured(node: ast.expr, leaf: Callable[[ast.expr], int]) -> tree.Structure:
+        if isinstance(node, ast.Dict):
+            return {key(k): structured(v, leaf) for k, v in zip(node.keys, node.values, strict=True)}
+        if isinstance(node, ast.List):
+            return [structured(item, leaf) for item in node.elts]
+        if isinstance(node, ast.Tuple):
+            return tuple(structured(item, leaf) for item in node.elts)
+        return leaf(node)
+
+    def key(node: Any) -> Any:
+        try:
+            return ast.literal_eval(node)
+        except ValueError:
+            raise wrong(node or last) from None
+
+    def path_of(node: Any) -> tuple[Any, ...]:
+        path: tuple[Any, ...] = ()
+        while isinstance(node, ast.Subscript):
+            path = (key(node.slice), *path)
+            node = node.value
+        return path
+
+    def declared_input(node: ast.expr) -> int:
+        kind, i = slots.get(node.id, ("", 0)) if isinstance(node, ast.Name) else ("", 0)
+        if kind != "input":
+            raise wrong(node)
+        return i
+
     body: list[Any] = function.body[:-1]
     last = function.body[-1]
     whole = {statement.value.id for statement in body if _is_assignment(statement) and _is_alias(statement, access)}
     taken_apart = {root for statement in body if (root := _root(statement, access))}
     for name in parameters:
-        if name not in taken_apart and name not in whole:
+        if name not in taken_apart and name not in whole and name not in declared:
             access[name].append(((), name))
     body_instructions = []
     for statement in body:
@@ -219,7 +253,7 @@ def parse(text: str, ops: Mapping[str, Op]) -> dict[str, Any]:
             raise wrong(statement)
         target = statement.targets[0].id
         if root := _root(statement, access):
-            access[root].append((_path(statement.value), target))
+            access[root].append((path_of(statement.value), target))
         elif _is_alias(statement, access):
             access[statement.value.id].append(((), target))
         else:
@@ -232,7 +266,10 @@ def parse(text: str, ops: Mapping[str, Op]) -> dict[str, Any]:
             slots[target] = ("input", len(inputs))
             leaves.append((path, len(inputs)))
             inputs.append(target)
-        in_structure.append(_nested(leaves))
+        told = structured(declared[name], declared_input) if name in declared else _nested(leaves)
+        if name in declared and list(tree.paths(told)) != leaves:
+            raise wrong(declared[name])
+        in_structure.append(told)
     for target, value in body_instructions:
         instructions.append(instruction(value))
         slots[target] = ("result", len(instructions) - 1)
@@ -240,19 +277,11 @@ def parse(text: str, ops: Mapping[str, Op]) -> dict[str, Any]:
         raise wrong(last)
     outputs: list[tuple[str, int]] = []
 
-    def result(node: ast.expr) -> tree.Structure:
-        if isinstance(node, ast.Dict):
-            return {
-                ast.literal_eval(k): result(v) for k, v in zip(node.keys, node.values, strict=True) if k is not None
-            }
-        if isinstance(node, ast.List):
-            return [result(item) for item in node.elts]
-        if isinstance(node, ast.Tuple):
-            return tuple(result(item) for item in node.elts)
+    def result(node: ast.expr) -> int:
         outputs.append(operand(node))
         return len(outputs) - 1
 
-    out_structure = result(last.value)
+    out_structure = structured(last.value, result)
     start = {"input": 0, "constant": len(inputs), "result": len(inputs) + len(constants)}
     return {
         "parameters": parameters,
@@ -292,18 +321,10 @@ def _root(statement: Any, parameters: Mapping[str, Any]) -> str:
     return node.id if isinstance(node, ast.Name) and node.id in parameters else ""
 
 
-def _path(node: Any) -> tuple[Any, ...]:
-    import ast
-
-    path: tuple[Any, ...] = ()
-    while isinstance(node, ast.Subscript):
-        path = (ast.literal_eval(node.slice), *path)
-        node = node.value
-    return path
-
-
 def _nested(leaves: Sequence[tuple[tuple[Any, ...], int]]) -> tree.Structure:
-    """The containers that these paths lead through; lists and tuples look alike, and are lists."""
+    """The containers that these paths lead through; lists and tuples look alike, and are lists. None for no paths."""
+    if not leaves:
+        return None
     if len(leaves) == 1 and leaves[0][0] == ():
         return leaves[0][1]
     groups: dict[Any, list[tuple[tuple[Any, ...], int]]] = {}
@@ -441,7 +462,7 @@ def python(program: Listed, name: str) -> PythonSource:
             _add_helper(op.forward.__name__, helpers)
     imports = (["import builtins"] if any("builtins." in text for text in helpers.values()) else []) + ["import math"]
     imports.append(f"from math import {', '.join([*from_math, 'inf', 'nan'])}")
-    lines = [_head(program, name), *_unpacking(program)]
+    lines = [f"def {name}({', '.join(program.parameters)}):", *_unpacking(program)]
     for result, (op, operands) in zip(_results(program, names), program.instructions, strict=True):
         given = [names[i] for i in operands]
         if op.name in (*_TOTAL, "neg"):

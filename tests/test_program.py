@@ -13,7 +13,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 from hypothesis import example, given, settings
@@ -344,6 +344,42 @@ def test_a_program_prints_one_instruction_a_line() -> None:
     assert program.expression() == "[w_a_0 * (x ** 2.0 / 3.0) + tanh(-w_a_1), tanh(-w_a_1)]"
 
 
+# Lists, tuples and dicts in one another, empty ones among them.
+_KEYS = st.one_of(st.integers(-1, 2), st.sampled_from(["a", "b c", "µ", "'", None, (0, "a"), 0.5]), st.booleans())
+_TREES = st.recursive(
+    st.floats(-2.0, 2.0),
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=3), st.lists(inner, max_size=3).map(tuple), st.dictionaries(_KEYS, inner, max_size=3)
+    ),
+    max_leaves=8,
+)
+
+
+@given(st.lists(_TREES, max_size=3))
+@example([{0: 1.0, 1: 2.0}])
+@example([[], (), {}, 1.0])
+@example([(1.0, [2.0, (3.0,)])])
+def test_a_listing_reads_back_with_its_containers(arguments: list[Any]) -> None:
+    program = trace(lambda *xs: {1: xs, "x": [x for x in xs if isinstance(x, Value)]})(*arguments)
+    parsed = Program.parse(str(program))
+    assert str(parsed) == str(program)
+    assert repr(parsed.in_structure) == repr(program.in_structure)  # 0 == False, and a named tuple == a tuple
+    for again in (parsed, program.python()):
+        assert repr(again(*arguments)) == repr(program(*arguments))
+
+
+def test_a_listing_declares_the_containers_that_its_lines_do_not_tell() -> None:
+    program = trace(lambda w, e, d: w[0] * d[0])((1.0, [2.0]), [], {0: 3.0})
+    assert str(program).splitlines()[0] == "def f(w: (w_0, [w_1_0]), e: [], d: {0: d_0}):"
+    assert "def f(w, e, d):" in program.python()
+
+    class Point(NamedTuple):
+        x: float
+        y: float
+
+    assert Program.parse(str(trace(lambda p: p.x - p.y)(Point(1.0, 2.0))))(Point(3.0, 5.0)) == -2.0
+
+
 def test_a_long_program_is_shown_in_part_and_printed_whole() -> None:
     def f(x: Any) -> Any:
         for _ in range(100):
@@ -529,6 +565,16 @@ def test_a_program_nests_in_derivatives_and_copies() -> None:
     assert trace(grad(lambda x: x**3))(1.0)(2.0) == 12.0
 
 
+class Int64:
+    """A key that is written like no literal."""
+
+    def __repr__(self) -> str:
+        return "int64(1)"
+
+
+INT = Int64()
+
+
 @pytest.mark.parametrize(
     ("misuse", "error", "advice"),
     [
@@ -540,6 +586,10 @@ def test_a_program_nests_in_derivatives_and_copies() -> None:
         (lambda: Program.parse("def f(x):\n    y = foo(x)\n    return y"), ValueError, r"line 2 .*: y = foo\(x\)"),
         (lambda: Program.parse("def f(x):\n    y = x * z\n    return y"), ValueError, "line 2"),
         (lambda: Program.parse("def f(x):\n    y = x * x * x\n    return y"), ValueError, "line 2"),
+        (lambda: Program.parse("def f(x: (a, b)):\n    a = x[0]\n    return a"), ValueError, "line 1 .*: def f"),
+        (lambda: Program.parse("def f(x: [b]):\n    a = x[0]\n    return a"), ValueError, "line 1 .*: def f"),
+        (lambda: Program.parse(str(trace(lambda w: w[INT])({INT: 1.0}))), ValueError, r"line 2 .*: w_\w+ = w\[int64"),
+        (lambda: Program.parse(str(trace(lambda x: {INT: x})(1.0))), ValueError, r"line 2 .*: return {int64"),
         (lambda: trace(lambda x: x)(1.0).python("1f"), ValueError, "Python identifier"),
         (lambda: trace(lambda x: x)(1.0).python("lambda"), ValueError, "no keyword, got 'lambda'"),
         (lambda: trace(mg.exp)(1.0).python("exp"), ValueError, "exp has a meaning of its own .* as my_exp"),
