@@ -69,6 +69,17 @@ class Module:
                     names.setdefault(id(place.held), place.name)
         return [(names.get(id(p), f"parameters[{i}]"), p) for i, p in enumerate(self.parameters())]
 
+    def modules(self) -> list[Module]:
+        """The module and those inside, in private attributes, too, each once."""
+        found: dict[int, Module] = {id(self): self}
+        agenda: list[Module] = [self]
+        while agenda:
+            for place in _places(agenda.pop(), private=True):
+                if isinstance(place.held, Module) and id(place.held) not in found:
+                    found[id(place.held)] = place.held
+                    agenda.append(place.held)
+        return list(found.values())
+
     def count_parameters(self) -> int:
         """How many numbers there are to train."""
         return len(self.parameters())
@@ -203,13 +214,10 @@ def functional_call(module: Module, parameters: Iterable[Any], *args: Any) -> An
         raise ValueError(f"the module has {len(own)} parameter(s), got {len(given)} value(s)")
     instead = {id(before): after for before, after in zip(own, given, strict=True)}
     changed: list[_Place] = []
-    modules = [module]
     try:
-        for holder in modules:  # which grows on the way
+        for holder in module.modules():
             for place in list(_places(holder, private=True)):
-                if isinstance(place.held, Module):
-                    modules += [place.held] if all(place.held is not known for known in modules) else []
-                elif id(place.held) in instead:
+                if id(place.held) in instead:
                     if isinstance(place.container, tuple):
                         raise TypeError(f"{place.name} is in a tuple, where nothing can take its place: use a list")
                     changed.append(place)

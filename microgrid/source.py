@@ -57,9 +57,7 @@ def listing(program: Listed) -> str:
         lines.append(f"    # fixed while tracing: {text if text.isprintable() else ascii(text)[1:-1]}")
     lines += _unpacking(program)
     for name, (op, operands) in zip(_results(program, names), program.instructions, strict=True):
-        lines.append(
-            f"    {name} = {_written(op, [names[i] for i in operands], [(names[i], _ATOM) for i in operands])}"
-        )
+        lines.append(f"    {name} = {_written(op, [(names[i], _ATOM) for i in operands])}")
     lines.append(f"    return {_structured(program.out_structure, [names[i] for i in program.outputs])}")
     return "\n".join(lines)
 
@@ -111,7 +109,7 @@ def _literal(x: float) -> str:
     return repr(x)
 
 
-def _written(op: Op, names: Sequence[str], operands: Sequence[tuple[str, int]]) -> str:
+def _written(op: Op, operands: Sequence[tuple[str, int]]) -> str:
     """The op applied to operands, each a text and how tightly it binds."""
     if op.name == "neg":
         return f"-{_bound(operands[0], SIGN)}"
@@ -354,7 +352,7 @@ def expression(program: Listed, limit: int = 100_000) -> str:
     base = len(texts) - len(program.instructions)
     for k, (op, operands) in enumerate(program.instructions):
         given = [texts[i] for i in operands]
-        texts[base + k] = (_limited(_written(op, [], given), limit), _precedence(op))
+        texts[base + k] = (_limited(_written(op, given), limit), _precedence(op))
     return _structured(program.out_structure, [texts[i][0] for i in program.outputs])
 
 
@@ -466,7 +464,7 @@ def python(program: Listed, name: str) -> PythonSource:
     for result, (op, operands) in zip(_results(program, names), program.instructions, strict=True):
         given = [names[i] for i in operands]
         if op.name in (*_TOTAL, "neg"):
-            text = _written(op, [], [(x, _ATOM) for x in given])
+            text = _written(op, [(x, _ATOM) for x in given])
         else:
             function = op.forward.__name__
             prefix = "math." if function in hidden and _home(op) == "math" else ""

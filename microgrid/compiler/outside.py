@@ -44,9 +44,11 @@ class Outside:
 
     def _add(self, function: Any, but: tuple[str, ...]) -> None:
         for plain in _functions(function):
-            if id(plain) in self._seen or os.path.realpath(plain.__code__.co_filename).startswith(but):
+            if id(plain) in self._seen:
                 continue
             self._seen.add(id(plain))
+            if os.path.realpath(plain.__code__.co_filename).startswith(but):
+                continue
             names: dict[str, Callable[[], Any]] = {}
             for name in _names(plain.__code__):
                 names[name] = functools.partial(plain.__globals__.get, name, NOWHERE)

@@ -39,7 +39,7 @@ class CompiledLoss:
         self._options = options
         self._values = model.parameters()
         self._plans: OrderedDict[Any, tuple[Plan, list[Any]]] = OrderedDict()
-        self._outside = Outside([loss, model])
+        self._outside = Outside([loss, *model.modules()])
         self.compilations = 0
         self._last: Plan | None = None
         self.read()
@@ -92,7 +92,7 @@ class CompiledLoss:
         key = (*asked, *self._outside.key())
         known = self._plans.get(key)
         if known is None:
-            self._outside = Outside([self.loss, self.model])
+            self._outside = Outside([self.loss, *self.model.modules()])
             key = (*asked, *self._outside.key())
             known = self._plans[key] = self._compiled(x, y, purpose), self._outside.held()
             self.compilations += 1

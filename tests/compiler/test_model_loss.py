@@ -89,12 +89,22 @@ class Scaled(nn.Module):
         return self.w * x[0] * SCALE
 
 
+class Around(nn.Module):
+    """A module around another."""
+
+    def __init__(self) -> None:
+        self.inner = [Scaled()]
+
+    def __call__(self, x: Any) -> Any:
+        return self.inner[0](x)
+
+
 SCALE = 3.0
 
 
 def test_numbers_outside_of_the_loss_and_the_call_are_compiled_in_anew(monkeypatch: pytest.MonkeyPatch) -> None:
     weight = 1.0
-    step = mg.compile(lambda out, y: weight * (out - y) ** 2, Scaled())
+    step = mg.compile(lambda out, y: weight * (out - y) ** 2, Around())
     assert step([[1.0]], [0.0])[0] == 9.0
     weight = 2.0
     assert step([[1.0]], [0.0])[0] == 18.0
