@@ -34,22 +34,27 @@ def mean(xs: Numbers) -> Any:
 def var(xs: Numbers, *, ddof: int = 0) -> Any:
     """The mean square of the deviations from the mean; with ddof=1 by n - 1, as an estimate from a sample.
 
-    Raises ValueError for ddof numbers or fewer.
+    For equal numbers whose sum is finite it is 0, with derivatives 0. Raises ValueError for ddof numbers or fewer.
     """
     deviations, n = _deviations(xs, "var", ddof)
     return ops.div(sum([ops.mul(d, d) for d in deviations]), n)
 
 
 def std(xs: Numbers, *, ddof: int = 0) -> Any:
-    """The root of the variance; for equal numbers it is 0, with derivatives 0. Raises ValueError as `var` does."""
+    """The root of the variance; for equal numbers whose sum is finite it is 0, with derivatives 0.
+
+    Raises ValueError as `var` does.
+    """
     deviations, n = _deviations(xs, "std", ddof)
     return ops.div(norm(deviations), ops.sqrt(n))
 
 
 def _deviations(xs: Numbers, name: str, ddof: int) -> tuple[list[Any], float]:
-    xs = _list(xs, name, at_least=ddof + 1)
-    middle = mean(xs)
-    return [ops.sub(x, middle) for x in xs], float(len(xs) - ddof)
+    deviations = _list(xs, name, at_least=ddof + 1)
+    for _ in range(2):  # the mean of three times 0.1 is an ulp off; that of what is left has no digits to lose
+        middle = mean(deviations)
+        deviations = [ops.sub(d, middle) for d in deviations]
+    return deviations, float(len(deviations) - ddof)
 
 
 def dot(xs: Numbers, ys: Numbers) -> Any:

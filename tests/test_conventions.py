@@ -104,7 +104,11 @@ ROWS: list[Row] = [
     ("hypot", mg.hypot, (3e200, 4e200), 5e200, (0.6, 0.8)),
     ("hypot", mg.hypot, (3e-200, 4e-200), 5e-200, (0.6, 0.8)),
     ("norm of zeros", lambda *xs: mg.norm(xs), (0.0, 0.0, 0.0), 0.0, (0.0, 0.0, 0.0)),
-    ("std of equal numbers", lambda *xs: mg.std(xs), (4.0, 4.0, 4.0), 0.0, (0.0, 0.0, 0.0)),
+    *[
+        (f"{name} of equal numbers", lambda *xs, f=f: f(xs), (x,) * n, 0.0, (0.0,) * n)
+        for name, f in (("std", mg.std), ("var", mg.var))
+        for x, n in ((4.0, 3), (0.1, 3), (0.7, 10), (-1.8e278, 13))  # the mean of 0.1 three times is not 0.1
+    ],
     ("atan2", mg.atan2, (0.0, 0.0), 0.0, (0.0, 0.0)),
     _unary("asin", 1.0, math.pi / 2, INF),
     _unary("acos", 1.0, 0.0, -INF),

@@ -93,6 +93,28 @@ def test_a_sample_has_its_own_variance() -> None:
     assert mg.std([1.0, 3.0], ddof=1) == near(math.sqrt(2.0))
 
 
+@given(st.floats(-1e300, 1e300), st.integers(1, 60))
+@example(0.1, 3)
+@example(0.7, 10)
+@example(5e-324, 3)
+def test_equal_numbers_do_not_deviate(x: float, n: int) -> None:
+    xs = [x] * n
+    assert mg.std(xs) == mg.var(xs) == 0.0
+    assert slopes(mg.std, xs) == slopes(mg.var, xs) == [0.0] * n
+
+
+def test_deviations_keep_their_digits_beside_a_large_mean() -> None:
+    xs = [1e9 + 1.0, 1e9 + 2.0, 1e9 + 4.5]
+    assert mg.var(xs) == near(13.0 / 6.0, rel=1e-15)
+    assert slopes(mg.var, xs) == near([-1.0, -1.0 / 3.0, 4.0 / 3.0], rel=1e-15)
+
+
+@pytest.mark.parametrize("xs", [[1.0, math.inf], [math.inf, 1.0], [-math.inf, math.inf]])
+def test_infinite_numbers_have_no_deviation_in_any_order(xs: list[float]) -> None:
+    assert math.isnan(mg.var(xs))
+    assert math.isnan(mg.std(xs))
+
+
 def test_of_none_there_is_a_sum_and_no_largest() -> None:
     assert (mg.sum([]), mg.prod([]), mg.norm([]), mg.dot([], [])) == (0.0, 1.0, 0.0, 0.0)
     assert mg.logsumexp([]) == -math.inf
