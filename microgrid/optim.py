@@ -39,7 +39,8 @@ __all__ = [
 
 
 def clip_grad_value(parameters: Iterable[Value], limit: float) -> None:
-    """Hold each gradient between -limit and limit."""
+    """Hold each gradient between -limit and limit. Raises ValueError when the limit is not positive."""
+    _positive(limit=limit)
     for p in parameters:
         p.grad = min(max(p.grad, -limit), limit)
 
@@ -47,9 +48,11 @@ def clip_grad_value(parameters: Iterable[Value], limit: float) -> None:
 def clip_grad_norm(parameters: Iterable[Value], limit: float) -> float:
     """Shorten the gradient to the length `limit` where it is longer; the length that it had.
 
-    As in PyTorch, the factor is limit / (length + 1e-6), so that the new length is a little less than the limit.
+    As in PyTorch, the factor is limit / (length + 1e-6), so that the new length is a little less than the limit. A
+    parameter counts once, however often it is listed. Raises ValueError when the limit is not positive.
     """
-    parameters = list(parameters)
+    _positive(limit=limit)
+    parameters = _each_once(parameters)
     length = math.hypot(*[p.grad for p in parameters])
     factor = limit / (length + 1e-6)
     if factor < 1.0:
@@ -63,8 +66,10 @@ class Optimizer:
 
     `lr` is the learning rate, a number or a schedule: a function from the number of steps made to the rate.
     `weight_decay` adds so many times the parameter to its gradient; before that, `clip_value` and `clip_norm` clip the
-    gradients. Raises ValueError for a rate, a decay or a limit that is negative or nan, and where there is nothing to
-    train.
+    gradients. A parameter that is listed twice, since two networks share it, is one parameter.
+
+    Raises ValueError for a rate, a decay or a limit that is negative or nan, where there is nothing to train, and for a
+    value that was computed: a step would change it and not what it was computed from.
     """
 
     slots: ClassVar[tuple[str, ...]] = ()
@@ -79,15 +84,16 @@ class Optimizer:
         clip_value: float | None = None,
         clip_norm: float | None = None,
     ) -> None:
-        self.parameters = list(parameters)
-        if not self.parameters:
+        parameters = list(parameters)
+        if not parameters:
             raise ValueError("there is nothing to train: pass the parameters as a list, model.parameters()")
+        for i, p in enumerate(parameters):
+            _trainable(i, p)
+        self.parameters = _each_once(parameters)
         for name, number in (("lr", 0.0 if callable(lr) else lr), ("weight_decay", weight_decay)):
             if not number >= 0.0:
                 raise ValueError(f"{name} must be a number from 0 on, got {number}")
-        for name, limit in (("clip_value", clip_value), ("clip_norm", clip_norm)):
-            if limit is not None and not limit > 0.0:
-                raise ValueError(f"{name} must be positive, got {limit}")
+        _positive(clip_value=clip_value, clip_norm=clip_norm)
         self.lr = lr
         self.weight_decay = weight_decay
         self.clip_value = clip_value
@@ -287,6 +293,26 @@ OPTIMIZERS: dict[str, type[Any]] = {
     "adamw": AdamW,
 }
 """The optimisers that `fit` can be asked for by name."""
+
+
+def _each_once(parameters: Iterable[Value]) -> list[Value]:
+    return list({id(p): p for p in parameters}.values())
+
+
+def _trainable(i: int, p: object) -> None:
+    if not isinstance(p, Value):
+        raise TypeError(f"parameter {i} is {p!r}, no Value: pass the parameters as a list, model.parameters()")
+    if p.op is not None:
+        raise ValueError(
+            f"parameter {i}, {p!r}, is the result of {p.op.name}: a step would not move what it was computed from; "
+            "pass that instead"
+        )
+
+
+def _positive(**limits: float | None) -> None:
+    for name, limit in limits.items():
+        if limit is not None and not limit > 0.0:
+            raise ValueError(f"{name} must be positive, got {limit}")
 
 
 def _below_one(**numbers: float) -> None:

@@ -6,7 +6,7 @@ import functools
 import math
 from collections.abc import Callable
 from fractions import Fraction
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -217,6 +217,32 @@ def test_clipping_tells_the_length_that_was_and_leaves_short_gradients_alone() -
     assert math.hypot(p.grad, q.grad) == pytest.approx(1.0, rel=1e-6)
 
 
+@pytest.mark.parametrize("case", CASES)
+def test_a_parameter_that_is_listed_twice_is_one(case: str) -> None:
+    kind, options = CASES[case]
+    leaves = [Value(x) for x in START]
+    twice = kind([*leaves, *leaves[1:3]], clip_norm=1.5, clip_value=1.0, **options)
+    assert twice.parameters == leaves
+    assert walk(twice, 3) == walk(made(case, clip_norm=1.5, clip_value=1.0), 3)
+
+
+def test_clipping_counts_a_parameter_once() -> None:
+    p = Value(1.0)
+    p.grad = 10.0
+    assert optim.clip_grad_norm([p, p], 1.0) == 10.0
+    assert p.grad == pytest.approx(1.0, rel=1e-6)
+
+
+@pytest.mark.parametrize("clip", [optim.clip_grad_norm, optim.clip_grad_value])
+@pytest.mark.parametrize("limit", [-1.0, 0.0, math.nan])
+def test_a_limit_that_would_turn_the_gradient_round_leaves_it_alone(clip: Callable[..., Any], limit: float) -> None:
+    p = Value(1.0)
+    p.grad = 10.0
+    with pytest.raises(ValueError, match=f"limit must be positive, got {limit}"):
+        clip([p], limit)
+    assert p.grad == 10.0
+
+
 def test_the_state_of_another_optimizer_changes_nothing() -> None:
     adam = made("Adam")
     walk(adam, 2)
@@ -232,6 +258,7 @@ def test_the_state_of_another_optimizer_changes_nothing() -> None:
     ("misuse", "advice"),
     [
         (lambda: SGD([]), "nothing to train"),
+        (lambda: SGD([Value(1.0), Value(3.0) * 2.0]), r"parameter 1, Value.*is the result of mul: a step"),
         (lambda: SGD([Value(1.0)], -0.1), "lr must be a number from 0 on, got -0.1"),
         (lambda: SGD([Value(1.0)], math.nan), "lr must be"),
         (lambda: SGD([Value(1.0)], momentum=-1.0), "momentum"),
@@ -243,6 +270,7 @@ def test_the_state_of_another_optimizer_changes_nothing() -> None:
         (lambda: Adam([Value(1.0)], eps=-1.0), "eps"),
         (lambda: Adagrad([Value(1.0)], eps=math.nan), "eps"),
         (lambda: SGD([Value(1.0)], clip_norm=0.0), "clip_norm must be positive"),
+        (lambda: SGD([Value(1.0)], clip_value=-1.0), "clip_value must be positive"),
         (lambda: optim.step_decay(0.1, 0), "at least 1"),
         (lambda: optim.cosine(0.1, 0), "at least 1"),
         (lambda: optim.warm_up(0.1, 0), "at least 1"),
@@ -251,6 +279,11 @@ def test_the_state_of_another_optimizer_changes_nothing() -> None:
 def test_misuse_says_what_to_change(misuse: Callable[[], Any], advice: str) -> None:
     with pytest.raises(ValueError, match=advice):
         misuse()
+
+
+def test_a_number_is_no_parameter() -> None:
+    with pytest.raises(TypeError, match=r"parameter 1 is 2\.0, no Value"):
+        SGD([Value(1.0), cast(Any, 2.0)])
 
 
 def test_an_optimizer_shows_what_it_is() -> None:
