@@ -88,9 +88,12 @@ class Neuron(Module, scoped=False):
             leave_module(token)
 
     def parameters(self) -> list[Value]:
-        """The weights, then the bias; then those that a subclass adds."""
-        # What the search through the attributes would find, 5 times faster for a network.
-        return [*self.w, self.b] if type(self) is Neuron else super().parameters()
+        """The weights, then the bias, each once; then those that a subclass adds."""
+        if type(self) is not Neuron:
+            return super().parameters()
+        # What the search through the attributes would find, 3 times faster for a network.
+        own = {id(p): p for p in (*self.w, self.b) if isinstance(p, Value) and p.op is None}
+        return list(own.values())
 
     def __repr__(self) -> str:
         if self.activation is None:

@@ -71,6 +71,13 @@ def test_what_a_subclass_adds_is_trained_too() -> None:
     assert [name for name, _ in Leaky().named_parameters()] == ["w[0]", "w[1]", "b", "leak"]
 
 
+def test_a_neuron_names_a_tied_weight_once_and_no_result() -> None:
+    neuron = nn.Neuron(3)
+    neuron.w[1] = neuron.w[0]
+    neuron.w[2] = neuron.b * 2.0
+    assert neuron.parameters() == nn.Module.parameters(neuron) == [neuron.w[0], neuron.b]
+
+
 def test_a_class_that_names_its_parameters_itself_is_believed() -> None:
     class Frozen(nn.Module):
         def __init__(self) -> None:
