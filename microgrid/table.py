@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import math
 from pathlib import Path
 from typing import NamedTuple
@@ -25,16 +26,19 @@ def read_csv(path: PathLike, target: str | int = -1, *, delimiter: str | None = 
     """The numbers in a file of comma-separated values, the column `target` as y, all others as x.
 
     The target is the name of a column or its number, from 0 on or, from the end, -1. A first line with a word in a
-    column of x, or above a number, is taken for the names. Where a target is no number all become classes, numbered in
-    the order of the alphabet. The delimiter, when none is given, is that of `, ; tab |` the first line has most of.
+    column of x, or above a number, is taken for the names. Where half of the targets or more are no numbers, all become
+    classes, numbered in the order of the alphabet; fewer are taken for mistakes. The delimiter, when none is given, is
+    that of `, ; tab |` the first line has most of.
 
-    Raises ValueError with the line and the column for what is missing, is no number, or is not finite.
+    Raises ValueError with the line and the column for what is missing, is no number, or is not finite. A row over
+    several lines, with line breaks in quotes, has the number of its last.
     """
     with Path(path).open(encoding="utf-8-sig", newline="") as file:
-        text = file.read()
-    first = text.split("\n", 1)[0]
+        text = io.StringIO(file.read(), newline="")
+    first = text.readline()
+    text.seek(0)
     chosen = delimiter or max(",;\t|", key=first.count)
-    reader = csv.reader(text.splitlines(), delimiter=chosen)
+    reader = csv.reader(text, delimiter=chosen)
     lines = [(reader.line_num, [cell.strip() for cell in row]) for row in reader if any(cell.strip() for cell in row)]
     if not lines:
         raise ValueError(f"{path} is empty")
@@ -56,7 +60,7 @@ def read_csv(path: PathLike, target: str | int = -1, *, delimiter: str | None = 
         x.append([_number(cell, f"{path}, line {number}, {names[i]}") for i, cell in enumerate(row) if i != at])
     answers = [(row[at], f"{path}, line {number}, {names[at]}") for number, row in lines]
     columns = [name for i, name in enumerate(names) if i != at]
-    if all(_is_number(cell) for cell, _ in answers):
+    if sum(_is_number(cell) for cell, _ in answers) > len(answers) / 2:
         return Table(x, [_number(cell, where) for cell, where in answers], columns, [])
     for cell, where in answers:
         if not cell:
@@ -95,8 +99,9 @@ def _number(cell: str, where: str) -> float:
     if not cell:
         raise ValueError(f"{where} is empty: leave the row out or fill it in")
     if not _is_number(cell):
-        hint = "; write the decimals after a point" if _is_number(cell.replace(",", ".")) else ""
-        raise ValueError(f"{where} is no number: {cell!r}{hint}")
+        with_point = _is_number(cell.replace(",", "."))
+        hint = "write the decimals after a point" if with_point else "leave the row out or fill it in"
+        raise ValueError(f"{where} is no number: {cell!r}; {hint}")
     number = float(cell)
     if not math.isfinite(number):
         raise ValueError(f"{where} is {number}: leave the row out or fill it in")

@@ -39,6 +39,18 @@ def test_words_in_the_target_become_classes(tmp_path: Path) -> None:
         assert len(table.x) == 3
     quoted = 'x,kind\n1,"a, b"\n2,"c"\n'
     assert read(tmp_path, quoted, "kind").classes == ["a, b", "c"]
+    halves = "x,kind\n1,3\n2,none\n"
+    assert read(tmp_path, halves).classes == ["3", "none"]
+
+
+@pytest.mark.parametrize("mark", ["\n", "\r\n", "\r", "\u2028", "\x85", "\x0c"])
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_a_label_keeps_what_breaks_a_line_in_it(tmp_path: Path, mark: str, end: str) -> None:
+    rows = ["x,kind", f'1,"x{mark}y"', "2,xy", ""]
+    with (tmp_path / "data.csv").open("w", encoding="utf-8", newline="") as file:
+        file.write(end.join(rows))
+    table = read_csv(tmp_path / "data.csv")
+    assert [table.classes[int(label)] for label in table.y] == [f"x{mark}y", "xy"]
 
 
 @pytest.mark.parametrize(
@@ -54,6 +66,10 @@ def test_words_in_the_target_become_classes(tmp_path: Path) -> None:
         ("a,b\n1,2\nnan,4\n", "line 3, a is nan"),
         ("a,b\n1,2\n1,inf\n", "line 3, b is inf"),
         ("1\n2\n", "one column"),
+        ("a,b\n1,1.5\n2,2.5\n3,NA\n", "line 4, b is no number: 'NA'; leave the row out"),
+        ("a,b\n1,1.5\n2,2.5\n3,\n", "line 4, b is empty"),
+        ('a,b\n1,"x\ny"\n\nz,x\n', "line 5, a is no number: 'z'"),
+        ('a,b\n1,"x\u2028y"\nz,x\n', "line 3, a is no number: 'z'"),
     ],
 )
 def test_a_wrong_line_is_named(tmp_path: Path, text: str, advice: str) -> None:
