@@ -1,7 +1,7 @@
 """What a network is told is wrong: losses of one sample, and penalties on parameters.
 
 Each loss takes the outputs for one sample (a value, or a list of them) and its target (a number, or a list of as many),
-values or numbers, and gives one value. `fit` takes the mean over samples. None overflows where its result does not.
+values or numbers, and gives one value. `fit` takes the mean over samples. No exponential overflows on the way.
 """
 
 from __future__ import annotations
@@ -61,20 +61,25 @@ def binary_cross_entropy(outputs: Any, target: Any, *, reduction: Reduction = "m
 
 
 def binary_cross_entropy_with_logits(outputs: Any, target: Any, *, reduction: Reduction = "mean") -> Any:
-    """The binary cross-entropy of sigmoid(output): the mean over the outputs, or the sum. Exact at any logit."""
-    losses = [ops.softplus(-z) * t + ops.softplus(z) * (1.0 - t) for z, t in _pairs(outputs, target)]
+    """The binary cross-entropy of sigmoid(output): the mean over the outputs, or the sum.
+
+    Exact at any logit, at an infinite one, too.
+    """
+    pairs = _pairs(outputs, target)
+    losses = [_weighted(ops.softplus(-z), t) + _weighted(ops.softplus(z), 1.0 - t) for z, t in pairs]
     return _reduced(losses, reduction)
 
 
 def cross_entropy(outputs: Any, target: Any) -> Any:
     """-log of the softmax of the outputs (logits) at the target: the number of a class, or a probability for each.
 
-    Raises ValueError when there is no class of that number.
+    A class with the logit -inf is masked: with the probability 0 it adds nothing. Raises ValueError when there is no
+    class of that number.
     """
     logits = _listed(outputs)
     if isinstance(target, Sequence):
         total = reductions.logsumexp(logits)
-        return reductions.sum([(total - z) * t for z, t in _pairs(logits, target)])
+        return reductions.sum([_weighted(total - z, t) for z, t in _pairs(logits, target)])
     if not 0 <= target < len(logits) or target != int(target):
         raise ValueError(f"label {target} is none of the classes 0 to {len(logits) - 1}")
     return reductions.logsumexp(logits) - logits[int(target)]
@@ -143,6 +148,11 @@ def _pairs(outputs: Any, target: Any) -> list[tuple[Any, Any]]:
     if len(os) != len(ts):
         raise ValueError(f"the network has {len(os)} output(s), the target {len(ts)} number(s)")
     return list(zip(os, ts, strict=True))
+
+
+def _weighted(loss: Any, weight: Any) -> Any:
+    """The product, and 0 where the weight is 0, also of an infinite loss."""
+    return ops.multiply_no_nan(loss, weight)
 
 
 def _square(d: Any) -> Any:

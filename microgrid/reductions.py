@@ -1,7 +1,8 @@
 """Many values to one, or to as many: `sum`, `dot`, `norm`, `max`, `logsumexp`, `softmax` and their like.
 
-Each takes an iterable of `Value`s and numbers. Numbers alone give a number. Nothing over- or underflows on the way, and
-the derivatives hold at ties and at zeros.
+Each takes an iterable of `Value`s and numbers. Numbers alone give a number. The derivatives hold at ties and at zeros.
+Nothing over- or underflows on the way to `norm`, `logsumexp` and `softmax`; the sums and products of the others may,
+the sum in `mean` too.
 """
 
 from __future__ import annotations

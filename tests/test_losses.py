@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from microgrid import Value, losses, trace
+from microgrid import Value, hessian, losses, trace, value_and_grad
 from microgrid.testing import check_gradient
 
 MULTIPLE: dict[str, Any] = {
@@ -99,6 +99,11 @@ EXTREMES = [
     ("binary_cross_entropy_with_logits", 1000.0, 1.0, 0.0, -0.0),
     ("binary_cross_entropy_with_logits", 1000.0, 0.0, 1000.0, 1.0),
     ("binary_cross_entropy_with_logits", -1000.0, 1.0, 1000.0, -1.0),
+    ("binary_cross_entropy_with_logits", math.inf, 1.0, 0.0, 0.0),
+    ("binary_cross_entropy_with_logits", math.inf, 0.0, math.inf, 1.0),
+    ("binary_cross_entropy_with_logits", -math.inf, 0.0, 0.0, 0.0),
+    ("binary_cross_entropy_with_logits", -math.inf, 1.0, math.inf, -1.0),
+    ("binary_cross_entropy_with_logits", math.inf, 0.5, math.inf, 0.5),
     ("binary_cross_entropy_with_logits", 40.0, 1.0, math.exp(-40.0), -math.exp(-40.0)),
     ("binary_cross_entropy", 1.0, 1.0, 0.0, -1.0),
     ("binary_cross_entropy", 0.0, 0.0, 0.0, 1.0),
@@ -128,6 +133,24 @@ def test_cross_entropy_of_huge_logits_is_finite() -> None:
     loss.backward()
     assert loss.data == 1e4
     assert [v.grad for v in logits] == [1.0, 0.0, -1.0]
+
+
+@pytest.mark.parametrize("label", [2, [0.0, 0.0, 1.0, 0.0]])
+def test_a_masked_class_adds_nothing(label: Any) -> None:
+    masked = [-math.inf, 1.0, 2.0, 0.5]
+    rest = label - 1 if isinstance(label, int) else label[1:]
+    value, slopes = value_and_grad(lambda z: losses.cross_entropy(z, label))(masked)
+    expected, others = value_and_grad(lambda z: losses.cross_entropy(z, rest))(masked[1:])
+    assert (value, slopes) == (pytest.approx(expected, rel=1e-15), pytest.approx([0.0, *others], rel=1e-15))
+    assert losses.cross_entropy(masked, [0.5, 0.5, 0.0, 0.0]) == math.inf
+
+
+@pytest.mark.parametrize(("z", "t"), [(3.0, 0.0), (3.0, 1.0), (-3.0, 0.25), (math.inf, 1.0), (-math.inf, 0.0)])
+def test_the_second_derivatives_of_the_binary_cross_entropy_hold_at_certain_targets(z: float, t: float) -> None:
+    """They are s (1 - s) by the logit, whose sigmoid is s, -1 by logit and target, and 0 by the target."""
+    rows = hessian(losses.binary_cross_entropy_with_logits, (0, 1))(z, t)
+    curvature = 0.0 if math.isinf(z) else 1.0 / (2.0 + math.exp(z) + math.exp(-z))
+    assert [*rows[0], *rows[1]] == pytest.approx([curvature, -1.0, -1.0, 0.0], rel=1e-14)
 
 
 @pytest.mark.parametrize("name", MULTIPLE)

@@ -14,7 +14,7 @@ from eagerly import eager, same
 from test_conventions import ROWS
 
 import microgrid as mg
-from microgrid import OPS, Op, Value, nn
+from microgrid import OPS, Op, Value, losses, nn
 from microgrid.compiler import machine, plan
 from microgrid.primitive import built_in
 
@@ -136,6 +136,17 @@ def test_every_reduction(strict: bool) -> None:
     rows[5:10] = rng.choice([0.0, 1.0, -2.0], rows[5:10].shape)  # ties and zeros
     rows[10] = 1000.0
     check(functions, rows, strict)
+
+
+@pytest.mark.parametrize("strict", MODES.values(), ids=MODES)
+def test_cross_entropies_at_infinite_logits(strict: bool) -> None:
+    functions: list[tuple[str, Callable[..., Any], int]] = [
+        ("binary", losses.binary_cross_entropy_with_logits, 2),
+        ("of classes", lambda *xs: losses.cross_entropy(xs[:2], xs[2:]), 4),
+    ]
+    masked = [(-INF, 1.0, 0.0, 1.0), (0.5, -INF, 1.0, 0.0), (0.5, -INF, 0.5, 0.5)]
+    points = [(z, t, *classes) for z in (INF, -INF, 0.3) for t in (0.0, 1.0, 0.25) for classes in masked]
+    check(functions, np.array(points), strict)
 
 
 @pytest.mark.parametrize("lane", [0, 7, 15, 16, 40])
