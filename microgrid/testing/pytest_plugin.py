@@ -66,8 +66,9 @@ def gradcheck(request: pytest.FixtureRequest) -> Callable[..., Report]:
     from microgrid.testing.report import GradientError
 
     options = _options(request)
-    verdicts: Counter[str] = Counter()
-    reasons: Counter[str] = Counter()
+    # pytest-xdist sends these from a worker: dicts, strings and numbers it can, a Counter it cannot.
+    verdicts: dict[str, int] = {}
+    reasons: dict[str, int] = {}
     ops: dict[str, float] = {}
     request.node.user_properties.append(("gradcheck", {"verdicts": verdicts, "reasons": reasons, "ops": ops}))
 
@@ -77,8 +78,10 @@ def gradcheck(request: pytest.FixtureRequest) -> Callable[..., Report]:
             raise TypeError(f"gradcheck takes {', '.join(OPTIONS)}, not {', '.join(sorted(unknown))}")
         delta = chosen.pop("mutation")
         report = check_gradient(function, *at, gradient=gradient, **chosen)
-        verdicts.update(str(check.verdict) for check in report.checks)
-        reasons.update(check.reason for check in report.checks if check.verdict == "UNDECIDED")
+        for check in report.checks:
+            _count(verdicts, str(check.verdict))
+            if check.verdict == "UNDECIDED":
+                _count(reasons, check.reason)
         if report.program is not None:
             for name, ulps in worst_ulps(report.program, report.subject.numbers).items():
                 ops[name] = _worse(ops.get(name, math.nan), ulps)
@@ -100,6 +103,10 @@ def _options(request: pytest.FixtureRequest) -> dict[str, Any]:
     for marker in reversed(list(request.node.iter_markers("gradcheck"))):
         options |= marker.kwargs
     return options
+
+
+def _count(counts: dict[str, int], name: str) -> None:
+    counts[name] = counts.get(name, 0) + 1
 
 
 def _worse(x: float, y: float) -> float:

@@ -48,6 +48,24 @@ def test_nothing():
     assert "tanh" not in missing
 
 
+def test_what_a_worker_of_xdist_sends_is_of_plain_types(tmp_path: Path) -> None:
+    source = """
+def plain(x):
+    assert type(x) in (dict, str, int, float), type(x)
+    for part in [*x, *x.values()] if type(x) is dict else []:
+        plain(part)
+
+def test_it(gradcheck, request):
+    gradcheck(mg.tanh, 0.3)
+    gradcheck(lambda x, y: mg.relu(x) * y, 0.0, 1.0)
+    found = dict(request.node.user_properties)["gradcheck"]
+    assert found["verdicts"] and found["reasons"] and found["ops"]
+    plain(found)
+"""
+    code, text = run(tmp_path, source)
+    assert code == 0, text
+
+
 def test_the_mark_selects_and_sets_options(tmp_path: Path) -> None:
     source = """
 import pytest
