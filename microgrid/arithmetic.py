@@ -33,6 +33,10 @@ class Arithmetic:
         """What computes the op; None where its definition in other ops has to."""
         return self.functions.get(op.name)
 
+    def extended(self, op: Op, static: Sequence[float], function: Callable[..., Any]) -> Callable[..., Any]:
+        """The op with these static operands on all others, given what computes it on finite ones."""
+        return function
+
     def accept(self, x: Any) -> Any:
         """An input as a number of this kind; TypeError when it is none."""
         if isinstance(x, type(self.number(1.0))):
@@ -86,6 +90,48 @@ class _Values(Arithmetic):
         return x if isinstance(x, Value) else constant(x)
 
 
+class _Exact(Arithmetic):
+    """Numbers finer than floats. At infinity and nan an op gives what it gives on floats: they are the same there."""
+
+    def __init__(
+        self,
+        name: str,
+        number: Callable[[Any], Any],
+        functions: Mapping[str, Callable[..., Any]],
+        is_finite: Callable[[Any], bool],
+    ) -> None:
+        super().__init__(name, number, functions)
+        self.is_finite = is_finite
+
+    def extended(self, op: Op, static: Sequence[float], function: Callable[..., Any]) -> Callable[..., Any]:
+        bounded = all(map(math.isfinite, static))
+
+        def computed(*operands: Any) -> Any:
+            if bounded and all(map(self.is_finite, operands)):
+                return function(*operands)
+            try:
+                z = op.forward(*map(_near, operands), *static)
+            except (ArithmeticError, ValueError):  # a person's own op, which is not total
+                return function(*operands)
+            limit = z in (-1.0, 0.0, 1.0) or (z.is_integer() and not any(map(self.is_finite, operands)))
+            if limit or not math.isfinite(z):
+                return self.number(z)
+            return function(*operands)  # it is a finite operand, or was rounded, as pi / 2 is
+
+        return computed
+
+
+def _near(x: Any) -> float:
+    """The float nearest to x, but one on the side of -1, 0, 1 and infinity where x is."""
+    try:
+        near = float(x)
+    except OverflowError:
+        near = inf if x > 0 else -inf
+    if near in (-inf, -1.0, 0.0, 1.0, inf) and near != x:
+        return math.nextafter(near, inf if x > near else -inf)
+    return near
+
+
 FLOATS = _Floats("floats", float, {})
 VALUES = _Values("Values", constant, {})
 
@@ -101,7 +147,10 @@ IRRATIONAL = (
 
 @functools.cache
 def rationals() -> Arithmetic:
-    """Python's fractions: exact. Where there is no fraction, as for 1 / 0, a float inf or nan stands and shows."""
+    """Python's fractions: exact. Where there is no fraction, as for 1 / 0, a float inf or nan stands and shows.
+
+    Fractions have no -0.0: 1 / -0.0 is inf.
+    """
     from fractions import Fraction
 
     def exactly(x: Any) -> Any:
@@ -110,14 +159,17 @@ def rationals() -> Arithmetic:
     def div(x: Any, y: Any) -> Any:
         if y:
             return x / y
-        return nan if not x or x != x else math.copysign(inf, x)
+        return inf if x > 0 else -inf if x < 0 else nan
 
     def power(x: Any, y: Any) -> Any:
-        if y != int(y):
+        n = int(y)
+        if y != n:
             raise TypeError(f"{x} ** {y} is no fraction: replay on mpmath's numbers, or on floats")
-        return div(Fraction(1), x ** -int(y)) if y < 0 else x ** int(y)
+        if abs(n) * max(x.numerator.bit_length(), x.denominator.bit_length()) > 10**8 and x not in (-1, 0, 1):
+            raise OverflowError("a power has too many digits for a fraction: replay on mpmath's numbers, or on floats")
+        return div(Fraction(1), x**-n) if n < 0 else x**n
 
-    return Arithmetic(
+    return _Exact(
         "fractions",
         exactly,
         {
@@ -139,9 +191,12 @@ def rationals() -> Arithmetic:
             "greater": lambda x, y: Fraction(x > y),
             "equal": lambda x, y: Fraction(x == y),
             "where": lambda condition, x, y: x if condition else y,
+            "mod": lambda x, y: (x % y if y else nan) if isinstance(y, Fraction) else x,
+            "fmod": lambda x, y: (x - y * math.trunc(x / y) if y else nan) if isinstance(y, Fraction) else x,
             "identity": lambda x: x,
             **{name: functools.partial(_irrational, name) for name in IRRATIONAL},
         },
+        lambda x: isinstance(x, Fraction) or math.isfinite(x),
     )
 
 
@@ -200,7 +255,7 @@ def arrays() -> Arithmetic:
     named = {"asin": "arcsin", "acos": "arccos", "atan": "arctan", "atan2": "arctan2"}
     named |= {"asinh": "arcsinh", "acosh": "arccosh", "atanh": "arctanh"}
     named |= {"add": "add", "sub": "subtract", "mul": "multiply", "div": "divide", "neg": "negative", "abs": "abs"}
-    named |= {"power": "power", "constant_power": "power", "round": "rint", "sign": "sign", "mod": "mod"}
+    named |= {"power": "power", "constant_power": "float_power", "round": "rint", "sign": "sign", "mod": "mod"}
     named |= {"fmod": "fmod", "floor_divide": "floor_divide", "maximum": "maximum", "minimum": "minimum"}
     functions |= {name: getattr(np, theirs) for name, theirs in named.items()}
 
@@ -259,72 +314,83 @@ def mpmath_numbers() -> Arithmetic:
     def below(bits: int, function: Callable[[Any], Any], low: Any, high: Any) -> Callable[[Any], Any]:
         """The function up to 2**bits; beyond, its limits: computing them would take all memory there is."""
         within = real(function)
-        return lambda x: within(x) if not mp.isfinite(x) or mp.mag(x) < bits else high if x > 0 else low
+        return lambda x: within(x) if mp.mag(x) < bits else high if x > 0 else low
 
     def div(x: Any, y: Any) -> Any:
         if y:
             return x / y
-        return mp.nan if not x or mp.isnan(x) else mp.inf * mp.sign(x)
+        return mp.inf * mp.sign(x) if x else mp.nan
 
     def power(x: Any, y: Any) -> Any:
         if not x and y < 0:
             return mp.inf
-        if not y:
-            return mp.mpf(1)
-        if x > 0 and x != 1 and mp.isfinite(x) and mp.isfinite(y):
+        if x > 0 and x != 1:
             exponent = y * mp.log(x)
             if mp.mag(exponent) > 64:
                 return mp.inf if exponent > 0 else mp.mpf(0)
         return mp.power(x, y)
 
-    def step(function: Callable[[Any], Any]) -> Callable[[Any], Any]:
-        return lambda x: function(x) if mp.isfinite(x) else x
+    def logaddexp(x: Any, y: Any) -> Any:
+        return max(x, y) + mp.log1p(functions["exp"](-abs(x - y)))
 
-    def truth(x: Any, y: Any, holds: bool) -> Any:
-        return mp.nan if mp.isnan(x) or mp.isnan(y) else mp.mpf(holds)
+    def remainder(x: Any, y: Any) -> Any:
+        if not mp.isfinite(y):
+            return x
+        return x % y if y and mp.mag(x) - mp.mag(y) < 10_000 else mp.nan
 
-    same = "sqrt asin acos atan atan2 asinh acosh hypot"
+    same = "sqrt asin acos atan asinh acosh hypot"
     limits = {"exp": (0, mp.inf), "expm1": (-1, mp.inf), "sinh": (-mp.inf, mp.inf), "cosh": (mp.inf, mp.inf)}
     limits |= {"tanh": (-1, 1), "erf": (-1, 1), "erfc": (2, 0)}
     far = {"sin": mp.sin, "cos": mp.cos, "tan": mp.tan}
-    return Arithmetic(
-        "mpmath's numbers",
-        mp.mpf,
-        {
-            **{name: real(getattr(mp, name)) for name in same.split()},
-            **{name: below(64, getattr(mp, name), mp.mpf(low), mp.mpf(high)) for name, (low, high) in limits.items()},
-            **{name: below(10_000, function, mp.nan, mp.nan) for name, function in far.items()},
-            "add": lambda x, y: x + y,
-            "sub": lambda x, y: x - y,
-            "mul": lambda x, y: x * y,
-            "div": div,
-            "neg": lambda x: -x,
-            "constant_power": real(power),
-            "power": real(power),
-            "log": real(lambda x: mp.log(x) if x else -mp.inf),
-            "log1p": real(lambda x: mp.log1p(x) if x != -1 else -mp.inf),
-            "atanh": real(lambda x: mp.atanh(x) if abs(x) != 1 else mp.sign(x) * mp.inf),
-            "cbrt": lambda x: mp.sign(x) * mp.cbrt(abs(x)),
-            "sinc_derivative": functools.partial(_mpmath_sinc_derivative, mp),
-            "abs": abs,
-            "maximum": lambda x, y: x if x > y or x != x else y,
-            "minimum": lambda x, y: x if x < y or x != x else y,
-            "sign": mp.sign,
-            "floor": step(mp.floor),
-            "ceil": step(mp.ceil),
-            "trunc": step(lambda x: mp.sign(x) * mp.floor(abs(x))),
-            "round": step(mp.nint),
-            "greater": lambda x, y: truth(x, y, x > y),
-            "equal": lambda x, y: truth(x, y, x == y),
-            "where": lambda condition, x, y: mp.nan if mp.isnan(condition) else x if condition else y,
-            "identity": lambda x: x,
-        },
-    )
+    functions: dict[str, Callable[..., Any]] = {
+        **{name: real(getattr(mp, name)) for name in same.split()},
+        **{name: below(64, getattr(mp, name), mp.mpf(low), mp.mpf(high)) for name, (low, high) in limits.items()},
+        **{name: below(10_000, function, mp.nan, mp.nan) for name, function in far.items()},
+        "add": lambda x, y: x + y,
+        "sub": lambda x, y: x - y,
+        "mul": lambda x, y: x * y,
+        "div": div,
+        "neg": lambda x: -x,
+        "constant_power": real(power),
+        "power": real(power),
+        "log": real(lambda x: mp.log(x) if x else -mp.inf),
+        "log1p": real(lambda x: mp.log1p(x) if x != -1 else -mp.inf),
+        "atanh": real(lambda x: mp.atanh(x) if abs(x) != 1 else mp.sign(x) * mp.inf),
+        "logaddexp": logaddexp,
+        "softplus": lambda x: logaddexp(x, mp.zero),
+        "cbrt": lambda x: mp.sign(x) * mp.cbrt(abs(x)),
+        "atan2": lambda y, x: mp.atan2(mp.sign(y), mp.sign(x)) if mp.isinf(x) and mp.isinf(y) else mp.atan2(y, x),
+        "sinc_derivative": functools.partial(_mpmath_sinc_derivative, mp),
+        "abs": abs,
+        "maximum": max,
+        "minimum": min,
+        "sign": mp.sign,
+        "floor": mp.floor,
+        "ceil": mp.ceil,
+        "trunc": lambda x: mp.sign(x) * mp.floor(abs(x)),
+        "round": mp.nint,
+        "greater": lambda x, y: mp.mpf(x > y),
+        "equal": lambda x, y: mp.mpf(x == y),
+        "where": lambda condition, x, y: x if condition else y,
+        "mod": remainder,
+        "fmod": lambda x, y: mp.sign(x) * remainder(abs(x), abs(y)),
+        "identity": lambda x: x,
+    }
+    return _Exact("mpmath's numbers", mp.mpf, functions, mp.isfinite)
 
 
 def _mpmath_sinc_derivative(mp: Any, x: Any, n: Any) -> Any:
     """The Taylor series of sin(x) / x differentiated n times, with digits enough for what cancels in it."""
+    if not (float(n).is_integer() and 0 <= n <= 1000 and mp.mag(x) < 10_000):
+        return mp.nan
     m = int(n)
+    if abs(x) > 100 + m:  # there the recurrence loses little, and the series would have very large terms
+        with mp.workprec(mp.prec + 20):
+            cos, sin = mp.cos_sin(x)
+            f = sin / x
+            for k in range(1, m + 1):
+                f = ((sin, cos, -sin, -cos)[k % 4] - k * f) / x
+        return +f
     with mp.workprec(mp.prec + 20 + int(3 * abs(x))):
         k = m + m % 2
         term = mp.mpf(-1) ** (k // 2) / (k + 1) * (x if m % 2 else 1)
@@ -387,8 +453,9 @@ def balls() -> Arithmetic:
             "neg": lambda x: -x,
             "constant_power": power,
             "power": power,
-            "cbrt": lambda x: x.root(3) if x >= 0 else -(-x).root(3) if x <= 0 else arb.nan(),
+            "cbrt": lambda x: x if x == 0 else x.root(3) if x >= 0 else -(-x).root(3) if x <= 0 else arb.nan(),
             "hypot": lambda x, y: (x * x + y * y).sqrt(),
+            "floor_divide": lambda x, y: (x / y).floor() if y.is_finite() else arb.nan(),  # -1 // inf is -1
             "abs": abs,
             "maximum": lambda x, y: x.max(y),
             "minimum": lambda x, y: x.min(y),

@@ -84,6 +84,8 @@ def _constant_power_partials(z: Any, x: Any, c: float) -> tuple[Any, ...]:
 
 
 def _sinc_derivative_formula(x: Any, n: float) -> Any:
+    if not (float(n).is_integer() and 0.0 <= n <= 1000.0):
+        return nan
     f = where(equal(x, 0.0), 1.0, div(sin(x), x))
     for k in range(1, int(n) + 1):
         derivative = (sin(x), cos(x), -sin(x), -cos(x))[k % 4]

@@ -358,12 +358,18 @@ def _no_branch_in_a_rule(how: str, value: Value, other: Any, answer: Any) -> Non
 def _function(op: Op, static: tuple[float, ...], arithmetic: Arithmetic) -> Callable[..., Any]:
     function = arithmetic.function(op)
     if function is None:
-        try:
-            program = definition(op, static)
-        except TypeError:  # not in ops and operators, and yet it may take these numbers
-            return functools.partial(arithmetic.forward, op)
-        return lambda *operands: program._run(operands, arithmetic)[0]
-    return functools.partial(_with_static, function, static) if static else function
+        function = _by_definition(op, static, arithmetic)
+    elif static:
+        function = functools.partial(_with_static, function, static)
+    return arithmetic.extended(op, static, function)
+
+
+def _by_definition(op: Op, static: tuple[float, ...], arithmetic: Arithmetic) -> Callable[..., Any]:
+    try:
+        program = definition(op, static)
+    except TypeError:  # not in ops and operators, and yet it may take these numbers
+        return functools.partial(arithmetic.forward, op)
+    return lambda *operands: program._run(operands, arithmetic)[0]
 
 
 def _with_static(function: Callable[..., Any], static: tuple[float, ...], *operands: Any) -> Any:
