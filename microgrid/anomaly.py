@@ -72,7 +72,13 @@ class detect_anomaly:
                         f"{_call(node)} passes {contribution} back to {_named(operand)}: "
                         f"cotangent {cotangent} times partial {partial}{self._origin(node)}"
                     )
-                cotangents[operand.number] = cotangents.get(operand.number, 0.0) + contribution
+                known = cotangents.get(operand.number, 0.0)
+                cotangents[operand.number] = total = known + contribution
+                if not math.isfinite(total):
+                    raise FloatingPointError(
+                        f"{_call(node)} passes {contribution} back to {_named(operand)}, which had {known} already: "
+                        f"their sum is {total}{self._origin(node)}"
+                    )
 
     def _origin(self, node: Value) -> str:
         module = f", in {node.module}" if node.module else ""

@@ -70,6 +70,20 @@ def test_a_backward_pass_that_is_not_finite_is_stopped_before_it_writes() -> Non
     assert x.grad == math.inf
 
 
+def test_a_sum_of_contributions_that_overflows_is_stopped_and_named() -> None:
+    x = Value(0.1, label="x")
+    with detect_anomaly():
+        line = here() + 1
+        y = x * 1e308 + x * 1e308
+        with pytest.raises(FloatingPointError) as caught:
+            y.backward()
+    assert str(caught.value) == (
+        "mul(x = 0.1, 1e+308) passes 1e+308 back to x = 0.1, which had 1e+308 already: "
+        f"their sum is inf, at {__file__}:{line}"
+    )
+    assert x.grad == 0.0
+
+
 def test_a_graph_recorded_before_is_watched_backward_without_its_line() -> None:
     z = mg.sqrt(Value(0.0))
     with detect_anomaly(), pytest.raises(FloatingPointError, match="recorded outside of detect_anomaly"):
