@@ -436,8 +436,10 @@ class Value:
 
     def _push(self) -> None:
         """Add grad times partial to each operand's grad: one step of backpropagation, by hand."""
-        for operand, partial in edges_of(self):
-            if self._grad != 0.0:
+        if self._grad == 0.0:
+            return
+        for i, (operand, partial) in enumerate(edges_of(self)):
+            if partial != 0.0 or not _is_piecewise(self, i):
                 operand._grad += self._grad * partial
 
     # How ops, the table's methods and type checkers see a Value.

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 import random
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from microgrid import nn
+from microgrid import nn, ops
 from microgrid.engine import Value, topological
 from microgrid.nn import MLP, Layer, Module, Neuron
 
@@ -173,3 +174,17 @@ def test_a_module_written_for_micrograd_works() -> None:
     assert (y.data, scale.k.grad, y.module) == (6.0, 3.0, "Scale")
     scale.zero_grad()
     assert scale.k.grad == 0.0
+
+
+@pytest.mark.parametrize(
+    "f", [lambda x, y: ops.where(1.0, x, y), ops.maximum, lambda x, y: ops.tied_maximum(x, y, 1.0)]
+)
+def test_by_hand_nothing_passes_through_a_branch_that_is_not_taken(f: Callable[..., Value]) -> None:
+    x, y = Value(2.0), Value(1.0)
+    z = f(x, y)
+    z.grad = math.inf
+    z._backward()
+    assert (x.grad, y.grad) == (math.inf, 0.0)
+    x.grad = y.grad = 0.0
+    z.backward(math.inf)
+    assert (x.grad, y.grad) == (math.inf, 0.0)
