@@ -52,7 +52,7 @@ def check_gradient(
     if order == 2:
         if gradient is not None:
             raise ValueError("order=2 checks the engine's own second derivatives; check a claimed one as a function")
-        return _second_order(function, subject, reference)
+        return _second_order(subject, reference)
     if order != 1:
         raise ValueError(f"order must be 1 or 2, got {order!r}")
     if gradient is not None:
@@ -121,12 +121,12 @@ def assert_gradient(
         raise GradientError(report)
 
 
-def _second_order(function: Any, subject: Subject, reference: Reference) -> Report:
+def _second_order(subject: Subject, reference: Reference) -> Report:
     checks: list[Check] = []
 
     def component(j: int) -> Callable[..., Any]:
         def slope(*args: Any) -> Any:
-            slopes = grad(function, range(len(args)))(*args)
+            slopes = grad(subject.function, range(len(args)))(*args)
             return tree.flatten(slopes, lambda leaf, _: leaf, "")[0][j]
 
         return slope

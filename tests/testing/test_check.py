@@ -24,6 +24,7 @@ from microgrid.testing import (
     assert_detects_wrong_gradient,
     assert_gradient,
     check_gradient,
+    derivative,
     mutated,
 )
 from microgrid.testing.accuracy import worst_ulps
@@ -139,6 +140,25 @@ def test_second_derivatives_are_checked() -> None:
     assert [check.name for check in report.checks] == [f"d/d{a} d/d{b}" for a in ("p_0", "p_1") for b in ("p_0", "p_1")]
     with mutated(ops.sigmoid):
         assert check_gradient(lambda p: mg.sigmoid(p[0]) * p[1] ** 3, [0.3, 2.0], order=2).verdict == "FAIL"
+
+
+@pytest.mark.parametrize("f", [lambda x: (x * x).sum(), lambda x: (x * 2)[0] ** 3 + len(x), lambda x: (x + x).sum()])
+def test_second_derivatives_of_a_function_of_arrays_are_taken_on_arrays(f: Callable[..., Any]) -> None:
+    np = pytest.importorskip("numpy")
+    at = np.array([1.0, 2.0])
+    report = check_gradient(f, at, order=2)
+    assert report.verdict == "PASS"
+    expected = mg.hessian(lambda x: f(np.array(x)))([1.0, 2.0])
+    assert [check.analytic for check in report.checks] == [*expected[0], *expected[1]]
+    assert [float(derivative(f, at, along=i).middle or 0.0) for i in (0, 1)] == [c.analytic for c in _first(f, at)]
+    with pytest.raises(ValueError, match="order=2 checks the engine's own"):
+        check_gradient(f, at, order=2, gradient=[[2.0, 0.0], [0.0, 2.0]])
+
+
+def _first(f: Callable[..., Any], at: Any) -> list[Any]:
+    report = check_gradient(f, at)
+    assert report.verdict == "PASS"
+    return report.checks
 
 
 def test_a_network_passes() -> None:
