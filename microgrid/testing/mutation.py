@@ -6,9 +6,11 @@ import contextlib
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from microgrid import tree
 from microgrid.primitive import Op
-from microgrid.program import Program, trace
+from microgrid.program import Program
 from microgrid.testing.check import check_gradient
+from microgrid.testing.subject import Subject
 
 
 @contextlib.contextmanager
@@ -43,7 +45,11 @@ def assert_detects_wrong_gradient(
     It makes each partial of each op wrong in turn and demands FAIL; AssertionError names the one that got by. Gives the
     (op, operand) that it tried: those whose partial has a share in the gradient.
     """
-    program = function if isinstance(function, Program) else trace(function)(*at)
+    subject = Subject(function, at)
+    program = subject.program
+    if program is None:
+        raise TypeError(f"{subject.name} is {subject.blind}: it has no rules that could go wrong")
+    at = tree.unflatten(subject.structure, subject.numbers)
     before = check_gradient(program, *at)
     if before.verdict == "FAIL":
         raise AssertionError(f"the gradient is wrong to begin with\n{before}")

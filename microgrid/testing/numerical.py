@@ -199,6 +199,8 @@ def _by_digits(program: Program, at: Sequence[float], along: int) -> Derivative:
                 table.append((value(x + h) - here) / h)
             if abs(table[3]) > 1.9 * abs(table[2]) > 3.6 * abs(table[1]):  # as 1 / h does
                 return Derivative("none", None, None, reason="a jump")
+            if all(abs(b) > 1.001 * abs(a) for a, b in itertools.pairwise(table)):  # as those of cbrt and x log x
+                return Derivative("none", None, None, reason="a slope that grows without bound")
             for order in range(1, 4):
                 table = [(2**order * b - a) / (2**order - 1) for a, b in itertools.pairwise(table)]
             sides.append(table[0])

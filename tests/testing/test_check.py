@@ -18,7 +18,7 @@ from programs import KINKED, SMOOTH, functions
 from programs import points as points_of
 
 import microgrid as mg
-from microgrid import OPS, Program, Value, forward, nn, ops, trace
+from microgrid import OPS, Program, Value, forward, nn, no_grad, ops, trace
 from microgrid.testing import (
     GradientError,
     assert_detects_wrong_gradient,
@@ -303,6 +303,52 @@ def test_where_rounding_takes_another_branch_it_is_undecided() -> None:
     report = check_gradient(lambda x, y: mg.copysign(mg.atan(x), 2.0 % y), -1.75, -2.0)  # 2.0 % -2.0 is -0.0
     assert report.verdict == "UNDECIDED"
     assert "another branch" in str(report)
+
+
+def test_a_gradient_of_nan_at_a_kink_is_undecided() -> None:
+    report = check_gradient(lambda x: mg.sqrt(x * x), 0.0)
+    assert math.isnan(report.checks[0].analytic)
+    assert report.verdict == "UNDECIDED"
+
+
+def test_no_claim_passes_where_the_slope_is_infinite() -> None:
+    steep: list[tuple[Callable[..., Any], float]] = [
+        (mg.cbrt, 0.0),
+        (lambda x: mg.cbrt(x - 1.0), 1.0),
+        (lambda x: mg.sign(x) * mg.abs(x) ** 0.97, 0.0),
+    ]
+    for f, at in steep:
+        report = check_gradient(f, at, gradient=[5.0])
+        assert report.verdict == "UNDECIDED"
+        assert "grows without bound" in str(report)
+
+
+def test_a_check_neither_heeds_nor_touches_what_is_around_it() -> None:
+    w = Value(2.0)
+    w.grad = 7.0
+    with no_grad():
+        assert check_gradient(lambda x: x * w, 3.0).verdict == "PASS"
+    with mg.detect_anomaly():
+        assert check_gradient(lambda x: mg.sqrt(x) * w, 0.0).verdict == "UNDECIDED"
+    assert w.grad == 7.0
+
+
+def test_an_op_of_ones_own_is_held_to_its_formula_beside_the_point() -> None:
+    op = mg.primitive("agrees_at_1", lambda x: x * x, lambda z, x: (3.0 * x * x,), formula=lambda x: x * x * x)
+    try:
+        report = check_gradient(op, 1.0)
+        assert report.verdict == "FAIL"
+        assert "agrees_at_1(0.999) gave 0.998001, but is 0.997" in report.value
+    finally:
+        del OPS["agrees_at_1"]
+
+
+def test_the_negative_control_takes_arrays() -> None:
+    np = pytest.importorskip("numpy")
+    tried = assert_detects_wrong_gradient(lambda x: (x * x * x).sum(), np.array([1.0, 2.0]))
+    assert ("mul", 0) in tried
+    with pytest.raises(TypeError, match=r"a black box.* no rules"):
+        assert_detects_wrong_gradient(math.sin, 2.0)
 
 
 # --- black boxes ---------------------------------------------------------------------------------------------------
