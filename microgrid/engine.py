@@ -664,6 +664,10 @@ def _apart(op: Op, nodes: list[Value]) -> Value:
     """The result where nodes are not simply recorded: in `no_grad` a leaf, under a watch a node that it looks at."""
     watch = current_watch()
     if watch is None:
+        reader = _current_reader()
+        if reader is not None:
+            for operand in nodes:
+                reader("data", operand, None, operand._data)
         return Value(op.forward(*[node._data for node in nodes]))
     token = set_module(watch.path)
     try:
@@ -711,7 +715,7 @@ def neuron(weights: list[Value], inputs: Iterable[Any], bias: Value, activation:
 
 
 def _neuron_apart(weights: list[Value], xs: list[Any], bias: Value, activation: Op | None, name: str) -> Value:
-    if current_watch() is None:
+    if current_watch() is None and _current_reader() is None:
         sum_of_products = bias._data
         for w, x in zip(weights, xs):  # noqa: B905
             sum_of_products += w._data * (x._data if isinstance(x, Value) else as_float(x))

@@ -93,8 +93,8 @@ def _refusal(name: str, how: str, value: Value, other: Any, answer: Any, line: s
     text = value.label or f"a {value.op.name if value.op else 'number'} of {value.item()!r}"
     if how == "data":
         return (
-            f"{name} cannot be compiled: it reads the number of {text}, by .data, .item() or a format, at {line}, and "
-            "compiled code would go on with that number for ever; compute with the Value itself"
+            f"{name} cannot be compiled: it reads the number of {text}, by .data, .item(), a format or no_grad, at "
+            f"{line}, and compiled code would go on with that number for ever; compute with the Value itself"
         )
     right = (other.label or repr(other.item())) if isinstance(other, Value) else repr(other)
     return (

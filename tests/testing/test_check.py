@@ -323,6 +323,21 @@ def test_no_claim_passes_where_the_slope_is_infinite() -> None:
         assert "grows without bound" in str(report)
 
 
+def test_what_is_done_under_no_grad_is_no_constant() -> None:
+    def f(x: Any) -> Any:
+        with no_grad():
+            y = x * x
+        return y * x
+
+    report = check_gradient(f, 2.0)
+    assert report.verdict == "FAIL"
+    assert "a number was read out of the graph" in report.culprit
+    assert check_gradient(f, 2.0, gradient=[4.0]).verdict == "FAIL"
+    assert check_gradient(f, 2.0, gradient=[12.0]).verdict == "UNDECIDED"
+    neuron = nn.Neuron(1)
+    assert check_gradient(lambda x: no_grad()(neuron)([x]) + x, 2.0).verdict != "PASS"
+
+
 def test_a_check_neither_heeds_nor_touches_what_is_around_it() -> None:
     w = Value(2.0)
     w.grad = 7.0
