@@ -70,6 +70,11 @@ class Program:
         """Those of `fixed` where a number was read out of the graph: a replay on other numbers keeps it as it was."""
         return tuple(text for text in self.fixed or () if f" {_READ} " in text)
 
+    @property
+    def ties(self) -> tuple[str, ...]:
+        """Those of `fixed` where two equal numbers were compared: nearby, another path may be taken."""
+        return tuple(text for text in self.fixed or () if _TIE in text)
+
     @classmethod
     def of(cls, output: Any, inputs: Any) -> Program:
         """The program that computes output, a Value or nested containers of them, from inputs, which are Values.
@@ -423,7 +428,7 @@ def trace(function: Callable[..., Any]) -> Callable[..., Program]:
     return traced
 
 
-_READ = "was read as"
+_READ, _TIE = "was read as", ", at a tie"
 
 
 def _what_was_fixed(how: str, value: Value, other: Any, answer: Any, line: str) -> str:
@@ -431,7 +436,8 @@ def _what_was_fixed(how: str, value: Value, other: Any, answer: Any, line: str) 
     if how == "data":
         return f"{text} {_READ} {answer!r} ({line})"
     right = (other.label or repr(other.item())) if isinstance(other, Value) else repr(other)
-    return f"{text} {how} {right} was {answer} ({line})"
+    tie = _TIE if value.item() == (other.item() if isinstance(other, Value) else other) else ""
+    return f"{text} {how} {right} was {answer}{tie} ({line})"
 
 
 def _laid_flat(

@@ -45,6 +45,8 @@ class Subject:
             raise TypeError(f"the point must be structured like the arguments, got {tree.shape(self.structure)}")
         if self.program.reads:
             self.blind = "it reads a number out of the graph, which more digits would not reach"
+        elif self.program.ties and self.function is not self.program:
+            self.blind = "one of its branches compares equal numbers here, and nearby may be another"
 
     def _traced(self, plain: Sequence[Any]) -> Program | None:
         if isinstance(self.function, Program):

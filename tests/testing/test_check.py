@@ -305,6 +305,23 @@ def test_where_rounding_takes_another_branch_it_is_undecided() -> None:
     assert "another branch" in str(report)
 
 
+def test_where_pythons_own_branch_stands_at_its_edge_it_is_undecided() -> None:
+    at_its_edge: list[tuple[Callable[..., Any], tuple[float, ...]]] = [
+        (lambda x: x if x > 0.0 else -x, (0.0,)),
+        (lambda x: x * 0.0 if x >= 2.0 and x <= 2.0 else x, (2.0,)),
+        (lambda x: x * x if x else x, (0.0,)),
+        (min, (1.0, 1.0)),
+    ]
+    for f, at in at_its_edge:
+        assert "at a tie" in str(trace(f)(*at).fixed)
+        report = check_gradient(f, *at)
+        assert report.verdict != "PASS", report
+        assert "at a tie" in str(report)
+        assert check_gradient(f, *at, gradient=[0.0, 1.0][-len(at) :]).verdict != "PASS"
+    assert check_gradient(lambda x: x if x > 0.0 else -x, 1e-300).verdict == "PASS"
+    assert check_gradient(trace(lambda x: x if x > 0.0 else -x)(0.0), 0.0).verdict == "PASS"  # a program has one path
+
+
 def test_a_gradient_of_nan_at_a_kink_is_undecided() -> None:
     report = check_gradient(lambda x: mg.sqrt(x * x), 0.0)
     assert math.isnan(report.checks[0].analytic)
