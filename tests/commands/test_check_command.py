@@ -148,6 +148,8 @@ def test_at_a_kink_it_is_undecided_with_exit_code_0(
         ("text.txt::f", "its name must end in .py"),
         ("broken.py::f", "broken.py cannot be imported: ZeroDivisionError: division by zero (broken.py, line 2)"),
         ("leaves.py::f", "leaves.py cannot be imported: SystemExit: 3"),
+        ("quits.py::f x=1", "f cannot be checked here: SystemExit: 0 (quits.py, line 2)"),
+        ("quits.py::g x=1 --gradient f", "g cannot be checked here: SystemExit: 0 (quits.py, line 2)"),
         ("syntax.py::f", "syntax.py cannot be imported: SyntaxError"),
         ("mine.py::los", "did you mean loss?"),
         ("mine.py::qqq", "it has f, plain, loss"),
@@ -171,6 +173,7 @@ def test_what_cannot_be_checked_has_exit_code_2(
     (tmp_path / "text.txt").write_text("def f(x): return x")
     (tmp_path / "broken.py").write_text("x = 1\nx / 0\n")
     (tmp_path / "leaves.py").write_text("raise SystemExit(3)\n")
+    (tmp_path / "quits.py").write_text("def f(x):\n    raise SystemExit(0)\ndef g(x):\n    return x\n")
     (tmp_path / "syntax.py").write_text("def f(:\n")
     assert main(["check", *arguments.split()]) == 2
     out, err = capsys.readouterr()
