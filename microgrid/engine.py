@@ -144,6 +144,9 @@ class Value:
     @property
     def grad(self) -> float:
         """The derivative of the value that `backward()` was called on by this one; 0.0 before."""
+        reader = _current_reader()
+        if reader is not None:
+            reader("grad", self, None, self._grad)
         return self._grad
 
     @grad.setter

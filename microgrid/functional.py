@@ -228,7 +228,7 @@ def recorded_value(x: Any, path: str) -> Value:
 
 
 def run_noting_reads(function: Callable[..., Any], *args: Any, **kwargs: Any) -> tuple[Any, bool]:
-    """What the function returns, and whether it took the number out of a Value, by `.data`, on the way."""
+    """What the function returns, and whether it took a number out of a Value, by `.data` or `.grad`, on the way."""
     reads: list[str] = []
     outer = current_reader()
 
@@ -238,7 +238,7 @@ def run_noting_reads(function: Callable[..., Any], *args: Any, **kwargs: Any) ->
             outer(how, value, other, answer)
 
     with reading(note):
-        return function(*args, **kwargs), "data" in reads
+        return function(*args, **kwargs), not {"data", "grad"}.isdisjoint(reads)
 
 
 def returned(name: str, read: bool, x: Any, path: str) -> Value:
@@ -256,7 +256,7 @@ def returned(name: str, read: bool, x: Any, path: str) -> Value:
         ) from None
     if read:
         raise TypeError(
-            f"{name} read the number of a Value, by .data, .item() or detach(), and returned the plain number "
+            f"{name} read a number of a Value, by .data, .item(), detach() or .grad, and returned the plain number "
             f"{number!r}{' in ' + path if path else ''}: its derivative would be lost. If it is a constant, return "
             "Value(number)"
         )

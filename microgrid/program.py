@@ -433,8 +433,8 @@ _READ, _TIE = "was read as", ", at a tie"
 
 def _what_was_fixed(how: str, value: Value, other: Any, answer: Any, line: str) -> str:
     text = value.label or f"a {value.op.name if value.op else 'number'} of {value.item()!r}"
-    if how == "data":
-        return f"{text} {_READ} {answer!r} ({line})"
+    if how in ("data", "grad"):
+        return f"{'the grad of ' if how == 'grad' else ''}{text} {_READ} {answer!r} ({line})"
     right = (other.label or repr(other.item())) if isinstance(other, Value) else repr(other)
     tie = _TIE if value.item() == (other.item() if isinstance(other, Value) else other) else ""
     return f"{text} {how} {right} was {answer}{tie} ({line})"

@@ -581,7 +581,7 @@ INT = Int64()
         (lambda: example_program()(1.0), TypeError, r"takes \(x: a number, w: \{'a': \[·, ·\]\}\), got \(a number\)"),
         (lambda: example_program().gradient(), ValueError, r"only a program with one result .* gives \[·, ·\]"),
         (lambda: trace(lambda x: x * x)("a"), TypeError, r"argument \[0\]: .*string 'a'"),
-        (lambda: trace(lambda x: math.sin(x.data))(1.0), TypeError, "read the number of a Value"),
+        (lambda: trace(lambda x: math.sin(x.data))(1.0), TypeError, "read a number of a Value"),
         (lambda: Program.parse("x = 1"), ValueError, "not a listing"),
         (lambda: Program.parse("def f(x):\n    y = foo(x)\n    return y"), ValueError, r"line 2 .*: y = foo\(x\)"),
         (lambda: Program.parse("def f(x):\n    y = x * z\n    return y"), ValueError, "line 2"),

@@ -91,6 +91,8 @@ def _condition(how: str) -> str:
 
 def _refusal(name: str, how: str, value: Value, other: Any, answer: Any, line: str) -> str:
     text = value.label or f"a {value.op.name if value.op else 'number'} of {value.item()!r}"
+    if how == "grad":
+        return f"{name} cannot be compiled: it reads the .grad of {text}, at {line}; take microgrid.grad of a function"
     if how == "data":
         return (
             f"{name} cannot be compiled: it reads the number of {text}, by .data, .item(), a format or no_grad, at "

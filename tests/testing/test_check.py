@@ -499,6 +499,20 @@ def test_a_function_that_gives_something_else_each_time_is_refused() -> None:
         check_gradient(lambda x: x * random.random(), 1.0)
 
 
+def test_a_gradient_that_is_taken_out_of_the_graph_on_the_way_is_seen() -> None:
+    def force(x: Value) -> Value:
+        energy = x * x * x
+        energy.backward()
+        return x.grad * x
+
+    report = check_gradient(force, 2.0)
+    assert report.verdict == "FAIL"
+    assert "a number was read out of the graph" in str(report)
+    assert "the grad of x was read as 12.0" in str(report)
+    with pytest.raises(TypeError, match=r"it reads the \.grad of x, at .*test_check.py:\d+; take microgrid.grad"):
+        mg.compile(force)(2.0)
+
+
 @pytest.mark.parametrize("at", [-2.0, 3.0])
 def test_a_rule_that_branches_is_judged_where_the_point_is(at: float) -> None:
     right = mg.primitive("bent", lambda x: x * x, lambda z, x: (2.0 * x if x > 0.0 else -2.0 * -x,))
