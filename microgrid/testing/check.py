@@ -50,6 +50,8 @@ def check_gradient(
     'ratio -1: a sign'
     """
     subject = Subject(function, at)
+    if not subject.numbers:
+        raise ValueError(f"{subject.name} is to be checked at no numbers, so there is nothing to differentiate by")
     if order == 2:
         if gradient is not None:
             raise ValueError("order=2 checks the engine's own second derivatives; check a claimed one as a function")

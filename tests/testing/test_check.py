@@ -499,6 +499,12 @@ def test_a_function_that_gives_something_else_each_time_is_refused() -> None:
         check_gradient(lambda x: x * random.random(), 1.0)
 
 
+@pytest.mark.parametrize("at", [(), ([],), ({"w": []},)])
+def test_without_numbers_there_is_nothing_to_check(at: tuple[Any, ...]) -> None:
+    with pytest.raises(ValueError, match="<lambda> is to be checked at no numbers"):
+        check_gradient(lambda *args: Value(1.0), *at)
+
+
 def test_a_gradient_that_is_taken_out_of_the_graph_on_the_way_is_seen() -> None:
     def force(x: Value) -> Value:
         energy = x * x * x
