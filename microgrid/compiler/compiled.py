@@ -22,8 +22,8 @@ class Compiled:
 
     The first call with a new structure traces and compiles. Structure is how lists nest and how long they are, and what
     stands for itself: whole numbers, strings and None as arguments, and what stands under the free and global names in
-    the function, and in those that it calls by name. Values that it finds outside are read at each call. What an object
-    outside holds, in a list or an attribute, counts as it was when it was traced.
+    the function, in those that it calls by name, and in the methods of objects there. Values that it finds outside are
+    read at each call. What an object outside holds, in a list or an attribute, counts as it was when it was traced.
     """
 
     __name__: str

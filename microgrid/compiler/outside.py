@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dis
 import functools
-import inspect
 import os
 import sysconfig
 from collections.abc import Callable, Iterable, Iterator
@@ -24,31 +23,34 @@ _INSTALLED = (_PACKAGE, *[os.path.realpath(sysconfig.get_path(name)) + os.sep fo
 class Outside:
     """The free and global names of functions, of those within them, and of a person's functions that they name.
 
-    `key()` tells what stands there now: numbers and strings by what they are, anything else by which object it is. What
-    is changed within an object is not seen. `held()` are these objects: while they are kept, a key means the same.
+    With an object or a class come the methods of the class, with a function its defaults. `key()` tells what stands
+    there now: numbers and strings by what they are, anything else by which object it is. What is changed within an
+    object is not seen, but for the code of a function. `held()` are these objects: while they are kept, a key means the
+    same.
     """
 
     def __init__(self, functions: Iterable[Any]) -> None:
         self._readers: list[Callable[[], Any]] = []
-        self._seen: set[int] = set()
+        self._seen: dict[int, FunctionType] = {}
         for function in functions:
             self._add(function, (_PACKAGE,))
 
     def key(self) -> tuple[Any, ...]:
-        """What stands under the names now."""
-        return tuple([_known(read()) for read in self._readers])
+        """Whose names these are, and what stands under them now."""
+        return (*self._seen, *[_known(read()) for read in self._readers])
 
     def held(self) -> list[Any]:
-        """The objects under the names."""
-        return [read() for read in self._readers]
+        """The functions, and the objects under their names."""
+        return [*self._seen.values(), *[read() for read in self._readers]]
 
     def _add(self, function: Any, but: tuple[str, ...]) -> None:
         for plain in _functions(function):
-            if id(plain) in self._seen:
+            if id(plain) in self._seen or _path(plain.__code__.co_filename).startswith(but):
                 continue
-            self._seen.add(id(plain))
-            if os.path.realpath(plain.__code__.co_filename).startswith(but):
-                continue
+            self._seen[id(plain)] = plain
+            self._readers.append(functools.partial(getattr, plain, "__code__"))
+            for default in (*(plain.__defaults__ or ()), *(plain.__kwdefaults__ or {}).values()):
+                self._add(default, _INSTALLED)
             names: dict[str, Callable[[], Any]] = {}
             for name in _names(plain.__code__):
                 names[name] = functools.partial(plain.__globals__.get, name, NOWHERE)
@@ -62,18 +64,28 @@ class Outside:
 
 
 def _functions(x: Any) -> Iterator[FunctionType]:
-    """The functions in Python that run when x is called."""
-    if isinstance(x, functools.partial):
-        yield from _functions(x.func)
-    elif isinstance(x, FunctionType):
+    """The functions in Python that may run when x is called, or its methods are."""
+    if isinstance(x, FunctionType):
         yield x
         yield from _functions(getattr(x, "__wrapped__", None))
+    elif isinstance(x, functools.partial):
+        for part in (x.func, *x.args, *x.keywords.values()):
+            yield from _functions(part)
     elif isinstance(x, MethodType):
         yield from _functions(x.__func__)
-    elif not isinstance(x, type) and callable(x):
-        called = inspect.getattr_static(type(x), "__call__", None)
-        if isinstance(called, FunctionType):
-            yield from _functions(called)
+        yield from _functions(x.__self__)
+    elif not isinstance(x, ModuleType):
+        for kind in (x if isinstance(x, type) else type(x)).__mro__:
+            for member in vars(kind).values():
+                plain = member.__func__ if isinstance(member, (staticmethod, classmethod)) else member
+                plain = plain.fget if isinstance(plain, property) else plain
+                if isinstance(plain, FunctionType):
+                    yield from _functions(plain)
+
+
+@functools.lru_cache(maxsize=1024)
+def _path(filename: str) -> str:
+    return os.path.realpath(filename)
 
 
 def _names(code: CodeType) -> set[str]:

@@ -21,7 +21,8 @@ class CompiledLoss:
     `parameters` is an array with the numbers of `model.parameters()`, in their order: calls read it. Change it in
     place, and `write()` the model when a person is to see it; `read()` takes the model's numbers again.
 
-    Where something else stands under a free or global name in the loss, it is compiled anew, and `compilations` counts.
+    Where something else stands under a free or global name in the loss or a method of the model, it is compiled anew,
+    and `compilations` counts.
     What objects hold, those of the model included, is as it was when it was traced.
 
     >>> from microgrid import compile, nn

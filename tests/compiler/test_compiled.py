@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+import functools
 import importlib
 import math
 from collections.abc import Callable
@@ -98,6 +99,81 @@ def test_names_within_generators_and_in_functions_that_are_called_are_seen(monke
     assert called(1.0) == -1.0
     monkeypatch.setitem(globals(), "not_there_yet", lambda x: x / SCALE)
     assert late(3.0) == 1.0
+
+
+class Scaling:
+    """A method that reads a global name, reached in many ways."""
+
+    def __call__(self, x: Any) -> Any:
+        return self.scaled(x)
+
+    def scaled(self, x: Any) -> Any:
+        return self.factor * x
+
+    @property
+    def factor(self) -> float:
+        return SCALE
+
+    @staticmethod
+    def plain(x: Any) -> Any:
+        return x * SCALE
+
+
+SCALING = Scaling()
+
+
+def applied(x: Any, function: Any = helper) -> Any:
+    return function(x)
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        Scaling(),
+        Scaling().scaled,
+        lambda x: SCALING.scaled(x),
+        lambda x: Scaling()(x),
+        lambda x: Scaling.plain(x),
+        applied,
+        functools.partial(applied, function=Scaling.plain),
+        functools.partial(lambda function, x: function(x), helper),
+    ],
+)
+def test_names_in_methods_defaults_and_partial_arguments_are_seen(
+    function: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    f = mg.compile(function)
+    assert f(1.0) == 2.0
+    monkeypatch.setitem(globals(), "SCALE", 3.0)
+    assert f(1.0) == 3.0
+
+
+def test_code_for_the_names_of_one_function_is_not_taken_for_those_of_another() -> None:
+    a = b = 3.0
+
+    def first(x: Any) -> Any:
+        return a * x
+
+    def second(x: Any) -> Any:
+        return b + x
+
+    chosen = first
+    f = mg.compile(lambda x: chosen(x))
+    assert f(1.0) == 3.0
+    chosen = second
+    assert f(1.0) == 4.0
+    a, chosen = 5.0, first
+    assert f(1.0) == 5.0
+
+
+def test_a_function_whose_code_was_loaded_again_is_compiled_anew() -> None:
+    def doubled(x: Any) -> Any:
+        return x * 2.0
+
+    f = mg.compile(lambda x: doubled(x))
+    assert f(1.0) == 2.0
+    doubled.__code__ = (lambda x: x * 9.0).__code__
+    assert f(1.0) == 9.0
 
 
 def test_another_object_under_the_same_name_is_seen() -> None:
