@@ -110,6 +110,9 @@ class CompiledLoss:
         name = getattr(self.loss, "__name__", type(self.loss).__name__)
         columns = [x[0].size, y[0].size]
         record = traced(loss_of, {"x": x[0].tolist(), "y": y[0].tolist()}, self._values, name)
+        structure = record.program.out_structure
+        if (structure[0] if "outputs" in purpose else structure) != 0:
+            raise TypeError(f"{name} must return one number for a sample, got several: return their sum or mean")
         first = sum(columns)
         shared = (*[False] * first, *[True] * len(record.captured))
         differentiated = "gradient" in purpose

@@ -319,6 +319,15 @@ def test_so_is_one_that_hangs_on_a_value_from_outside_and_a_number_that_is_read(
         mg.compile(lambda x: x * x.data)(2.0)
 
 
+def test_so_is_one_that_takes_a_number_within_no_grad() -> None:
+    neuron = mg.nn.Neuron(1)
+    with pytest.raises(TypeError, match=r"reads the number of x, by .*no_grad"):
+        mg.compile(lambda x: x * mg.no_grad()(mg.exp)(x))(2.0)
+    with pytest.raises(TypeError, match=r"reads the number of b, by .*no_grad"):
+        mg.compile(lambda x: x[0] * mg.no_grad()(neuron)(x))([2.0])
+    assert mg.compile(lambda x: x * mg.no_grad()(mg.exp)(0.0))(2.0) == 2.0
+
+
 def test_a_comparison_of_what_is_fixed_is_none() -> None:
     assert mg.compile(lambda x: x if Value(2.0) > 1.0 else -x)(3.0) == 3.0
 

@@ -114,6 +114,14 @@ def test_numbers_outside_of_the_loss_and_the_call_are_compiled_in_anew(monkeypat
     assert step.compilations == 3
 
 
+@pytest.mark.parametrize("loss", [lambda out, y: [out - y, out + y], lambda out, y: (out,), lambda out, y: []])
+def test_a_loss_of_several_numbers_is_refused(loss: Any) -> None:
+    step = mg.compile(loss, nn.MLP(2, [1]))
+    for call in (step, step.with_outputs, step.losses):
+        with pytest.raises(TypeError, match="<lambda> must return one number for a sample, got several"):
+            call([[1.0, 2.0]], [1.0])
+
+
 def test_a_batch_without_samples_has_no_mean() -> None:
     with pytest.raises(ValueError, match="at least one: got 0 and 0"):
         mg.compile(hinge, nn.MLP(2, [1]))(np.empty((0, 2)), np.empty(0))
