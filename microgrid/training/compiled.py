@@ -35,22 +35,32 @@ def why_not(samples: int, parameters: int) -> str:
 
 
 class NotTheSame(RuntimeError):
-    """Compiled code and recording disagree: the model draws at random, or computes under `no_grad`, or has changed."""
+    """Compiled code and recording disagree: the model draws at random or has changed, or a target was looked up."""
 
 
 class Compiled:
     """Sums over a batch by compiled code. `how` says in a line what is used; where compiling fails, recording, and why.
 
-    Compiled code is what was traced once. A model that draws at random, or computes some of its numbers under
-    `no_grad`, is not that; so some samples are recorded as well, and where the two differ in the first two batches,
-    recording takes over. Later, NotTheSame is raised. `strict` raises whatever stands in the way of compiling.
+    Compiled code is what was traced once. A model that draws at random, or a loss that looks targets up in a table, is
+    not that; so some samples are recorded as well, at first the examples, too, and where the two differ
+    in the first two batches, recording takes over. Later, NotTheSame is raised. `strict` raises whatever stands in the
+    way of compiling.
     """
 
-    def __init__(self, model: Module, loss: Loss, *, outputs: bool, strict: bool) -> None:
+    def __init__(
+        self,
+        model: Module,
+        loss: Loss,
+        *,
+        outputs: bool,
+        strict: bool,
+        examples: tuple[Sequence[list[float]], Sequence[Target]] = ((), ()),
+    ) -> None:
         self.recorded = Recorded(model, loss)
         self.how = "compiled"
         self._outputs = outputs
         self._strict = strict
+        self._examples = examples
         self._calls = 0
         self._code: CompiledLoss | None = None
         self._batch: tuple[Any, Any, Any, Any] = (None, None, None, None)
@@ -69,10 +79,13 @@ class Compiled:
             sums = self._computed(xs, ys)
             if self._calls & (self._calls - 1) == 0:
                 self._watch(parameters, xs[:WATCHED], ys[:WATCHED])
-        except (TypeError, ValueError, ImportError, NotTheSame) as error:
-            if self._strict or self._calls > 2:
+            if self._calls == 1 and self._examples[0]:
+                self._watch(parameters, *self._examples)
+        except Exception as error:
+            if self._strict or (self._calls > 2 and isinstance(error, NotTheSame)):
                 raise
-            self.how = f"recorded, since {error}"
+            why = str(error) if isinstance(error, (TypeError, ValueError, ImportError, NotTheSame)) else repr(error)
+            self.how = f"{'compiled, then ' if self._calls > 2 else ''}recorded, since {why}"
             return self.recorded.loss_and_gradients(parameters, xs, ys)
         return sums
 
@@ -119,5 +132,6 @@ class Compiled:
             if not (abs(a - b) <= 1e-6 * size or a == b or (math.isnan(a) and math.isnan(b))):
                 raise NotTheSame(
                     f"compiled code gives {a:.6g} where recording gives {b:.6g}: does the model draw at random, "
-                    "compute under no_grad, or use an object's number that changes? Train it with compile=False"
+                    "use an object's number that changes, or does the loss look a target up? Train it with "
+                    "compile=False"
                 )

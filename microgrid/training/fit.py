@@ -97,7 +97,8 @@ def fit(
             raise ValueError("an executor's workers record: choose executor= or compile=True, not both")
         objective = Spread(model, chosen, executor, parts)
     elif compile is True or not why_recorded:
-        objective = Compiled(model, chosen, outputs=bool(measures), strict=compile is True)
+        examples = samples.of_each_target() if kind_of(chosen).targets == "any" else ([], [])
+        objective = Compiled(model, chosen, outputs=bool(measures), strict=compile is True, examples=examples)
     loop = Loop(
         objective, model, chosen, _optimizer(optimizer, model, lr), samples, measures, reduction == "mean", penalty
     )

@@ -15,6 +15,9 @@ from microgrid.primitive import as_float
 
 Target = float | int | list[float]
 
+CLASSES = 16
+"""So many different targets, at most, may be classes to a person's own loss."""
+
 
 class Samples:
     """Rows and their targets, those to train on apart from those to validate with."""
@@ -67,6 +70,15 @@ class Samples:
         if len(numbers) == len(self.xs) and not self.shuffle:
             return self.xs, self.ys
         return [self.xs[i] for i in numbers], [self.ys[i] for i in numbers]
+
+    def of_each_target(self) -> tuple[list[list[float]], list[Target]]:
+        """The first row of each target, and the targets; nothing where there are too many to be classes."""
+        first: dict[float, int] = {}
+        for i, y in enumerate(self.ys):
+            if isinstance(y, list) or (len(first) == CLASSES and y not in first):
+                return [], []
+            first.setdefault(y, i)
+        return [self.xs[i] for i in first.values()], [self.ys[i] for i in first.values()]
 
     def digest(self) -> str:
         """A short text that differs for other data."""

@@ -600,6 +600,62 @@ def test_what_compiled_code_would_get_wrong_is_recorded_and_said(
         fit(kind(), x, y, loss="mse", epochs=4, compile=True, progress=False)
 
 
+RARE = {2: 10.0}
+
+
+@pytest.mark.parametrize(
+    ("factor", "why"),
+    [
+        (lambda y: RARE.get(y, 1.0), "recorded, since compiled code gives"),
+        (lambda y: {0: 1.0, 1: 2.0, 2: 3.0}[y], "recorded, since KeyError"),
+        (lambda y: y.bit_length(), "recorded, since AttributeError"),
+    ],
+)
+def test_a_loss_that_looks_its_target_up_is_recorded(
+    factor: Callable[[Any], float], why: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A Value is in no table of whole numbers; and the rare class is in none of the first batches."""
+    pytest.importorskip("llvmlite")
+    monkeypatch.setattr("microgrid.training.compiled.ENOUGH", 1)
+    x, y = [[0.1 * i] for i in range(40)], [0, 1] * 18 + [2] * 4
+    runs = [
+        fit(
+            nn.MLP(1, [3, 1], seed=0),
+            x,
+            y,
+            loss=lambda out, target: out * out * factor(target),
+            batch_size=8,
+            shuffle=False,
+            epochs=2,
+            compile=compile,
+        )
+        for compile in ("auto", False)
+    ]
+    assert runs[0].how.startswith(why)
+    assert runs[0].loss == runs[1].loss
+
+
+def test_targets_that_differ_in_length_in_a_later_batch_are_recorded(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("llvmlite")
+    monkeypatch.setattr("microgrid.training.compiled.ENOUGH", 1)
+    x, y = [[0.1 * i] for i in range(40)], [[1.0, 2.0]] * 35 + [[1.0, 2.0, 3.0]] * 5
+    runs = [
+        fit(
+            nn.MLP(1, [3, 1], seed=0),
+            x,
+            y,
+            loss=lambda out, target: sum((out - t) ** 2 for t in target),
+            batch_size=8,
+            shuffle=False,
+            epochs=2,
+            compile=compile,
+        )
+        for compile in ("auto", False)
+    ]
+    assert runs[0].how == "compiled, then recorded, since the targets differ in length"
+    assert runs[0].loss == pytest.approx(runs[1].loss, rel=1e-12)
+
+
 def test_auto_compiles_where_there_is_enough_to_compute(capsys: pytest.CaptureFixture[str]) -> None:
     pytest.importorskip("llvmlite")
     pytest.importorskip("tqdm")
