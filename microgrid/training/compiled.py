@@ -21,7 +21,7 @@ ENOUGH = 20_000
 """Samples times parameters from which on `compile="auto"` compiles: below, recording is done before LLVM has begun."""
 
 CHANGES = 4
-"""So often code is made, since what the loss finds outside has changed, before recording takes over."""
+"""So often code is made, since what the loss finds outside, or in objects, has changed, before recording takes over."""
 
 WATCHED = 4
 """Samples that are recorded, too, in the first, the second, the fourth, the eighth batch, ..."""
@@ -63,6 +63,9 @@ class Compiled:
         self._examples = examples
         self._calls = 0
         self._code: CompiledLoss | None = None
+        self._made = 0
+        self._objects: list[Any] = []
+        self._numbers: list[Any] = []
         self._batch: tuple[Any, Any, Any, Any] = (None, None, None, None)
         self._classes = kind_of(loss).targets == "classes"
         self._width = 0
@@ -71,7 +74,11 @@ class Compiled:
         """The sums, as `Recorded` gives them, to rounding."""
         if self.how != "compiled":
             return self.recorded.loss_and_gradients(parameters, xs, ys)
-        if self._code is not None and self._code.compilations > CHANGES and not self._strict:
+        if self._code is not None and self._numbers != [_numbers_in(x) for x in self._objects]:
+            self._made += self._code.compilations
+            self._code = None
+        made = self._made + (self._code.compilations if self._code is not None else 0)
+        if made > CHANGES and not self._strict:
             self.how = "compiled, then recorded, since numbers that the loss finds outside keep changing"
             return self.recorded.loss_and_gradients(parameters, xs, ys)
         self._calls += 1
@@ -87,7 +94,18 @@ class Compiled:
             why = str(error) if isinstance(error, (TypeError, ValueError, ImportError, NotTheSame)) else repr(error)
             self.how = f"{'compiled, then ' if self._calls > 2 else ''}recorded, since {why}"
             return self.recorded.loss_and_gradients(parameters, xs, ys)
+        self._remember(made)
         return sums
+
+    def _remember(self, made: int) -> None:
+        """The numbers that objects hold which the code is made for: they may be others for the next batch."""
+        if self._code is not None and self._made + self._code.compilations != made:
+            from microgrid.compiler.outside import Outside  # it loads Python's build settings
+
+            model, loss = self.recorded.model, self.recorded.loss
+            own = [x for x in model.modules() if not type(x).__module__.startswith("microgrid.")]
+            self._objects = [loss, getattr(loss, "__self__", None), *own, *Outside([loss, *model.modules()]).held()]
+        self._numbers = [_numbers_in(x) for x in self._objects]
 
     def _computed(self, xs: Sequence[list[float]], ys: Sequence[Target]) -> Sums:
         if self._code is None:
@@ -135,3 +153,11 @@ class Compiled:
                     "use an object's number that changes, or does the loss look a target up? Train it with "
                     "compile=False"
                 )
+
+
+def _numbers_in(x: Any) -> list[tuple[Any, Any]]:
+    """The numbers and strings in a list or a dict, or in the attributes of anything else."""
+    if isinstance(x, (list, tuple)):
+        return [(i, item) for i, item in enumerate(x) if isinstance(item, (int, float, str))]
+    held = x if isinstance(x, dict) else getattr(x, "__dict__", {})
+    return [(key, item) for key, item in held.items() if isinstance(item, (int, float, str))]

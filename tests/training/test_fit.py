@@ -600,6 +600,46 @@ def test_what_compiled_code_would_get_wrong_is_recorded_and_said(
         fit(kind(), x, y, loss="mse", epochs=4, compile=True, progress=False)
 
 
+class Weighted(nn.Module):
+    """It multiplies by a number in an attribute."""
+
+    def __init__(self) -> None:
+        self.inner, self.scale = nn.MLP(1, [3, 1], seed=0), 1.0
+
+    def __call__(self, x: Any) -> Any:
+        return self.inner(x) * self.scale
+
+
+@pytest.mark.parametrize("where", ["model", "dict", "loss"])
+def test_a_number_that_changes_in_an_object_is_seen_at_once(where: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("llvmlite")
+    monkeypatch.setattr("microgrid.training.compiled.ENOUGH", 1)
+    x, y = [[0.1 * i] for i in range(20)], [0.3 * i for i in range(20)]
+
+    class Loss:
+        weight = 1.0
+
+        def __call__(self, out: Any, target: Any) -> Any:
+            return self.weight * settings["weight"] * (out - target) ** 2
+
+    runs = []
+    for compile in ("auto", False):
+        model, settings, loss = Weighted(), {"weight": 1.0}, Loss()
+
+        def change(run: Run, model: Any = model, settings: Any = settings, loss: Any = loss) -> None:
+            if run.epoch == 9:
+                if where == "model":
+                    model.scale = 3.0
+                elif where == "dict":
+                    settings["weight"] = 3.0
+                else:
+                    loss.weight = 3.0
+
+        runs.append(fit(model, x, y, loss=loss, epochs=12, callbacks=[change], compile=compile, progress=False))
+    assert runs[0].how == "compiled"
+    assert runs[0].loss == pytest.approx(runs[1].loss, rel=1e-12)
+
+
 RARE = {2: 10.0}
 
 
