@@ -146,7 +146,7 @@ def _rows(arg: Any, found: Arguments, path: str, columns: list[int]) -> tuple[An
     columns[0] += width
     found.arrays.append(array.reshape(array.shape[0], width))
     found.shared += [False] * width
-    return inner, FirstRow(array), lambda c, s: c[:, first : first + width].reshape(-1, *inner)
+    return inner, FirstRow(array), lambda c, s: c[:, first : first + width].reshape(len(c), *inner)
 
 
 def _count(example: Any) -> int:

@@ -87,7 +87,8 @@ class _Writer:
     def apply(self, op: Op, target: Cell, operands: Sequence[Cell], static: Static) -> None:
         """The steps that compute an op."""
         if self.native(op, static):
-            self.tape.ops[op.name] = op
+            if self.tape.ops.setdefault(op.name, op) is not op:
+                raise TypeError(f"two ops are called {op.name}, one of them declared again: give it another name")
             self.tape.add(op.name, target, *operands)
         else:
             self.inline(definition(op, static), operands[: op.arity - op.static], [target])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import functools
+import math
 import platform
 import threading
 import weakref
@@ -11,7 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 from microgrid.arithmetic import library
-from microgrid.primitive import Op
+from microgrid.primitive import Op, as_float
 
 _LOCK = threading.RLock()  # a collection within may unload what nobody holds any more
 
@@ -88,22 +89,42 @@ class Loaded:
     def __init__(self, code: bytes, functions: tuple[str, ...], ops: dict[str, Op]) -> None:
         engine = machine().engine(code)
         self._kept: list[Any] = []
+        self._errors: dict[int, BaseException] = {}
         self.size = len(code)
-        self.run: Callable[..., None] = KERNEL(engine.get_function_address("kernel"))
+        self._kernel: Callable[..., None] = KERNEL(engine.get_function_address("kernel"))
         self.functions = (ctypes.c_void_p * max(len(functions), 1))(*[self._pointer(name, ops) for name in functions])
         _alive.add(self)
         weakref.finalize(self, _unload, engine)
 
+    def run(self, *args: Any) -> None:
+        """Run it. What a function in Python raised on the way is raised after it."""
+        self._kernel(*args)
+        if self._errors and (error := self._errors.pop(threading.get_ident(), None)) is not None:
+            raise error
+
     def _pointer(self, name: str, ops: dict[str, Op]) -> int:
         if name.startswith("python:"):
             op = ops[name.removeprefix("python:")]
-            callback = ctypes.CFUNCTYPE(ctypes.c_double, *[ctypes.c_double] * op.arity)(op.forward)
+            callback = ctypes.CFUNCTYPE(ctypes.c_double, *[ctypes.c_double] * op.arity)(_guarded(op, self._errors))
             self._kept.append(callback)
             return ctypes.cast(callback, ctypes.c_void_p).value or 0
         address = _address(name)
         if not address:
             raise OSError(f"the C library has no function {name}")
         return address
+
+
+def _guarded(op: Op, errors: dict[int, BaseException]) -> Callable[..., float]:
+    """The op's function in Python, which cannot raise through machine code: the thread's first error is kept."""
+
+    def forward(*xs: float) -> float:
+        try:
+            return as_float(op.forward(*xs))
+        except BaseException as error:
+            errors.setdefault(threading.get_ident(), error)
+            return math.nan
+
+    return forward
 
 
 _alive: weakref.WeakSet[Loaded] = weakref.WeakSet()

@@ -220,6 +220,28 @@ def test_a_user_defined_op_is_compiled_by_its_formula_or_called(monkeypatch: pyt
         assert f.batch(np.full(20, 2.5)) == pytest.approx(expected, rel=1e-14)
 
 
+def test_what_the_function_of_an_op_raises_is_raised(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(mg.OPS, "compiled_gamma", mg.OPS["exp"])
+    gamma = mg.primitive("compiled_gamma", math.gamma, lambda z, x: (z,))
+    for threads in (1, 2):
+        f = mg.compile(lambda x: gamma(x), threads=threads)
+        points = np.full(1000, 2.5)
+        expected = f.batch(points)
+        points[700] = -1.0
+        with pytest.raises(ValueError, match=r"math domain error|expected a noninteger"):
+            f.batch(points)
+        assert f.batch(np.full(1000, 2.5)).tolist() == expected.tolist()
+
+
+def test_an_op_and_the_one_that_replaced_it_are_not_taken_for_one_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(mg.OPS, "compiled_gamma", mg.OPS["exp"])
+    first = mg.primitive("compiled_gamma", lambda x: math.gamma(x), lambda z, x: (z,))
+    second = mg.primitive("compiled_gamma", lambda x: 3.0 * math.gamma(x), lambda z, x: (z,))
+    assert (mg.compile(lambda x: first(x))(3.0), mg.compile(lambda x: second(x))(3.0)) == (2.0, 6.0)
+    with pytest.raises(TypeError, match="two ops are called compiled_gamma"):
+        mg.compile(lambda x: first(x) + second(x))(3.0)
+
+
 # --- batches ---------------------------------------------------------------------------------------------------------
 
 
@@ -249,6 +271,12 @@ def test_axes_trees_and_more_axes() -> None:
     assert da["m"].sum() == 40.0
     assert da["v"].tolist() == [1.0] * 4
     assert db == a["m"][:, 1, 2].sum()  # type: ignore[index]
+
+
+def test_rows_without_numbers_have_derivatives_without_numbers() -> None:
+    values, gradient = mg.compile(lambda xs: mg.sum(xs)).batch_value_and_grad(np.empty((3, 0)))
+    assert values.tolist() == [0.0] * 3
+    assert gradient.shape == (3, 0)
 
 
 class Point(NamedTuple):
