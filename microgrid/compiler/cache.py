@@ -17,7 +17,10 @@ KEPT = 500
 
 
 def folder() -> Path | None:
-    """Where the cache is: `MICROGRID_CACHE`, or a place of the system's; None where that variable says "off"."""
+    """Where the cache is: `MICROGRID_CACHE`, or a place of the system's.
+
+    None where that variable says "off", and where the user has no home.
+    """
     chosen = os.environ.get("MICROGRID_CACHE", "")
     if chosen == "off":
         return None
@@ -27,7 +30,10 @@ def folder() -> Path | None:
         base = os.environ.get("LOCALAPPDATA") or "~/AppData/Local"
     else:
         base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return Path(base).expanduser() / "microgrid"
+    try:
+        return Path(base).expanduser() / "microgrid"
+    except RuntimeError:
+        return None
 
 
 def key(*parts: str) -> str:
@@ -43,9 +49,10 @@ def load(name: str) -> bytes | None:
     path = where / name
     try:
         whole = path.read_bytes()
-        path.touch()
     except OSError:
         return None
+    with contextlib.suppress(OSError):  # it may be another user's
+        path.touch()
     check, content = whole[:32], whole[32:]
     return content if hashlib.sha256(content).digest() == check else None
 

@@ -79,6 +79,13 @@ def fit(
     for name, number, least in (("epochs", epochs, 0), ("parts", parts, 1), ("batch_size", batch_size, 1)):
         if number is not None and (not isinstance(number, int) or number < least):
             raise ValueError(f"{name} must be a whole number from {least} on, got {number!r}")
+    if not isinstance(model, Module):
+        raise TypeError(
+            f"fit trains a module of microgrid.nn, got {type(model).__name__}: make it a class of nn.Module"
+        )
+    for name, listed in (("metrics", metrics), ("callbacks", callbacks)):
+        if isinstance(listed, str) or not isinstance(listed, Sequence):
+            raise TypeError(f"{name} must be a list, got {listed!r}: put it into one")
     if reduction not in ("mean", "sum"):
         raise ValueError(f"reduction must be 'mean' or 'sum', got {reduction!r}")
     chosen = loss_named(loss)

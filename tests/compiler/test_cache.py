@@ -96,6 +96,24 @@ def test_a_folder_that_cannot_be_written_is_no_error(monkeypatch: pytest.MonkeyP
     assert mg.compile(lambda x: x + 3.0)(1.0) == 4.0
 
 
+def test_a_user_without_a_home_has_no_cache(monkeypatch: pytest.MonkeyPatch) -> None:
+    def homeless(path: Path) -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.delenv("MICROGRID_CACHE")
+    monkeypatch.setattr(Path, "expanduser", homeless)
+    assert mg.compile(lambda x: x + 5.0)(1.0) == 6.0
+
+
+def test_a_file_that_cannot_be_touched_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    def denied(path: Path) -> None:
+        raise PermissionError
+
+    cache.save("of another user", b"code")
+    monkeypatch.setattr(Path, "touch", denied)
+    assert cache.load("of another user") == b"code"
+
+
 def test_the_oldest_files_go(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cache, "KEPT", 3)
     for k in range(5):

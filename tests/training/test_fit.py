@@ -502,6 +502,12 @@ def test_misuse_says_what_to_change_and_changes_nothing(change: dict[str, Any], 
     assert bits(model) == before
     with pytest.raises(ValueError, match=r"expected 2 input\(s\)"):
         fit(model, [[1, 2, 3]], [1], loss="hinge")
+    with pytest.raises(TypeError, match=r"trains a module of microgrid\.nn, got function"):
+        fit(cast(Any, lambda x: x), [[1.0, 2.0]], [1.0], loss="mse")
+    with pytest.raises(TypeError, match="metrics must be a list, got 'accuracy'"):
+        fit(nn.MLP(2, [1]), [[1.0, 2.0]], [1.0], loss="mse", metrics="accuracy")
+    with pytest.raises(TypeError, match="callbacks must be a list"):
+        fit(nn.MLP(2, [1]), [[1.0, 2.0]], [1.0], loss="mse", callbacks=cast(Any, EarlyStopping()))
     with pytest.raises(TypeError, match="loss of a sample must be a Value"):
         train(model, loss=lambda output, target: 1.0)
     with pytest.raises(TypeError, match="penalty must be a Value"):
