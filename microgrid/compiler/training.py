@@ -12,6 +12,7 @@ from microgrid.compiler.gradient import Request
 from microgrid.compiler.outside import KEPT, Outside
 from microgrid.compiler.plan import Options, Plan
 from microgrid.compiler.tracing import traced
+from microgrid.dependence import Dependence
 from microgrid.nn import Module
 
 
@@ -113,6 +114,13 @@ class CompiledLoss:
         structure = record.program.out_structure
         if (structure[0] if "outputs" in purpose else structure) != 0:
             raise TypeError(f"{name} must return one number for a sample, got several: return their sum or mean")
+        depends = Dependence(self._values)
+        for value in record.captured[len(self._values) :]:
+            if value in depends:
+                raise TypeError(
+                    f"{name} uses {value.label or 'a value'}, computed from the model's parameters before: its "
+                    "gradient would be lost, so compute it within the loss"
+                )
         first = sum(columns)
         shared = (*[False] * first, *[True] * len(record.captured))
         differentiated = "gradient" in purpose

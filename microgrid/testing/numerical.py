@@ -228,7 +228,7 @@ def ladder(f: Callable[[float], float], x: float) -> Derivative:
 
     They are central where those from both sides agree; else there is a kink, as far as floats can tell.
     """
-    size = abs(x) or 1.0
+    size = abs(x) if abs(x) > 2.0**-900 else 1.0  # steps from a smaller one would be lost
     here = f(x)
     sides: list[list[tuple[float, float]]] = [[], [], []]
     for k in range(4, 40, 2):

@@ -17,8 +17,8 @@ class Snapshots:
     """The last whole epoch of a run, and the file that it goes to after every so many."""
 
     def __init__(self, path: PathLike | None, every: int) -> None:
-        if every < 1:
-            raise ValueError(f"checkpoint_every must be at least 1, got {every}")
+        if not isinstance(every, int) or every < 1:
+            raise ValueError(f"checkpoint_every must be a whole number from 1 on, got {every!r}")
         self.path = path
         self.every = every
 
@@ -60,6 +60,7 @@ class Snapshots:
             "history": {
                 "loss": history.loss[: self.epoch],
                 "measured": {name: curve[: self.epoch] for name, curve in history.measured.items()},
+                "stopped": history.stopped,
             },
             "callbacks": self.states,
         }
@@ -104,4 +105,5 @@ class Snapshots:
         history = self.run.history
         history.loss = [as_number("loss", x) for x in told["loss"]]
         history.measured = {name: [as_number(name, x) for x in curve] for name, curve in told["measured"].items()}
+        history.stopped = str(told["stopped"])
         self.take()

@@ -62,8 +62,9 @@ def fit(
     `Run` after each epoch.
 
     `checkpoint` is a file to write after every so many epochs; `resume`, such a file, goes on from it up to `epochs`,
-    to the same bits as a run that was never stopped. `executor`, any of `concurrent.futures`, records the batch in so
-    many parts at once. `progress` shows a bar: by default where there is tqdm, and a terminal or a notebook.
+    to the same bits as a run that was never stopped; one that a callback has ended stays so. `executor`, any of
+    `concurrent.futures`, records the batch in so many parts at once. `progress` shows a bar: by default where there is
+    tqdm, and a terminal or a notebook.
 
     `compile` runs the batches in machine code (`microgrid.compile`), with the same numbers to rounding: "auto" does so
     where llvmlite is installed, there is enough to compute, and the loss can be traced; `history.how` says what was
@@ -121,6 +122,8 @@ def _optimizer(optimizer: str | Optimizer, model: Module, lr: float | Schedule |
             raise ValueError(f"unknown optimizer {optimizer!r}: choose one of {', '.join(OPTIMIZERS)}, or pass one")
         made: Optimizer = OPTIMIZERS[optimizer](parameters, **({} if lr is None else {"lr": lr}))
         return made
+    if not isinstance(optimizer, Optimizer):
+        raise TypeError(f"optimizer is a name ({', '.join(OPTIMIZERS)}) or one of microgrid.optim, got {optimizer!r}")
     if lr is not None:
         raise ValueError("lr goes with the name of an optimizer; this one has its own")
     own = {id(p) for p in parameters}

@@ -43,6 +43,8 @@ class Samples:
         elif validation is not None:
             vx, vy = validation
             xs_apart = rows(vx, "validation x")
+            if len(xs_apart[0]) != len(xs[0]):
+                raise ValueError(f"validation x has rows of {len(xs_apart[0])} number(s), x of {len(xs[0])}")
             self.validation = (xs_apart, targets(vy, len(xs_apart), outputs, kind, "validation y"))
         self.numbers = [i for i in range(len(xs)) if i not in kept]
         """Which row each was in what people passed."""

@@ -122,6 +122,14 @@ def test_a_loss_of_several_numbers_is_refused(loss: Any) -> None:
             call([[1.0, 2.0]], [1.0])
 
 
+def test_a_value_made_of_parameters_beforehand_is_refused() -> None:
+    model = nn.MLP(2, [1])
+    penalty = model.parameters()[0] ** 2
+    step = mg.compile(lambda out, y: (out - y) ** 2 + penalty, model)
+    with pytest.raises(TypeError, match=r"computed from the model's parameters before.*within the loss"):
+        step([[1.0, 2.0]], [0.0])
+
+
 def test_a_batch_without_samples_has_no_mean() -> None:
     with pytest.raises(ValueError, match="at least one: got 0 and 0"):
         mg.compile(hinge, nn.MLP(2, [1]))(np.empty((0, 2)), np.empty(0))

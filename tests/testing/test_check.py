@@ -386,6 +386,12 @@ def test_the_negative_control_takes_arrays() -> None:
 # --- black boxes ---------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("x", [5e-324, -5e-324, 1e-310])
+def test_a_black_box_may_be_checked_next_to_zero(x: float) -> None:
+    assert check_gradient(lambda x: math.sin(float(x)), x, gradient=[1.0]).verdict == "UNDECIDED"
+    assert check_gradient(lambda x: math.sin(float(x)), x, gradient=[2.0]).verdict == "FAIL"
+
+
 def test_a_black_box_is_never_passed() -> None:
     def f(x: float) -> float:
         return math.exp(math.sin(x))

@@ -300,6 +300,16 @@ def test_early_stopping_goes_on_from_a_checkpoint(tmp_path: Path) -> None:
     assert (history, bits(cut)) == (expected, bits(whole))
 
 
+def test_a_run_that_was_stopped_early_stays_so(tmp_path: Path) -> None:
+    options: dict[str, Any] = {"epochs": 50, "checkpoint": tmp_path / "run.json", "lr": 3.0}
+    model, again = network(), network()
+    history = train(model, callbacks=[EarlyStopping(2)], **options)
+    assert history.stopped
+    assert len(history) < 50
+    resumed = train(again, callbacks=[EarlyStopping(2)], resume=tmp_path / "run.json", **options)
+    assert (resumed, bits(again)) == (history, bits(model))
+
+
 def test_a_checkpoint_is_written_after_so_many_epochs_and_after_the_last(tmp_path: Path) -> None:
     path = tmp_path / "run.json"
     written = []
@@ -488,7 +498,7 @@ def test_a_run_may_take_place_in_a_thread() -> None:
         ({"validation": 1.5}, "a fraction between 0 and 1"),
         ({"validation": 0.01}, "leaves nothing"),
         ({"validation": (POINTS, [0] * 24)}, "validation y, row 0: label 0 is neither -1 nor 1"),
-        ({"checkpoint_every": 0}, "checkpoint_every must be at least 1"),
+        ({"checkpoint_every": 0}, "checkpoint_every must be a whole number from 1 on"),
         ({"optimizer": optim.SGD([Value(1.0)])}, "goes with the name"),
         ({"optimizer": optim.SGD([Value(1.0)]), "lr": None}, "make it from model.parameters()"),
         ({"loss": "cross_entropy"}, "y, row 0: label 1 is none of the classes 0 to 0"),
