@@ -118,6 +118,22 @@ def test_names_are_labels_variables_or_short_expressions() -> None:
     assert len(set(neurons.names)) == len(neurons.names)
 
 
+def test_a_label_that_is_an_expression_stands_in_brackets_and_one_that_is_a_number_is_a_name() -> None:
+    s, b = Value(-6.0, label="x1*w1 + x2*w2"), Value(2.0, label="b")
+    step = steps(s * b).backward[0]
+    assert (step.name, step.contributions[1].formula) == (
+        "(x1*w1 + x2*w2) * b",
+        "d((x1*w1 + x2*w2) * b)/db = x1*w1 + x2*w2",
+    )
+    assert steps(b / s).backward[0].contributions[1].formula.endswith(" = -b / (x1*w1 + x2*w2) ** 2")
+    assert steps(-s).names[-1] == "-(x1*w1 + x2*w2)"
+    weight = Value(1.0, label="tanh(a + b)[0]")
+    assert steps(weight * b).names[-1] == "tanh(a + b)[0] * b"
+    one = Value(3.0, label="1")
+    assert steps(b**one).backward[0].contributions[0].formula == "d(b ** 1)/db = 1 * b ** (1 - 1)"
+    assert steps(Value(-0.0, label="z") ** 2)[0].expression == "(-0) ** 2"
+
+
 def test_text_and_markdown_have_every_contribution() -> None:
     _, _, c = shared()
     text, table = str(steps(c)), steps(c).markdown()

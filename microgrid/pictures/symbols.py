@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import functools
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -28,11 +29,21 @@ def name(text: str) -> ast.expr:
     return ast.Name(id=text)
 
 
+class _Number:
+    """What a number's node holds; a label that reads as a number, as "1", is a name all the same."""
+
+    def __init__(self, x: float) -> None:
+        self.x = x
+
+    def __repr__(self) -> str:
+        return f"{self.x:.6g}"
+
+
 def number(x: float) -> ast.expr:
     """A number, in six digits."""
-    if x < 0.0:
+    if f"{x:.6g}".startswith("-"):
         return ast.UnaryOp(op=ast.USub(), operand=number(-x))
-    return ast.Name(id=f"{x:.6g}")
+    return ast.Constant(value=_Number(x))  # type: ignore[arg-type]  # it is written as its repr
 
 
 def applied(op: Op, operands: Sequence[ast.expr], static: Sequence[float] = ()) -> ast.expr:
@@ -40,9 +51,9 @@ def applied(op: Op, operands: Sequence[ast.expr], static: Sequence[float] = ()) 
     given = [*operands, *map(number, static)]
     if op.name == "neg":
         inner = text(given[0])  # a minus after a minus stands in brackets
-        return ast.UnaryOp(op=ast.USub(), operand=name(f"({inner})") if inner.startswith("-") else given[0])
+        return ast.UnaryOp(op=ast.USub(), operand=name(f"({inner})") if inner.startswith("-") else _part(given[0]))
     if op.name in _INFIX:
-        return ast.BinOp(left=given[0], op=_INFIX[op.name](), right=given[1])
+        return ast.BinOp(left=_part(given[0]), op=_INFIX[op.name](), right=_part(given[1]))
     return ast.Call(func=ast.Name(id=op.name), args=given, keywords=[])
 
 
@@ -57,6 +68,20 @@ def partial(op: Op, k: int, z: ast.expr, operands: Sequence[ast.expr], static: S
 def text(tree: ast.expr) -> str:
     """The expression in words of Python."""
     return ast.unparse(ast.fix_missing_locations(tree))
+
+
+_WITHIN = re.compile(r"\([^()]*\)|\[[^][]*\]")
+_LOOSE = re.compile(r"[-+*/%^=<>|&,\s]")
+
+
+def _part(tree: ast.expr) -> ast.expr:
+    """The tree as an operand: a name that is an expression itself, as the label a*b + c, stands in brackets."""
+    if not isinstance(tree, ast.Name):
+        return tree
+    outside, found = tree.id, 1
+    while found:
+        outside, found = _WITHIN.subn("", outside)
+    return name(f"({tree.id})") if _LOOSE.search(outside) else tree
 
 
 @functools.lru_cache(maxsize=4096)
@@ -96,7 +121,10 @@ class _Substitution(ast.NodeTransformer):
             return left  # type: ignore[no-any-return]  # visit is untyped
         if isinstance(node.op, ast.Mult) and x == 1.0:
             return right  # type: ignore[no-any-return]
-        return ast.BinOp(left=left, op=node.op, right=right)
+        return ast.BinOp(left=_part(left), op=node.op, right=_part(right))
+
+    def visit_UnaryOp(self, node: ast.UnaryOp) -> ast.expr:
+        return ast.UnaryOp(op=node.op, operand=_part(self.visit(node.operand)))
 
     def visit_Constant(self, node: ast.Constant) -> ast.expr:
         return number(float(node.value)) if isinstance(node.value, (int, float)) else node
@@ -107,7 +135,4 @@ def _value(tree: ast.expr) -> float | None:
     if isinstance(tree, ast.UnaryOp):
         inner = _value(tree.operand)
         return None if inner is None else -inner
-    try:
-        return float(tree.id) if isinstance(tree, ast.Name) else None
-    except ValueError:
-        return None
+    return tree.value.x if isinstance(tree, ast.Constant) and isinstance(tree.value, _Number) else None
