@@ -42,7 +42,8 @@ def layout(picture: Any) -> Layout:
     width = height = 0.0
     boxes: dict[int, Placed] = {}
     arrows: list[Arrow] = []
-    for line in picture.pipe("plain", encoding="utf-8").splitlines():
+    text = picture.pipe("plain", encoding="utf-8").replace("\\\n", "")  # Graphviz breaks long labels
+    for line in text.split("\n"):  # a label may have what splitlines takes for the end of a line
         kind, _, rest = line.partition(" ")
         if kind == "graph":
             width, height = (float(x) * POINTS for x in rest.split()[1:3])

@@ -65,7 +65,7 @@ def html(steps: Walk) -> str:
     """The stepper as a piece of HTML for a notebook or a page."""
     names = steps.names
     items = [
-        item._replace(grad=None if item.grad is None else grad)
+        item._replace(title=_short(item.title), grad=None if item.grad is None else grad)
         for item, grad in zip(steps.items, steps.grads, strict=True)
     ]
     picture = new_picture(rankdir="LR", format="svg")
@@ -107,7 +107,7 @@ def _lines(box: Box, steps: Walk) -> list[str]:
     lines = [item.title and _short(item.title), item.sign]
     head = " = ".join(part for part in lines if part)
     found = [head] if head else []
-    found.append(_n(item.data or 0.0))
+    found.append(_n(steps.values[box.members[0]].data))
     return found if item.grad is None else [*found, f"grad {_n(steps.grads[box.members[0]])}"]
 
 
@@ -128,7 +128,7 @@ def _data(steps: Walk, names: Sequence[str], drawn: Sequence[Box], home: dict[in
     whole = len(steps) <= MOST_STEPS or not folded
     data: dict[str, Any] = {
         "nodes": [
-            [names[i] if whole or not drawn[home[i]].folded else "", _n(item.data or 0.0), int(bool(item.operands))]
+            [names[i] if whole or not drawn[home[i]].folded else "", _n(steps.values[i].data), int(bool(item.operands))]
             + ([] if item.grad is None else [_n(steps.values[i].grad if not item.operands else 0.0)])
             for i, item in enumerate(steps.items)
         ]
@@ -179,5 +179,5 @@ def _in_words(steps: Walk, names: Sequence[str]) -> str:
         f"{names[i]} {_n(steps.grads[i])}" for i, item in enumerate(steps.items) if item.role in ("input", "parameter")
     ]
     listed = ", ".join(leaves[:30]) + (f" and {len(leaves) - 30} more" if len(leaves) > 30 else "")
-    value = _n(steps.items[-1].data or 0.0)
+    value = _n(steps.values[-1].data)
     return f"The graph of {names[-1]}, which is {value}. Its gradients: {listed}."

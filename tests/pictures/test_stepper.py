@@ -210,6 +210,20 @@ def test_a_hostile_label_is_text(opened: Open, tmp_path: Path) -> None:
     assert HOSTILE.split("\u2028")[0] in page.locator(".mg-text tbody").inner_text()
 
 
+@pytest.mark.parametrize(
+    "label", ["a\u2028node v0 1 1 1 1", "a\x85edge 0", "node 1 2 3 " * 900, "L" * 10_000, "a\nnode"]
+)
+def test_no_label_disturbs_the_layout(opened: Open, tmp_path: Path, label: str) -> None:
+    found = steps(Value(-0.0, label=label) * 1e300)
+    found.save(tmp_path / "steps.html")
+    box = opened(tmp_path / "steps.html").locator("svg [data-n='0']")
+    name, *numbers = box.locator("text").all_text_contents()
+    assert name[:3] == label.replace("\n", " ")[:3]
+    assert len(name) <= 40
+    assert numbers == ["−0", "grad 0"]
+    assert box.bounding_box()["width"] < 400
+
+
 def test_two_steppers_of_the_same_graph_are_apart(opened: Open, tmp_path: Path) -> None:
     found = shared()
     (tmp_path / "two.html").write_text(f"<!DOCTYPE html><meta charset='utf-8'>{found.html()}{found.html()}", "utf-8")
