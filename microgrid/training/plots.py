@@ -108,7 +108,8 @@ def plot_boundary(
     for c, label in enumerate(classes):
         chosen = [point for point, own in zip(points, labels, strict=True) if own == label]
         px, py = [p[0] for p in chosen], [p[1] for p in chosen]
-        style = {"c": COLOURS[c % len(COLOURS)], "marker": MARKERS[c % len(MARKERS)], "edgecolors": "white"}
+        place = int(label) if len(answers[0]) > 1 else c  # the colour of its region, although other classes are missing
+        style = {"c": COLOURS[place % len(COLOURS)], "marker": MARKERS[place % len(MARKERS)], "edgecolors": "white"}
         axes.scatter(px, py, s=36, label=f"label {label:g}", **style)
     axes.set(xlabel="x", ylabel="y", aspect="equal")
     if len(classes) <= len(COLOURS):

@@ -37,6 +37,14 @@ def test_a_boundary_between_classes_shows_a_region_for_each() -> None:
     assert len(everywhere.axes[0].collections) == 3  # no line: the output crosses 1/2 nowhere near
 
 
+def test_points_have_the_colour_of_their_class_though_others_are_missing() -> None:
+    model = nn.Layer(2, 3, seed=0)
+    points, labels = [[0.0, 0.0], [1.0, 1.0]], [1, 2]
+    regions, first, second = plot_boundary(model, points, labels).axes[0].collections
+    for label, scatter in zip(labels, (first, second), strict=True):
+        assert tuple(scatter.get_facecolors()[0][:3]) == regions.cmap(label)[:3]
+
+
 @pytest.mark.parametrize("points", [[1.0, 2.0], [[1.0, 2.0, 3.0]] * 2])
 def test_points_outside_of_the_plane_are_an_error(points: Any) -> None:
     with pytest.raises(ValueError, match="drawn in the plane"):
