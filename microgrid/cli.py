@@ -70,17 +70,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     try:
         code = _run(options)
-        sys.stdout.flush()
+        print(end="", flush=True)  # sys.stdout is None where it is closed
     except (DemoError, CommandError) as error:
         print(f"microgrid: {error}", file=sys.stderr)
         return error.exit_code if isinstance(error, CommandError) else 1
     except KeyboardInterrupt:
         print("microgrid: interrupted before there was anything to keep", file=sys.stderr)
         return 130
-    except BrokenPipeError:  # as by `| head`; what Python still holds would raise again when it ends
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except OSError as error:
+        if not isinstance(error, BrokenPipeError):  # as by `| head`
+            print(f"microgrid: {error.filename or 'the output'}: {error.strerror or error}", file=sys.stderr)
+        _finish_output()
         return 1
     return code
+
+
+def _finish_output() -> None:
+    """What was printed is written; where that fails, it is dropped, since it would raise again when Python ends."""
+    try:
+        print(end="", flush=True)
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _run(options: argparse.Namespace) -> int:

@@ -84,6 +84,24 @@ def test_a_reader_that_has_gone_is_no_traceback() -> None:
         assert (process.wait(), process.stderr.read()) == (1, "")
 
 
+def test_output_that_cannot_be_written_is_one_clear_line(tmp_path: Path) -> None:
+    (tmp_path / "loss.png").mkdir()
+    done = run("demo", "--steps", "1", "--samples", "10", "--out", str(tmp_path), "--quiet")
+    assert done.returncode == 1
+    assert "parameters" in done.stdout
+    assert f"microgrid: {tmp_path / 'loss.png'}: Is a directory\n" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="a full disk, as Linux has it")
+def test_a_full_disk_or_a_closed_output_is_no_traceback() -> None:
+    command = f"{sys.executable} -m microgrid grad x x=2"
+    full = subprocess.run(f"{command} > /dev/full", shell=True, capture_output=True, text=True)
+    assert (full.returncode, full.stderr) == (1, "microgrid: the output: No space left on device\n")
+    closed = subprocess.run(f"{command} >&-", shell=True, capture_output=True, text=True)
+    assert (closed.returncode, closed.stderr) == (0, "")
+
+
 @pytest.mark.parametrize("command", ["demo", "grad", "check", "bench"])
 def test_each_command_has_help_that_fits_a_terminal(
     command: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
