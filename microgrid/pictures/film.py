@@ -57,7 +57,8 @@ def svg(
     ]
     heights = bars([frame.gradients for frame in frames])[-1]
     width = CHART_WIDTH / max(1, len(layers))
-    for k, (name, height) in enumerate(zip(layers, heights, strict=True)):
+    told = layers if width >= 7 * max(map(len, layers), default=0) else [str(k) for k in range(len(layers))]
+    for k, (name, height) in enumerate(zip(told, heights, strict=True)):
         x = CHART_X + k * width
         parts.append(
             f"<rect class='bar' x='{x + 4:.0f}' y='{BARS_Y + BARS_HEIGHT - height}' width='{max(2.0, width - 8):.0f}' "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import itertools
 import re
 import zlib
 from collections.abc import Callable
@@ -67,6 +68,17 @@ def test_the_picture_without_scripts_has_the_colours_of_the_regions(outputs: int
     kinds = set(field) if outputs > 1 else {int(byte > 128) for byte in field}
     assert len(kinds) > 1
     assert drawn == {COLOURS[kind][1:].lower() for kind in kinds}
+
+
+@pytest.mark.parametrize(("layers", "told"), [(3, "layers[2]"), (10, "9")])
+def test_the_names_of_many_layers_are_numbers_since_they_would_overlap(layers: int, told: str) -> None:
+    x, y = datasets.xor()
+    film = Film(x, y)
+    fit(nn.MLP(2, [2] * (layers - 1) + [1], seed=0), x, y, loss="mse", epochs=1, callbacks=[film], progress=False)
+    texts = re.findall(r"<text x='(\d+)' y='308'>([^<]*)", film._svg())
+    assert texts[-1][1] == told
+    places = [int(x) for x, _ in texts]
+    assert all(7 * len(told) <= b - a for a, b in itertools.pairwise(places))
 
 
 @pytest.mark.parametrize("kind", ["moons", "spirals"])
