@@ -65,13 +65,13 @@ def html(steps: Walk) -> str:
     """The stepper as a piece of HTML for a notebook or a page."""
     names = steps.names
     items = [
-        item._replace(title=_short(item.title), grad=None if item.grad is None else grad)
-        for item, grad in zip(steps.items, steps.grads, strict=True)
+        item._replace(title=_title(item, i, names[i]), grad=None if item.grad is None else grad)
+        for i, (item, grad) in enumerate(zip(steps.items, steps.grads, strict=True))
     ]
     picture = new_picture(rankdir="LR", format="svg")
     drawn = graph.add(picture, items, precision=6, show_grad=True, apart=False, depth=None, max_nodes=MOST_VALUES)
     home = {i: k for k, box in enumerate(drawn) for i in box.members}
-    texts = [_lines(box, steps) for box in drawn]
+    texts = [_lines(box, items, steps) for box in drawn]
     roles = ["folded" if box.folded else items[box.members[0]].role for box in drawn]
     data = _data(steps, names, drawn, home)
     uid = web.new_id(web.as_json(data))
@@ -100,12 +100,16 @@ def _svg_style(roles: set[str]) -> str:
     )
 
 
-def _lines(box: Box, steps: Walk) -> list[str]:
-    item = steps.items[box.members[0]]
+def _title(item: Item, i: int, name: str) -> str:
+    """The title of a box: the number by which the text calls a value, where it has no better name."""
+    return _short(item.title) or (name if name == f"v{i}" else "")
+
+
+def _lines(box: Box, items: Sequence[Item], steps: Walk) -> list[str]:
+    item = items[box.members[0]]
     if box.folded:
         return [box.title, f"{len(box.members):,} values"]
-    lines = [item.title and _short(item.title), item.sign]
-    head = " = ".join(part for part in lines if part)
+    head = " = ".join(part for part in (item.title, item.sign) if part)
     found = [head] if head else []
     found.append(_n(steps.values[box.members[0]].data))
     return found if item.grad is None else [*found, f"grad {_n(steps.grads[box.members[0]])}"]

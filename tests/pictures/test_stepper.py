@@ -224,6 +224,20 @@ def test_no_label_disturbs_the_layout(opened: Open, tmp_path: Path, label: str) 
     assert box.bounding_box()["width"] < 400
 
 
+def test_a_value_without_a_name_has_the_same_number_in_the_picture_and_in_the_text(
+    opened: Open, tmp_path: Path
+) -> None:
+    x = Value(0.5, label="x")
+    found = steps(((x + 1.0) * (x + 2.0) * (x + 3.0) * (x + 4.0)) ** 2)
+    found.save(tmp_path / "steps.html")
+    page = opened(tmp_path / "steps.html")
+    unnamed = [(i, name) for i, name in enumerate(found.names) if name == f"v{i}"]
+    assert unnamed
+    for i, name in unnamed:
+        assert page.locator(f"svg [data-n='{i}'] text").first.text_content().startswith(f"{name} = ")
+    assert page.locator("svg g.input text").first.text_content() == "x"
+
+
 def test_two_steppers_of_the_same_graph_are_apart(opened: Open, tmp_path: Path) -> None:
     found = shared()
     (tmp_path / "two.html").write_text(f"<!DOCTYPE html><meta charset='utf-8'>{found.html()}{found.html()}", "utf-8")
