@@ -120,6 +120,14 @@ def test_a_deep_graph_is_walked_without_recursion() -> None:
         draw(y, max_nodes=6000).pipe("svg")
 
 
+def test_text_outside_of_boxes_is_grey_on_any_page() -> None:
+    """A dark system may show a light page, on which a light grey is not read."""
+    picture = draw(Value(2.0) * Value(3.0)).pipe("svg", encoding="utf-8")
+    style = picture[picture.index("<style>") : picture.index("</style>")]
+    assert ".edge text" not in style
+    assert ".node text" in style
+
+
 def test_a_picture_is_written_where_asked(tmp_path: Path) -> None:
     pytest.importorskip("pygraphviz")
     _, c = expression()

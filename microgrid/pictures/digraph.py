@@ -39,7 +39,7 @@ STYLE = (
         ",".join(f".microgrid .{role} {shape}" for shape in _SHAPES) + f"{{fill:{colour}}}"
         for role, colour in DARK.items()
     )
-    + ".microgrid .node text{fill:#F0F0F0}.microgrid .edge text,.microgrid .cluster text{fill:#B0B0B0}"
+    + ".microgrid .node text{fill:#F0F0F0}"  # text outside of boxes stays grey: the page may be light all the same
     + ".microgrid .node.positive path,.microgrid .node.positive polygon{stroke:#56B4E9}"
     + ".microgrid .node.negative path,.microgrid .node.negative polygon{stroke:#E69F00}"
     + ".microgrid .edge.positive path{stroke:#56B4E9}.microgrid .edge.negative path{stroke:#E69F00}"
