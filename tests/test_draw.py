@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+import math
 import random
 import re
 import subprocess
@@ -126,6 +127,24 @@ def test_text_outside_of_boxes_is_grey_on_any_page() -> None:
     style = picture[picture.index("<style>") : picture.index("</style>")]
     assert ".edge text" not in style
     assert ".node text" in style
+
+
+def test_nan_and_zero_are_neither_positive_nor_negative() -> None:
+    model = nn.Layer(2, 2, seed=0)
+    for p, weight in zip(model.parameters()[:2], (math.nan, math.inf), strict=True):
+        p.data = weight
+    model.neurons[1].w[0].data = 0.0
+    edges = [line for line in draw(model).source.splitlines() if "->" in line]
+    assert [re.findall("class=(.*?) .*penwidth=(.*?) ", line)[0] for line in edges[:3]] == [
+        ("none", "0.30"),
+        ("positive", "3.30"),
+        ("none", "0.30"),
+    ]
+    x = Value(2.0)
+    y = x * math.nan
+    y.backward()
+    assert math.isnan(x.grad)
+    assert draw(y).source.count("negative") == 0
 
 
 def test_a_picture_is_written_where_asked(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -82,7 +83,8 @@ def _add_summary(
 def _add_neurons(
     picture: Any, k: int, neurons: Sequence[Neuron], before: list[str], precision: int, show_grad: bool
 ) -> list[str]:
-    largest = max((abs(w.data) for neuron in neurons for w in neuron.w), default=0.0) or 1.0
+    sizes = [abs(w.data) for neuron in neurons for w in neuron.w]
+    largest = max((size for size in sizes if math.isfinite(size)), default=0.0) or 1.0
     names = [f"n{k}_{i}" for i in range(len(neurons))]
     with picture.subgraph(name=f"cluster_{k}") as frame:
         frame.attr(label=f"layers[{k}]", color=LINE, style="rounded,dotted")
@@ -101,16 +103,17 @@ def _add_neurons(
             )
     for name, neuron in zip(names, neurons, strict=True):
         for source, w in zip(before, neuron.w, strict=False):
-            positive = w.data > 0.0
+            sign = "positive" if w.data > 0.0 else "negative" if w.data < 0.0 else "none"  # 0 and NaN have none
+            thickness = 0.0 if math.isnan(w.data) else min(1.0, abs(w.data) / largest)
             picture.edge(
                 source,
                 name,
-                color=POSITIVE if positive else NEGATIVE,
-                penwidth=f"{0.3 + 3.0 * abs(w.data) / largest:.2f}",
+                color={"positive": POSITIVE, "negative": NEGATIVE}.get(sign, LINE),
+                penwidth=f"{0.3 + 3.0 * thickness:.2f}",
                 arrowhead="none",
-                style="solid" if positive else "dashed",
+                style={"positive": "solid", "negative": "dashed"}.get(sign, "dotted"),
                 tooltip=escaped(_tip(w, precision, show_grad)),
-                **{"class": "positive" if positive else "negative"},
+                **{"class": sign},
             )
     return names
 

@@ -118,7 +118,7 @@ def _look(items: Sequence[Item], box: Box, lines: Sequence[str], coloured: bool)
         look["style"] = "rounded,filled,dashed"
     elif role == "folded":
         look["peripheries"] = "2"
-    if coloured and not box.folded and item.grad:
+    if coloured and not box.folded and item.grad and item.grad == item.grad:  # NaN has no sign
         positive = item.grad > 0.0
         look["color"] = POSITIVE if positive else NEGATIVE
         look["class"] = f"{role} {'positive' if positive else 'negative'}"
