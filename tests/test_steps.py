@@ -177,6 +177,12 @@ def test_a_page_is_small(size: int, kilobytes: int, tmp_path: Any) -> None:
     assert (tmp_path / "steps.html").stat().st_size <= 1024 * kilobytes
 
 
+def test_the_network_of_the_demo_unfolds_at_one_point() -> None:
+    pytest.importorskip("pygraphviz")
+    found = steps(nn.MLP(2, [16, 16, 1])([0.3, -0.4]))
+    assert len(found.html()) > len(found) * 50
+
+
 def test_a_large_graph_is_stepped_without_writing_out_every_step() -> None:
     pytest.importorskip("pygraphviz")
     model = nn.MLP(2, [16, 16, 1])

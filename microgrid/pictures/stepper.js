@@ -143,7 +143,7 @@
       make("h2", text, data.boxes[run[2]] + ": " + run[1] + (run[1] > 1 ? " steps" : " step"));
       make("p", text, (run[0] < data.half ? "Forward: its values are computed, from " : "Backward: its cotangents go on to ") +
         (run[3].map(function (pair) { return data.boxes[pair[0]] + " (" + pair[1] + ")"; }).join(", ") || "nothing outside of it") + ".");
-      if (!data.steps.length) make("p", text, "The graph is too large to unfold here: steps() of one of its parts shows each step.");
+      if (!data.steps.length) make("p", text, "The graph is too large to unfold here: steps() of one of its parts shows each step. The picture has the numbers after the last one.");
       return;
     }
     var step = data.steps[stop.from], name = data.nodes[step[0]][0], back = stop.from >= data.half;

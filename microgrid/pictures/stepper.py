@@ -20,8 +20,8 @@ from microgrid.pictures.outline import Box, Item
 MOST_VALUES = 220
 """A graph of more values is stepped module by module, and unfolds where one looks."""
 
-MOST_STEPS = 1200
-"""Steps whose particulars are in the page; the modules of a larger graph do not unfold."""
+MOST_STEPS = 1500
+"""Steps whose particulars are in the page, as the 1,280 of an MLP(2, [16, 16, 1]); a larger graph does not unfold."""
 
 
 class Walk(Protocol):
