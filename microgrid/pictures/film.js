@@ -69,8 +69,10 @@
     slider.value = at + 1;
     count.textContent = "frame " + (at + 1) + " of " + data.epochs.length;
     slider.setAttribute("aria-valuetext", count.textContent);
+    var focused = document.activeElement;
     previous.disabled = at === 0;
     next.disabled = at === data.epochs.length - 1;
+    if (focused.disabled) root.focus();
     text.setAttribute("aria-live", quiet ? "off" : "polite");
     text.textContent = "Epoch " + data.epochs[at] + ": loss " + data.losses[at] + "; gradients " +
       data.layers.map(function (name, k) { return name + " " + data.gradients[at][k]; }).join(", ") + ".";

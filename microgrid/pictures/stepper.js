@@ -113,7 +113,11 @@
   }
 
   function names(nodes) { return nodes.map(function (n) { return data.nodes[n][0]; }).join(", "); }
-  function number(x) { return parseFloat(String(x).replace("−", "-")); }
+  /* What a person writes, with either minus, a decimal comma, inf; undefined when it is no number. */
+  function number(x) {
+    var plain = x.trim().toLowerCase().replace(/−/g, "-").replace(",", ".").replace("inf", "Infinity");
+    return plain && (+plain === +plain || plain === "nan") ? +plain : undefined;
+  }
 
   function question(cell, answer, what, done) {
     var box = make("input", cell, "", { type: "text", inputmode: "decimal", "aria-label": "Your prediction of " + what });
@@ -121,7 +125,8 @@
     function check() {
       if (box.disabled || !box.value.trim()) return;
       var yours = number(box.value.trim()), truth = number(answer);
-      var right = Math.abs(yours - truth) <= 1e-3 * Math.max(Math.abs(truth), 1e-9) || yours === truth;
+      if (yours === undefined) { verdict.textContent = " write a number"; return; }
+      var right = "" + yours === "" + truth || isFinite(truth) && Math.abs(yours - truth) <= 1e-3 * Math.abs(truth);
       verdict.textContent = (right ? " ✓ right, " : " ✗ it is ") + answer;
       box.disabled = true;
       done("You said " + box.value.trim() + " for " + what + ":" + verdict.textContent);
@@ -143,14 +148,14 @@
       make("h2", text, data.boxes[run[2]] + ": " + run[1] + (run[1] > 1 ? " steps" : " step"));
       make("p", text, (run[0] < data.half ? "Forward: its values are computed, from " : "Backward: its cotangents go on to ") +
         (run[3].map(function (pair) { return data.boxes[pair[0]] + " (" + pair[1] + ")"; }).join(", ") || "nothing outside of it") + ".");
-      if (!data.steps.length) make("p", text, "The graph is too large to unfold here: steps() of one of its parts shows each step. The picture has the numbers after the last one.");
+      if (!data.steps.length) make("p", text, "The graph is too large to unfold here: steps() of one of its parts shows each step. The picture shows the end.");
       return;
     }
     var step = data.steps[stop.from], name = data.nodes[step[0]][0], back = stop.from >= data.half;
     make("h2", text, (back ? "Backward: " : "Forward: ") + name);
     if (!back) {
       row = make("p", text);
-      make("code", row, (step[1] ? (step[1].indexOf(name + " = ") === 0 || !step[1] ? "" : name + " = ") + step[1] : name) + " = ");
+      make("code", row, (step[1] ? (step[1].indexOf(name + " = ") ? name + " = " : "") + step[1] : name) + " = ");
       if (hidden) question(row, data.nodes[step[0]][1], name, refresh);
       else make("code", row, data.nodes[step[0]][1], { "class": "mg-value" });
     } else {
@@ -163,7 +168,7 @@
         for (c = 0; c < step[5].length; c++) (function (k) {
           var given = step[5][k];
           row = make("tr", body);
-          var same = given[1].slice(-given[2].length - 3).replace("-", "−") === " = " + given[2];
+          var same = given[1].slice(-given[2].length - 3).replace(/-/g, "−") === " = " + given[2];
           function place(k) { return make("td", row, "", { "data-l": titles[k] }); }
           make("code", place(0), given[1] + (same || hidden ? "" : " = " + given[2]));
           place(1).textContent = step[3];
@@ -205,8 +210,10 @@
     }
     paint(stop, state(stop ? stop.to : 0), hidden);
     tell(stop, hidden, state(stop ? stop.from : 0), refresh);
+    var focused = document.activeElement;
     previous.disabled = at === 0;
     next.disabled = at === stops.length;
+    if (focused.disabled) root.focus();
     slider.value = at;
     count.textContent = "step " + at + " of " + stops.length;
     slider.setAttribute("aria-valuetext", count.textContent);

@@ -146,6 +146,49 @@ def test_a_prediction_is_judged_and_then_the_number_shown(opened: Open, tmp_path
     check(page, found, 0)
 
 
+@pytest.mark.parametrize(
+    ("x", "said", "verdict"),
+    [
+        (-1e-5, "-1e-5", "✓ right, −1e−05"),
+        (-1e-5, "−0.00001", "✓ right, −1e−05"),
+        (-1e-5, "-1", "✗ it is −1e−05"),
+        (1e-300, "0", "✗ it is 1e−300"),
+        (0.5, "0,5", "✓ right, 0.5"),
+        (float("nan"), "nan", "✓ right, nan"),
+        (float("inf"), "inf", "✓ right, inf"),
+        (float("-inf"), "inf", "✗ it is −inf"),
+        (-0.0, "0", "✓ right, −0"),
+    ],
+)
+def test_predictions_are_read_as_people_write_them(
+    opened: Open, tmp_path: Path, x: float, said: str, verdict: str
+) -> None:
+    steps(Value(x, label="x") + Value(-0.0, label="y")).save(tmp_path / "steps.html")
+    page = opened(tmp_path / "steps.html")
+    page.get_by_label("Predict").check()
+    page.get_by_role("button", name="Next").click()
+    box = page.locator(".mg-text input")
+    for no_number in ("16abc", "1/3", "what"):
+        box.fill(no_number)
+        box.press("Enter")
+        assert "write a number" in page.locator(".mg-text").inner_text()
+    box.fill(said)
+    box.press("Enter")
+    assert page.locator(".mg-said").inner_text().endswith(verdict)
+
+
+def test_the_arrow_keys_go_on_when_a_button_has_come_to_its_end(opened: Open, tmp_path: Path) -> None:
+    found = shared()
+    found.save(tmp_path / "steps.html")
+    page = opened(tmp_path / "steps.html")
+    for name, key, back in (("Next", "ArrowLeft", len(found) - 1), ("Previous", "ArrowRight", 1)):
+        page.get_by_role("button", name=name).focus()
+        for _ in range(len(found)):
+            page.keyboard.press("Enter")
+        page.keyboard.press(key)
+        assert page.locator(".mg-count").inner_text() == f"step {back} of {len(found)}"
+
+
 def test_a_large_graph_is_stepped_by_modules_and_unfolds(opened: Open, tmp_path: Path) -> None:
     model = nn.MLP(2, [5, 6, 6, 1], activation="tanh")
     found = steps((model([Value(0.3, label="x1"), Value(-0.5, label="x2")]) - 1.0) ** 2)
