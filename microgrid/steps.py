@@ -66,7 +66,7 @@ class Step(NamedTuple):
             lines[0] += f" (by differences {_n(self.numerical)})" if self.numerical is not None else ""
             lines.append(f"  {self.why}")
         lines += [
-            f"  {with_number(c.formula, c.partial)} | x upstream {_n(self.upstream)} = {_n(c.contribution)}"
+            f"  {with_number(c.formula, c.partial)} | × upstream {_n(self.upstream)} = {_n(c.contribution)}"
             f" | {c.name}: was {_n(c.before)}, now {_n(c.after)}"
             for c in self.contributions
         ]

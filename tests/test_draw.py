@@ -239,6 +239,15 @@ def test_roles_are_told_apart() -> None:
     }
 
 
+@pytest.mark.parametrize("labels", [("a", "b"), ("w", "x"), ("w[0]", "bias"), ("b", "b")])
+def test_an_input_labelled_like_a_parameter_is_an_input(labels: tuple[str, str]) -> None:
+    neuron = nn.Neuron(2)
+    inputs = [Value(0.5, label=label) for label in labels]
+    leaves = [item for item in items_of(neuron(inputs), {}) if not item.operands]
+    assert [(item.title, item.role) for item in leaves if item.role == "input"] == [(x, "input") for x in labels]
+    assert sorted(item.title for item in leaves if item.role == "parameter") == ["b", "w[0]", "w[1]"]
+
+
 def test_programs_and_models_can_be_drawn() -> None:
     pytest.importorskip("pygraphviz")
     program = trace(lambda x, w: tanh(x * w) ** 2)(1.0, 2.0)

@@ -137,7 +137,7 @@ def test_a_label_that_is_an_expression_stands_in_brackets_and_one_that_is_a_numb
 def test_text_and_markdown_have_every_contribution() -> None:
     _, _, c = shared()
     text, table = str(steps(c)), steps(c).markdown()
-    for part in ("d(a * b)/da = b = −3 | x upstream −8 = 24 | a: was −8, now 16", "6. a * b: cotangent −8"):
+    for part in ("d(a * b)/da = b = −3 | × upstream −8 = 24 | a: was −8, now 16", "6. a * b: cotangent −8"):
         assert part in text
     assert table.count("\n") == 1 + 5
     assert "`d(a * b)/da` = `b = −3` | 24 | `a`: −8 → 16 |" in table

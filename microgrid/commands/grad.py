@@ -86,7 +86,7 @@ def _read(text: str, given: Sequence[str]) -> tuple[Expression, dict[str, float]
 
 
 def _ends_in(path: Path | None, *suffixes: str) -> None:
-    if path is not None and path.suffix not in suffixes:
+    if path is not None and path.suffix.lower() not in suffixes:
         raise Misuse(f"what {path} is to be cannot be told: its name must end in {' or '.join(suffixes)}")
 
 

@@ -87,14 +87,20 @@ def items_of(root: Value, names: Mapping[str, Any]) -> list[Item]:
     places = {value.number: i for i, value in enumerate(values)}
     edges = [[(places[operand.number], partial) for operand, partial in _edges(value)] for value in values]
     users: list[set[str]] = [set() for _ in values]
+    first: set[int] = set()
     for value, used in zip(values, edges, strict=True):
         if value.module:
-            for i, _ in used:
+            for place, (i, _) in enumerate(used):
                 users[i].add(value.module)
+                if place == 0:
+                    first.add(i)
+    neurons = _neurons(values, users)
     items = []
     for i, (value, title) in enumerate(zip(values, titles(values, names), strict=True)):
         constant = value.op is CONSTANT
         parameter = value.op is None and len(users[i]) == 1 and _PARAMETER.fullmatch(value.label) is not None
+        if parameter and users[i] <= neurons:  # there a weight and a bias are what is multiplied, and what is added to
+            parameter = i in first and _OF_A_NEURON.fullmatch(value.label) is not None
         role: Role = "constant" if constant else "parameter" if parameter else "input"
         computed = value.op is not None and not constant
         if computed:
@@ -117,6 +123,17 @@ def items_of(root: Value, names: Mapping[str, Any]) -> list[Item]:
     return items
 
 
+def _neurons(values: Sequence[Value], users: Sequence[set[str]]) -> set[str]:
+    """The modules that use leaves labelled as the weights and the bias of a neuron are."""
+    labels: dict[str, set[str]] = {}
+    for value, modules in zip(values, users, strict=True):
+        if value.op is None:
+            for module in modules:
+                labels.setdefault(module, set()).add(value.label)
+    return {module for module, own in labels.items() if own >= {"w[0]", "b"}}
+
+
+_OF_A_NEURON = re.compile(r"w\[\d+\]|b")
 _PARAMETER = re.compile(r"w\[\d+\]|b|(.*\.)?(weight|bias|w|b)(\[\d+\])*")
 
 

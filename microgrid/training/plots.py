@@ -90,6 +90,8 @@ def plot_boundary(
         heights = [[answers[i * cells + j][0] for j in range(cells)] for i in range(cells)]
         lowest, highest = min(map(min, heights)), max(map(max, heights))
         limit = max(0.5, highest - threshold, threshold - lowest)
+        if not math.isfinite(limit):
+            raise ValueError(f"the network's outputs here are from {lowest} to {highest}: there is no height to draw")
         levels = [threshold + limit * (i / 10 - 1) for i in range(21)]
         filled = axes.contourf(grid_x, grid_y, heights, levels=levels, cmap="PuOr", alpha=0.75)
         if lowest < threshold < highest:

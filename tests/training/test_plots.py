@@ -72,6 +72,13 @@ def test_gradients_are_grouped_by_layer_and_shown_on_a_logarithmic_scale() -> No
     assert medians[0] == sorted(abs(g) for g in layers["layers[0]"])[4]
 
 
+def test_a_network_without_finite_outputs_has_no_boundary() -> None:
+    neuron = nn.Neuron(2, nonlin=False)
+    neuron.b.data = math.inf
+    with pytest.raises(ValueError, match="from inf to inf: there is no height to draw"):
+        plot_boundary(neuron, [[0.0, 0.0], [1.0, 1.0]], [0, 1])
+
+
 def test_a_module_of_bare_parameters_is_a_layer_for_each() -> None:
     class Line(nn.Module):
         def __init__(self) -> None:
