@@ -11,7 +11,7 @@ from microgrid.draw import draw
 from microgrid.engine import Value
 from microgrid.losses import l2
 from microgrid.optim import SGD
-from microgrid.pictures.digraph import ADVICE
+from microgrid.pictures.rendering import ADVICE
 from microgrid.training import fit
 from microgrid.training.plots import plot_boundary
 

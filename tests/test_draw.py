@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import builtins
 import math
 import random
 import re
@@ -20,6 +19,7 @@ from hypothesis import strategies as st
 
 from microgrid import Program, Value, datasets, draw, grad, nn, relu, sum, tanh, trace, where
 from microgrid.arithmetic import VALUES
+from microgrid.pictures import rendering
 from microgrid.pictures.outline import Box, arrows, boxes, items_of
 from microgrid.testing.strategies import programs
 
@@ -159,14 +159,7 @@ def test_a_picture_is_written_where_asked(tmp_path: Path) -> None:
 
 
 def test_without_any_graphviz_a_notebook_shows_text_with_one_line_of_advice(monkeypatch: pytest.MonkeyPatch) -> None:
-    real = builtins.__import__
-
-    def no_pygraphviz(name: str, *args: Any, **kwargs: Any) -> Any:
-        if name == "pygraphviz":
-            raise ImportError(name)
-        return real(name, *args, **kwargs)
-
-    monkeypatch.setattr(builtins, "__import__", no_pygraphviz)
+    monkeypatch.setitem(sys.modules, "pygraphviz", None)
     monkeypatch.setenv("PATH", "")
     _, c = expression()
     bundle = draw(c)._repr_mimebundle_()
@@ -246,6 +239,28 @@ def test_an_input_labelled_like_a_parameter_is_an_input(labels: tuple[str, str])
     leaves = [item for item in items_of(neuron(inputs), {}) if not item.operands]
     assert [(item.title, item.role) for item in leaves if item.role == "input"] == [(x, "input") for x in labels]
     assert sorted(item.title for item in leaves if item.role == "parameter") == ["b", "w[0]", "w[1]"]
+
+
+def test_a_crash_of_the_library_is_survived(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    pytest.importorskip("pygraphviz")
+    monkeypatch.setattr(graphviz.Source, "pipe", no_dot)
+    picture = draw(Value(1.0, label="x") * 2.0)
+    expected = picture.pipe("svg")
+    crash = f"import os\nif os.path.exists(p := {str(tmp_path / 'once')!r}): os.remove(p); os.abort()\n"
+    library = rendering._Library()
+    monkeypatch.setattr(rendering, "_library", library)
+    monkeypatch.setattr(rendering, "_LIBRARY", crash + rendering._LIBRARY)
+    (tmp_path / "once").touch()
+    assert picture.pipe("svg") == expected
+    assert not (tmp_path / "once").exists()
+    library.end()
+    monkeypatch.setattr(rendering, "_LIBRARY", "import os; os.abort()")
+    with pytest.raises(RuntimeError, match="crashed on this picture"):
+        picture.pipe("svg")
+
+
+def no_dot(self: Any, format: str) -> bytes:
+    raise graphviz.ExecutableNotFound(["dot"])
 
 
 def test_programs_and_models_can_be_drawn() -> None:

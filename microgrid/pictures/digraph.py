@@ -1,17 +1,16 @@
-"""A picture: a `graphviz.Digraph` that renders with the system's `dot`, else in process, and is text without either."""
+"""A picture: a `graphviz.Digraph` that renders itself where there is a Graphviz, and is text where there is none."""
 
 from __future__ import annotations
 
 import functools
 import subprocess
-import threading
 from pathlib import Path
 from typing import Any
 
-ADVICE = "For the picture itself: pip install 'microgrid[draw]', or install Graphviz."
+from microgrid.pictures.rendering import ADVICE, rendered
 
 LAYOUT_LIMIT = 1500
-"""Boxes beyond which no layout is started: it takes minutes, and within a process nothing can stop it."""
+"""Boxes beyond which no layout is started: it takes minutes, and nothing stops it."""
 
 # Opaque fills under text, and mid-grey lines, read on a light and on a dark page alike. Blue for a positive and
 # vermilion for a negative gradient can be told apart by colour-blind people; the sign is in the text as well.
@@ -58,29 +57,6 @@ def escaped(text: str) -> Any:
 
     clean = "".join("�" if (x < " " and x != "\n") or "\ud800" <= x <= "\udfff" else x for x in text.replace("\t", " "))
     return graphviz.nohtml(clean.replace("&", "&amp;").replace("\\", "\\\\").replace("\n", "\\n"))  # <b> is no HTML
-
-
-_layout = threading.Lock()  # the Graphviz library keeps its state in globals
-
-
-def rendered(source: str, format: str) -> bytes:
-    """The picture of DOT text, by the system's `dot` or by pygraphviz. Raises ImportError when there is neither."""
-    import graphviz
-
-    try:
-        return bytes(graphviz.Source(source).pipe(format))
-    except graphviz.ExecutableNotFound:
-        pass
-    try:
-        import pygraphviz
-    except ImportError:
-        raise ImportError(f"there is no Graphviz here to render with. {ADVICE}") from None
-    with _layout:
-        graph = pygraphviz.AGraph(string=source)
-        try:
-            return bytes(graph.draw(format=format, prog="dot"))
-        finally:
-            graph.close()
 
 
 @functools.cache

@@ -13,9 +13,10 @@ from typing import Any, Protocol
 
 from microgrid.engine import Value
 from microgrid.pictures import graph, web
-from microgrid.pictures.digraph import ADVICE, DARK, FILLS, new_picture, number
+from microgrid.pictures.digraph import DARK, FILLS, new_picture, number
 from microgrid.pictures.layout import layout, svg
 from microgrid.pictures.outline import Box, Item
+from microgrid.pictures.rendering import ADVICE
 
 MOST_VALUES = 220
 """A graph of more values is stepped module by module, and unfolds where one looks."""
