@@ -93,11 +93,12 @@ class Loaded:
         self.size = len(code)
         self._kernel: Callable[..., None] = KERNEL(engine.get_function_address("kernel"))
         self.functions = (ctypes.c_void_p * max(len(functions), 1))(*[self._pointer(name, ops) for name in functions])
+        self.run = self._run_and_raise if self._kept else self._kernel
+        """Run it. What a function in Python raised on the way is raised after it."""
         _alive.add(self)
         weakref.finalize(self, _unload, engine)
 
-    def run(self, *args: Any) -> None:
-        """Run it. What a function in Python raised on the way is raised after it."""
+    def _run_and_raise(self, *args: Any) -> None:
         self._kernel(*args)
         if self._errors and (error := self._errors.pop(threading.get_ident(), None)) is not None:
             raise error

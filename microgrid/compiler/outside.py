@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dis
 import functools
+import operator
 import os
 import sysconfig
 from collections.abc import Callable, Iterable, Iterator
@@ -34,10 +35,17 @@ class Outside:
         self._seen: dict[int, FunctionType] = {}
         for function in functions:
             self._add(function, (_PACKAGE,))
+        now = self.held()[len(self._seen) :]
+        self._state: tuple[list[Any], tuple[Any, ...]] = now, (*self._seen, *map(_known, now))
 
     def key(self) -> tuple[Any, ...]:
         """Whose names these are, and what stands under them now."""
-        return (*self._seen, *[_known(read()) for read in self._readers])
+        now = [read() for read in self._readers]
+        last, key = self._state
+        if not all(map(operator.is_, now, last)):
+            key = (*self._seen, *map(_known, now))
+            self._state = now, key  # at once, for other threads
+        return key
 
     def held(self) -> list[Any]:
         """The functions, and the objects under their names."""

@@ -90,6 +90,7 @@ class Plan:
         tape.steps.clear()  # the loops have them all; 300,000 take 60 MB
         self.outputs = tape.sizes["y"]
         self.sums = tape.sizes["d"]
+        self._no_outputs = self.numpy.empty((0, 0))
         self._table = self.numpy.array(self.stored.table or (0.0,))
         self._scratch: list[tuple[Any, int]] = []
         widths = columns or [inputs]
@@ -111,13 +112,14 @@ class Plan:
         Sources are whole arrays of floats with a row for each sample.
         """
         np = self.numpy
-        outputs = np.empty((samples, self.outputs))
+        outputs = np.empty((samples, self.outputs)) if self.outputs else self._no_outputs
         pointers = self._pointers(*[address(source) for source in sources])
         blocks = -(-samples // self.mode.lanes)
         rounds = -(-blocks // CHUNKS)
         parts = max(1, min(PARTS, rounds))
         sums = np.empty((parts, self.sums))
-        given = (ctypes.addressof(pointers), *self._fixed, address(shared), address(outputs))
+        to = address(outputs) if self.outputs else 0
+        given = (ctypes.addressof(pointers), *self._fixed, address(shared), to)
         first_sum = address(sums)
 
         def part(i: int) -> None:
