@@ -223,12 +223,31 @@ _METHODS = {"flint": _by_balls, "exact": _exactly, "mpmath": _by_digits}
 # --- on floats only ------------------------------------------------------------------------------------------------
 
 
+TINY, LOST = 2.0**-20, 2.0**-900
+"""Below the first a point is looked at in steps of size 1, too: to exp(x) - 1, steps of its own size may be nothing.
+Below the second there are no others."""
+
+
 def ladder(f: Callable[[float], float], x: float) -> Derivative:
     """Differences over steps from large to small; the two neighbours that agree best say how well.
 
     They are central where those from both sides agree; else there is a kink, as far as floats can tell.
     """
-    size = abs(x) if abs(x) > 2.0**-900 else 1.0  # steps from a smaller one would be lost
+    if abs(x) >= TINY:
+        return _ladder(f, x, abs(x))
+    wide = _ladder(f, x, 1.0)
+    if abs(x) <= LOST:
+        return wide
+    close = _ladder(f, x, abs(x))
+    ends = [
+        end for found in (close, wide) for end in (found.low, found.high, found.left, found.right) if end is not None
+    ]
+    if close.low is None or not ends:
+        return wide if close.evidence == "none" else close
+    return close._replace(low=min(ends), high=max(ends))
+
+
+def _ladder(f: Callable[[float], float], x: float, size: float) -> Derivative:
     here = f(x)
     sides: list[list[tuple[float, float]]] = [[], [], []]
     for k in range(4, 40, 2):
@@ -247,7 +266,9 @@ def ladder(f: Callable[[float], float], x: float) -> Derivative:
         (left, error_left), (right, error_right) = best[0], best[1]
         if abs(left - right) > 100.0 * (error_left + error_right) + 1e-3 * max(abs(left), abs(right)):
             return Derivative("floats", None, None, Fraction(left), Fraction(right), "a kink, on floats only")
-    width = Fraction(4.0 * error + 1e-9 * abs(slope))
+    # a slope of exactly 0 may be that of small steps only, in which all was lost
+    most = abs(slope) or max([abs(s) for side in sides for s, _ in side if math.isfinite(s)], default=0.0)
+    width = Fraction(4.0 * error + 1e-9 * most)
     return Derivative("floats", Fraction(slope) - width, Fraction(slope) + width, reason="floats only")
 
 

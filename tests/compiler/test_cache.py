@@ -30,7 +30,7 @@ def test_a_hundred_functions_compiled_and_dropped_do_not_grow_the_process() -> N
     loaded = machine.alive()
     for k in range(100):
         one(k)
-    assert machine.alive() == loaded
+    assert machine.alive() <= loaded  # one that waited for a collection may be gone
     assert psutil.Process().memory_info().rss - before < 1_000_000
 
 

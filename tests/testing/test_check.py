@@ -386,6 +386,14 @@ def test_the_negative_control_takes_arrays() -> None:
 # --- black boxes ---------------------------------------------------------------------------------------------------
 
 
+def test_a_black_box_that_is_flat_on_the_scale_of_its_point_is_not_taken_for_constant() -> None:
+    tiny = 1.1754943508222875e-38
+    assert check_gradient(lambda x: math.exp(float(x)) - 1.0, tiny, gradient=[1.0]).verdict == "UNDECIDED"
+    assert check_gradient(lambda x: math.exp(float(x)) - 1.0, tiny, gradient=[3.0]).verdict == "FAIL"
+    assert check_gradient(lambda x: max(float(x), 0.0), tiny, gradient=[1.0]).verdict == "UNDECIDED"
+    assert check_gradient(lambda x: 1e-30 * float(x), tiny, gradient=[1e-30]).verdict == "UNDECIDED"
+
+
 @pytest.mark.parametrize("x", [5e-324, -5e-324, 1e-310])
 def test_a_black_box_may_be_checked_next_to_zero(x: float) -> None:
     assert check_gradient(lambda x: math.sin(float(x)), x, gradient=[1.0]).verdict == "UNDECIDED"
