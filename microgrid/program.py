@@ -505,7 +505,12 @@ def _different(names: Sequence[str], but: Sequence[str] = ()) -> list[str]:
 
 
 def parameters_of(function: Callable[..., Any], count: int) -> list[str]:
-    """Names for so many arguments of a function: those of its signature, as far as it has them."""
+    """Names for so many arguments of a function, as text can have them."""
+    return _different(argument_names(function, count))
+
+
+def argument_names(function: Callable[..., Any], count: int) -> list[str]:
+    """What so many arguments of a function are called: by its signature, as far as that has them."""
     import inspect
 
     try:
@@ -516,4 +521,4 @@ def parameters_of(function: Callable[..., Any], count: int) -> list[str]:
         ]
     except (TypeError, ValueError):
         named = []
-    return _different([*named, *(f"x{i}" for i in range(len(named), count))][:count])
+    return [*named, *(f"x{i}" for i in range(len(named), count))][:count]

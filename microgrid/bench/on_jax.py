@@ -45,7 +45,7 @@ def demo() -> Callable[[], Any]:
                 h = jax.nn.relu(h)
         return jax.nn.relu(1.0 - y * h[:, 0]).mean() + DECAY * sum((m * m).sum() for m in matrices)
 
-    @jax.jit  # type: ignore[untyped-decorator]
+    @jax.jit  # type: ignore[untyped-decorator]  # jax is an Any here
     def update(matrices: Any) -> Any:
         value, slopes = jax.value_and_grad(loss)(matrices)
         return value, [m - RATE * slope for m, slope in zip(matrices, slopes, strict=True)]

@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import functools
-import inspect
-from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from microgrid import tree
-from microgrid.compiler import arguments, loops
+from microgrid.compiler import arguments
 from microgrid.compiler.arguments import Arguments
 from microgrid.compiler.gradient import Request
-from microgrid.compiler.outside import KEPT, Outside
+from microgrid.compiler.made import Kept, Shown
 from microgrid.compiler.plan import Options, Plan
 from microgrid.compiler.tracing import traced
+from microgrid.program import argument_names
 
 
-class Compiled:
+class Compiled(Shown):
     """A compiled function. Call it as the function it was made from; numbers and nested lists of numbers give floats.
 
     The first call with a new structure traces and compiles. Structure is how lists nest and how long they are, and what
@@ -27,14 +26,14 @@ class Compiled:
     """
 
     __name__: str
+    _nothing = "call the function first, with arguments of the right structure"
 
     def __init__(self, function: Callable[..., Any], options: Options) -> None:
         functools.update_wrapper(self, function, updated=())
         self._function = function
         self._options = options
-        self._plans: OrderedDict[Any, tuple[Plan, Any, list[Any]]] = OrderedDict()
+        self._plans: Kept[tuple[Plan, Any]] = Kept(lambda: [function])
         self._last: Plan | None = None
-        self._outside = Outside([function])
 
     def __call__(self, *args: Any) -> Any:
         """What the function returns, with floats for Values."""
@@ -86,59 +85,21 @@ class Compiled:
 
     def _plan(self, purpose: str, given: Arguments) -> tuple[Plan, Any]:
         """The code for these arguments, and the structure of the function's result."""
-        key = (purpose, *given.key, *self._outside.key())
-        known = self._plans.get(key)
-        if known is None:
-            self._outside = Outside([self._function])  # a function that it calls may be another one
-            key = (purpose, *given.key, *self._outside.key())
-            known = self._plans[key] = *self._compiled(purpose, given), self._outside.held()
-            while len(self._plans) > KEPT:
-                self._plans.popitem(last=False)
-        else:
-            self._plans.move_to_end(key)
-        self._last = known[0]
-        return known[:2]
+        found = self._plans.get((purpose, *given.key), lambda: self._compiled(purpose, given))
+        self._last = found[0]
+        return found
 
     def _compiled(self, purpose: str, given: Arguments) -> tuple[Plan, Any]:
         differentiated = "gradient" in purpose
         if differentiated and not given.rebuild:
             raise TypeError("there is no number to differentiate by: whole numbers are static, write 2.0 for 2")
-        names = _parameters(self._function, len(given.example))
+        names = argument_names(self._function, len(given.example))
         record = traced(self._function, dict(zip(names, map(arguments.example_of, given.example), strict=True)))
         count = len(record.program.inputs) - len(record.captured)
         shared = (*given.shared, *[True] * len(record.captured))
         request = Request(shared, tuple(range(count)) if differentiated else ())
         columns = None if given.samples < 0 else [array.shape[1] for array in given.arrays]
         return Plan(record, request, columns, self._options), record.program.out_structure
-
-    # What was made.
-
-    @property
-    def loops(self) -> loops.Loops:
-        """The loops of the code that ran last, to print. Raises RuntimeError before the first call."""
-        return loops.Loops(self._ran())
-
-    def report(self) -> str:
-        """Of the code that ran last: instructions, elements, bytes, seconds a stage."""
-        return self._ran().report()
-
-    def c(self, name: str = "f") -> str:
-        """The same loops as a function in C99 that needs the C library's mathematics only.
-
-        `void name(const double *x, const double *p, double *y, double *d)` takes the numbers of one sample, and those
-        that samples share; it writes the results and derivatives to y, and adds derivatives by shared numbers to d.
-        """
-        from microgrid.compiler.c_loops import c
-
-        plan = self._ran()
-        return c(plan.traced.program, plan.request, name)
-
-    def _ran(self) -> Plan:
-        if self._last is None:
-            raise RuntimeError(
-                "nothing is compiled yet: call the function first, with arguments of the right structure"
-            )
-        return self._last
 
 
 def _one_or_all(derivatives: list[Any]) -> Any:
@@ -150,17 +111,3 @@ def _axes(in_axes: int | Sequence[int | None] | None, count: int) -> list[int | 
     if len(axes) != count or any(axis not in (0, None) or isinstance(axis, bool) for axis in axes):
         raise ValueError(f"in_axes has 0 or None for each of the {count} argument(s), got {in_axes!r}")
     return axes
-
-
-def _parameters(function: Callable[..., Any], count: int) -> list[str]:
-    """Names for the arguments, no two alike."""
-    try:
-        named = [
-            p.name
-            for p in inspect.signature(function).parameters.values()
-            if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)
-        ]
-    except (TypeError, ValueError):
-        named = []
-    names = named[:count]
-    return [*names, *[f"x{i}" for i in range(len(names), count)]]

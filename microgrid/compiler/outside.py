@@ -11,9 +11,6 @@ from collections.abc import Callable, Iterable, Iterator
 from types import CodeType, FunctionType, MethodType, ModuleType
 from typing import Any
 
-KEPT = 64
-"""For so many structures of arguments, and states of what is outside, a function keeps its code."""
-
 NOWHERE = object()
 
 _PACKAGE = os.path.realpath(os.path.dirname(os.path.dirname(__file__))) + os.sep

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any
 
 from microgrid.arithmetic import library
-from microgrid.compiler import loops
 from microgrid.compiler.gradient import Request
-from microgrid.compiler.outside import KEPT, Outside
+from microgrid.compiler.made import Kept, Shown
 from microgrid.compiler.plan import Options, Plan
 from microgrid.compiler.tracing import traced
 from microgrid.dependence import Dependence
 from microgrid.nn import Module
 
 
-class CompiledLoss:
+class CompiledLoss(Shown):
     """The mean over samples of loss(model(x), y), compiled with its gradients.
 
     `parameters` is an array with the numbers of `model.parameters()`, in their order: calls read it. Change it in
@@ -32,6 +30,8 @@ class CompiledLoss:
     >>> step.parameters -= 0.1 * gradient
     """
 
+    _nothing = "call it first, with arrays x and y"
+
     def __init__(self, loss: Callable[..., Any], model: Module, options: Options) -> None:
         if not isinstance(model, Module):
             raise TypeError(f"compile(loss, model) takes a module of microgrid.nn, got {type(model).__name__}")
@@ -40,11 +40,14 @@ class CompiledLoss:
         self.model = model
         self._options = options
         self._values = model.parameters()
-        self._plans: OrderedDict[Any, tuple[Plan, list[Any]]] = OrderedDict()
-        self._outside = Outside([loss, *model.modules()])
-        self.compilations = 0
+        self._plans: Kept[Plan] = Kept(lambda: [loss, *model.modules()])
         self._last: Plan | None = None
         self.read()
+
+    @property
+    def compilations(self) -> int:
+        """How often code was made."""
+        return self._plans.made
 
     def read(self) -> None:
         """Take the numbers of the model's parameters into `parameters`."""
@@ -80,7 +83,8 @@ class CompiledLoss:
             raise ValueError(
                 f"a batch has a row of x and of y for each sample, and at least one: got {samples} and {y.shape[0]}"
             )
-        plan = self._last = self._plan(x, y, purpose)
+        asked = (purpose, x.shape[1:], y.shape[1:])
+        plan = self._last = self._plans.get(asked, lambda: self._compiled(x, y, purpose))
         flat = plan.numpy.asarray(self.parameters, dtype=float, order="C")
         if flat.shape != (len(self._values),):
             raise ValueError(f"parameters has shape {flat.shape}, and the model {len(self._values)} parameters")
@@ -88,19 +92,6 @@ class CompiledLoss:
         if outside:
             flat = plan.numpy.concatenate([flat, [value.item() for value in outside]])
         return plan.run((x, y), flat, samples, 1.0 / samples)
-
-    def _plan(self, x: Any, y: Any, purpose: str) -> Plan:
-        asked = (purpose, x.shape[1:], y.shape[1:])
-        key = (*asked, *self._outside.key())
-        known = self._plans.get(key)
-        if known is None:
-            self._outside = Outside([self.loss, *self.model.modules()])
-            key = (*asked, *self._outside.key())
-            known = self._plans[key] = self._compiled(x, y, purpose), self._outside.held()
-            self.compilations += 1
-            while len(self._plans) > KEPT:
-                self._plans.popitem(last=False)
-        return known[0]
 
     def _compiled(self, x: Any, y: Any, purpose: str) -> Plan:
         def loss_of(x: Any, y: Any) -> Any:
@@ -126,27 +117,6 @@ class CompiledLoss:
         differentiated = "gradient" in purpose
         by = tuple(range(first, first + len(self._values))) if differentiated else ()
         return Plan(record, Request(shared, by, differentiated), columns, self._options)
-
-    @property
-    def loops(self) -> loops.Loops:
-        """The loops of the code that ran last, to print. Raises RuntimeError before the first call."""
-        return loops.Loops(self._ran())
-
-    def report(self) -> str:
-        """Of the code that ran last: instructions, elements, bytes, seconds a stage."""
-        return self._ran().report()
-
-    def c(self, name: str = "f") -> str:
-        """The loops for one sample as a function in C99, as `Compiled.c` gives them."""
-        from microgrid.compiler.c_loops import c
-
-        plan = self._ran()
-        return c(plan.traced.program, plan.request, name)
-
-    def _ran(self) -> Plan:
-        if self._last is None:
-            raise RuntimeError("nothing is compiled yet: call it first, with arrays x and y")
-        return self._last
 
 
 def _rows(np: Any, array: Any, name: str) -> Any:

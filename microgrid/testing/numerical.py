@@ -239,11 +239,9 @@ def ladder(f: Callable[[float], float], x: float) -> Derivative:
     if abs(x) <= LOST:
         return wide
     close = _ladder(f, x, abs(x))
-    ends = [
-        end for found in (close, wide) for end in (found.low, found.high, found.left, found.right) if end is not None
-    ]
-    if close.low is None or not ends:
+    if close.low is None or close.high is None:
         return wide if close.evidence == "none" else close
+    ends = [close.low, close.high, *(end for end in (wide.low, wide.high, wide.left, wide.right) if end is not None)]
     return close._replace(low=min(ends), high=max(ends))
 
 

@@ -90,7 +90,7 @@ def helper(x: Any) -> Any:
 def test_names_within_generators_and_in_functions_that_are_called_are_seen(monkeypatch: pytest.MonkeyPatch) -> None:
     within = mg.compile(lambda xs: mg.sum(SCALE * x for x in xs))
     called = mg.compile(lambda x: helper(x) + 1.0)
-    late = mg.compile(lambda x: not_there_yet(x))  # type: ignore[name-defined]  # noqa: F821
+    late = mg.compile(lambda x: not_there_yet(x))  # type: ignore[name-defined]  # noqa: F821  # defined below
     monkeypatch.setitem(globals(), "not_there_yet", helper)
     assert (within([1.0, 2.0]), called(1.0), late(1.0)) == (6.0, 3.0, 2.0)
     monkeypatch.setitem(globals(), "SCALE", 3.0)
@@ -261,7 +261,7 @@ def test_a_batch_is_its_samples(n: int) -> None:
 
 def test_axes_trees_and_more_axes() -> None:
     f = mg.compile(lambda a, b, c: [a["m"][0][1] * b, c * a["v"]])
-    a = {"m": np.arange(24.0).reshape(4, 2, 3), "v": [1.0, 2.0, 3.0, 4.0]}
+    a: dict[str, Any] = {"m": np.arange(24.0).reshape(4, 2, 3), "v": [1.0, 2.0, 3.0, 4.0]}
     first, second = f.batch(a, 10.0, np.ones(4), in_axes=(0, None, 0))
     assert first.tolist() == [10.0, 70.0, 130.0, 190.0]
     assert second.tolist() == [1.0, 2.0, 3.0, 4.0]
@@ -270,7 +270,7 @@ def test_axes_trees_and_more_axes() -> None:
     assert da["m"].shape == (4, 2, 3)
     assert da["m"].sum() == 40.0
     assert da["v"].tolist() == [1.0] * 4
-    assert db == a["m"][:, 1, 2].sum()  # type: ignore[index]
+    assert db == a["m"][:, 1, 2].sum()
 
 
 def test_rows_without_numbers_have_derivatives_without_numbers() -> None:

@@ -1,0 +1,76 @@
+"""The code that was made for a function: kept by what it was made for, and shown."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from typing import Any, Generic, TypeVar
+
+from microgrid.compiler import loops
+from microgrid.compiler.outside import Outside
+from microgrid.compiler.plan import Plan
+
+T = TypeVar("T")
+
+KEPT = 64
+"""For so many structures of arguments, and states of what is outside, a function keeps its code: those used last."""
+
+
+class Kept(Generic[T]):
+    """What was made, by what was asked for and what stood outside of the functions then. `made` counts."""
+
+    def __init__(self, functions: Callable[[], Sequence[Any]]) -> None:
+        self._functions = functions
+        self._outside = Outside(functions())
+        self._known: OrderedDict[Any, tuple[T, list[Any]]] = OrderedDict()
+        self.made = 0
+
+    def __len__(self) -> int:
+        return len(self._known)
+
+    def get(self, asked: tuple[Any, ...], make: Callable[[], T]) -> T:
+        """What was made for that, or is made now."""
+        key = (*asked, *self._outside.key())
+        known = self._known.get(key)
+        if known is None:
+            self._outside = Outside(self._functions())  # a function that they call may be another one
+            key = (*asked, *self._outside.key())
+            known = self._known[key] = make(), self._outside.held()
+            self.made += 1
+            while len(self._known) > KEPT:
+                self._known.popitem(last=False)
+        else:
+            self._known.move_to_end(key)
+        return known[0]
+
+
+class Shown:
+    """Tells of the code that ran last, `_last`."""
+
+    _last: Plan | None
+    _nothing: str
+
+    @property
+    def loops(self) -> loops.Loops:
+        """The loops of the code that ran last, to print. Raises RuntimeError before the first call."""
+        return loops.Loops(self._ran())
+
+    def report(self) -> str:
+        """Of the code that ran last: instructions, elements, bytes, seconds a stage."""
+        return self._ran().report()
+
+    def c(self, name: str = "f") -> str:
+        """The same loops as a function in C99 that needs the C library's mathematics only.
+
+        `void name(const double *x, const double *p, double *y, double *d)` takes the numbers of one sample, and those
+        that samples share; it writes the results and derivatives to y, and adds derivatives by shared numbers to d.
+        """
+        from microgrid.compiler.c_loops import c
+
+        plan = self._ran()
+        return c(plan.traced.program, plan.request, name)
+
+    def _ran(self) -> Plan:
+        if self._last is None:
+            raise RuntimeError(f"nothing is compiled yet: {self._nothing}")
+        return self._last
