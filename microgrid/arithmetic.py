@@ -234,7 +234,8 @@ class _Arrays(Arithmetic):
 def _elementwise(forward: Callable[..., float], *operands: Any) -> Any:
     import numpy as np
 
-    return np.frompyfunc(lambda *xs: forward(*map(float, xs)), len(operands), 1)(*operands).astype(float)
+    results = np.frompyfunc(lambda *xs: forward(*map(float, xs)), len(operands), 1)(*operands)
+    return np.asarray(results, dtype=float)  # of numbers without dimensions there is one result, a float
 
 
 def library(name: str, extra: str) -> Any:

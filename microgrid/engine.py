@@ -176,6 +176,10 @@ class Value:
         """The number."""
         return self.data
 
+    def conjugate(self) -> Value:
+        """The value itself, as for any real number: NumPy's variance asks for it."""
+        return self
+
     def detach(self) -> Value:
         """A new leaf with the same number."""
         return Value(self.data)
@@ -447,7 +451,10 @@ class Value:
 
     # How ops, the table's methods and type checkers see a Value.
 
-    def _apply_op(self, op: Op, operands: Sequence[Any]) -> Value:
+    def _apply_op(self, op: Op, operands: Sequence[Any]) -> Any:
+        for x in operands:
+            if not isinstance(x, Value) and hasattr(x, "ndim") and x.ndim:
+                return op.elementwise(operands)
         return record(op, operands)
 
     def __getattr__(self, name: str) -> Callable[..., Value]:

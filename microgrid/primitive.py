@@ -128,7 +128,7 @@ class Op:
     @overload
     def __call__(self, *operands: T | float) -> T: ...
     def __call__(self, *operands: Any) -> Any:
-        """The result: a float for numbers, a recorded `Value` as soon as one operand is one."""
+        """The result: a float for numbers, a recorded `Value` as soon as one operand is one; of arrays, an array."""
         if len(operands) != self.arity:
             raise TypeError(f"{self.name} takes {self.arity} operand(s), got {len(operands)}")
         for x in operands:
@@ -140,7 +140,18 @@ class Op:
         for x in operands:
             if hasattr(x, "_apply_op"):
                 return x._apply_op(self, operands)
+        if any(getattr(x, "ndim", 0) for x in operands):
+            return self.elementwise(operands)
         return self(*[as_float(x) for x in operands])
+
+    def elementwise(self, operands: Sequence[Any]) -> Any:
+        """The results for NumPy's arrays of numbers or `Value`s, which broadcast: NumPy asks nobody about logaddexp."""
+        import numpy as np
+
+        with np.errstate(all="ignore"):  # inf and nan are answers here
+            results = np.frompyfunc(self, self.arity, 1)(*operands)
+        values = any(hasattr(x, "_apply_op") or np.asarray(x).dtype.kind == "O" for x in operands)
+        return results if values else results.astype(float)
 
     def wrong_partials(self, partials: Any) -> TypeError:
         """The error to raise when the rule gave anything but a tuple of one derivative per differentiable operand."""

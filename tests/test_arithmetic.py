@@ -98,6 +98,21 @@ def test_arrays_give_what_floats_give(op: Op) -> None:
 
 
 @each_op
+def test_arrays_stand_beside_floats_in_any_place(op: Op) -> None:
+    """Also where an op sees floats only, and an array stands elsewhere in the program."""
+    np = pytest.importorskip("numpy")
+    count = op.arity - op.static
+    at = [0.75, 0.5, 0.25][:count]
+    program = trace(lambda x, *ys: x * op(*ys, *[2.0, 3.0][: op.static]))(1.0, *at)
+    expected = 3.0 * program(1.0, *at)
+    for which in itertools.product([False, True], repeat=count):
+        mixed = [np.full(2, x) if array else x for x, array in zip(at, which, strict=True)]
+        got = program(np.array([3.0, 3.0]), *mixed)
+        assert got.shape == (2,)
+        assert all(agree(float(x), expected) for x in got)
+
+
+@each_op
 def test_values_and_dual_numbers_give_what_floats_give(op: Op) -> None:
     for at in points(op):
         moving, static = at[: op.arity - op.static], at[op.arity - op.static :]

@@ -6,6 +6,7 @@ import asyncio
 import copy
 import gc
 import math
+import operator
 import os
 import pickle
 import random
@@ -22,7 +23,7 @@ import pytest
 import microgrid
 from microgrid import Value, nn, no_grad, ops, primitive, tanh, where
 from microgrid.engine import COMPILED, CONSTANT, topological
-from microgrid.primitive import OPS
+from microgrid.primitive import OPS, Op, built_in
 
 INF, NAN = math.inf, math.nan
 EDGES = [0.0, -0.0, 1.0, -1.0, 0.5, -2.0, 3.0, 5e-324, 1e-300, 1e300, -1e300, INF, -INF, NAN]
@@ -474,3 +475,40 @@ def test_numpy_scalars_stand_on_either_side_and_ufuncs_give_values() -> None:
         Value(np.zeros(2))
     with pytest.raises(TypeError, match="complex"):
         Value(np.complex128(1))
+
+
+@pytest.mark.parametrize("name", ["sum", "prod", "mean", "var", "std", "max", "min", "ptp", "median", "linalg.norm"])
+def test_reductions_of_numpy_take_arrays_of_values(name: str) -> None:
+    np = pytest.importorskip("numpy")
+    function = operator.attrgetter(name)(np)
+    numbers = [0.5, -2.0, 1.25, 3.0]
+    leaves = [Value(x) for x in numbers]
+    result = function(np.array(leaves))
+    assert result.data == pytest.approx(function(np.array(numbers)), rel=1e-15)
+    result.backward()
+    for i, leaf in enumerate(leaves):
+        moved = [[*numbers[:i], numbers[i] + h, *numbers[i + 1 :]] for h in (1e-6, -1e-6)]
+        slope = (function(np.array(moved[0])) - function(np.array(moved[1]))) / 2e-6
+        assert leaf.grad == pytest.approx(slope, rel=1e-7, abs=1e-9)
+    rows = function(np.array(leaves).reshape(2, 2), axis=0)
+    assert [x.data for x in rows] == pytest.approx(function(np.array(numbers).reshape(2, 2), axis=0), rel=1e-15)
+
+
+@pytest.mark.parametrize("op", [op for op in OPS.values() if op.name in built_in], ids=lambda op: op.name)
+def test_ops_take_arrays_of_values_and_of_numbers(op: Op) -> None:
+    """NumPy's own logaddexp and copysign have no loop for objects, and so can never ask a Value."""
+    np = pytest.importorskip("numpy")
+    rows = [[0.75, 0.5, 0.25][: op.arity - op.static], [0.5, 0.75, 0.5][: op.arity - op.static]]
+    static = [2.0, 3.0][: op.static]
+    expected = [op(*row, *static) for row in rows]
+    columns = [np.array(column) for column in zip(*rows, strict=True)]
+    numbers = op(*columns, *static)
+    assert numbers.dtype == float
+    assert np.array_equal(numbers, expected, equal_nan=True)
+    for which in range(len(columns)):
+        mixed = [np.array([Value(x) for x in c]) if i == which else c for i, c in enumerate(columns)]
+        assert np.array_equal([v.data for v in op(*mixed, *static)], expected, equal_nan=True)
+        assert {v.op for v in op(*mixed, *static)} == {op}
+    one = Value(rows[0][0])
+    if len(columns) > 1:
+        assert all(x.operands[0] is one for x in op(one, *columns[1:], *static))
