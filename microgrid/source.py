@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import keyword
 import math
 import re
 import unicodedata
 from collections.abc import Callable, Container, Mapping, Sequence
 from types import FunctionType
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from microgrid import forward, tree
 from microgrid.primitive import CALL, OPS, POWER, PRODUCT, SIGN, SUM, Op
@@ -364,41 +365,100 @@ def _limited(text: str, limit: int) -> str:
     return text
 
 
+# --- a formula in LaTeX --------------------------------------------------------------------------------------------
+
+
+class _Formula(NamedTuple):
+    """A formula, how tightly it binds, and its text where an operator stands beside it."""
+
+    text: str
+    precedence: int
+    beside: str
+
+
 def latex(program: Listed, limit: int = 100_000) -> str:
     """The results as one formula; ValueError when it has more characters than the limit."""
-    texts = [(_latex_name(name), _ATOM) for name in program.inputs]
-    texts += [_latex_number(x) for x in program.constants]
+    formulas = [_Formula(name, _ATOM, name) for name in _latex_names(program.inputs)]
+    formulas += map(_latex_number, program.constants)
     for op, operands in program.instructions:
-        texts.append((_limited(_latex_of(op, [texts[i] for i in operands]), limit), _latex_precedence(op)))
-    results = [texts[i][0] for i in program.outputs]
+        formulas.append(_latex_of(op.latex, [formulas[i] for i in operands]))
+        _limited(formulas[-1].text, limit)
+    results = [formulas[i].text for i in program.outputs]
     return results[0] if len(results) == 1 else rf"\left({', '.join(results)}\right)"
 
 
-def _latex_precedence(op: Op) -> int:
-    closed = op.latex.endswith((r"\right|", r"\right)", r"\right]", "floor", "ceil"))
-    return _ATOM if closed and op.precedence == CALL else op.precedence
+# The templates of operators whose order everybody knows. Any other template binds as its notation does, whatever the
+# op: one that is open at an end, as #1 \bmod #2, takes and makes operands in brackets only. x - y mod z has two
+# readings, and so has sin x + y, where ISO 80000-2 asks for brackets.
+_OPERATORS = {"#1 + #2": SUM, "#1 - #2": SUM, r"#1 \cdot #2": PRODUCT, "-#1": SIGN}
+_OPEN = 0
+
+_RELATION = re.compile(r"[<>=]\s*$|^\s*[<>=]")
+_BRACKET_BEFORE = re.compile(r"(\\left\W|[(\[,<>=]|\\l(floor|ceil)|([\^_}\]]|\\[A-Za-z]+)\{)\s*$")
+_BRACKET_AFTER = re.compile(r"\s*([)\],<>=]|\}|\\right)")
+_BRACKETS = re.compile(r"\\left(?:\\\w+|.)(?:(?!\\left|\\right).)*\\right(?:\\\w+|.)")
+_FUNCTION = re.compile(r"\\[A-Za-z]+(_\w?)? #\d")
+_OPERATOR = re.compile(r"[-+*/<>=,!#\s]|\\(cdot|times|bmod|circ)")
 
 
-def _latex_of(op: Op, operands: Sequence[tuple[str, int]]) -> str:
-    """The op's template with its operands in parentheses where they need them."""
-    prefix = op.precedence == CALL and re.search(r" #\d$", op.latex)
+@functools.lru_cache(maxsize=1024)
+def _needs(template: str, operand: str) -> int:
+    """How tightly an operand of a template has to bind, from what stands beside its first place there."""
+    before, _, after = template.partition(operand)
+    if template in _OPERATORS:
+        return _OPERATORS[template] + (operand == "#2")
+    if _BRACKET_BEFORE.search(before) and _BRACKET_AFTER.match(after):
+        return SUM if _RELATION.search(before) or _RELATION.search(after) else _OPEN
+    return PRODUCT if before.endswith("(1 + ") and _BRACKET_AFTER.match(after) else _ATOM
+
+
+@functools.lru_cache(maxsize=1024)
+def _binds(template: str) -> int:
+    """How tightly what a template makes binds."""
+    outside, found = template, 1
+    while found:
+        outside, found = _BRACKETS.subn("()", outside)
+    outside, found = re.sub(r"\(\)", "B", outside), 1
+    while found:
+        outside, found = re.subn(r"\{[^{}]*\}", "", outside)
+    if template in _OPERATORS:
+        return _OPERATORS[template]
+    if outside == "B" or ("#2" in template and re.fullmatch(r"\\[A-Za-z]+B", outside)):
+        return _ATOM
+    return CALL if _FUNCTION.fullmatch(outside) or not _OPERATOR.search(outside) else _OPEN
+
+
+def _latex_of(template: str, operands: Sequence[_Formula]) -> _Formula:
+    """The template with its operands in brackets where they need them, or where somebody could miss them."""
+    if template == "#1":
+        return operands[0]
 
     def filled(match: re.Match[str]) -> str:
-        i = int(match[1]) - 1
-        text, precedence = operands[i]
-        enclosed = op.latex.startswith(r"\frac") or op.latex.startswith(r"\left\lfloor")
-        if (op.precedence == POWER and i == 0) or prefix:
-            at_least = _ATOM
-        elif op.precedence == CALL or enclosed:
-            at_least = 0
-        else:
-            at_least = op.precedence + (1 if i else 0)
-        if op.precedence == POWER and i == 1:
-            at_least = 0
-        bare = precedence >= at_least and not (i and at_least and text.startswith("-"))
-        return text if bare else rf"\left({text}\right)"
+        operand, least = operands[int(match[0][1]) - 1], _needs(template, match[0])
+        if least == _OPEN:
+            return operand.text
+        second = operand.beside.startswith("-") and match.start() > 0 and least > SUM
+        bare = operand.precedence >= least and not second
+        return operand.beside if bare else rf"\left({operand.text}\right)"
 
-    return re.sub(r"#(\d)", filled, op.latex)
+    text, binds = re.sub(r"#\d", filled, template), _binds(template)
+    beside = text
+    if binds == CALL and template[-2] == "#":  # \sin x
+        beside = rf"{template[:-2]}\left({operands[int(template[-1]) - 1].text}\right)"
+    return _Formula(text, binds, beside)
+
+
+def _latex_names(names: Sequence[str]) -> list[str]:
+    """What the inputs are called in a formula; as they are typed, where that is what something else is called."""
+    taken = {"e", r"\mathrm{NaN}"}
+    found = []
+    for name in names:
+        text = _latex_name(name)
+        if text in taken:
+            text = rf"\mathtt{{{name.replace('_', chr(92) + '_')}}}"
+        taken.add(text)
+        found.append(text)
+    return found
 
 
 def _latex_name(name: str) -> str:
@@ -409,14 +469,16 @@ def _latex_name(name: str) -> str:
     return f"{first}_{{{','.join(below)}}}" if below else first
 
 
-def _latex_number(x: float) -> tuple[str, int]:
-    if math.isnan(x):
-        return r"\mathrm{NaN}", _ATOM
+def _latex_number(x: float) -> _Formula:
     text = rf"{'-' if x < 0 else ''}\infty" if math.isinf(x) else repr(x).removesuffix(".0")
     mantissa, e, exponent = text.partition("e")
-    if e:
-        return rf"{mantissa} \cdot 10^{{{int(exponent)}}}", SIGN if x < 0 else PRODUCT
-    return text, SIGN if text.startswith("-") else _ATOM
+    if math.isnan(x):
+        text, precedence = r"\mathrm{NaN}", _ATOM
+    elif e:
+        text, precedence = rf"{mantissa} \cdot 10^{{{int(exponent)}}}", SIGN if x < 0 else PRODUCT
+    else:
+        precedence = SIGN if text.startswith("-") else _ATOM
+    return _Formula(text, precedence, text)
 
 
 # --- a Python function on its own ----------------------------------------------------------------------------------
