@@ -76,13 +76,14 @@ class Step(NamedTuple):
 class Steps(Sequence[Step]):
     """All steps of a pass, first forward, then backward; a notebook shows them as a stepper. Made by `steps`.
 
-    `values` are the nodes, `names` what they are called, `grads` what their gradients are in the end: what `backward()`
-    would make them. A step is put together when it is looked at, so that a large graph can be stepped, too.
+    `values` are the nodes, `names` what they are called; `starts` their gradients before the backward pass, `grads` in
+    the end. A step is put together when it is looked at, so that a large graph can be stepped, too.
     """
 
-    def __init__(self, root: Value, seed: float, items: Sequence[Item], numerical: bool) -> None:
+    def __init__(self, root: Value, seed: float, items: Sequence[Item], numerical: bool, accumulate: bool) -> None:
         self.items = tuple(items)
         self.values = tuple(shown([root]))
+        self.starts = [value.grad if accumulate and value.op is None else 0.0 for value in self.values]
         self._root, self._seed, self._numerical = root, seed, numerical
         self._trees: list[ast.expr] | None = None
         self._forward = [i for i, value in enumerate(self.values) if _computed(value)]
@@ -95,7 +96,6 @@ class Steps(Sequence[Step]):
         values = self.values
         self._upstream = [0.0] * len(values)
         self._upstream[-1] = self._seed
-        self._old = [value.grad if value.op is None else 0.0 for value in values]
         self._first: dict[int, int] = {}  # at which step a node receives its first contribution, and its last
         self._last: dict[int, int] = {}
         self._passed: list[list[tuple[int, int, float, float, float]]] = []
@@ -110,7 +110,7 @@ class Steps(Sequence[Step]):
                 self._upstream[j] = before + contribution
                 if values[j].op is CONSTANT:
                     continue
-                passed.append((place, j, contribution, before + self._old[j], self._upstream[j] + self._old[j]))
+                passed.append((place, j, contribution, before + self.starts[j], self._upstream[j] + self.starts[j]))
                 self._first.setdefault(j, k)
                 self._last[j] = k
             self._passed.append(passed)
@@ -155,7 +155,7 @@ class Steps(Sequence[Step]):
     @property
     def grads(self) -> list[float]:
         """The gradients of all values after the pass."""
-        return [old + new for old, new in zip(self._old, self._upstream, strict=True)]
+        return [start + new for start, new in zip(self.starts, self._upstream, strict=True)]
 
     # --- one step ----------------------------------------------------------------------------------------------
 
@@ -213,7 +213,7 @@ class Steps(Sequence[Step]):
                     f"{name} is used more than once, so its contributions add up (+=, not =): "
                     f"{_n(before)} + {_n(contribution)} = {_n(after)}"
                 )
-            elif self._old[j]:
+            elif self.starts[j]:
                 remarks.append(f"{name} had a gradient of {_n(before)} already: leaves accumulate until zero_grad")
             earlier.add(j)
         pending = [j for j, first in self._first.items() if first <= k and self._place.get(j, -1) > k]
@@ -287,13 +287,16 @@ def steps(
     seed: float = 1.0,
     names: Mapping[str, Any] | None = None,
     numerical: bool = False,
+    accumulate: bool = False,
     run: bool = False,
 ) -> Steps:
     """The forward and the backward pass from root, one node at a time: to loop over, to print, to show in a notebook.
 
     `names=locals()` uses variable names where a value has no label. `numerical=True` adds each cotangent by central
-    differences. No `.grad` changes, unless `run=True`, which also runs `root.backward(seed)`. Raises TypeError when
-    root is not a Value, ValueError when nothing was computed.
+    differences. Gradients start from 0, whatever `.grad` holds: the last ones are the derivatives of root times seed.
+    `accumulate=True` starts leaves from their `.grad`, as `backward()` does. No `.grad` changes, unless `run=True`,
+    which also runs `root.backward(seed)`. Raises TypeError when root is not a Value, ValueError when nothing was
+    computed.
 
     >>> a, b = Value(2.0, label="a"), Value(-3.0, label="b")
     >>> for step in steps(a * b + a).backward:
@@ -305,7 +308,7 @@ def steps(
         raise TypeError(f"steps takes a Value, got {type(root).__name__} ({root!r}): step the output of a model")
     if not _computed(root):
         raise ValueError("there is nothing to step through: this value was not computed from others")
-    found = Steps(root, float(seed), items_of(root, names or {}), numerical)
+    found = Steps(root, float(seed), items_of(root, names or {}), numerical, accumulate)
     if run:
         root.backward(seed)
     return found

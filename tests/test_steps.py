@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from typing import Any, cast
 
 import pytest
@@ -41,7 +42,7 @@ def test_nothing_changes_unless_asked() -> None:
     assert [v.grad for v in (a, b, c)] == [0.0, 0.0, 0.0]
     again = steps(c, run=True)
     assert [v.grad for v in again.values] == again.grads == found.grads
-    third = steps(c)
+    third = steps(c, accumulate=True)
     assert third[3].remarks == ()
     assert any("a had a gradient of 16 already" in remark for step in third for remark in step.remarks)
 
@@ -72,6 +73,30 @@ def test_the_steps_are_the_engines_to_the_bit(data: st.DataObject, program: Prog
     forward = found.forward
     assert [step.node for step in forward] == order[::-1]
     assert all(step.data == found.values[step.node].data or math.isnan(step.data) for step in forward)
+
+
+def bits(gradients: Iterable[float]) -> list[str]:
+    return [repr(gradient + 0.0) for gradient in gradients]  # -0.0 is 0.0
+
+
+@settings(deadline=None)
+@given(st.data(), programs(ops=list(OPS.values()), max_size=15), st.integers(0, 3), st.sampled_from([1.0, -2.0, 0.0]))
+def test_gradients_start_from_0_whatever_was_there_unless_they_accumulate(
+    data: st.DataObject, program: Program, passes: int, seed: float
+) -> None:
+    leaves = [Value(x, label=f"x{i}") for i, x in enumerate(data.draw(points(program)))]
+    (root,) = program.replay(leaves, VALUES)
+    fresh = bits(steps(root, seed=seed).grads)
+    for _ in range(passes):
+        root.backward(3.0)
+    found, added = steps(root, seed=seed), steps(root, seed=seed, accumulate=True)
+    assert bits(found.grads) == fresh
+    assert not any(found.starts)
+    assert not any("already" in remark for step in found for remark in step.remarks)
+    last = {c.operand: c.after for step in added.backward for c in step.contributions}
+    root.backward(seed)
+    assert bits(added.grads) == bits([value.grad for value in added.values])
+    assert bits(last.values()) == bits([added.grads[i] for i in last])
 
 
 def test_ready_and_waiting_say_who_is_next() -> None:

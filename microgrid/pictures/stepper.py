@@ -44,6 +44,11 @@ class Walk(Protocol):
         ...
 
     @property
+    def starts(self) -> Sequence[float]:
+        """Their gradients before the backward pass."""
+        ...
+
+    @property
     def grads(self) -> Sequence[float]:
         """Their gradients in the end."""
         ...
@@ -134,7 +139,7 @@ def _data(steps: Walk, names: Sequence[str], drawn: Sequence[Box], home: dict[in
     data: dict[str, Any] = {
         "nodes": [
             [names[i] if whole or not drawn[home[i]].folded else "", _n(steps.values[i].data), int(bool(item.operands))]
-            + ([] if item.grad is None else [_n(steps.values[i].grad if not item.operands else 0.0)])
+            + ([] if item.grad is None else [_n(steps.starts[i])])
             for i, item in enumerate(steps.items)
         ]
         if whole

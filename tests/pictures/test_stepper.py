@@ -27,10 +27,18 @@ def mixed() -> Steps:
     """A dead relu, a saturated tanh, x * x, a choice, and gradients from before."""
     x, y = Value(3.0, label="x"), Value(-1.0, label="y")
     (x * 2.0).backward()
-    return steps(relu(y) * x + tanh(x * x) + maximum(x, y) / 7.0)
+    return steps(relu(y) * x + tanh(x * x) + maximum(x, y) / 7.0, accumulate=True)
 
 
-@pytest.fixture(params=[shared, mixed])
+def again() -> Steps:
+    """After a backward pass of its own: it starts from 0."""
+    a = Value(2.0, label="a")
+    c = (a * a).tanh() * a
+    c.backward()
+    return steps(c)
+
+
+@pytest.fixture(params=[shared, mixed, again])
 def stepped(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Steps, Path]:
     found: Steps = request.param()
     path = tmp_path / f"{request.param.__name__}.html"
@@ -72,7 +80,7 @@ def check(page: Any, found: Steps, k: int) -> None:
     grads = dict.fromkeys(range(len(names)), "–")
     for i, value in enumerate(found.values):
         if value.op is None:
-            grads[i] = n(value.grad)
+            grads[i] = n(found.starts[i])
     for earlier in found[: k + 1]:
         if earlier.phase == "backward":
             grads[earlier.node] = n(earlier.upstream)
