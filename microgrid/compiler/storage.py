@@ -6,6 +6,7 @@ read from elsewhere is stored; `density` then numbers it anew.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
@@ -22,7 +23,7 @@ def place(rolled: Rolled) -> Stored:
     """The code of loops."""
     first = _Placement(rolled, None)
     first.all()
-    second = _Placement(rolled, first.masks())
+    second = _Placement(rolled, first)
     segments, sums = second.all()
     return densely(segments, sums, rolled.tape, second.cells)
 
@@ -32,21 +33,24 @@ Known = dict[Cell, int]
 
 
 class _Placement:
-    """One pass over the loops; the first, without masks, finds out which cells are read from memory."""
+    """One pass over the loops; the first one finds out which cells are read from memory, and within which loops."""
 
-    def __init__(self, rolled: Rolled, masks: dict[str, Any] | None) -> None:
+    def __init__(self, rolled: Rolled, first: _Placement | None) -> None:
         import numpy as np
 
         self.np = np
         self.rolled = rolled
-        self.wanted = masks
+        self.wanted = first.masks() if first else None
         self.constants = np.array(rolled.tape.constants)
         self.bits = self.constants.view(np.int64)
         self.counts: dict[int, int] = {}
+        self.inner: dict[int, set[int]] = {}  # for each loop its counter, and those of the loops within
         self.reads: dict[str, list[Any]] = {}
         self.registers = 0
         self.waiting: dict[int, list[tuple[Cell, int]]] = {}
         self.jammed: set[int] = set()
+        self.around: list[int] = []  # the counters of the loops around
+        self.within: dict[int, dict[Cell, None]] = first.within if first else {}  # what is read from memory, by loop
         self.summing = False  # then registers stand for what they are loaded from, within the loops around only
 
     def all(self) -> tuple[list[tuple[Code, ...]], tuple[Code, ...]]:
@@ -99,11 +103,18 @@ class _Placement:
             if (bits == bits.flat[0]).all():
                 return float(self.constants[self.cells(index).flat[0]])
         elif space not in ("x", "p", "s"):
-            self.reads.setdefault(space, []).append(self.cells(index))
+            self.from_memory(cell)
         code.append(Load(target := self.register(), space, index))
         if space in ("s", *ONCE):
             known[cell] = target
         return target
+
+    def from_memory(self, cell: Cell) -> None:
+        """Note that a cell is read from memory, and within which loops."""
+        self.reads.setdefault(cell[0], []).append(self.cells(cell[1]))
+        if not self.summing:  # sums are taken after all loops
+            for counter in self.around:
+                self.within.setdefault(counter, {})[cell] = None
 
     def node(self, node: Node, known: Known, code: list[Code]) -> None:
         if isinstance(node, Loop):
@@ -135,18 +146,29 @@ class _Placement:
         mask = self.wanted[space][self.cells(index)]
         if not mask.any():
             return
-        if index.steps and index.steps[-1][0] not in self.jammed and not mask[..., :-1].any():
+        if index.steps and not mask[..., :-1].any() and self.waits(cell):
             self.waiting.setdefault(index.steps[-1][0], []).append((cell, value))
         else:
             code.append(Store(space, index, value))
+
+    def waits(self, cell: Cell) -> bool:
+        """Whether the last number of a loop may be stored after it: in the loop nobody reads it from memory."""
+        counter, _ = cell[1].steps[-1]
+        if counter in self.jammed:
+            return False
+        last = cell[0], cell[1].at(counter, self.counts[counter] - 1)
+        inner = self.inner[counter]
+        return not any(self.meet(last, other, inner) for other in self.within.get(counter, ()))
 
     def loop(self, loop: Loop, known: Known, code: list[Code]) -> None:
         counter, count = loop.counter, loop.times
         self.counts[counter] = count
         for inner in _loops(loop.body):
             self.counts[inner.counter] = inner.times
+        self.inner[counter] = {counter, *[inner.counter for inner in _loops(loop.body)]}
+        written = [(statement.shape.target, statement.cells[0]) for statement in statements(loop.body)]
         for cell in dict.fromkeys(_used(loop.body)):
-            if cell not in known and self.still(cell, loop):
+            if cell not in known and self.still(cell, loop, written):
                 loaded = self.read(cell, known, code)
                 if isinstance(loaded, int):
                     known[cell] = loaded
@@ -156,8 +178,11 @@ class _Placement:
         for space, index in _made(loop.body):
             step = dict(index.steps).get(counter, 0)
             before = (space, Affine(index.base - step, index.steps))
-            if step and before in used and before not in inside and space != "d":
-                at_first = self.read((space, before[1].at(counter, 0)), known, code)
+            if step and before in used and before not in inside:
+                first = space, before[1].at(counter, 0)
+                if first not in known and any(self.meet(first, other, self.inner[counter]) for other in written):
+                    continue  # another statement of the loop makes it, in the first iteration
+                at_first = self.read(first, known, code)
                 inside[before] = register = self.register()
                 kept.append((register, at_first, (space, index)))
         jams = not kept and any(isinstance(node, Loop) for node in loop.body) and self.jams(loop)
@@ -166,15 +191,21 @@ class _Placement:
         sums = [] if jams else self.sums(loop)
         for cell in sums:
             code.append(Load(start := self.register(), *cell))
-            self.reads.setdefault(cell[0], []).append(self.cells(cell[1]))
+            self.from_memory(cell)
             inside[cell] = register = self.register()
             kept.append((register, start, cell))
         body: list[Code] = []
         outer = set(inside)
+        self.around.append(counter)
         for node in loop.body:
             self.node(node, inside, body)
-        phis = tuple([(register, first, inside[cell]) for register, first, cell in kept])
-        code.append(Repeat(counter, count, phis, tuple(body), jams))
+        phis = []
+        for register, at_first, cell in kept:
+            after = self.read(cell, inside, body)  # from memory, where it comes from iterations side by side
+            assert isinstance(after, int)
+            phis.append((register, at_first, after))
+        self.around.pop()
+        code.append(Repeat(counter, count, tuple(phis), tuple(body), jams))
         code += [Store(*cell, inside[cell]) for cell in sums]
         for cell, register in inside.items():
             if cell[0] in ONCE and cell not in outer and not (jams or self.summing):
@@ -182,28 +213,32 @@ class _Placement:
         for (space, index), register in self.waiting.pop(counter, []):
             self.store((space, index.at(counter, count - 1)), register, code)
 
-    def still(self, cell: Cell, loop: Loop) -> bool:
+    def still(self, cell: Cell, loop: Loop, written: Sequence[Cell]) -> bool:
         """Whether a cell is the same one in all iterations of a loop, and the loop does not write it."""
-        inner = {loop.counter, *[other.counter for other in _loops(loop.body)]}
+        inner = self.inner[loop.counter]
         if cell[0] in ("a", "y", "d") or not inner.isdisjoint([counter for counter, _ in cell[1].steps]):
             return False
-        written = [(statement.shape.target, statement.cells[0]) for statement in statements(loop.body)]
-        return not any(self.meet(cell, other) for other in written)
+        return not any(self.meet(cell, other, inner) for other in written)
 
     def jams(self, loop: Loop) -> bool:
         """Whether iterations are independent: what one writes no other reads or writes.
 
-        They may add to the same cells, if one statement does: then each cell still gets its sum in the same order.
+        They may add to the same cells, if it is one statement that does, and does so once for a cell in an iteration:
+        then each cell gets its sum in the same order, and none is in a register of a loop within.
         """
         np = self.np
         owners: dict[str, Any] = {}
         written = []
-        for number, statement in enumerate(statements(loop.body)):
+        for number, (statement, counters) in enumerate(_nested(loop.body)):
             space, index = statement.shape.target, statement.cells[0]
             if space != "d":
-                shared = statement.shape.adds and loop.counter not in dict(index.steps)
-                owner = np.array(-2 - number) if shared else self.iterations(index, loop.counter)
                 cells = self.cells(index)
+                if loop.counter in dict(index.steps):
+                    owner = self.iterations(index, loop.counter)
+                elif statement.shape.adds and self.distinct(index, counters):
+                    owner = np.array(-2 - number)
+                else:
+                    return False
                 own = owners.setdefault(space, np.full(self.rolled.tape.sizes[space], -1))
                 own[cells] = owner
                 written.append((space, cells, owner))
@@ -215,6 +250,14 @@ class _Placement:
                 if not ((found == -1) | (found == self.iterations(index, loop.counter))).all():
                     return False
         return True
+
+    def distinct(self, index: Affine, counters: Sequence[int]) -> bool:
+        """Whether an index reaches another cell for all numbers of these counters."""
+        steps = dict(index.steps)
+        if any(counter not in steps for counter in counters):
+            return False
+        cells = self.cells(Affine(0, tuple([(counter, steps[counter]) for counter in counters])))
+        return bool(len(self.np.unique(cells)) == cells.size)
 
     def iterations(self, index: Affine, counter: int) -> Any:
         """For all cells that an index reaches, in which iteration of a loop; -1 where it does not depend on it."""
@@ -234,17 +277,36 @@ class _Placement:
                     found[cell] = found.get(cell, 0) + 1
         if not found:
             return []
+        inner = self.inner[loop.counter]
         touched: list[Cell] = []
         for statement in statements(loop.body):
             touched += zip((statement.shape.target, *statement.shape.operands), statement.cells, strict=True)
         return [
             cell
             for cell, times in found.items()
-            if touched.count(cell) == times and not any(self.meet(cell, other) for other in touched if other != cell)
+            if touched.count(cell) == times
+            and not any(self.meet(cell, other, inner) for other in touched if other != cell)
         ]
 
-    def meet(self, a: Cell, b: Cell) -> bool:
-        return a[0] == b[0] and bool(self.np.intersect1d(self.cells(a[1]), self.cells(b[1])).size)
+    def meet(self, a: Cell, b: Cell, inner: set[int]) -> bool:
+        """Whether two cells may be the same one while the loops around these inner ones stand still."""
+        if a[0] != b[0]:
+            return False
+        ours, theirs = a[1].steps, b[1].steps
+        around = [pair for pair in ours if pair[0] not in inner]
+        if around == [pair for pair in theirs if pair[0] not in inner]:
+            ours = tuple([pair for pair in ours if pair[0] in inner])
+            theirs = tuple([pair for pair in theirs if pair[0] in inner])
+        apart = b[1].base - a[1].base  # the sum of our steps less that of theirs, where they meet
+        unit = math.gcd(*[step for _, step in (*ours, *theirs)])
+        if apart % unit if unit else apart:
+            return False
+        reach = [step * (self.counts[counter] - 1) for counter, step in ours]
+        reach += [-step * (self.counts[counter] - 1) for counter, step in theirs]
+        if not sum([min(0, far) for far in reach]) <= apart <= sum([max(0, far) for far in reach]):
+            return False
+        mine, others = self.cells(Affine(a[1].base, ours)), self.cells(Affine(b[1].base, theirs))
+        return bool(self.np.intersect1d(mine, others).size)
 
 
 def _loops(nodes: Iterable[Node]) -> Iterator[Loop]:
@@ -252,6 +314,15 @@ def _loops(nodes: Iterable[Node]) -> Iterator[Loop]:
         if isinstance(node, Loop):
             yield node
             yield from _loops(node.body)
+
+
+def _nested(nodes: Iterable[Node], around: tuple[int, ...] = ()) -> Iterator[tuple[Statement, tuple[int, ...]]]:
+    """All statements, each with the counters of the loops around it."""
+    for node in nodes:
+        if isinstance(node, Loop):
+            yield from _nested(node.body, (*around, node.counter))
+        else:
+            yield node, around
 
 
 def _used(nodes: Iterable[Node]) -> Iterator[Cell]:

@@ -1,0 +1,278 @@
+"""Nested loops that share what they use: at every depth, in every mode, compiled is recorded."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+from eagerly import eager, same
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import microgrid as mg
+from microgrid import Program, trace
+from microgrid.compiler import plan
+from microgrid.compiler.code import Apply, Code, Load, Operand, Repeat, Store, Stored
+from microgrid.compiler.gradient import Request, tape_of
+from microgrid.compiler.roll import roll
+from microgrid.compiler.storage import place
+from microgrid.compiler.tape import PASSED, Tape
+
+
+@pytest.fixture(autouse=True)
+def _poisoned(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Memory that is read before it is written holds nan here."""
+    monkeypatch.setattr(plan, "POISON", True)
+
+
+Nest = tuple[Any, ...]
+"""(times, start, kind, what is inside): a loop that carries one number, and what it does to that in an iteration."""
+
+STARTS: dict[str, Callable[[Sequence[Any], Sequence[int]], Any]] = {
+    "nothing": lambda xs, at: 0.0,
+    "tied": lambda xs, at: xs[0],
+    "own": lambda xs, at: xs[sum(at) % len(xs)],
+    "last": lambda xs, at: xs[-1] * 0.5,
+}
+KINDS: dict[str, Callable[[Any, Any, Sequence[Any], Sequence[int]], Any]] = {
+    "sum": lambda carried, new, xs, at: carried + new,
+    "scaled sum": lambda carried, new, xs, at: carried + xs[0] * new,
+    "shifted sum": lambda carried, new, xs, at: carried + mg.sin(new + xs[1]),
+    "heated sum": lambda carried, new, xs, at: carried + mg.tanh(new / (xs[1] * xs[1] + 1.0)),
+    "Horner": lambda carried, new, xs, at: carried * xs[0] + new,
+    "recurrence": lambda carried, new, xs, at: mg.sin(carried * xs[1] + new * xs[at[-1] % len(xs)]),
+    "weighed": lambda carried, new, xs, at: carried + xs[sum(at) % len(xs)] * new,
+    "counted": lambda carried, new, xs, at: carried + new * (0.5 * at[-1] - 1.0),
+}
+INSIDES: dict[str, Callable[[Sequence[Any], Sequence[int]], Any]] = {
+    "tied twice": lambda xs, at: xs[0] * 2.0,
+    "row": lambda xs, at: xs[at[0] % len(xs)] * xs[at[-1] % len(xs)],
+    "window": lambda xs, at: xs[sum(at) % len(xs)] - xs[1],
+    "last": lambda xs, at: xs[-1],
+}
+
+
+def nests(depth: int) -> st.SearchStrategy[Nest]:
+    inside: st.SearchStrategy[Any] = st.sampled_from(sorted(INSIDES))
+    if depth > 1:
+        inside = st.one_of(inside, st.lists(nests(depth - 1), min_size=1, max_size=2).map(tuple))
+    return st.tuples(st.integers(2, 9), st.sampled_from(sorted(STARTS)), st.sampled_from(sorted(KINDS)), inside)
+
+
+def run(nest: Nest, xs: Sequence[Any], at: tuple[int, ...] = ()) -> Any:
+    """The number that a nest of loops leaves; loops side by side within one are multiplied."""
+    times, start, kind, inside = nest
+    carried = STARTS[start](xs, at)
+    for i in range(times):
+        here = (*at, i)
+        if isinstance(inside, str):
+            new = INSIDES[inside](xs, here)
+        else:
+            new = mg.prod([mg.tanh(run(inner, xs, here)) for inner in inside])
+        carried = KINDS[kind](carried, new, xs, here)
+    return carried
+
+
+def passed(op: str, *xs: float) -> float:
+    """An op of a tape, on floats."""
+    if op == "passed":
+        return xs[0] + 0.0 if len(xs) == 1 else xs[1] + (xs[0] + 0.0)
+    if op == "negated":
+        return 0.0 - xs[0] if len(xs) == 1 else xs[1] + (0.0 - xs[0])
+    if op in ("scaled", "chosen"):
+        product = xs[0] * xs[1]
+        if xs[0] == 0.0 or (op == "chosen" and xs[1] == 0.0 and math.isnan(product)):
+            product = 0.0
+        return product if len(xs) == 2 else xs[2] + product
+    return mg.OPS[op].forward(*xs)
+
+
+Memory = dict[tuple[str, int], float]
+
+
+def straight(tape: Tape, memory: Memory) -> tuple[Memory, float]:
+    """What the instructions of a tape leave in memory, one after the other; and the size of all that sums are of."""
+    size = 0.0
+    cells = {**memory, **{("c", i): x for i, x in enumerate(tape.constants)}}
+    for shape, numbers in tape.steps:
+        op, adds, space, operands = tape.shapes[shape]
+        given = [cells[cell] for cell in zip(operands, numbers[1:], strict=True)]
+        target = space, numbers[0]
+        first = [0.0] if space == "y" and op in PASSED else []
+        if space == "d":
+            size += abs(passed(op, *given))
+        cells[target] = passed(op, *given, *([cells[target]] if adds else first))
+    return cells, size
+
+
+Copy = tuple[dict[int, int], dict[int, float]]
+
+
+class SideBySide:
+    """Runs code as machine code does: iterations of a loop that jams run so many at a time, statement by statement."""
+
+    def __init__(self, stored: Stored, memory: Memory, jam: int) -> None:
+        self.jam = jam
+        self.cells = {**memory, **{("c", i): x for i, x in enumerate(stored.table)}}
+        for segment in (*stored.segments, stored.sums):
+            self.run(segment, [({}, {})])
+
+    def run(self, code: Sequence[Code], copies: list[Copy]) -> None:
+        for item in code:
+            if isinstance(item, Repeat):
+                self.repeat(item, copies)
+                continue
+            for counters, registers in copies:
+
+                def number(x: Operand, registers: dict[int, float] = registers) -> float:
+                    return registers[x] if isinstance(x, int) else x
+
+                if isinstance(item, Apply):
+                    registers[item.target] = passed(item.op, *map(number, item.operands))
+                    continue
+                cell = item.array, item.cell.base + sum(step * counters[c] for c, step in item.cell.steps)
+                if isinstance(item, Load):
+                    registers[item.target] = self.cells[cell]
+                elif isinstance(item, Store):
+                    self.cells[cell] = number(item.value)
+                else:
+                    self.cells[cell] = passed(item.op, *map(number, item.operands), self.cells[cell])
+
+    def repeat(self, loop: Repeat, copies: list[Copy]) -> None:
+        jam = self.jam if loop.jams and len(copies) == 1 else 1
+        whole = loop.times - loop.times % jam
+        for start in range(0, whole, jam):
+            if jam > 1:
+                ((counters, registers),) = copies
+                self.run(loop.body, [({**counters, loop.counter: start + u}, dict(registers)) for u in range(jam)])
+                continue
+            self.once(loop, copies, start)
+        for start in range(whole, loop.times):
+            self.once(loop, copies, start)
+
+    def once(self, loop: Repeat, copies: list[Copy], at: int) -> None:
+        for counters, registers in copies:
+            counters[loop.counter] = at
+            kept = [
+                registers[after] if at else (registers[first] if isinstance(first, int) else first)
+                for _, first, after in loop.kept
+            ]
+            registers.update({register: x for (register, _, _), x in zip(loop.kept, kept, strict=True)})
+        self.run(loop.body, copies)
+
+
+def check_storage(program: Program, at: Sequence[float], own: int, jam: int) -> None:
+    """Code leaves the bits that the tape's instructions leave, one after the other; sums over samples to rounding."""
+    inputs = range(len(program.inputs))
+    request = Request(tuple(i >= own for i in inputs), tuple(inputs))
+    tape = tape_of(program, request, lambda op, static: True)
+    memory = {("x", i): x for i, x in enumerate(at[:own])} | {("p", i): x for i, x in enumerate(at[own:])}
+    memory |= {("s", 0): 1.0, **{("d", i): 0.0 for i in range(tape.sizes["d"])}}
+    expected, size = straight(tape, memory)
+    got = SideBySide(place(roll(tape)), memory, jam).cells
+    for space in ("y", "d"):
+        for i in range(tape.sizes[space]):
+            assert same(got[space, i], expected[space, i], space == "y", 10.0 * size), (space, i)
+
+
+def check(f: Callable[[Sequence[Any]], Any], at: Sequence[float]) -> None:
+    """In strict mode the bits of recording, for one sample and for each of a batch; sums over samples to rounding."""
+    compiled = mg.compile(f, strict=True, cache=False)
+    rows = np.array([[x + 0.1 * k for x in at] for k in range(3)])
+    values, gradients = compiled.batch_value_and_grad(rows)
+    recorded = [eager(lambda *xs: f(xs), row) for row in rows.tolist()]
+    value, gradient = compiled.value_and_grad(list(at))
+    for mine, theirs in [
+        ([value, *gradient], recorded[0]),
+        *zip(([v, *g] for v, g in zip(values, gradients, strict=True)), recorded, strict=True),
+    ]:
+        assert all(same(a, b, strict=True) for a, b in zip(mine, [theirs[0], *theirs[1]], strict=True))
+
+    def shared(xs: Sequence[Any], y: Any) -> Any:
+        return f(xs) * y
+
+    _, (tied, _) = mg.compile(shared, cache=False).batch_value_and_grad(list(at), [1.0, -2.0], in_axes=(None, 0))
+    size = sum(map(abs, recorded[0][1]))
+    assert all(same(a, -b, strict=False, size=10 * size) for a, b in zip(tied, recorded[0][1], strict=True))
+
+
+@settings(deadline=None, max_examples=40)
+@given(nests(3), st.lists(st.floats(-1.0, 1.0), min_size=3, max_size=9), st.data())
+def test_storage_keeps_every_number_of_loops_that_share_them(nest: Nest, at: list[float], data: st.DataObject) -> None:
+    program = trace(lambda xs: run(nest, xs))(at)
+    own, jam = data.draw(st.sampled_from([len(at), len(at), 2])), data.draw(st.sampled_from([2, 4, 8]))
+    check_storage(program, at, own, jam)
+
+
+Stretch = tuple[int, int, tuple[tuple[int, int, int], ...]]
+"""(times, times of a loop within, what is read: where from, and by how much that advances in either loop)."""
+
+
+def woven(stretches: Sequence[Stretch], xs: Sequence[Any]) -> Any:
+    """A list that grows by functions of its own numbers, read at any stride; the last ones and some more are added."""
+    grown = list(xs)
+    for times, within, reads in stretches:
+        for i in range(times):
+            for j in range(within):
+                new: Any = 0.0
+                for start, step, stride in reads:
+                    new = mg.sin(new + grown[(start + step * i + stride * j) % len(grown)] * xs[0])
+                grown.append(new)
+    return mg.sum([x * (0.5 + i % 7) for i, x in enumerate(grown[-25::2])]) + grown[len(grown) // 2]
+
+
+stretches = st.lists(
+    st.tuples(
+        st.integers(3, 8),
+        st.sampled_from([1, 1, 3, 5]),
+        st.lists(st.tuples(st.integers(0, 60), st.integers(-9, 9), st.integers(-9, 9)), min_size=1, max_size=3).map(
+            tuple
+        ),
+    ),
+    min_size=1,
+    max_size=5,
+)
+
+
+@settings(deadline=None, max_examples=30)
+@given(stretches, st.integers(4, 40), st.data())
+def test_storage_keeps_every_number_of_lists_that_are_read_at_strides(
+    given: list[Stretch], n: int, data: st.DataObject
+) -> None:
+    at = [0.3 + 0.07 * i for i in range(n)]
+    program = trace(lambda xs: woven(given, xs))(at)
+    check_storage(program, at, n, data.draw(st.sampled_from([2, 4, 8])))
+
+
+def test_a_stride_that_ends_in_the_loop_itself() -> None:
+    """The last iteration reads from memory what the same iteration made: its store must not wait for the loop's end."""
+
+    def f(xs: Sequence[Any]) -> Any:
+        made = [mg.exp(x) for x in xs]
+        for i in range(4):
+            made.append(xs[i] + 1.0)  # nothing in the backward pass reads it
+            made.append(mg.sin(made[11 * i]))
+            made.append(made[-1] + made[-2])
+        return mg.sum(made[:24]) + mg.sum(made[26::3])
+
+    at = [0.1 * i for i in range(24)]
+    check_storage(trace(f)(at), at, 24, 4)
+    check(f, at)
+
+
+@settings(deadline=None, max_examples=6)
+@given(nests(2), st.lists(st.floats(-1.0, 1.0), min_size=3, max_size=9))
+def test_loops_that_share_numbers_at_any_depth(nest: Nest, at: list[float]) -> None:
+    check(lambda xs: run(nest, xs), at)
+
+
+@pytest.mark.parametrize("kind", sorted(KINDS))
+@pytest.mark.parametrize("depth", [2, 3])
+def test_a_number_used_in_the_innermost_loop_gets_all_of_its_gradient(depth: int, kind: str) -> None:
+    nest: Nest = (3, "nothing", kind, "tied twice")
+    for times in (8, 5)[: depth - 1]:
+        nest = times, "nothing", "sum", (nest,)
+    check(lambda xs: run(nest, xs), [0.3, -0.2, 0.7])
