@@ -96,9 +96,12 @@ class Module:
     def load_state_dict(self, state: Mapping[str, Any]) -> Self:
         """Give each parameter its number; the module itself.
 
-        Raises ValueError, and changes nothing, when the names are not exactly those of the parameters.
+        Raises ValueError, and changes nothing, when the names are not exactly those of the parameters, or when one has
+        no number.
         """
         named = self.named_parameters()
+        if not isinstance(state, Mapping):
+            raise ValueError(f"the parameters must be a dict of numbers by their names, got {state!r:.80}")
         if state.keys() != {name for name, _ in named}:
             raise ValueError(f"these parameters do not fit {type(self).__name__}: {_misfit(named, state)}")
         numbers = [as_number(name, state[name]) for name, _ in named]
@@ -256,6 +259,8 @@ def as_number(name: str, x: Any) -> float:
     if isinstance(x, str) and x in ("inf", "-inf", "nan"):
         return float(x)
     try:
-        return as_float(x)
-    except TypeError as error:
+        if not isinstance(x, bool):
+            return as_float(x)
+        raise TypeError(f"expected a number, got {x}")
+    except (TypeError, OverflowError) as error:
         raise ValueError(f"{name}: {error}") from None

@@ -138,15 +138,41 @@ class Optimizer:
         return {"kind": type(self).__name__, "steps": self.steps, "memory": memory}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on from there. Raises ValueError, and changes nothing, when it is the state of another optimiser."""
+        """Go on from there. Raises ValueError, and changes nothing, when it is no state, or another optimiser's."""
+        if not isinstance(state, Mapping):
+            raise ValueError(f"the state of an optimizer has kind, steps and memory, got {state!r:.80}")
         if state.get("kind") != type(self).__name__:
             raise ValueError(f"this is the state of {state.get('kind')}, not of {type(self).__name__}")
-        memory = {slot: [as_number(slot, x) for x in state["memory"].get(slot, ())] for slot in self.slots}
-        for slot, numbers in memory.items():
+        steps, told = state.get("steps"), state.get("memory")
+        if type(steps) is not int or not 0 <= steps < 2**53:
+            raise ValueError(f"steps must be a whole number from 0 on, got {steps!r:.80}")
+        if not isinstance(told, Mapping) or told.keys() != set(self.slots):
+            raise ValueError(f"memory must have {', '.join(self.slots) or 'nothing'} in it, got {told!r:.80}")
+        memory: dict[str, list[float]] = {}
+        for slot, numbers in told.items():
+            if not isinstance(numbers, Sequence) or isinstance(numbers, str):
+                raise ValueError(f"{slot} must be a list of numbers, got {numbers!r:.80}")
             if len(numbers) != len(self.parameters):
                 raise ValueError(f"{slot}: {len(numbers)} number(s) for {len(self.parameters)} parameter(s)")
+            memory[slot] = [as_number(slot, x) for x in numbers]
+            if slot == "squares" and any(x < 0.0 for x in memory[slot]):
+                raise ValueError(f"squares: {min(memory[slot])} is no sum of squares")
         self.memory = memory
-        self.steps = int(state["steps"])
+        self.steps = steps
+
+    def hyperparameters(self) -> dict[str, Any]:
+        """The numbers and words in its attributes that it was made with, but for the rate, which may be a schedule."""
+        held = {name: x for name, x in vars(self).items() if name not in ("lr", "steps")}
+        return {
+            name: list(x) if isinstance(x, tuple) else x
+            for name, x in held.items()
+            if isinstance(x, (int, float, str, tuple, type(None)))
+        }
+
+    def rates(self) -> list[tuple[int, float]]:
+        """Some of the steps made, the last among them, with the learning rate of each; all, where they are few."""
+        made = sorted({*range(0, self.steps, 1 + self.steps // 256), self.steps - 1} - {-1})
+        return [(step, rate_at(self.lr, step)) for step in made]
 
     def __repr__(self) -> str:
         lr = getattr(self.lr, "__qualname__", "schedule").split(".")[0] if callable(self.lr) else self.lr

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import stat
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,13 +16,15 @@ def write_json(path: PathLike, kind: str, content: Mapping[str, Any]) -> None:
     """Replace the file by this content, of that kind; a process killed on the way leaves the file that was there.
 
     A float is written with the digits that give it back exactly; infinities and nan, which JSON has no number for, as
-    the strings "inf", "-inf" and "nan".
+    the strings "inf", "-inf" and "nan". Raises ValueError where something else than a regular file has the name.
     """
     import json
     import secrets
 
     text = json.dumps({"format": f"microgrid {kind} 1", **_strict(dict(content))}, indent=1, allow_nan=False)
     target = Path(os.path.realpath(path))
+    if os.path.lexists(target) and not stat.S_ISREG(os.lstat(target).st_mode):
+        raise ValueError(f"{path} is no regular file, and nothing else is replaced: give the name of a file")
     draft = target.with_name(f".{target.name}.{secrets.token_hex(4)}.draft")
     try:
         with draft.open("x", encoding="utf-8") as file:
@@ -35,18 +38,52 @@ def write_json(path: PathLike, kind: str, content: Mapping[str, Any]) -> None:
 
 
 def read_json(path: PathLike, kind: str) -> dict[str, Any]:
-    """The content of a file that `write_json` wrote; ValueError when it is of another kind."""
+    """The content of a file that `write_json` wrote; ValueError when it is of another kind, or no file of JSON."""
     import json
 
+    if Path(path).exists() and not Path(path).is_file():
+        raise ValueError(f"{path} is no microgrid {kind}: it is no regular file")
     try:
-        content = json.loads(Path(path).read_text(encoding="utf-8"))
+        text = Path(path).read_text(encoding="utf-8")
+        content = json.loads(text, object_pairs_hook=_each_once, parse_float=_finite, parse_constant=_finite)
     except ValueError as error:
         raise ValueError(f"{path} is no microgrid {kind}: {error}") from None
+    except RecursionError:
+        raise ValueError(f"{path} is no microgrid {kind}: its lists or objects are nested too deep") from None
     expected = f"microgrid {kind} 1"
     found = content.pop("format", None) if isinstance(content, dict) else None
     if found != expected:
-        raise ValueError(f"{path} is no {expected}: its format is {found!r}")
+        raise ValueError(f"{path} is no {expected}: its format is {found!r:.80}")
     return dict(content)
+
+
+def as_stored(content: Any) -> Any:
+    """What a file gives back when this was written: lists for tuples, strings for infinities and keys."""
+    import json
+
+    return json.loads(json.dumps(_strict(content)))
+
+
+def digest(content: Mapping[str, Any]) -> str:
+    """A short text that differs for content that a file holds otherwise."""
+    import hashlib
+    import json
+
+    return hashlib.sha256(json.dumps(_strict(dict(content))).encode()).hexdigest()[:32]
+
+
+def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    named = dict(pairs)
+    if len(named) < len(pairs):
+        twice = next(name for i, (name, _) in enumerate(pairs) if name in dict(pairs[:i]))
+        raise ValueError(f"it has {twice!r:.80} twice")
+    return named
+
+
+def _finite(number: str) -> float:
+    if not math.isfinite(float(number)):
+        raise ValueError(f'{number:.80} is no number of JSON; "inf", "-inf" and "nan" are written as strings')
+    return float(number)
 
 
 def _strict(content: Any) -> Any:

@@ -9,6 +9,8 @@ from fractions import Fraction
 from typing import Any, cast
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from microgrid import Value, optim
 from microgrid.optim import SGD, Adagrad, Adam, AdamW, Optimizer, RMSprop
@@ -252,6 +254,31 @@ def test_the_state_of_another_optimizer_changes_nothing() -> None:
     with pytest.raises(ValueError, match=r"mean: 1 number\(s\) for 4 parameter\(s\)"):
         adam.load_state_dict(Adam([Value(1.0)]).state_dict())
     assert adam.state_dict() == kept
+
+
+WRONG = st.sampled_from([None, -1, -0.5, 1e300, 10**400, 2**53, True, "word", "nan", [], [1.0], {}, {"x": 1.0}])
+
+
+@given(st.sampled_from(list(CASES)), st.sampled_from("kind steps memory slot number".split()), WRONG)
+def test_a_wrong_state_changes_nothing_and_every_state_that_is_taken_can_step(
+    case: str, place: str, wrong: Any
+) -> None:
+    optimizer = made(case)
+    walk(optimizer, 2)
+    kept = optimizer.state_dict()
+    state = optimizer.state_dict()
+    if place in state:
+        state[place] = wrong
+    else:
+        slot = optimizer.slots[-1]
+        state["memory"][slot] = wrong if place == "slot" else [wrong, *state["memory"][slot][1:]]
+    try:
+        optimizer.load_state_dict(state)
+    except ValueError:
+        assert optimizer.state_dict() == kept
+    else:
+        optimizer.step()
+        assert optimizer.steps == state["steps"] + 1
 
 
 @pytest.mark.parametrize(

@@ -1,11 +1,14 @@
 """What may be done after each epoch: a callback is any function of the `Run`; here are those that many want.
 
-A callback with the methods `state()` and `restore(state)` goes into checkpoints.
+A callback that is an object may have more methods: `begin(run)` is called before the first epoch, `finish(run)` when
+the run has ended, but not by an error; one with `state()` and `restore(state)` goes into checkpoints.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+import warnings
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol, runtime_checkable
 
 from microgrid.module import Module, as_number
@@ -21,6 +24,12 @@ class Run:
         self.optimizer = optimizer
         self.epochs = epochs
         self.history = History()
+        self.before: list[float] = []
+        """The parameters with which the last epoch began."""
+        self.after: list[float] = []
+        """Those with which it ended, and with which validation was measured; callbacks may have changed them since."""
+        self.training: dict[str, Callable[[], float] | None] = {}
+        """The curves of the training data. Where an epoch has several steps, with what measures one anew."""
 
     @property
     def epoch(self) -> int:
@@ -35,6 +44,18 @@ class Run:
     def stop(self, reason: str) -> None:
         """End the run after this epoch; the history will say why."""
         self.history.stopped = reason
+
+    def judged(self, name: str) -> tuple[float, list[float]]:
+        """The last number of a curve, and the parameters that have it.
+
+        The loss and the metrics of the training data are taken before each step. With one step an epoch they belong to
+        the parameters with which it began; with several, to none, and are measured anew, now.
+        """
+        number, now = self.history[name][-1], [p.data for p in self.model.parameters()]
+        if name not in self.training:
+            return number, self.after if name.startswith("validation_") else now
+        anew = self.training[name]
+        return (number, self.before) if anew is None else (anew(), now)
 
 
 Callback = Callable[[Run], object]
@@ -53,11 +74,23 @@ class Stateful(Protocol):
         ...
 
 
+HIGHEST = {"loss": False, "validation_loss": False, "accuracy": True, "validation_accuracy": True}
+"""Whether a curve is the better the higher it is."""
+
+
 class EarlyStopping:
     """Stops the run when a curve has not improved for `patience` epochs, and brings back the best parameters.
 
     The curve is the validation loss where there is one, else the loss; or `monitor`, the name of any in the history.
-    An improvement is more than `min_delta` lower, or higher with `highest=True`, as for an accuracy.
+    A loss is to be low and an accuracy high; for a metric of your own say `highest=True` or `highest=False`. An
+    improvement is more than `min_delta` better than the best so far; nan is none.
+
+    However the run ends, but by an error, the model then has the parameters of which `best` is the number, and the
+    history says so in `restored`; with `restore_best=False` it keeps the last ones. The loss and the metrics of the
+    training data are those of the parameters with which an epoch began. With several batches an epoch they are of no
+    parameters: then they are measured anew after each epoch, on all samples, which takes about as long as the epoch.
+
+    `best` is None while there was nothing but nan.
     """
 
     def __init__(
@@ -66,42 +99,81 @@ class EarlyStopping:
         *,
         monitor: str = "",
         min_delta: float = 0.0,
-        highest: bool = False,
+        highest: bool | None = None,
         restore_best: bool = True,
     ) -> None:
-        if patience < 1:
-            raise ValueError(f"patience, the epochs without improvement, must be at least 1, got {patience}")
+        if not isinstance(patience, int) or patience < 1:
+            raise ValueError(f"patience, the epochs without improvement, must be at least 1, got {patience!r}")
+        if not 0.0 <= min_delta < math.inf:
+            raise ValueError(f"min_delta, the least improvement, must be a number from 0 on, got {min_delta!r}")
+        if highest is None and monitor and monitor not in HIGHEST:
+            raise ValueError(f"is a high {monitor} good or bad? Say highest=True or highest=False")
         self.patience = patience
         self.monitor = monitor
         self.min_delta = min_delta
-        self.highest = highest
+        self.highest = HIGHEST.get(monitor, False) if highest is None else highest
         self.restore_best = restore_best
         self.best: float | None = None
         self.best_epoch = 0
         self.best_parameters: list[float] = []
+        self._count = 0
+
+    def begin(self, run: Run) -> None:
+        """Forget what there was: it is of another run."""
+        self.best, self.best_epoch, self.best_parameters = None, 0, []
+        self._count = run.model.count_parameters()
 
     def __call__(self, run: Run) -> None:
         """Look at the epoch that has just ended."""
-        if run.epoch == 1:
-            self.best = None  # what is remembered is of another run
-        name = self.monitor or ("validation_loss" if "validation_loss" in run.history.measured else "loss")
-        number = run.history[name][-1]
-        gain = 0.0 if self.best is None else (number - self.best) * (1.0 if self.highest else -1.0)
-        if self.best is None or gain > self.min_delta:
-            self.best, self.best_epoch = number, run.epoch
-            self.best_parameters = [p.data for p in run.model.parameters()]
+        name = self._curve(run)
+        number, parameters = run.judged(name)
+        if not math.isnan(number) and (self.best is None or self._gain(number, self.best) > self.min_delta):
+            self.best, self.best_epoch, self.best_parameters = number, run.epoch, parameters
         elif run.epoch - self.best_epoch >= self.patience:
-            run.stop(f"{name} was best in epoch {self.best_epoch}: {self.best:.6g}")
-            if self.restore_best:
-                for p, x in zip(run.model.parameters(), self.best_parameters, strict=True):
-                    p.data = x
+            run.stop(f"{name} was always nan" if self.best is None else f"{name} was best {self._when(run)}")
+
+    def finish(self, run: Run) -> None:
+        """Bring back the best parameters."""
+        if self.restore_best and self.best is not None:
+            for p, x in zip(run.model.parameters(), self.best_parameters, strict=True):
+                p.data = x
+            run.history.restored = f"restored the parameters for which {self._curve(run)} was best {self._when(run)}"
+
+    def _curve(self, run: Run) -> str:
+        return self.monitor or ("validation_loss" if "validation_loss" in run.history.measured else "loss")
+
+    def _when(self, run: Run) -> str:
+        anew = run.training.get(self._curve(run)) is not None  # then the history has another number for that epoch
+        return f"{'after' if anew else 'in'} epoch {self.best_epoch}: {self.best:.6g}"
+
+    def _gain(self, number: float, best: float) -> float:
+        return number - best if self.highest else best - number
 
     def state(self) -> dict[str, Any]:
-        """The best there was."""
-        return {"best": self.best, "best_epoch": self.best_epoch, "best_parameters": self.best_parameters}
+        """The best there was, and what it was looked for by."""
+        names = ("monitor", "highest", "patience", "min_delta", "best", "best_epoch", "best_parameters")
+        return {name: getattr(self, name) for name in names}
 
-    def restore(self, state: dict[str, Any]) -> None:
-        """Go on from there."""
-        self.best = None if state["best"] is None else as_number("best", state["best"])
-        self.best_epoch = int(state["best_epoch"])
-        self.best_parameters = [as_number("best_parameters", x) for x in state["best_parameters"]]
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on from there. Raises ValueError, and changes nothing, for a state that is none of this callback's."""
+        missing = [name for name in self.state() if name not in state]
+        if missing:
+            raise ValueError(f"the state of EarlyStopping has no {missing[0]}")
+        others = [
+            f"EarlyStopping with {name} = {state[name]!r:.80}, this one has {getattr(self, name)!r}"
+            for name in ("monitor", "highest", "patience", "min_delta")
+            if state[name] != getattr(self, name)
+        ]
+        if state["monitor"] != self.monitor or state["highest"] != self.highest:  # then the best is none
+            raise ValueError(f"it is of {others[0]}")
+        best = None if state["best"] is None else as_number("best", state["best"])
+        epoch, numbers = state["best_epoch"], state["best_parameters"]
+        if type(epoch) is not int or epoch < 0 or (epoch == 0) != (best is None) or (best is not None and best != best):
+            raise ValueError(f"best {best!r} and best_epoch {epoch!r} do not go together")
+        if not isinstance(numbers, list) or len(numbers) != (0 if best is None else self._count):
+            raise ValueError(f"best_parameters must be a list of the {self._count} parameters of the model")
+        numbers = [as_number("best_parameters", x) for x in numbers]
+        if others:
+            warnings.warn(f"the run that it goes on from is of {'; '.join(others)}", stacklevel=2)
+        self.best_parameters = numbers
+        self.best, self.best_epoch = best, epoch

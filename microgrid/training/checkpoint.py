@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from microgrid.module import as_number
-from microgrid.storage import PathLike, read_json, write_json
+from microgrid.schedules import Schedule, rate_at
+from microgrid.storage import PathLike, as_stored, digest, read_json, write_json
 from microgrid.training.callbacks import Run, Stateful
 
 Checkpoint = Mapping[str, Any]
@@ -22,11 +24,14 @@ class Snapshots:
         self.path = path
         self.every = every
 
-    def attach(self, run: Run, callbacks: Sequence[Any], settings: dict[str, Any]) -> None:
+    def attach(
+        self, run: Run, callbacks: Sequence[Any], settings: dict[str, Any], hyperparameters: dict[str, Any]
+    ) -> None:
         """Watch that run, which has not begun."""
         self.run = run
         self.remembering: list[Stateful] = [callback for callback in callbacks if isinstance(callback, Stateful)]
         self.settings = settings
+        self.hyperparameters = hyperparameters
         named = run.model.named_parameters()
         self.names = [name for name, _ in named]
         self.parameters = [parameter for _, parameter in named]
@@ -53,7 +58,7 @@ class Snapshots:
     def checkpoint(self) -> Checkpoint:
         """The epoch that is remembered, as a file holds it."""
         history = self.run.history
-        return {
+        content = {
             "settings": self.settings,
             "parameters": dict(zip(self.names, self.numbers, strict=True)),
             "optimizer": self.optimizer,
@@ -63,7 +68,10 @@ class Snapshots:
                 "stopped": history.stopped,
             },
             "callbacks": self.states,
+            "hyperparameters": self.hyperparameters,
+            "rates": self.run.optimizer.rates(),
         }
+        return content | {"digest": digest(content)}
 
     def write(self) -> None:
         """Put the epoch that is remembered into the file, if there is one to be."""
@@ -79,31 +87,61 @@ class Snapshots:
     def resume(self, source: PathLike | Checkpoint) -> None:
         """Take the run to where a checkpoint, or the file of one, left it.
 
-        Raises ValueError, and changes nothing, when it is of a run with other data, settings or parameters.
+        Raises ValueError, and changes nothing, when it is damaged, or of a run with other data, settings or parameters.
+        Warns when steps are to come with other hyperparameters than those before.
         """
         content = source if isinstance(source, Mapping) else read_json(source, "checkpoint")
         where = "the checkpoint" if isinstance(source, Mapping) else str(source)
         missing = [part for part in self.checkpoint() if part not in content]
         if missing:
             raise ValueError(f"{where} is not whole: it has no {missing[0]}")
-        for name, here in self.settings.items():
-            there = content["settings"].get(name)
-            if there != here:
-                raise ValueError(f"{where} is of a run with {name} = {there!r}, this one has {here!r}")
+        if content["digest"] != digest({name: part for name, part in content.items() if name != "digest"}):
+            raise ValueError(f"{where} is damaged: it holds something else than what was written")
+        run = self.run
         try:
-            if len(content["callbacks"]) != len(self.remembering):
-                there = len(content["callbacks"])
-                raise ValueError(f"it has {there} callback(s) that remember, this run {len(self.remembering)}")
-            self.run.model.load_state_dict(content["parameters"])
-            self.run.optimizer.load_state_dict(content["optimizer"])
-            for callback, state in zip(self.remembering, content["callbacks"], strict=True):
+            states = content["callbacks"]
+            if len(states) != len(self.remembering):
+                raise ValueError(f"it has {len(states)} callback(s) that remember, this run {len(self.remembering)}")
+            run.model.load_state_dict(content["parameters"])
+            for difference in _differences(content["settings"], self.settings):
+                raise ValueError(f"it is of a run with {difference}")
+            run.optimizer.load_state_dict(content["optimizer"])
+            loss, measured, stopped = _curves(content["history"])
+            others = _differences(content["hyperparameters"], self.hyperparameters)
+            others += _other_rates(content["rates"], run.optimizer.lr)
+            for callback, state in zip(self.remembering, states, strict=True):
                 callback.restore(state)
-        except ValueError as error:
+            if others and len(loss) < run.epochs and not stopped:
+                warnings.warn(f"{where} is of a run with {'; '.join(others)}", stacklevel=5)  # to the caller of fit
+        except Exception as error:
             self.go_back()
-            raise ValueError(f"{where} does not fit: {error}") from None
-        told = content["history"]
-        history = self.run.history
-        history.loss = [as_number("loss", x) for x in told["loss"]]
-        history.measured = {name: [as_number(name, x) for x in curve] for name, curve in told["measured"].items()}
-        history.stopped = str(told["stopped"])
+            if isinstance(error, Warning):  # which are errors to some
+                raise
+            why = str(error) if isinstance(error, ValueError) else repr(error)
+            raise ValueError(f"{where} does not fit: {why}") from None
+        run.history.loss, run.history.measured, run.history.stopped = loss, measured, stopped
         self.take()
+
+
+def _differences(there: Mapping[str, Any], here: Mapping[str, Any]) -> list[str]:
+    """The settings in which two runs differ."""
+    there, here = as_stored(there), as_stored(here)
+    both = {name: (there.get(name), here.get(name)) for name in {**here, **there}}
+    return [f"{name} = {x!r:.200}, this one has {y!r:.200}" for name, (x, y) in both.items() if x != y]
+
+
+def _other_rates(rates: Sequence[Any], lr: float | Schedule) -> list[str]:
+    """The first of the steps that another schedule would have made otherwise, if there is one."""
+    for step, rate in rates:
+        if as_number("rates", rate) != (here := rate_at(lr, step)):
+            return [f"lr = {rate} in step {step + 1}, this one has {here}"]
+    return []
+
+
+def _curves(told: Mapping[str, Any]) -> tuple[list[float], dict[str, list[float]], str]:
+    """The parts of a history; ValueError when they are none."""
+    loss = [as_number("loss", x) for x in told["loss"]]
+    measured = {name: [as_number(name, x) for x in curve] for name, curve in told["measured"].items()}
+    if any(len(curve) != len(loss) for curve in measured.values()) or not isinstance(told["stopped"], str):
+        raise ValueError("its history is not that of a run")
+    return loss, measured, told["stopped"]

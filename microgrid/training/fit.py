@@ -59,12 +59,13 @@ def fit(
     `batch_size` is all samples by default; 1 is stochastic descent. Batches are drawn anew in each epoch, in an order
     that `seed` decides. `validation` is a pair (x, y), or the fraction of the samples to keep apart. `metrics` are
     "accuracy" or functions of the outputs, as numbers, and the target of one sample. `callbacks` are called with the
-    `Run` after each epoch.
+    `Run` after each epoch; one may bring back earlier parameters at the end, of which `history.restored` tells.
 
     `checkpoint` is a file to write after every so many epochs; `resume`, such a file, goes on from it up to `epochs`,
-    to the same bits as a run that was never stopped; one that a callback has ended stays so. `executor`, any of
-    `concurrent.futures`, records the batch in so many parts at once. `progress` shows a bar: by default where there is
-    tqdm, and a terminal or a notebook.
+    to the same bits as a run that was never stopped; one that a callback has ended stays so. A file that is damaged, or
+    of other data or another network, is a ValueError; steps with another rate, penalty or option of the optimizer than
+    those before are a warning. `executor`, any of `concurrent.futures`, records the batch in so many parts at once.
+    `progress` shows a bar: by default where there is tqdm, and a terminal or a notebook.
 
     `compile` runs the batches in machine code (`microgrid.compile`), with the same numbers to rounding: "auto" does so
     where llvmlite is installed, there is enough to compute, and the loss can be traced; `history.how` says what was

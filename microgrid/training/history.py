@@ -12,14 +12,15 @@ class History:
 
     The loss of an epoch is the mean over its batches, each taken before the step that it led to; what is measured on
     validation data is taken after the last. `measured` has "validation_loss", "accuracy", "validation_accuracy" and the
-    names of a person's own metrics, where they were asked for. `stopped` says why a run ended early, `how` whether it
-    was compiled or recorded, and why.
+    names of a person's own metrics, where they were asked for. `stopped` says why a run ended early, `restored` which
+    parameters the model has where a callback brought some back, `how` whether it was compiled or recorded, and why.
     """
 
     def __init__(self) -> None:
         self.loss: list[float] = []
         self.measured: dict[str, list[float]] = {}
         self.stopped = ""
+        self.restored = ""
         self.how = ""
 
     def __eq__(self, other: object) -> bool:
@@ -61,7 +62,8 @@ class History:
         else:
             ends = [f"{name} {curve[0]:.4g} -> {curve[-1]:.4g}" for name, curve in self._curves()]
             told = f"{len(self)} epoch{'s' if len(self) > 1 else ''}: {', '.join(ends)}"
-        return f"History of {told}{f' ({self.stopped})' if self.stopped else ''}"
+        remark = self.stopped or self.restored
+        return f"History of {told}{f' ({remark})' if remark else ''}"
 
     def _curves(self) -> list[tuple[str, list[float]]]:
         return [("loss", self.loss), *self.measured.items()]

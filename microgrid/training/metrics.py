@@ -29,6 +29,8 @@ def measures_of(metrics: Sequence[str | Metric], loss: Loss, ys: Sequence[Target
                 f"unknown metric {metric!r}: there is 'accuracy'; or pass a function of outputs and target"
             )
         name = getattr(metric, "__name__", repr(metric)) if callable(metric) else metric
+        if name == "loss" or name.startswith("validation_"):
+            raise ValueError(f"a metric cannot be called {name}, as a curve of the run is: give it another name")
         if name in named:
             raise ValueError(f"two metrics are called {name}: define them by def, with names of their own")
         named[name] = functools.partial(_mean, metric) if callable(metric) else functools.partial(accuracy, kind)
