@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any, Literal
 from microgrid.engine import Value
 from microgrid.nn import Module
 from microgrid.pictures import architecture, graph
-from microgrid.pictures.digraph import new_picture
+from microgrid.pictures.digraph import ENDINGS, new_picture
 from microgrid.pictures.outline import Item, items_of, items_of_program
 from microgrid.program import Program
+from microgrid.storage import ending
 
 if TYPE_CHECKING:
     import graphviz
@@ -38,8 +39,9 @@ def draw(
     then layers, fold into one box that says how many values it holds; `depth` folds modules below that level: 0
     makes a model one box, 1 each of its layers, 2 each neuron.
 
-    `.source` is the DOT text, the same for the same graph; `filename` writes the rendered picture: SVG, PNG or PDF.
-    Without Graphviz a notebook shows text. Raises TypeError when root is nothing that can be drawn.
+    `.source` is the DOT text, the same for the same graph; `filename` writes the rendered picture: SVG, PNG or PDF, as
+    its ending says, or `format` where it has none. Without Graphviz a notebook shows text. Raises TypeError when root
+    is nothing that can be drawn, ValueError for an ending of no picture.
     """
     if rankdir not in ("LR", "TB", "RL", "BT"):
         raise ValueError(f"rankdir must be LR, TB, RL or BT, got {rankdir!r}")
@@ -51,6 +53,7 @@ def draw(
         raise ValueError(f"max_nodes counts boxes and must be at least 1, got {max_nodes}")
     if depth is not None and depth < 0:
         raise ValueError(f"depth counts the levels of modules that stay open, from 0 on, got {depth}")
+    written = ending(filename, *ENDINGS)[1:] if filename is not None and Path(filename).suffix else format
     picture = new_picture(rankdir=rankdir, format=format)
     if isinstance(root, Module):
         architecture.add(picture, root, precision=precision, show_grad=show_grad, max_nodes=max_nodes)
@@ -65,8 +68,7 @@ def draw(
             max_nodes=max_nodes,
         )
     if filename is not None:
-        path = Path(filename)
-        path.write_bytes(picture.pipe(path.suffix[1:] or format))
+        Path(filename).write_bytes(picture.pipe(written))
     return picture
 
 

@@ -11,6 +11,7 @@ from microgrid.arithmetic import arrays, library
 from microgrid.module import Module
 from microgrid.pictures import film, web
 from microgrid.program import trace
+from microgrid.storage import ending
 from microgrid.training.callbacks import Run
 from microgrid.training.objective import outputs_of
 from microgrid.training.plots import gradients_by_layer, span
@@ -112,7 +113,8 @@ class Film:
         return web.piece(uid, web.image(self._svg(), words), "film.js", data)
 
     def save(self, path: str | Path) -> None:
-        """Write the film as a page that opens by itself."""
+        """Write the film as a page that opens by itself. Raises ValueError when the name does not end in .html."""
+        ending(path, *web.ENDINGS)
         Path(path).write_text(web.page("A network learns", self.html()), encoding="utf-8")
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None, **_: Any) -> dict[str, Any]:

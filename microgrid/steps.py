@@ -14,6 +14,7 @@ from microgrid.pictures import symbols
 from microgrid.pictures.digraph import number
 from microgrid.pictures.outline import Item, items_of, shown, static_operands
 from microgrid.program import Program
+from microgrid.storage import ending
 
 LONGEST_NAME = 24
 """Characters of the expression that names a value without a label; a longer one is called v7 or so."""
@@ -272,9 +273,10 @@ class Steps(Sequence[Step]):
         return stepper.html(self)
 
     def save(self, path: str | Path) -> None:
-        """Write the stepper as a page that opens by itself."""
-        from microgrid.pictures import stepper
+        """Write the stepper as a page that opens by itself. Raises ValueError when the name does not end in .html."""
+        from microgrid.pictures import stepper, web
 
+        ending(path, *web.ENDINGS)
         Path(path).write_text(stepper.page(self), encoding="utf-8")
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None, **_: Any) -> dict[str, Any]:

@@ -12,6 +12,19 @@ from typing import Any
 PathLike = str | os.PathLike[str]
 
 
+def ending(path: PathLike, *endings: str) -> str:
+    """The ending of a file's name, in small letters; ValueError that lists the fit ones when it is none of them.
+
+    A device or a pipe may have any name: then it is the first.
+    """
+    found = Path(path).suffix.lower()
+    if found in endings:
+        return found
+    if Path(path).exists() and not Path(path).is_file():
+        return endings[0]
+    raise ValueError(f"what {path} is to be cannot be told: its name must end in {' or '.join(endings)}")
+
+
 def write_json(path: PathLike, kind: str, content: Mapping[str, Any]) -> None:
     """Replace the file by this content, of that kind; a process killed on the way leaves the file that was there.
 

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import xml.etree.ElementTree as ET
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
 
@@ -17,7 +18,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from microgrid import Program, Value, datasets, draw, grad, nn, relu, sum, tanh, trace, where
+from microgrid import Film, Program, Value, datasets, draw, fit, grad, nn, relu, steps, sum, tanh, trace, where
 from microgrid.arithmetic import VALUES
 from microgrid.pictures import rendering
 from microgrid.pictures.outline import Box, arrows, boxes, items_of
@@ -156,6 +157,66 @@ def test_a_picture_is_written_where_asked(tmp_path: Path) -> None:
     assert (tmp_path / "c.pdf").read_bytes().startswith(b"%PDF")
     rendered = draw(c).render(tmp_path / "c.gv", format="svg")
     assert Path(rendered).read_text(encoding="utf-8").count('class="node ') == 5
+
+
+MAGIC = {
+    ".svg": b"<?xml",
+    ".png": b"\x89PNG",
+    ".pdf": b"%PDF",
+    ".jpg": b"\xff\xd8\xff",
+    ".jpeg": b"\xff\xd8\xff",
+    ".gif": b"GIF8",
+    ".eps": b"%!PS",
+    ".dot": b"digraph",
+    ".gv": b"digraph",
+}
+PAGE = dict.fromkeys((".html", ".htm"), b"<!DOCTYPE html>")
+
+
+def filmed() -> Film:
+    x, y = datasets.xor()
+    film = Film(x, y, frames=2)
+    fit(nn.MLP(2, [2, 1], seed=0), x, y, loss="mse", epochs=1, callbacks=[film], progress=False)
+    return film
+
+
+WRITERS: list[tuple[Callable[[Path], Any], dict[str, bytes]]] = [
+    (lambda path: draw(expression()[1], filename=path), MAGIC),
+    (lambda path: draw(nn.Neuron(2, seed=0), filename=str(path)), MAGIC),
+    (lambda path: steps(expression()[1]).save(path), PAGE),
+    (lambda path: filmed().save(path), PAGE),
+]
+
+
+@pytest.mark.parametrize(("write", "endings"), WRITERS, ids=["draw", "draw model", "steps", "film"])
+def test_a_file_is_what_its_ending_says_or_an_error_lists_the_endings(
+    write: Callable[[Path], Any], endings: dict[str, bytes], tmp_path: Path
+) -> None:
+    pytest.importorskip("pygraphviz")
+    known = [*MAGIC, *PAGE, ".mp4", ".txt", ".html.bak", ".pngx", ".xdot", ".p ng", "."]
+    for ending in [*known, *map(str.upper, known), *map(str.title, known)]:
+        path = tmp_path / f"a.b{ending}"
+        if ending.lower() in endings:
+            write(path)
+            assert path.read_bytes().startswith(endings[ending.lower()])
+        elif path.suffix:
+            with pytest.raises(ValueError, match="must end in " + " or ".join(map(re.escape, endings))):
+                write(path)
+            assert not path.exists()
+
+
+def test_a_device_may_have_any_name() -> None:
+    pytest.importorskip("pygraphviz")
+    steps(expression()[1]).save("/dev/null")
+    draw(nn.Neuron(2, seed=0), filename="/dev/null")
+
+
+def test_a_name_without_an_ending_is_written_in_the_format(tmp_path: Path) -> None:
+    pytest.importorskip("pygraphviz")
+    draw(expression()[1], filename=tmp_path / "picture", format="PNG")
+    assert (tmp_path / "picture").read_bytes().startswith(MAGIC[".png"])
+    with pytest.raises(ValueError, match="must end in"):
+        steps(expression()[1]).save(tmp_path / "page")
 
 
 def test_without_any_graphviz_a_notebook_shows_text_with_one_line_of_advice(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,8 +13,10 @@ from microgrid.engine import Value, constant
 from microgrid.expression import Expression, check_name
 from microgrid.functional import hessian
 from microgrid.given import CommandError, Misuse, assignments, number, plain, table
+from microgrid.pictures import digraph, web
 from microgrid.program import trace
 from microgrid.steps import steps
+from microgrid.storage import ending
 
 
 def grad(
@@ -31,8 +33,8 @@ def grad(
 ) -> int:
     """Print it; the exit code, which is 1 when the check says FAIL."""
     expression, at = _read(text, given)
-    _ends_in(picture, ".svg", ".png", ".pdf")
-    _ends_in(page, ".html")
+    _ends_in(picture, digraph.ENDINGS)
+    _ends_in(page, web.ENDINGS)
     leaves = [Value(x, label=name) for name, x in at.items()]
     result = expression(*leaves)
     root = result if isinstance(result, Value) else constant(result)
@@ -85,9 +87,12 @@ def _read(text: str, given: Sequence[str]) -> tuple[Expression, dict[str, float]
     return expression, {name: number(name, value) for name, value in texts.items()}
 
 
-def _ends_in(path: Path | None, *suffixes: str) -> None:
-    if path is not None and path.suffix.lower() not in suffixes:
-        raise Misuse(f"what {path} is to be cannot be told: its name must end in {' or '.join(suffixes)}")
+def _ends_in(path: Path | None, endings: Sequence[str]) -> None:
+    try:
+        if path is not None:
+            ending(path, *endings)
+    except ValueError as error:
+        raise Misuse(str(error)) from None
 
 
 def _written(path: Path, write: Callable[[], Any]) -> str:

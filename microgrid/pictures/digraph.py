@@ -9,6 +9,9 @@ from typing import Any
 
 from microgrid.pictures.rendering import ADVICE, rendered
 
+ENDINGS = (".svg", ".png", ".pdf", ".jpg", ".jpeg", ".gif", ".eps", ".dot", ".gv")
+"""Of the names of files that Graphviz writes pictures to."""
+
 LAYOUT_LIMIT = 1500
 """Boxes beyond which no layout is started: it takes minutes, and nothing stops it."""
 
@@ -78,7 +81,7 @@ def picture_class() -> type[Any]:
                 raise ValueError(
                     f"{self.boxes} boxes would take minutes to lay out: draw with max_nodes={LAYOUT_LIMIT} or less"
                 )
-            chosen = format or self.format
+            chosen = (format or self.format).lower()
             picture = rendered(self.source, chosen)
             if chosen == "svg":
                 picture = _with_style(picture)

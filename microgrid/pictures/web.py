@@ -12,6 +12,9 @@ import zlib
 from importlib import resources
 from typing import Any
 
+ENDINGS = (".html", ".htm")
+"""Of the names of files that are pages."""
+
 _made = itertools.count()
 
 
