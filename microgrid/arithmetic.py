@@ -284,6 +284,7 @@ def arrays() -> Arithmetic:
             "clip": lambda x, low, high: np.minimum(np.maximum(x, low), high),
             "copysign": lambda x, y: np.where(np.isnan(y), nan, np.copysign(x, y)),
             "multiply_no_nan": lambda x, y: np.where(y == 0.0, 0.0, x * y),
+            "zero_product": lambda x, y: np.where((x == 0.0) | (y == 0.0), 0.0, x * y),
             "identity": lambda x: x,
         },
     )

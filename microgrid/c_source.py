@@ -30,6 +30,7 @@ _TEMPLATES = {
     "softplus": "({0} > 0.0 ? {0} : 0.0) + log1p(exp(-fabs({0})))",
     "softsign": "isinf({0}) ? copysign(1.0, {0}) : {0} / (1.0 + fabs({0}))",
     "multiply_no_nan": "{1} == 0.0 ? 0.0 : {0} * {1}",
+    "zero_product": "{0} == 0.0 || {1} == 0.0 ? 0.0 : {0} * {1}",
     "identity": "{0}",
 }
 _SAME = (

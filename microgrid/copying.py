@@ -10,14 +10,16 @@ from collections.abc import Iterator
 from contextvars import ContextVar
 from typing import Any, Final
 
-from microgrid.engine import Value, renumber
+from microgrid.engine import Value, read_out, renumber
 
 
 def _copy(self: Value) -> Value:
+    read_out(self)
     return _twin(self, self._a, self._b)
 
 
 def _deepcopy(self: Value, memo: dict[int, Any]) -> Value:
+    read_out(self)
     for node in _ancestry(self):
         if id(node) not in memo:
             a, b = node._a, node._b
@@ -27,6 +29,8 @@ def _deepcopy(self: Value, memo: dict[int, Any]) -> Value:
 
 
 def _reduce(self: Value) -> tuple[Any, ...]:
+    if not _in_order.get():
+        read_out(self)
     if self.op is None:
         return _restore_leaf, (self._data, self._grad, self._label)
     ancestors = None if _in_order.get() else _Ancestors(self)

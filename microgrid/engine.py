@@ -132,9 +132,7 @@ class Value:
     @property
     def data(self) -> float:
         """The number. Assigning changes the leaf for later operations, never a derivative already recorded."""
-        reader = _current_reader()
-        if reader is not None:
-            reader("data", self, None, self._data)
+        read_out(self)
         return self._data
 
     @data.setter
@@ -170,6 +168,7 @@ class Value:
     @property
     def partials(self) -> tuple[float, ...]:
         """The derivative of this value by each operand, as it was when recorded; 0.0 for a static operand."""
+        read_out(self)
         return tuple([partial for _, partial in edges_of(self)])
 
     def item(self) -> float:
@@ -368,7 +367,7 @@ class Value:
             raise TypeError("a Value is rounded to a whole number; for n digits write round(v * 10**n) / 10**n")
         return record_unary(ops.round, self)
 
-    # Comparisons look at the data; equality and hash are identity.
+    # Comparisons look at the data.
 
     def __lt__(self, other: Any) -> bool:
         y = _comparable("<", other)
@@ -389,13 +388,17 @@ class Value:
     def __bool__(self) -> bool:
         return _seen("!=", self, 0.0, self._data != 0.0)
 
-    # Identity, as for any object. Beside a number that is never so, which a tracer is told: a branch may hang on it.
+    # Between two Values identity, so that sets, dicts and `in` work on nodes; beside a number, its comparison.
     def __eq__(self, other: object) -> Any:
         if self is other:
             return True
-        if isinstance(other, (float, int)):
-            return _seen("==", self, other, False)
-        return NotImplemented
+        if isinstance(other, Value):
+            return False
+        try:
+            number = as_float(other)
+        except (TypeError, OverflowError):
+            return NotImplemented
+        return _seen("==", self, other, self._data == number)
 
     def __hash__(self) -> int:
         return self.number
@@ -410,9 +413,10 @@ class Value:
         return int(self.__float__())
 
     def __format__(self, spec: str) -> str:
-        return format(self.data, spec) if spec else repr(self)  # data: a number that is printed can find its way back
+        return format(self.data, spec) if spec else repr(self)
 
     def __repr__(self) -> str:
+        read_out(self)
         return f"Value(data={self._data}, grad={self._grad})"
 
     # The names that code written for micrograd uses.
@@ -487,6 +491,13 @@ def _seen(how: str, value: Value, other: Any, answer: bool) -> bool:
     if reader is not None:
         reader(how, value, other, answer)
     return answer
+
+
+def read_out(value: Value) -> None:
+    """Tell whoever traces that the value's number leaves the graph: nothing follows it from here."""
+    reader = _current_reader()
+    if reader is not None:
+        reader("data", value, None, value._data)
 
 
 def _is_piecewise(node: Value, operand: int) -> bool:
@@ -592,7 +603,7 @@ def _unary(op: Op, a: Value, module: str | None) -> Value:
     if module is None:
         return _apart(op, [a])
     x = a._data
-    node = Value(op.forward(x))
+    node = Value(op.float_forward(x))
     partials = op.float_partials(node._data, x)
     if type(partials) is not tuple or len(partials) != 1:
         raise op.wrong_partials(partials)
@@ -611,7 +622,7 @@ def record_binary(op: Op, a: Value, b: Value) -> Value:
         return _apart(op, [a, b])
     x = a._data
     y = b._data
-    node = Value(op.forward(x, y))
+    node = Value(op.float_forward(x, y))
     partials = op.float_partials(node._data, x, y)
     if type(partials) is not tuple or len(partials) != 2 - op.static:
         raise op.wrong_partials(partials)
@@ -644,7 +655,7 @@ def record(op: Op, operands: Sequence[Any]) -> Value:
     if module is None:
         return _apart(op, nodes)
     numbers = [node._data for node in nodes]
-    node = Value(op.forward(*numbers))
+    node = Value(op.float_forward(*numbers))
     partials = op.float_partials(node._data, *numbers)
     if type(partials) is not tuple or len(partials) != len(nodes) - op.static:
         raise op.wrong_partials(partials)
@@ -674,11 +685,9 @@ def _apart(op: Op, nodes: list[Value]) -> Value:
     """The result where nodes are not simply recorded: in `no_grad` a leaf, under a watch a node that it looks at."""
     watch = current_watch()
     if watch is None:
-        reader = _current_reader()
-        if reader is not None:
-            for operand in nodes:
-                reader("data", operand, None, operand._data)
-        return Value(op.forward(*[node._data for node in nodes]))
+        for operand in nodes:
+            read_out(operand)
+        return Value(op.float_forward(*[node._data for node in nodes]))
     token = set_module(watch.path)
     try:
         node = record(op, nodes)
@@ -729,7 +738,7 @@ def _neuron_apart(weights: list[Value], xs: list[Any], bias: Value, activation: 
         sum_of_products = bias._data
         for w, x in zip(weights, xs):  # noqa: B905
             sum_of_products += w._data * (x._data if isinstance(x, Value) else as_float(x))
-        return Value(sum_of_products if activation is None else activation.forward(sum_of_products))
+        return Value(sum_of_products if activation is None else activation.float_forward(sum_of_products))
     token = enter_module(name) if name else None
     try:
         total = bias

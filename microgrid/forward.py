@@ -260,3 +260,7 @@ def where(condition: float, x: float, y: float) -> float:
 
 def multiply_no_nan(x: float, y: float) -> float:
     return x * y if y else 0.0
+
+
+def zero_product(x: float, y: float) -> float:
+    return x * y if x and y else 0.0

@@ -193,10 +193,12 @@ def _passed(carried: Any, partial: Any, piecewise: bool) -> Any:
             return None
         if carried == _ONE:
             return partial
+        if isinstance(partial, Value) and piecewise:
+            return ops.zero_product(partial, carried)
         # a product of plain numbers is recorded, too: in an arithmetic of more digits it is another number
         return partial * carried if isinstance(partial, Value) else ops.mul(partial, carried)
     if isinstance(partial, Value):
-        return ops.multiply_no_nan(carried, partial) if piecewise else ops.multiply_no_nan(partial, carried)
+        return ops.zero_product(partial, carried) if piecewise else ops.multiply_no_nan(partial, carried)
     return partial * carried if partial - partial == 0.0 else ops.multiply_no_nan(partial, carried)
 
 

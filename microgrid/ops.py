@@ -12,7 +12,6 @@ What `math` leaves partial, or lacks, is in `forward.py`.
 from __future__ import annotations
 
 import math
-from types import FunctionType
 from typing import Any
 
 from microgrid import forward
@@ -30,6 +29,7 @@ from microgrid.primitive import (
     built_in,
     primitive,
 )
+from microgrid.straight import rule_on_floats
 
 inf, nan = math.inf, math.nan
 
@@ -614,8 +614,9 @@ where: Op = primitive(
     textbook=("0", "1 if condition else 0", "0 if condition else 1"),
 )
 
-# What derivatives of derivatives are recorded with: the product by which a cotangent passes back through a partial, 0
-# where the cotangent y is 0, and the same number as an operand that stands for itself.
+# What derivatives of derivatives are recorded with: the product by which a cotangent y passes back through a partial x,
+# 0 where the cotangent is 0; the product for piecewise ops, 0 where either is 0; and the same number as an operand that
+# stands for itself. The zeros hold beside inf and nan.
 
 multiply_no_nan: Op = primitive(
     "multiply_no_nan",
@@ -627,6 +628,16 @@ multiply_no_nan: Op = primitive(
     formula=lambda x, y: where(equal(y, 0.0), 0.0, x * y),
     piecewise=(True, False),
 )
+zero_product: Op = primitive(
+    "zero_product",
+    forward.zero_product,
+    lambda z, x, y: (y, x),
+    symbol="*",
+    precedence=PRODUCT,
+    latex=r"#1 \cdot #2",
+    formula=lambda x, y: where(equal(x, 0.0), 0.0, where(equal(y, 0.0), 0.0, x * y)),
+    piecewise=True,
+)
 identity: Op = primitive(
     "identity",
     lambda x: x,
@@ -636,15 +647,5 @@ identity: Op = primitive(
 
 built_in.update(OPS)
 
-# The engine applies the rules above to floats only. There, each op in a rule is its forward function, without the
-# choice between numbers and Values that calling an op makes: a node of tanh takes half the time. Same code, same bits.
-_on_floats: dict[str, Any] = {}
-for _name, _value in list(globals().items()):
-    if isinstance(_value, Op):
-        _on_floats[_name] = _value.forward
-    elif isinstance(_value, FunctionType) and _value.__module__ == __name__:
-        _on_floats[_name] = FunctionType(_value.__code__, _on_floats)
-    else:
-        _on_floats[_name] = _value
 for _op in OPS.values():
-    _op.float_partials = FunctionType(_op.partials.__code__, _on_floats)
+    _op.float_forward, _op.float_partials = _op.forward, rule_on_floats(_op)

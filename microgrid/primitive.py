@@ -62,6 +62,25 @@ def constants_recorded(record: Callable[[Op, Sequence[Any]], Any]) -> Iterator[N
         _recorder.reset(token)
 
 
+def computing(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Return the function of floats, within which ops on floats compute, although a rule is being recorded around it.
+
+    A rule that is recorded makes nodes, and each of these asks for the numbers of its own rule. Without this, a rule
+    that names its own op would record itself for ever.
+    """
+
+    def computed(*numbers: float) -> Any:
+        if _recorder.get() is None:
+            return function(*numbers)
+        token = _recorder.set(None)
+        try:
+            return function(*numbers)
+        finally:
+            _recorder.reset(token)
+
+    return computed
+
+
 class Op:
     """A primitive operation. Call it on numbers, `Value`s or a mixture; declare your own with `primitive`."""
 
@@ -69,6 +88,7 @@ class Op:
         "aliases",
         "arity",
         "domain",
+        "float_forward",
         "float_partials",
         "formula",
         "forward",
@@ -108,7 +128,8 @@ class Op:
         self.name = name
         self.forward = forward
         self.partials = partials
-        self.float_partials: Callable[..., Any] = partials  # what a person's rule returns is checked, not trusted
+        self.float_forward: Callable[..., Any] = computing(forward)
+        self.float_partials: Callable[..., Any] = computing(partials)  # what a rule returns is checked, not trusted
         self.arity = arity
         self.static = static
         self.domain = tuple(domain)

@@ -197,6 +197,10 @@ class Program:
             if same is not None:
                 place.append(moved[same])
                 continue
+            if op.name == "zero_product" and known.get(moved[1]):
+                op, moved = OPS["multiply_no_nan"], moved[::-1]
+            elif op.name == "zero_product" and known.get(moved[0]):
+                op = OPS["multiply_no_nan"]
             if op.name == "multiply_no_nan" and known.get(moved[1]):
                 op = OPS["mul"]
             key = (op, *[repr(known[i]) if i in known else i for i in moved])
@@ -244,14 +248,23 @@ class Program:
         )
 
     def lowered(self, native: Iterable[str]) -> Program:
-        """The same function in ops of these names only, the others replaced by their formulas."""
+        """Return the same function in ops of these names only, the others replaced by their formulas.
+
+        A formula may name ops that are replaced in their turn. Raises TypeError for one that comes back to its own op.
+        """
         names = set(native)
-        if all(op.name in names for op, _ in self.instructions):
-            return self
-        with plainly_recording(), reading(_no_branch), constants_recorded(record):
-            inputs = [Value(0.5) for _ in self.inputs]
-            outputs = self._run(inputs, _Lowering(names))
-        return self._with([x if isinstance(x, Value) else constant(x) for x in outputs], inputs, self.out_structure)
+        program, replaced, rounds = self, set[str](), 0
+        while others := {op.name for op, _ in program.instructions} - names:
+            replaced |= others
+            rounds += 1
+            if rounds > len(replaced):
+                raise TypeError(f"{', '.join(sorted(others))}: the formula comes back to its own op")
+            with plainly_recording(), reading(_no_branch), constants_recorded(record):
+                inputs = [Value(0.5) for _ in self.inputs]
+                outputs = program._run(inputs, _Lowering(names))
+            values = [x if isinstance(x, Value) else constant(x) for x in outputs]
+            program = program._with(values, inputs, self.out_structure)
+        return program
 
     def _with(self, outputs: Sequence[Value], inputs: Sequence[Value], structure: tree.Structure) -> Program:
         program = _laid_flat(outputs, inputs, self.parameters, self.in_structure, structure)

@@ -105,12 +105,13 @@ def reading(reader: Reader) -> Iterator[None]:
 
 
 _PACKAGE: Final = os.path.dirname(os.path.abspath(__file__)) + os.sep
+_COPY: Final = os.path.join(os.path.dirname(os.__file__), "copy.py")
 
 
 def user_line() -> str:
-    """The line of code outside of this package that is being run, as file:line."""
+    """Return the line of code outside of this package, and of `copy`, that is being run, as file:line."""
     frame = sys._getframe(1)
-    while frame.f_back is not None and frame.f_code.co_filename.startswith((_PACKAGE, "microgrid/")):
+    while frame.f_back is not None and frame.f_code.co_filename.startswith((_PACKAGE, "microgrid/", _COPY)):
         frame = frame.f_back
     return f"{frame.f_code.co_filename}:{frame.f_lineno}"
 

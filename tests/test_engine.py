@@ -18,10 +18,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
 
+import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import microgrid
-from microgrid import Value, nn, no_grad, ops, primitive, tanh, where
+from microgrid import Value, grad, nn, no_grad, ops, primitive, tanh, trace, where
 from microgrid.engine import COMPILED, CONSTANT, topological
 from microgrid.primitive import OPS, Op, built_in
 
@@ -280,7 +283,27 @@ def test_compiled_nodes_are_invisible_to_the_cycle_collector() -> None:
     assert sys.getsizeof(Value(1.0)) <= 112
 
 
-def test_comparisons_look_at_the_data_and_equality_at_identity() -> None:
+@given(st.floats(), st.one_of(st.floats(), st.integers(-3, 3), st.booleans(), st.floats(width=32).map(np.float32)))
+def test_beside_a_number_all_comparisons_are_those_of_the_numbers(x: float, y: Any) -> None:
+    number = float(y)  # NumPy rounds x to a float32 beside one
+    assert (Value(x) == y) == (y == Value(x)) == (x == number)
+    assert (Value(x) != y) == (y != Value(x)) == (x != number)
+    assert (Value(x) < y) == (x < number)
+    assert (Value(x) >= y) == (x >= number)
+
+
+def test_a_branch_on_equality_is_the_one_that_a_number_takes_and_tracing_is_told() -> None:
+    def f(x: Value) -> Value:
+        return x**2 if x != 0.0 else 5.0 * x
+
+    assert (grad(f)(0.0), grad(f)(3.0)) == (5.0, 6.0)
+    assert trace(f)(3.0).fixed == (f"x == 0.0 was False ({__file__}:{f.__code__.co_firstlineno + 1})",)
+    assert Value(2.0) != "2.0"
+    assert Value(2.0) != None  # noqa: E711
+    assert Value(2.0) != np.array([2.0, 3.0]).tolist()
+
+
+def test_comparisons_look_at_the_data_and_equality_of_two_values_at_identity() -> None:
     x, y = Value(1.0), Value(1.0)
     assert x <= y
     assert x >= 1

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import threading
 from collections import namedtuple
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, cast
 
 import mpmath
@@ -16,11 +17,54 @@ from programs import SMOOTH, functions, points
 from test_ops import REFERENCES
 
 import microgrid as mg
-from microgrid import Value, grad, gradient, hessian, hvp, jacobian, jvp, no_grad, value_and_grad, vjp
+from microgrid import Value, grad, gradient, hessian, hvp, jacobian, jvp, no_grad, trace, value_and_grad, vjp
 from microgrid.ops import cos, exp, log, sin, tanh
-from microgrid.primitive import OPS
+from microgrid.primitive import OPS, Op
 
 near = pytest.approx
+
+
+# --- one rule for what passes back ---------------------------------------------------------------------------------
+
+SPECIAL = [0.0, -0.0, 1.0, -1.0, 2.0, 0.5, math.inf, -math.inf, math.nan]
+FACTORS = [0.0, -0.0, 1.0, -2.0, math.inf, math.nan]
+
+
+def same_numbers(a: Sequence[float], b: Sequence[float]) -> bool:
+    return all(x == y or (x != x and y != y) for x, y in zip(a, b, strict=True))
+
+
+@pytest.mark.parametrize("op", [op for op in OPS.values() if not op.static], ids=lambda op: op.name)
+def test_all_modes_pass_back_the_same_through_every_op_at_special_points(op: Op) -> None:
+    """A factor of 0 passes nothing, beside an infinite or a missing partial, too; a piecewise partial of 0 neither."""
+
+    def f(w: Any, *xs: Any) -> Any:
+        return w * op(*xs)
+
+    by_all = range(1 + op.arity)
+    program = trace(f)(1.0, *[0.5] * op.arity).gradient()
+    for numbers in itertools.product(FACTORS, *[SPECIAL] * op.arity):
+        leaves = [Value(x) for x in numbers]
+        f(*leaves).backward()
+        expected = [leaf.grad for leaf in leaves]
+        assert same_numbers(expected, grad(f, by_all)(*numbers)), numbers
+        assert same_numbers(expected, [x.data for x in grad(f, by_all)(*map(Value, numbers))]), numbers
+        assert same_numbers(expected, program(*numbers)), numbers
+        if numbers[0] == 1.0:  # forward mode meets an infinite partial before the factor of 0
+            pushed = [jvp(f, numbers, [float(i == j) for j in by_all])[1] for i in by_all]
+            assert same_numbers(expected, pushed), numbers
+
+
+def test_a_gradient_that_passes_nothing_is_a_positive_zero_in_every_mode() -> None:
+    def f(x: Any, y: Any) -> Any:
+        return -mg.maximum(x, y)
+
+    x, y = Value(1.0), Value(2.0)
+    f(x, y).backward()
+    assert [str(x.grad), str(y.grad)] == ["0.0", "-1.0"]
+    assert str(grad(f)(1.0, 2.0)) == "0.0"
+    assert str(grad(f)(Value(1.0), 2.0).data) == "0.0"
+    assert str(trace(f)(1.0, 2.0).gradient()(1.0, 2.0)) == "(0.0, -1.0)"
 
 
 # --- structure -----------------------------------------------------------------------------------------------------

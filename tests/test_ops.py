@@ -160,6 +160,7 @@ REFERENCES: dict[str, Callable[..., Any]] = {
     "equal": lambda x, y: mpmath.mpf(x == y),
     "where": lambda condition, x, y: x if condition else y,
     "multiply_no_nan": lambda x, y: x * y,
+    "zero_product": lambda x, y: x * y,
     "identity": lambda x: x,
 }
 

@@ -24,6 +24,7 @@ ORDER = [
     "primitive",
     "scope",
     "forward",
+    "straight",
     "ops",
     "composed",
     "engine",

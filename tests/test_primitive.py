@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import functools
+import math
 import pickle
-from collections.abc import Iterator
+import re
+from collections.abc import Callable, Iterator
 from typing import Any
 
+import mpmath
 import pytest
 
-from microgrid import Interval, Op, Value, draw, nn, ops, primitive
+from microgrid import Interval, Op, Value, draw, grad, jvp, nn, ops, primitive, steps, trace
+from microgrid.engine import newest
 from microgrid.primitive import OPS
+from microgrid.testing import check_gradient
 
 
 @pytest.fixture(autouse=True)
@@ -152,3 +157,77 @@ def test_a_complex_tensor_is_refused() -> None:
     for x in (torch.tensor(1 + 2j), torch.tensor(1 + 0j)):
         with pytest.raises(TypeError, match="expected a real number, got the complex"):
             Value(x)
+
+
+# --- rules that name their own op, or another of one's own -----------------------------------------------------------
+
+
+def own_exp() -> tuple[Op, Callable[[Any, int], Any]]:
+    own = primitive("own_exp", math.exp, lambda z, x: (own(x),))
+    return own, lambda x, n: mpmath.exp(x)
+
+
+def own_sin() -> tuple[Op, Callable[[Any, int], Any]]:
+    own = primitive("own_sin", math.sin, lambda z, x: (own_cos(x),))
+    own_cos = primitive("own_cos", math.cos, lambda z, x: (-own(x),))
+    return own, lambda x, n: mpmath.sin(x + n * mpmath.pi / 2)
+
+
+def own_tan() -> tuple[Op, Callable[[Any, int], Any]]:
+    own = primitive("own_tan", math.tan, lambda z, x: (1 + own(x) ** 2,))
+    return own, lambda x, n: mpmath.diff(mpmath.tan, x, n)
+
+
+def own_family() -> tuple[Callable[[Any], Any], Callable[[Any, int], Any]]:
+    family = primitive(
+        "own_family", lambda x, n: math.cos(x + n * math.pi / 2.0), lambda z, x, n: (family(x, n + 1.0),), static=1
+    )
+    return lambda x: family(x, 0.0), lambda x, n: mpmath.cos(x + n * mpmath.pi / 2)
+
+
+def own_of_ops() -> tuple[Op, Callable[[Any, int], Any]]:
+    """The forward function itself is written with microgrid's ops, which compute floats there at any time."""
+    own = primitive("own_of_ops", lambda x: ops.exp(x) * 2.0, lambda z, x: (own(x) * ops.div(2.0, 2.0),))
+    return own, lambda x, n: 2 * mpmath.exp(x)
+
+
+@pytest.mark.parametrize("family", [own_exp, own_sin, own_tan, own_family, own_of_ops])
+@pytest.mark.parametrize("at", [0.3, -1.1])
+def test_a_rule_may_name_its_own_op_in_every_mode_and_order(family: Callable[[], Any], at: float) -> None:
+    own, derivative = family()
+    f, program = own, trace(own)(at)
+    for n in range(4):
+        true = float(derivative(mpmath.mpf(at), n))
+        assert f(at) == pytest.approx(true, rel=1e-14)
+        assert program(at) == pytest.approx(true, rel=1e-14)
+        assert f(Value(at)).data == pytest.approx(true, rel=1e-14)
+        slope = float(derivative(mpmath.mpf(at), n + 1))
+        assert jvp(f, (at,), (1.0,))[1] == pytest.approx(slope, rel=1e-14)
+        if n < 2:
+            assert "FAIL" not in check_gradient(f, at).verdict
+            assert steps(f(Value(at)))[-1].contributions[0].contribution == pytest.approx(slope, rel=1e-14)
+        f, program = grad(f), program.gradient()
+
+
+def test_an_op_of_ones_own_within_another_is_written_out() -> None:
+    inner = primitive("inner", lambda x: x * x + 1.0, lambda z, x: (2.0 * x,))
+    middle = primitive("middle", lambda x: inner(x) * inner(2.0 * x), lambda z, x: (x,))
+    outer = primitive("outer", lambda x: middle(x) - inner(x), lambda z, x: (x,))
+    program = trace(outer)(2.0)
+    assert program.python()(2.0) == program(2.0) == outer(2.0) == 80.0
+    assert not {"inner", "middle", "outer"} & set(re.findall(r"\w+", program.c()))
+
+
+def test_a_formula_that_comes_back_to_its_own_op_is_refused() -> None:
+    first = primitive("first", lambda x: x, lambda z, x: (1.0,), formula=lambda x: second(x) + 1.0)
+    second = primitive("second", lambda x: x, lambda z, x: (1.0,), formula=lambda x: first(x) - 1.0)
+    with pytest.raises(TypeError, match="comes back to its own op"):
+        trace(first)(2.0).c()
+
+
+def test_a_node_records_no_other_nodes_for_its_numbers() -> None:
+    own, _ = own_exp()
+    x = Value(0.5)
+    before = newest()
+    own(x)
+    assert newest() == before + 1

@@ -122,6 +122,10 @@ def _multiply_no_nan(w: Writer, x: Number, y: Number) -> Number:
     return w.choose(w.test("oeq", y, 0.0), 0.0, x * y)
 
 
+def _zero_product(w: Writer, x: Number, y: Number) -> Number:
+    return w.choose(w.either(w.test("oeq", x, 0.0), w.test("oeq", y, 0.0)), 0.0, x * y)
+
+
 def _mod(w: Writer, x: Number, y: Number) -> Number:
     rest = w.library("fmod", x, y)
     differ = w.both(_differ(w, rest, y), w.test("one", rest, 0.0))
@@ -172,10 +176,8 @@ def _scaled(w: Writer, cotangent: Number, partial: Number, sum: Number | None = 
 
 
 def _chosen(w: Writer, cotangent: Number, partial: Number, sum: Number | None = None) -> Number:
-    """The same, and 0 where the partial is and the product is nan: through a piecewise op nothing passes there."""
-    product = cotangent * partial
-    blocked = w.both(w.test("oeq", partial, 0.0), w.is_nan(product))
-    passed = w.choose(w.either(w.test("oeq", cotangent, 0.0), blocked), 0.0, product)
+    """The same, and 0 where the partial is: through a piecewise op nothing passes there."""
+    passed = _zero_product(w, cotangent, partial)
     return passed if sum is None else sum + passed
 
 
@@ -234,6 +236,7 @@ FORMULAS: dict[str, Formula] = {
     "equal": _indicator("oeq"),
     "where": _where,
     "multiply_no_nan": _multiply_no_nan,
+    "zero_product": _zero_product,
     "identity": lambda w, x: x,
     "passed": _passed,
     "negated": _negated,

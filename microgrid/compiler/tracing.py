@@ -95,8 +95,8 @@ def _refusal(name: str, how: str, value: Value, other: Any, answer: Any, line: s
         return f"{name} cannot be compiled: it reads the .grad of {text}, at {line}; take microgrid.grad of a function"
     if how == "data":
         return (
-            f"{name} cannot be compiled: it reads the number of {text}, by .data, .item(), a format or no_grad, at "
-            f"{line}, and compiled code would go on with that number for ever; compute with the Value itself"
+            f"{name} cannot be compiled: it reads the number of {text}, by .data, .item(), a copy, a text or no_grad, "
+            f"at {line}, and compiled code would go on with that number for ever; compute with the Value itself"
         )
     right = (other.label or repr(other.item())) if isinstance(other, Value) else repr(other)
     return (

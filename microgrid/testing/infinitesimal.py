@@ -113,6 +113,7 @@ def infinitesimals(side: int) -> Arithmetic:
             "equal": lambda x, y: truth(sub(x, y).sign() == 0),
             "where": lambda condition, x, y: x if condition.sign() else y,
             "multiply_no_nan": mul,
+            "zero_product": mul,
             "identity": lambda x: x,
         },
     )
