@@ -286,8 +286,8 @@ def test_a_planted_wrong_op_is_found_in_random_programs_and_made_small(bug: str)
     close = programs(ops=of, max_size=6).flatmap(lambda p: st.tuples(st.just(p), points(p, max_value=1e-3)))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(op, attribute, wrong)
-        if attribute == "partials":
-            patch.setattr(op, "float_partials", functools.partial(wrong, div=forward.div) if name == "div" else wrong)
+        on_floats = functools.partial(wrong, div=forward.div) if name == "div" else wrong
+        patch.setattr(op, f"float_{attribute}", on_floats)
         program, at = find(
             close if "kink" in bug else cases,
             lambda case: check_gradient(case[0], *case[1]).verdict == "FAIL",
