@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import os
 import random
 import signal
+import stat
 import subprocess
 import sys
 import time
@@ -14,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from microgrid import Value, draw, grad, nn
@@ -204,6 +206,123 @@ def test_a_file_of_something_else_is_an_error_that_changes_nothing(tmp_path: Pat
     assert model.state_dict() == before
 
 
+FILE = """{
+ "format": "microgrid parameters 1",
+ "module": "Neuron",
+ "parameters": {
+  "w[0]": 0.6888437030500962,
+  "w[1]": 5e-324,
+  "b": "-inf"
+ }
+}
+"""
+
+
+def loads_or_refuses(path: Path) -> dict[str, float] | None:
+    """The numbers that a neuron has from the file; None when it is refused, with its name, and nothing has changed."""
+    model = nn.Neuron(2, seed=0)
+    before, refused = model.state_dict(), None
+    try:
+        model.load(path)
+    except ValueError as error:
+        refused = error
+    if refused is None:
+        return model.state_dict()
+    assert str(path) in str(refused)
+    assert model.state_dict() == before
+    return None
+
+
+PARTS = st.sampled_from(
+    [
+        "{",
+        "}",
+        "[",
+        "]",
+        '"',
+        ":",
+        ",",
+        "NaN",
+        "Infinity",
+        "-",
+        "1e400",
+        "null",
+        "true",
+        "\\ud800",
+        "0" * 400,
+        "\x00",
+        "é",
+    ]
+)
+
+
+@given(data=st.data())
+@settings(deadline=None)
+def test_a_damaged_file_is_refused_or_holds_what_it_says(
+    tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
+) -> None:
+    path = tmp_path_factory.getbasetemp() / "damaged.json"
+    start, end = sorted(data.draw(st.tuples(st.integers(0, len(FILE)), st.integers(0, len(FILE)))))
+    end = data.draw(st.sampled_from([start, start + 1, end, len(FILE)]))
+    instead = data.draw(st.lists(PARTS | st.text(max_size=2), max_size=3).map("".join).map(_encoded) | st.binary())
+    path.write_bytes(FILE[:start].encode() + instead + FILE[end:].encode())
+    numbers = loads_or_refuses(path)
+    if numbers is not None:
+        told = json.loads(path.read_text("utf-8"), object_pairs_hook=lambda pairs: pairs)
+        ((_, pairs),) = [pair for pair in told if pair[0] == "parameters"]
+        assert sorted(name for name, _ in pairs) == ["b", "w[0]", "w[1]"]
+        for name, x in pairs:
+            assert isinstance(x, (int, float)) is math.isfinite(numbers[name])
+            assert str(numbers[name]) == str(float(x))
+
+
+def _encoded(text: str) -> bytes:
+    return text.encode("utf-8", "replace")
+
+
+@pytest.mark.parametrize(
+    ("text", "advice"),
+    [
+        (FILE.replace("5e-324", "NaN"), 'NaN is no number of JSON; "inf", "-inf" and "nan" are written as strings'),
+        (FILE.replace("5e-324", "1e400"), "1e400 is no number of JSON"),
+        (FILE.replace("5e-324", "9" * 400), r"w\[1\]: a whole number of 1329 bits is beyond the largest float"),
+        (FILE.replace("5e-324", "9" * 5000), "4300"),
+        (FILE.replace("5e-324", "true"), r"w\[1\]: expected a number, got True"),
+        (FILE.replace("w[1]", "w[0]"), r"it has 'w\[0\]' twice"),
+        (FILE.replace("5e-324", "[" * 5000 + "]" * 5000), "nested too deep"),
+        (FILE.replace("5e-324", '{"x":' * 5000 + "1" + "}" * 5000), "nested too deep"),
+        (FILE[:80], "is no microgrid parameters: "),
+    ],
+)
+def test_a_damaged_file_says_what_is_wrong(tmp_path: Path, text: str, advice: str) -> None:
+    path = tmp_path / "neuron.json"
+    path.write_text(text)
+    assert loads_or_refuses(path) is None
+    with pytest.raises(ValueError, match=advice) as caught:
+        nn.Neuron(2).load(path)
+    assert len(str(caught.value)) < 400 + len(str(path))
+
+
+@pytest.mark.skipif(os.name == "nt", reason="pipes and devices are no files there")
+def test_what_is_no_regular_file_is_neither_read_nor_replaced(tmp_path: Path) -> None:
+    """A device of our own stands for /dev/full, which a test that fails would destroy."""
+    (tmp_path / "folder").mkdir()
+    os.mkfifo(tmp_path / "pipe")  # to open it would wait for the other end
+    (tmp_path / "link").symlink_to(tmp_path / "pipe")
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    with contextlib.suppress(PermissionError):
+        os.mknod(tmp_path / "full", 0o600 | stat.S_IFCHR, os.makedev(1, 7))
+    for place in list(tmp_path.iterdir()):
+        before = os.lstat(place).st_mode, os.lstat(place).st_ino
+        with pytest.raises(ValueError, match="is no regular file, and nothing else is replaced") as caught:
+            nn.Neuron(1).save(place)
+        assert str(place) in str(caught.value)
+        with pytest.raises((ValueError, OSError), match=r"is no regular file|symbolic links"):
+            nn.Neuron(1).load(place)
+        assert (os.lstat(place).st_mode, os.lstat(place).st_ino) == before
+    assert not list(tmp_path.glob(".*"))
+
+
 SAVER = """
 import json, sys
 from microgrid import module, nn
@@ -326,18 +445,6 @@ def test_parameters_that_a_class_names_itself_are_replaced_or_refused() -> None:
     with pytest.raises(ValueError, match=r"parameters\(\)\[0\] is in no attribute of Private .* keep it there"):
         nn.functional_call(boxed, [5.0, 7.0, 1.0], 3.0)
     assert boxed.state_dict() == before
-
-
-FILE = """{
- "format": "microgrid parameters 1",
- "module": "Neuron",
- "parameters": {
-  "w[0]": 0.6888437030500962,
-  "w[1]": 5e-324,
-  "b": "-inf"
- }
-}
-"""
 
 
 def test_a_file_is_the_same_whichever_build_wrote_it(tmp_path: Path) -> None:
