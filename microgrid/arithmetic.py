@@ -10,6 +10,7 @@ import contextlib
 import functools
 import importlib
 import math
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -212,12 +213,7 @@ class _Arrays(Arithmetic):
         return self.functions.get(op.name) or functools.partial(_elementwise, op.forward)
 
     def accept(self, x: Any) -> Any:
-        import numpy as np
-
-        array = np.asarray(x)
-        if array.dtype.kind not in "fiub":
-            raise TypeError(f"expected an array of real numbers, got one of {array.dtype}")
-        return array.astype(float)
+        return array_of_floats(x).copy()
 
     def context(self) -> contextlib.AbstractContextManager[Any]:
         import numpy as np
@@ -236,6 +232,32 @@ def _elementwise(forward: Callable[..., float], *operands: Any) -> Any:
 
     results = np.frompyfunc(lambda *xs: forward(*map(float, xs)), len(operands), 1)(*operands)
     return np.asarray(results, dtype=float)  # of numbers without dimensions there is one result, a float
+
+
+def array_of_floats(x: Any) -> Any:
+    """The numbers as an array of floats in C's order; TypeError for complex, masked and missing ones, texts and times.
+
+    NumPy itself would drop imaginary parts and masks, read texts, and make nan of None.
+    """
+    import numpy as np
+
+    if type(x) is np.ndarray and x.dtype.kind == "f":
+        return np.asarray(x, dtype=float, order="C")
+    if "numpy.ma" in sys.modules and _is_masked(x):
+        raise TypeError("some of its numbers are masked: leave them out or fill them in")
+    array = np.asarray(x, order="C")
+    if array.dtype == object:
+        return np.array([as_float(item) for item in array.flat], dtype=float).reshape(array.shape)
+    if array.dtype.kind not in "fiub":
+        raise TypeError(f"expected an array of real numbers, got one of {array.dtype}")
+    return array.astype(float, copy=False)
+
+
+def _is_masked(x: Any) -> bool:
+    if isinstance(x, (list, tuple)):
+        return any(_is_masked(item) for item in x if type(item) is not float)
+    mask: Any = getattr(x, "mask", None)  # a method of a data frame
+    return hasattr(mask, "any") and bool(mask.any())
 
 
 def library(name: str, extra: str) -> Any:

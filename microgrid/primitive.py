@@ -350,6 +350,8 @@ def as_float(x: Any) -> float:
         raise TypeError("expected a number, got a Value; use it as it is, or v.data for its number")
     if not hasattr(x, "__float__"):
         raise TypeError(f"expected a number, got {type(x).__name__} ({x!r})")
+    if kind and getattr(x, "mask", False):
+        raise TypeError("expected a number, got a masked one, which NumPy makes nan: leave it out or fill it in")
     if kind and kind in "OSU":
         return as_float(x.item())  # what the array holds is a number, or is refused
     if kind and kind in "mM":

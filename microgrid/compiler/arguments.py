@@ -7,7 +7,7 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-from microgrid.arithmetic import library
+from microgrid.arithmetic import array_of_floats, library
 from microgrid.engine import Value
 from microgrid.primitive import as_float
 from microgrid.tree import like, unflatten
@@ -128,10 +128,10 @@ def _rows(arg: Any, found: Arguments, path: str, columns: list[int]) -> tuple[An
         )
         rebuilds = [rebuild for _, _, rebuild in parts]
         return structure, make([e for _, e, _ in parts]), lambda c, s: make([rebuild(c, s) for rebuild in rebuilds])
-    np = library("numpy", "compile")
+    library("numpy", "compile")
     try:
-        array = np.asarray(arg, dtype=float, order="C")
-    except (TypeError, ValueError) as error:
+        array = array_of_floats(arg)
+    except (TypeError, ValueError, OverflowError) as error:
         raise TypeError(f"{path} must be an array of numbers with a row for each sample: {error}") from None
     if array.ndim == 0:
         raise TypeError(

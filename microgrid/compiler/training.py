@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from microgrid.arithmetic import library
+from microgrid.arithmetic import array_of_floats, library
 from microgrid.compiler.gradient import Request
 from microgrid.compiler.made import Kept, Shown
 from microgrid.compiler.plan import Options, Plan
@@ -77,7 +77,7 @@ class CompiledLoss(Shown):
         return self._run(x, y, "losses")[0][:, 0]
 
     def _run(self, x: Any, y: Any, purpose: str) -> tuple[Any, Any]:
-        x, y = _rows(self._numpy, x, "x"), _rows(self._numpy, y, "y")
+        x, y = _rows(x, "x"), _rows(y, "y")
         samples = x.shape[0]
         if y.shape[0] != samples or not samples:
             raise ValueError(
@@ -85,7 +85,7 @@ class CompiledLoss(Shown):
             )
         asked = (purpose, x.shape[1:], y.shape[1:])
         plan = self._last = self._plans.get(asked, lambda: self._compiled(x, y, purpose))
-        flat = plan.numpy.asarray(self.parameters, dtype=float, order="C")
+        flat = array_of_floats(self.parameters)
         if flat.shape != (len(self._values),):
             raise ValueError(f"parameters has shape {flat.shape}, and the model {len(self._values)} parameters")
         outside = plan.traced.captured[len(self._values) :]
@@ -119,11 +119,11 @@ class CompiledLoss(Shown):
         return Plan(record, Request(shared, by, differentiated), columns, self._options)
 
 
-def _rows(np: Any, array: Any, name: str) -> Any:
+def _rows(array: Any, name: str) -> Any:
     """An array of floats with a row for each sample."""
     try:
-        rows = np.asarray(array, dtype=float, order="C")
-    except (TypeError, ValueError) as error:
+        rows = array_of_floats(array)
+    except (TypeError, ValueError, OverflowError) as error:
         raise TypeError(f"{name} must be an array of numbers with a row for each sample: {error}") from None
     if not rows.ndim:
         raise TypeError(f"{name} is one number: it must be an array with a row for each sample")

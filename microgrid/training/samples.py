@@ -148,7 +148,7 @@ def _row(item: Any, where: str) -> list[float]:
             raise ValueError(f"{at} is a list: a row is a flat list of numbers")
         try:
             number = as_float(cell)
-        except TypeError as error:
+        except (TypeError, OverflowError) as error:
             raise ValueError(f"{at}: {error}") from None
         if not math.isfinite(number):
             raise ValueError(f"{at} is {number}: leave the row out or fill it in")

@@ -15,6 +15,7 @@ from eagerly import eager
 
 import microgrid as mg
 from microgrid import Program, Value, trace
+from microgrid.arithmetic import arrays
 from microgrid.compiler import plan
 
 
@@ -329,6 +330,60 @@ def test_arrays_of_other_kinds_and_orders_are_taken() -> None:
 def test_what_is_wrong_is_said(call: Callable[[Any], Any], error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message):
         call(mg.compile(lambda x, y: x + y))
+
+
+MASKED = np.ma.array([[1.0], [2.0]], mask=[[False], [True]])
+MIXED = np.array([[1.0], ["2.0"]], dtype=object)
+
+NO_NUMBERS: dict[str, Any] = {
+    "complex": np.array([[1.0], [2.0j]]),
+    "complex with nothing imaginary": np.array([[1.0 + 0j], [2.0 + 0j]]),
+    "complex in a list": [[1.0], [2.0j]],
+    "masked": MASKED,
+    "masked whole numbers": MASKED.astype(int),
+    "masked in a list": [[MASKED[0, 0]], [MASKED[1, 0]]],
+    "text": np.array([["1.0"], ["2.0"]]),
+    "text in a list": [[1.0], ["2.0"]],
+    "text among objects": MIXED,
+    "bytes": np.array([[b"1.0"], [b"2.0"]]),
+    "times": np.array([["2020-01-01"], ["2020-01-02"]], dtype="datetime64[D]"),
+    "spans": np.array([[1], [2]], dtype="timedelta64[s]"),
+    "fields": np.array([[(1.0, 2.0)], [(3.0, 4.0)]], dtype=[("a", float), ("b", float)]),
+    "missing": [[1.0], [None]],
+    "missing among objects": np.array([[1.0], [None]], dtype=object),
+    "values": [[Value(1.0)], [Value(2.0)]],
+    "a whole number of 400 digits": [[1.0], [10**400]],
+}
+TAKEN = {
+    "whole numbers": np.array([[1], [2]], dtype=np.int8),
+    "bits": np.array([[True], [False]]),
+    "float32": np.array([[1.5], [2.5]], dtype=np.float32),
+    "objects": np.array([[1], [2.5]], dtype=object),
+    "large whole numbers": [[10**30], [1]],
+    "nothing masked": np.ma.array([[1.0], [2.0]], mask=False),
+}
+WAYS: dict[str, Callable[[Any], Any]] = {
+    "fit": lambda x: mg.fit(mg.nn.Neuron(1, seed=0), x, [1.0, 2.0], loss="mse", epochs=1, progress=False),
+    "targets of fit": lambda x: mg.fit(mg.nn.Neuron(1, seed=0), [1.0, 2.0], x, loss="mse", epochs=1, progress=False),
+    "batch": mg.compile(lambda x: x[0] * 2.0).batch,
+    "a part of a batch": lambda x: mg.compile(lambda p: p["x"][0] * 2.0).batch({"x": x}),
+    "batch_value_and_grad": mg.compile(lambda x: x[0] * 2.0).batch_value_and_grad,
+    "shared by a batch": lambda x: mg.compile(lambda a, x: a * x[1][0]).batch([1.0, 2.0], x, in_axes=(0, None)),
+    "a call": mg.compile(lambda x: x[1][0] * 2.0),
+    "a loss": lambda x: mg.compile(lambda out, y: out - y, mg.nn.Neuron(1, seed=0))(x, [1.0, 2.0]),
+    "targets of a loss": lambda x: mg.compile(lambda out, y: out - y[0], mg.nn.Neuron(1, seed=0))([[1.0], [2.0]], x),
+    "replay": lambda x: trace(lambda a: a * 2.0)(1.0).replay([x], arrays()),
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("kind", [*NO_NUMBERS, *TAKEN])
+def test_arrays_that_are_no_numbers_are_refused_everywhere(kind: str, way: str) -> None:
+    if kind in TAKEN:
+        WAYS[way](TAKEN[kind])
+    elif kind != "values" or way not in ("shared by a batch", "a call"):  # which read them, as any number
+        with pytest.raises((TypeError, ValueError, OverflowError)):
+            WAYS[way](NO_NUMBERS[kind])
 
 
 @pytest.mark.parametrize("f", [lambda x: x if x > 0 else -x, lambda x: x if x * 2.0 > 1.0 else -x])
