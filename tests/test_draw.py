@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import random
 import re
 import subprocess
@@ -18,7 +19,24 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from microgrid import Film, Program, Value, datasets, draw, fit, grad, nn, relu, steps, sum, tanh, trace, where
+from microgrid import (
+    OPS,
+    Film,
+    Program,
+    Value,
+    datasets,
+    draw,
+    fit,
+    grad,
+    nn,
+    primitive,
+    relu,
+    steps,
+    sum,
+    tanh,
+    trace,
+    where,
+)
 from microgrid.arithmetic import VALUES
 from microgrid.pictures import rendering
 from microgrid.pictures.outline import Box, arrows, boxes, items_of
@@ -102,6 +120,41 @@ def test_any_label_is_shown_as_it_is(label: str) -> None:
     lines = [line.strip() for line in label.split("\n") if line.strip()]
     expected = [" ".join(line.split()) for line in lines]
     assert any([" ".join(line.split()) for line in box.split("\n")[:-2] if line.strip()] == expected for box in shown)
+
+
+ANY_NAME = st.text(st.one_of(st.characters(), st.sampled_from('\\\0\ud800\udfff\uffff"{}<>&\n;.%')), max_size=4)
+ENDS = ["A\\", "A\\\\", 'A"', "\0", "\ud83d", "\uffff", "", "\n", "cluster", "{", "<b>", "%d"]
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.lists(st.one_of(ANY_NAME, st.sampled_from(ENDS)), min_size=6, max_size=6))
+def test_any_name_of_a_class_an_attribute_a_variable_an_op_or_a_function_is_drawn(names: list[str]) -> None:
+    """What cannot be in a file is replaced: the picture, its text and the stepper's page can be stored and parsed."""
+    pytest.importorskip("pygraphviz")
+    of_class, attribute, label, variable, symbol, function = names
+    kind = type(re.sub("[\0\ud800-\udfff]", "", of_class), (nn.Module,), {"__call__": lambda self, x: self.held(x)})
+    activation: Any = lambda x: tanh(x) * 2.0  # noqa: E731  # its name is given below
+    activation.__name__ = function
+    model = kind()
+    model.held = nn.Layer(2, 2, activation=activation, seed=0)
+    setattr(model, attribute, model.held)  # which is its name, then
+    x = Value(0.5, label=label)
+    op = primitive("hostile", lambda x: x, lambda z, x: (1.0,), symbol=symbol or "s")
+    try:
+        y = op(model([x, Value(1.0, label=label)])[0])
+        for picture in (draw(y, names={variable: y}), draw(y, depth=1), draw(y, max_nodes=1), draw(model.held)):
+            ET.fromstring(picture.pipe("svg", encoding="utf-8"))
+            bundle = picture._repr_mimebundle_()
+            assert "image/svg+xml" in bundle
+            assert all(str(shown).encode() and no_xml.isdisjoint(shown) for shown in bundle.values())
+        stepped = steps(y, names={variable: y})
+        assert all(str(shown).encode() and no_xml.isdisjoint(shown) for shown in stepped._repr_mimebundle_().values())
+        stepped.save(Path(os.devnull))
+    finally:
+        del OPS["hostile"]
+
+
+no_xml = {chr(i) for i in range(32)} - {"\n"} | {"\ufffe", "\uffff"}
 
 
 def test_the_same_graph_is_the_same_text_in_another_process() -> None:

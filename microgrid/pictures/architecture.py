@@ -8,7 +8,7 @@ from typing import Any
 
 from microgrid.engine import Value
 from microgrid.nn import Layer, Module, Neuron
-from microgrid.pictures.digraph import FILLS, LINE, NEGATIVE, POSITIVE, escaped, number
+from microgrid.pictures.digraph import FILLS, LINE, NEGATIVE, POSITIVE, escaped, number, printable
 
 WIDEST = 24
 """Neurons of a layer that are drawn one by one; a wider layer is one box."""
@@ -51,7 +51,9 @@ def _fan_in(neurons: Sequence[Neuron]) -> int:
 
 def _activation(neuron: Neuron) -> str:
     activation = neuron.activation
-    return "linear" if activation is None else str(getattr(activation, "name", getattr(activation, "__name__", "f")))
+    if activation is None:
+        return "linear"
+    return printable(str(getattr(activation, "name", getattr(activation, "__name__", "f"))))
 
 
 def _described(neurons: Sequence[Neuron]) -> str:

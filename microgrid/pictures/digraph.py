@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,7 @@ DARK = {
     "output": "#4D3B10",
     "folded": "#2A2A2A",
 }
+_UNPRINTABLE = re.compile("[\0-\x09\x0b-\x1f\ud800-\udfff\ufffe\uffff]")
 _SHAPES = ("path", "polygon", "ellipse")
 STYLE = (
     "@media (prefers-color-scheme: dark) {"
@@ -54,11 +56,18 @@ def number(x: float, precision: int) -> str:
     return f"{x:.{precision}g}".replace("-", "−")
 
 
+def printable(text: str) -> str:
+    """Text that every file and page can hold: U+FFFD stands for what XML has no place for, as half of a pair."""
+    return _UNPRINTABLE.sub("\N{REPLACEMENT CHARACTER}", text.replace("\t", " "))
+
+
 def escaped(text: str) -> Any:
     """Text that Graphviz shows as it is: its escapes are backslashes, and it reads HTML entities everywhere."""
     import graphviz
 
-    clean = "".join("�" if (x < " " and x != "\n") or "\ud800" <= x <= "\udfff" else x for x in text.replace("\t", " "))
+    clean = printable(text)
+    if "\n" in clean:  # Graphviz 14 crashes on the second label that begins with an empty line
+        clean = re.sub("^$", " ", clean, flags=re.MULTILINE)
     return graphviz.nohtml(clean.replace("&", "&amp;").replace("\\", "\\\\").replace("\n", "\\n"))  # <b> is no HTML
 
 

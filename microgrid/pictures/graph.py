@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -86,10 +87,12 @@ def _add_boxes(
         for i in clusters.get(path, ()):
             graph.node(f"v{i}", **_look(items, drawn[i], texts[i], coloured))
         for child in children.get(path, ()):
-            with graph.subgraph(name=f"cluster_{child}") as frame:
-                frame.attr(label=escaped(child.rsplit(".", 1)[-1]), color=LINE, style="rounded,dotted")
+            with graph.subgraph(name=f"cluster_{next(numbers)}") as frame:
+                frame.attr(label=escaped(child.rsplit(".", 1)[-1]), tooltip=escaped(child))
+                frame.attr(color=LINE, style="rounded,dotted")
                 within(child, frame)
 
+    numbers = itertools.count()
     children: dict[str, list[str]] = {}
     for path in clusters:
         while path:

@@ -6,6 +6,8 @@ import html
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+from microgrid.pictures.digraph import printable
+
 POINTS = 72.0
 """In an inch."""
 
@@ -105,5 +107,4 @@ def _curve(points: Sequence[tuple[float, float]]) -> str:
 
 
 def _text(text: str) -> str:
-    clean = "".join("�" if x < " " or "\ud800" <= x <= "\udfff" else x for x in text.replace("\n", " "))
-    return html.escape(clean)
+    return html.escape(printable(text.replace("\n", " ")))

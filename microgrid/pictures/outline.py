@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
 from microgrid.engine import CONSTANT, Value, edges_of, topological
+from microgrid.pictures.digraph import printable
 from microgrid.primitive import Op
 from microgrid.program import Program
 
@@ -65,7 +66,7 @@ def sign(op: Op, static: Sequence[float] = ()) -> str:
         return "(·)" + f"{static[0]:g}".translate(SUPERSCRIPTS)
     if op.name == "power":
         return "aᵇ"
-    return " ".join([SIGNS.get(op.name, op.symbol), *(f"{c:g}" for c in static)])
+    return " ".join([SIGNS.get(op.name, printable(op.symbol)), *(f"{c:g}" for c in static)])
 
 
 def shown(roots: Iterable[Value]) -> list[Value]:
@@ -78,7 +79,7 @@ def shown(roots: Iterable[Value]) -> list[Value]:
 def titles(values: Sequence[Value], names: Mapping[str, Any]) -> list[str]:
     """Each value's label, else the name of the variable that holds it."""
     named = {value: name for name, value in names.items() if isinstance(value, Value) and not name.startswith("_")}
-    return [value.label or named.get(value, "") for value in values]
+    return [printable(value.label or named.get(value, "")) for value in values]
 
 
 def items_of(root: Value, names: Mapping[str, Any]) -> list[Item]:
@@ -113,7 +114,7 @@ def items_of(root: Value, names: Mapping[str, Any]) -> list[Item]:
                 title,
                 sign(value.op, static_operands(value)) if computed and value.op is not None else "",
                 role,
-                next(iter(users[i])) if owned and len(users[i]) == 1 else value.module,
+                printable(next(iter(users[i])) if owned and len(users[i]) == 1 else value.module),
                 value.data,
                 None if constant else value.grad,
                 tuple(j for j, _ in edges[i]),
@@ -165,7 +166,7 @@ def items_of_program(program: Program) -> list[Item]:
         used.update(operands[:count])
         slot = len(items)
         role: Role = "output" if slot in program.outputs else "intermediate"
-        title = program.labels.get(slot, "")
+        title = printable(program.labels.get(slot, ""))
         written = sign(op, [numbers[i] for i in operands[count:]])
         items.append(Item(title, written, role, "", None, None, tuple(operands[:count]), (None,) * count))
     hidden = {slot for slot in static - used if slot in numbers}
