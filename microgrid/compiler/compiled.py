@@ -80,7 +80,7 @@ class Compiled(Shown):
         if given.samples < 0:
             row = np.array([given.numbers])
             values, sums = plan.run([row], np.array(outside), 1)
-            return values[0].tolist(), sums
+            return values[0].tolist() if plan.outputs else [], sums
         return plan.run(given.arrays, np.array(given.numbers + outside), given.samples)
 
     def _plan(self, purpose: str, given: Arguments) -> tuple[Plan, Any]:

@@ -52,6 +52,12 @@ def test_a_constant_result_and_an_input_as_result() -> None:
     assert mg.compile(lambda x, y: [y, 3.0, y])(1.0, 5.0) == [5.0, 3.0, 5.0]
 
 
+@pytest.mark.parametrize("result", [[], {}, {"a": [], "b": [[], ()]}], ids=str)
+def test_there_may_be_no_result(result: Any) -> None:
+    nothing = mg.compile(lambda x: result)
+    assert nothing(1.0) == nothing.batch(np.ones(3)) == nothing.batch(np.ones(0)) == result
+
+
 def test_structure_is_static_and_a_change_compiles_anew() -> None:
     calls = []
 

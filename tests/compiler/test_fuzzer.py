@@ -1,0 +1,60 @@
+"""A few seconds of the search for wrong numbers; a minute of it where long searches are wanted; and what it must find.
+
+`MICROGRID_FUZZ_SECONDS` says how long it takes. The short one has the same programs each time.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import subprocess
+import sys
+
+import pytest
+from fuzzing.grammar import grow, smaller
+from fuzzing.hunt import Hunt
+from fuzzing.modes import function_of
+from fuzzing.processes import PLANTS, ROOT
+
+COMPILED = [
+    f"{call} {how}" for call in ("value_and_grad", "batch_value_and_grad") for how in ("to the bit", "to rounding")
+]
+
+
+def search(seconds: str, seed: int) -> None:
+    hunt = Hunt(float(os.environ.get("MICROGRID_FUZZ_SECONDS", seconds)), seed)
+    for finding in hunt.findings():
+        pytest.fail(f"seed {seed}, case {hunt.cases}\n{finding.script()}", pytrace=False)
+    assert hunt.cases
+
+
+def test_random_loops_compute_in_every_mode_what_was_recorded() -> None:
+    search("4", 0)
+
+
+@pytest.mark.slow
+def test_so_do_those_of_a_long_search() -> None:
+    search("60", random.SystemRandom().getrandbits(32))
+
+
+@pytest.mark.parametrize("plant", PLANTS)
+def test_an_error_planted_in_the_compiler_is_found_and_shown(plant: str) -> None:
+    hunt = Hunt(120.0, 1, plant=plant, modes=COMPILED)
+    (finding,) = hunt.findings(most=1, small=3.0)
+    assert ("process ended" if plant == "abort" else "recorded") in finding.what
+    command = [sys.executable, "-W", "ignore", "-c", finding.script()]
+    shown = subprocess.run(
+        command, cwd=ROOT, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(ROOT)}
+    )
+    if plant == "abort":
+        assert shown.returncode < 0
+        assert "planted" in shown.stderr
+    else:
+        assert finding.what in shown.stdout
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_what_is_left_of_a_program_is_a_program(seed: int) -> None:
+    for simple in [grow(random.Random(seed)), *smaller(grow(random.Random(seed)))]:
+        assert callable(function_of(simple.source()))
+        assert callable(function_of(simple.source(several=True)))

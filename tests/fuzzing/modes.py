@@ -1,0 +1,489 @@
+"""Every way to run a program, against recording."""
+
+from __future__ import annotations
+
+import ctypes
+import math
+import shutil
+import subprocess
+import tempfile
+import traceback
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from eagerly import same
+
+import microgrid as mg
+from fuzzing.cases import Case, filled, laid
+from fuzzing.rounding import Bound
+from microgrid import Program, Value, nn, trace, tree
+from microgrid.arithmetic import FLOATS, arrays
+
+CALLS = ("value", "value_and_grad", "batch", "batch_value_and_grad", "loss")
+"""What compiled code is called by; each to the bit, and to rounding."""
+TEXTS = ("c", "c gradient", "c loops", "python", "python gradient", "text")
+REPLAYS = ("numpy", "numpy gradient", "simplified", "simplified gradient", "gradient")
+UNSIGNED = ("gradient", "python gradient", "simplified gradient")
+"""Where the sign of a zero does not count: a leaf adds what it receives to 0.0, a program does not."""
+SECOND = ("hessian", "gradient compiled", "simplified gradient compiled")
+
+
+def function_of(source: str) -> Callable[..., Any]:
+    """The function that the text defines."""
+    namespace: dict[str, Any] = {"mg": mg}
+    exec(compile(source, "<program>", "exec"), namespace)
+    function: Callable[..., Any] = namespace["f"]
+    return function
+
+
+def _leaves(x: Any) -> list[Any]:
+    return [leaf for item in x for leaf in _leaves(item)] if isinstance(x, (list, tuple)) else [x]
+
+
+def recorded(f: Callable[..., Any], args: Sequence[Any]) -> tuple[list[float], list[float]]:
+    """The results, and the derivatives of the first by all numbers, as `backward` gives them."""
+    leaves: list[Value] = []
+
+    def value(x: Any) -> Any:
+        if isinstance(x, list):
+            return [value(item) for item in x]
+        leaves.append(Value(x))
+        return leaves[-1]
+
+    results = [y if isinstance(y, Value) else Value(y) for y in _leaves(f(*map(value, args)))]
+    if results:
+        results[0].backward()
+    return [y.data for y in results], [leaf.grad for leaf in leaves]
+
+
+class _Run:
+    """One case in one mode; what differs is collected."""
+
+    def __init__(self, case: Case, mode: str) -> None:
+        self.case = case
+        self.strict = not mode.endswith(" to rounding")
+        self.mode = mode.removesuffix(" to rounding").removesuffix(" to the bit")
+        self.f = function_of(case.source)
+        self.wrong: list[str] = []
+
+    def compiled(self, f: Any, *more: Any) -> Any:
+        return mg.compile(f, *more, strict=self.strict, cache=False, threads=self.case.threads)
+
+    def check(
+        self, where: str, got: Sequence[float], expected: Sequence[float], bound: Bound | None = None, shift: int = 0
+    ) -> None:
+        """Note what differs: to the bit, or by more than the bound excuses."""
+        if len(got) != len(expected):
+            self.wrong.append(f"{where}: {len(got)} numbers, recorded are {len(expected)}")
+            return
+        for i, (a, b) in enumerate(zip(got, expected, strict=True)):
+            if (
+                same(a, b, bound is None)
+                or (a == b == 0.0 and self.mode in UNSIGNED)
+                or (bound is not None and bound.excuses(a, b, shift + i))
+            ):
+                continue
+            self.wrong.append(f"{where}: number {i} is {a!r}, recorded {b!r}")
+
+    def first(self) -> list[Any]:
+        return self.case.row(0)
+
+    def flat(self, r: int) -> list[float]:
+        return _leaves(self.case.row(r))
+
+    def program(self, r: int = 0, f: Any = None) -> Program:
+        return trace(f or self.f)(*self.case.row(r))
+
+    def gradient_bound(self, r: int, several: bool = False) -> Bound:
+        """For results where there are several, else for the value and the derivatives."""
+        return Bound(lambda: _value_first(self.program(r).gradient(value=True)), self.flat(r))
+
+    def value_bound(self, r: int, f: Any = None) -> Bound:
+        return Bound(lambda: self.program(r, f), self.flat(r))
+
+    def bound(self, r: int, f: Any = None) -> Bound | None:
+        return None if self.strict else self.value_bound(r, f) if f else self.gradient_bound(r)
+
+    def arguments(self, single: bool) -> list[Any]:
+        c = self.case
+        return [
+            (_single(x[0] if own else x, layout, shape))
+            if single
+            else laid(x[: c.samples], layout, (c.samples, *shape))
+            if own
+            else _single(x, layout, shape)
+            for x, layout, shape, own in zip(c.numbers, c.layouts, c.shapes, c.own, strict=True)
+        ]
+
+    # Compiled.
+
+    def value(self) -> None:
+        g = function_of(self.case.several)
+        got = self.compiled(g)(*self.arguments(single=True))
+        self.check("value", _leaves(got), recorded(g, self.first())[0], self.bound(0, g))
+
+    def value_and_grad(self) -> None:
+        values, slopes = recorded(self.f, self.first())
+        got, gradient = self.compiled(self.f).value_and_grad(*self.arguments(single=True))
+        self.check("value, gradient", [got, *_flat(gradient)], [*values, *slopes], self.bound(0))
+
+    def batch(self) -> None:
+        c, g = self.case, function_of(self.case.several)
+        got = self.compiled(g).batch(*self.arguments(single=False), in_axes=_axes(c))
+        columns = [np.asarray(column) for column in _leaves(got)]
+        if not columns:
+            return
+        for column in columns:
+            if column.shape != (c.samples,):
+                self.wrong.append(f"batch: a result has the shape {column.shape}, for {c.samples} samples")
+                return
+        for r in range(c.samples):
+            row = [column[r].item() for column in columns]
+            self.check(f"batch, sample {r}", row, recorded(g, c.row(r))[0], self.bound(r, g))
+
+    def batch_value_and_grad(self) -> None:
+        c = self.case
+        values, gradient = self.compiled(self.f).batch_value_and_grad(*self.arguments(single=False), in_axes=_axes(c))
+        parts = gradient if len(c.shapes) > 1 else (gradient,)
+        shared: list[tuple[list[float], Bound]] = []
+        for r in range(c.samples):
+            expected, slopes = recorded(self.f, c.row(r))
+            bound = self.gradient_bound(r)
+            got, wanted, sums, place = [float(values[r])], expected[:1], [], 0
+            starts = [0]
+            for part, shape, own in zip(parts, c.shapes, c.own, strict=True):
+                n = math.prod(shape)
+                mine = slopes[place : place + n]
+                if own:
+                    self.check(
+                        f"batch, sample {r}, gradient",
+                        np.asarray(part)[r].ravel().tolist(),
+                        mine,
+                        None if self.strict else bound,
+                        1 + place,
+                    )
+                else:
+                    sums += mine
+                    starts += range(1 + place, 1 + place + n)
+                place += n
+            shared.append((sums, bound))
+            self.check(f"batch, sample {r}", got, wanted, None if self.strict else bound)
+        sums = [x for part, own in zip(parts, c.own, strict=True) if not own for x in _flat(part)]
+        self.check_sums(sums, shared, [1 + i for i in _shared_places(c)])
+
+    def check_sums(self, got: Sequence[float], terms: Sequence[tuple[list[float], Bound]], places: list[int]) -> None:
+        """Sums over samples, in whatever order, of what samples give to rounding."""
+        if terms and len(got) != len(places):
+            self.wrong.append(f"{len(got)} sums over samples, recorded are {len(places)}")
+            return
+        for i, (x, place) in enumerate(zip(got, places, strict=True)):
+            column = [row[i] for row, _ in terms]
+            if not all(map(math.isfinite, column)):
+                kinds = {y for y in column if not math.isfinite(y)}
+                expected = sum(column)
+                large = max((abs(y) for y in column if math.isfinite(y)), default=0.0)
+                if len(kinds) == 1 and large < 1e290 and self.strict and not same(x, expected, True):
+                    self.wrong.append(f"sum over samples {i} is {x!r}, recorded {expected!r}")
+                continue
+            size = math.fsum(map(abs, column)) if max(map(abs, column), default=0.0) < 1e300 else math.inf
+            if size == math.inf:
+                continue
+            expected = math.fsum(column)
+            off = abs(x - expected)
+            if off <= 1e-14 * size + 1e-300:
+                continue
+            room = 0.0
+            for _, bound in terms:
+                moves = bound.room(place)
+                room += moves
+            if off > 16.0 * room + 1e-14 * size:
+                self.wrong.append(f"sum over samples {i} is {x!r}, recorded {expected!r}")
+
+    def loss(self) -> None:
+        """As the loss of a model, whose parameters are the shared arguments."""
+        c = self.case
+        if not c.samples:
+            return
+        shared = [_values(x) for x, own in zip(c.numbers, c.own, strict=True) if not own]
+        model = _Model(self.f, c, shared)
+        if not model.parameters():
+            return
+        rows = np.array(
+            [_leaves([x[r] for x, own in zip(c.numbers, c.own, strict=True) if own]) for r in range(c.samples)]
+        ).reshape(c.samples, -1)
+        targets = np.linspace(-1.0, 1.0, c.samples)
+        step = self.compiled(_loss, model)
+        loss, gradient = step(rows, targets)
+        losses = step.losses(rows, targets).tolist() if self.strict else []
+        values, shared_terms = [], []
+        for r in range(c.samples):
+            at = [*c.row(r), float(targets[r])]
+
+            def f(*args: Any) -> Any:
+                return _loss(self.f(*args[:-1]), args[-1])
+
+            value, slopes = recorded(f, at)
+            values.append(value[0])
+            bound = Bound(lambda f=f, at=at: _value_first(trace(f)(*at).gradient(value=True)), _leaves(at))  # type: ignore[misc]
+            if self.strict:
+                self.check(f"loss, sample {r}", [losses[r]], value)
+            places = _shared_places(c)
+            shared_terms.append(([slopes[i] / c.samples for i in places], bound))
+        self.check_sums(gradient.tolist(), shared_terms, [1 + i for i in _shared_places(c)])
+        if self.strict and all(map(math.isfinite, values)) and max(map(abs, values)) < 1e290:
+            mean = math.fsum(values) / c.samples
+            if abs(loss - mean) > 1e-14 * math.fsum(map(abs, values)):
+                self.wrong.append(f"mean loss is {loss!r}, recorded {mean!r}")
+
+    # Text, of all but the calls, for the first sample.
+
+    def c(self) -> None:
+        g = function_of(self.case.several)
+        program = self.program(0, g)
+        got = _built(program.c(), "f", [self.flat(0)], [len(program.outputs)])[0]
+        self.check("C", got, recorded(g, self.first())[0], self.value_bound(0, g))
+
+    def c_gradient(self) -> None:
+        values, slopes = recorded(self.f, self.first())
+        program = _value_first(self.program().gradient(value=True))
+        got = _built(program.c(), "f", [self.flat(0)], [len(program.outputs)])[0]
+        self.check("C, gradient", got, [*values, *slopes], self.gradient_bound(0))
+
+    def c_loops(self) -> None:
+        """The loops in C of a batch: results and own derivatives, and sums of the shared ones."""
+        c = self.case
+        if not c.samples:
+            return
+        compiled = self.compiled(self.f)
+        compiled.batch_value_and_grad(*self.arguments(single=False), in_axes=_axes(c))
+        values, slopes = recorded(self.f, self.first())
+        flat, shared = self.flat(0), _shared_places(c)
+        own = [i for i in range(len(flat)) if i not in shared]
+        xs, ps = [flat[i] for i in own], [flat[i] for i in shared]
+        y, d = _built(compiled.c(), "f", [xs, ps], [1 + len(own), len(shared)])
+        bound = self.gradient_bound(0)
+        self.check("C loops", y[:1], values, bound)
+        for places, got in ((own, y[1:]), (shared, d)):
+            for i, x in zip(places, got, strict=True):
+                self.check("C loops, gradient", [x], [slopes[i]], bound, 1 + i)
+
+    def python(self) -> None:
+        g = function_of(self.case.several)
+        got = _called(self.program(0, g).python(), self.first())
+        self.check("Python", _leaves(got), recorded(g, self.first())[0])
+
+    def python_gradient(self) -> None:
+        values, slopes = recorded(self.f, self.first())
+        got = _called(_value_first(self.program().gradient(value=True)).python(), self.first())
+        self.check("Python, gradient", _leaves(got), [*values, *slopes])
+
+    def text(self) -> None:
+        g = function_of(self.case.several)
+        program = self.program(0, g)
+        again = Program.parse(str(program))
+        self.check("parsed", again.replay(self.flat(0)), program.replay(self.flat(0)))
+
+    # Replays.
+
+    def numpy(self) -> None:
+        g = function_of(self.case.several)
+        self._numpy(self.program(0, g), lambda r: recorded(g, self.case.row(r))[0], lambda r: self.value_bound(r, g))
+
+    def numpy_gradient(self) -> None:
+        def expected(r: int) -> list[float]:
+            values, slopes = recorded(self.f, self.case.row(r))
+            return [*values, *slopes]
+
+        self._numpy(_value_first(self.program().gradient(value=True)), expected, self.gradient_bound)
+
+    def _numpy(self, program: Program, expected: Callable[[int], list[float]], bound: Callable[[int], Bound]) -> None:
+        """All samples at once; what they share are floats."""
+        c = self.case
+        if not c.samples or not program.inputs:
+            return
+        rows = [self.flat(r) for r in range(c.samples)]
+        shared = set(_shared_places(c))
+        columns = [rows[0][i] if i in shared else np.array([row[i] for row in rows]) for i in range(len(rows[0]))]
+        if len(shared) == len(columns):
+            return
+        got = program.replay(columns, arrays())
+        for r in range(c.samples):
+            self.check(f"NumPy, sample {r}", [x[r].item() for x in got], expected(r), bound(r))
+
+    def simplified(self) -> None:
+        g = function_of(self.case.several)
+        self.check("simplified", self.program(0, g).simplify().replay(self.flat(0)), recorded(g, self.first())[0])
+
+    def simplified_gradient(self) -> None:
+        values, slopes = recorded(self.f, self.first())
+        program = _value_first(self.program().gradient(value=True)).simplify()
+        self.check("gradient, simplified", program.replay(self.flat(0)), [*values, *slopes])
+
+    def gradient(self) -> None:
+        values, slopes = recorded(self.f, self.first())
+        program = _value_first(self.program().gradient(value=True))
+        self.check("gradient", program.replay(self.flat(0), FLOATS), [*values, *slopes])
+
+    # Derivatives of derivatives.
+
+    def hessian(self) -> None:
+        flat = self.flat(0)
+        if not 0 < len(flat) <= 12 or len(self.program().instructions) > 400:
+            return
+        structure = tree.flatten(self.first(), lambda leaf, _: leaf, "")[1]
+
+        def f(xs: list[Any]) -> Any:
+            return self.f(*tree.unflatten(structure, xs))
+
+        expected = _leaves(mg.hessian(f)(flat))
+        got = _leaves(self.compiled(mg.hessian(f))(flat))
+        bound = None if self.strict else Bound(lambda: trace(mg.hessian(f))(flat), flat)
+        self.check("Hessian", got, expected, bound)
+
+    def gradient_compiled(self, simplify: bool = False) -> None:
+        """The program of the gradient, compiled, and the gradient of its sum."""
+        program = self.program().gradient()
+        program = program.simplify() if simplify else program
+        if len(program.instructions) > 1500:
+            return
+        got = _leaves(self.compiled(program)(*self.first()))
+        bound = None if self.strict else Bound(lambda: program, self.flat(0))
+        self.check("gradient, compiled", got, program.replay(self.flat(0)), bound)
+
+        def total(*args: Any) -> Any:
+            return mg.sum(_leaves(program(*args)))
+
+        values, slopes = recorded(total, self.first())
+        value, gradient = self.compiled(total).value_and_grad(*self.first())
+        second = Bound(lambda: _value_first(trace(total)(*self.first()).gradient(value=True)), self.flat(0))
+        self.check(
+            "gradient of the gradient",
+            [value, *_flat(gradient)],
+            [*values, *slopes],
+            None if self.strict else second,
+        )
+
+    def simplified_gradient_compiled(self) -> None:
+        self.gradient_compiled(simplify=True)
+
+
+class _Model(nn.Module):
+    def __init__(self, f: Callable[..., Any], case: Case, shared: list[Any]) -> None:
+        self.f = f
+        self.case = case
+        self.shared = shared
+
+    def __call__(self, x: Any) -> Any:
+        numbers, shared = iter(x), iter(self.shared)
+        args = [
+            filled(shape, lambda: next(numbers)) if own else next(shared)
+            for shape, own in zip(self.case.shapes, self.case.own, strict=True)
+        ]
+        return self.f(*args)
+
+    def parameters(self) -> list[Value]:
+        return _leaves(self.shared)
+
+
+def _loss(output: Any, target: Any) -> Any:
+    gap = output - target
+    return gap * gap
+
+
+def _values(x: Any) -> Any:
+    return [_values(item) for item in x] if isinstance(x, list) else Value(x)
+
+
+def _axes(case: Case) -> list[int | None]:
+    return [0 if own else None for own in case.own]
+
+
+def _shared_places(case: Case) -> list[int]:
+    places, start = [], 0
+    for shape, own in zip(case.shapes, case.own, strict=True):
+        n = math.prod(shape)
+        places += [] if own else list(range(start, start + n))
+        start += n
+    return places
+
+
+def _single(numbers: Any, layout: str, shape: tuple[int, ...]) -> Any:
+    return laid(numbers, layout, shape) if shape else np.float32(numbers) if layout == "float32" else numbers
+
+
+def _flat(gradient: Any) -> list[float]:
+    return [float(x) for x in _leaves(gradient)]
+
+
+def _value_first(program: Program) -> Program:
+    """The program of derivatives and a value, with the value first, as one list of results."""
+    outputs = [program.outputs[-1], *program.outputs[:-1]]
+    return Program(
+        program.parameters,
+        program.inputs,
+        program.constants,
+        program.instructions,
+        outputs,
+        in_structure=program.in_structure,
+        out_structure=list(range(len(outputs))),
+        labels=program.labels,
+        fixed=program.fixed,
+    )
+
+
+def _called(text: str, args: Sequence[Any]) -> Any:
+    """What a function in Python gives, whose text needs nothing."""
+    namespace: dict[str, Any] = {}
+    exec(compile(text, "<written>", "exec"), namespace)
+    return namespace["f"](*args)
+
+
+def _built(text: str, name: str, inputs: Sequence[list[float]], outputs: Sequence[int]) -> list[list[float]]:
+    """What a function in C writes, built by the C compiler on the spot."""
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder, "f.c").write_text(text)
+        flags = "-std=c99 -O1 -ffp-contract=off -shared -fPIC f.c -o f.so -lm".split()
+        done = subprocess.run(["cc", *flags], cwd=folder, capture_output=True, text=True)
+        if done.returncode:
+            raise RuntimeError(f"cc: {done.stderr[:2000]}")
+        library = ctypes.CDLL(str(Path(folder, "f.so")))
+        given = [(ctypes.c_double * max(len(x), 1))(*x) for x in inputs]
+        results = [(ctypes.c_double * max(n, 1))() for n in outputs]
+        getattr(library, name)(*given, *results)
+        return [list(result)[:n] for result, n in zip(results, outputs, strict=True)]
+
+
+MODES = (
+    *[f"{call} {how}" for call in CALLS for how in ("to the bit", "to rounding")],
+    *[text for text in TEXTS if not text.startswith("c") or shutil.which("cc")],
+    *REPLAYS,
+    *[f"{call} {how}" for call in SECOND for how in ("to the bit", "to rounding")],
+)
+
+
+def run(case: Case) -> list[str]:
+    """All that is wrong with a case in its modes."""
+    from microgrid.compiler import machine, plan
+
+    here = machine.machine()
+    width, vector = here.width, here.vector
+    here.width, here.vector = case.width or width, vector if case.vector and not case.width else 1
+    plan.POISON = True
+    found = []
+    try:
+        for mode in case.modes:
+            one = _Run(case, mode)
+            try:
+                getattr(one, one.mode.replace(" ", "_"))()
+            except Exception as error:
+                lines = traceback.format_exc().splitlines()
+                found.append(f"{mode}: {type(error).__name__}: {error}\n" + "\n".join(lines[-12:]))
+            if one.wrong:
+                more = f" ({len(one.wrong)} numbers differ)" if len(one.wrong) > 1 else ""
+                found.append(f"{mode}: {one.wrong[0]}{more}")
+    finally:
+        here.width, here.vector = width, vector
+        plan.POISON = False
+    return found

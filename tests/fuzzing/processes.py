@@ -1,0 +1,129 @@
+"""Processes that run cases, and may end; and errors that they plant in the compiler on purpose."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import select
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from fuzzing.cases import Case, case_of
+from fuzzing.modes import run
+
+ROOT = Path(__file__).parent.parent.parent
+
+
+class Worker:
+    """A process that runs cases, and may end."""
+
+    def __init__(self, plant: str = "") -> None:
+        self.log = tempfile.TemporaryFile()  # noqa: SIM115  # for as long as the process
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT / "tests"), *filter(None, sys.path)])}
+        self.process = subprocess.Popen(
+            [sys.executable, "-W", "ignore", "-m", "fuzzing", "--worker", "--plant", plant],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self.log,
+            env=environment,
+            cwd=ROOT,
+        )
+        self.cases = 0
+
+    def run(self, case: Case, seconds: float = 120.0) -> list[str]:
+        """What is wrong with a case; also that the process ended, or was slower than so many seconds."""
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        self.cases += 1
+        try:
+            self.process.stdin.write(json.dumps(vars(case)).encode() + b"\n")
+            self.process.stdin.flush()
+        except BrokenPipeError:
+            return [self.ended(case)]
+        ready, _, _ = select.select([self.process.stdout], [], [], seconds)
+        if not ready:
+            self.process.kill()
+            self.process.wait()
+            return [f"{case.modes[0]}: no answer within {seconds:.0f} s"]
+        line = self.process.stdout.readline()
+        if not line:
+            return [self.ended(case)]
+        answer: list[str] = json.loads(line)
+        return answer
+
+    def ended(self, case: Case) -> str:
+        code = self.process.wait()
+        self.log.seek(0)
+        tail = self.log.read().decode(errors="replace").strip()[-1500:]
+        return f"{case.modes[0]}: the process ended with {code}: {tail}"
+
+    @property
+    def alive(self) -> bool:
+        return self.process.poll() is None
+
+    def close(self) -> None:
+        """End the process."""
+        if self.alive:
+            self.process.kill()
+        self.process.wait()
+        for pipe in (self.process.stdin, self.process.stdout, self.log):
+            if pipe is not None:
+                with contextlib.suppress(OSError):
+                    pipe.close()
+
+
+def serve(plant: str) -> None:
+    """Answer cases, a line each, until there are none."""
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)  # what code prints is no answer
+    if plant:
+        PLANTS[plant]()
+    for line in sys.stdin:
+        print(json.dumps(run(case_of(json.loads(line)))), file=answers, flush=True)
+
+
+def _plant_side_by_side() -> None:
+    """Loops around loops run their iterations side by side though one needs what another computes."""
+    from microgrid.compiler import storage
+
+    storage._Placement.jams = lambda self, loop: True  # type: ignore[method-assign]
+
+
+def _plant_lost_iteration() -> None:
+    """Innermost loops of seven iterations or more lose their last one."""
+    from microgrid.compiler import plan, storage
+    from microgrid.compiler.roll import Loop, Node, Rolled
+
+    def shorter(node: Node) -> Node:
+        if not isinstance(node, Loop):
+            return node
+        if any(isinstance(inner, Loop) for inner in node.body):
+            return node._replace(body=tuple(map(shorter, node.body)))
+        return node._replace(times=node.times - (node.times >= 7))
+
+    def placed(rolled: Rolled) -> Any:
+        return storage.place(rolled._replace(nodes=tuple(map(shorter, rolled.nodes))))
+
+    setattr(plan, "place", placed)  # noqa: B010  # where it is used
+
+
+def _plant_abort() -> None:
+    """LLVM ends the process where a module is long."""
+    from microgrid.compiler.machine import Machine
+
+    object_of = Machine.object_of
+
+    def ending(self: Machine, text: str) -> bytes:
+        if len(text) > 15_000:
+            print("Assertion `planted' failed.", file=sys.stderr, flush=True)
+            os.abort()
+        return object_of(self, text)
+
+    Machine.object_of = ending  # type: ignore[method-assign]
+
+
+PLANTS = {"side by side": _plant_side_by_side, "lost iteration": _plant_lost_iteration, "abort": _plant_abort}
