@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import io
 import math
+import re
 from pathlib import Path
 from typing import NamedTuple
 
@@ -22,27 +24,31 @@ class Table(NamedTuple):
     """What the labels 0, 1, ... of y stand for, in the order of the alphabet; empty where y are numbers."""
 
 
-def read_csv(path: PathLike, target: str | int = -1, *, delimiter: str | None = None) -> Table:
+def read_csv(
+    path: PathLike, target: str | int = -1, *, delimiter: str | None = None, encoding: str | None = None
+) -> Table:
     """The numbers in a file of comma-separated values, the column `target` as y, all others as x.
 
-    The target is the name of a column or its number, from 0 on or, from the end, -1. A first line with a word in a
-    column of x, or above a number, is taken for the names. Where half of the targets or more are no numbers, all become
-    classes, numbered in the order of the alphabet; fewer are taken for mistakes. The delimiter, when none is given, is
-    that of `, ; tab |` the first line has most of.
+    The target is the name of a column or its number, from 0 on or, from the end, -1. A first line of words only, or of
+    no numbers and a word above one, is taken for the names. Where half of the targets or more are no numbers, all
+    become classes, numbered in the order of the alphabet; fewer are taken for mistakes. The delimiter, when none is
+    given, is the one of `, ; tab |` that divides all lines alike. The encoding is UTF-8, or UTF-16 where the file
+    begins with its mark; any other one has to be given.
 
-    Raises ValueError with the line and the column for what is missing, is no number, or is not finite. A row over
-    several lines, with line breaks in quotes, has the number of its last.
+    Raises ValueError with the file, the line and the column for what is missing, is no number, or is not finite, for a
+    quote that is not closed, and for bytes of another encoding. A row over several lines, with line breaks in quotes,
+    has the number of its last.
     """
-    with Path(path).open(encoding="utf-8-sig", newline="") as file:
-        text = io.StringIO(file.read(), newline="")
-    first = text.readline()
-    text.seek(0)
-    chosen = delimiter or max(",;\t|", key=first.count)
-    reader = csv.reader(text, delimiter=chosen)
-    lines = [(reader.line_num, [cell.strip() for cell in row]) for row in reader if any(cell.strip() for cell in row)]
+    text = _decoded(path, encoding)
+    if delimiter is not None and (len(delimiter) != 1 or delimiter in '"\r\n'):
+        raise ValueError(f"delimiter must be one character, got {delimiter!r}")
+    chosen = delimiter or _delimiter(path, text)
+    lines = _rows(path, text, chosen)
     if not lines:
         raise ValueError(f"{path} is empty")
     width = len(lines[0][1])
+    for number, row in lines:
+        _check_quotes(row, chosen, number == lines[0][0], f"{path}, line {number}")
     names = [f"column {i}" for i in range(width)]
     if _is_header([row for _, row in lines[:2]]):
         names = lines.pop(0)[1]
@@ -50,7 +56,7 @@ def read_csv(path: PathLike, target: str | int = -1, *, delimiter: str | None = 
         raise ValueError(
             f"{path} has one column; it takes one or more for x and one for y: is the delimiter {chosen!r}?"
         )
-    at = _column(names, target)
+    at = _column(path, names, target)
     if not lines:
         raise ValueError(f"{path} has names of columns and no numbers")
     x: list[list[float]] = []
@@ -69,30 +75,104 @@ def read_csv(path: PathLike, target: str | int = -1, *, delimiter: str | None = 
     return Table(x, [float(classes.index(cell)) for cell, _ in answers], columns, classes)
 
 
+def _decoded(path: PathLike, encoding: str | None) -> str:
+    """The text of the file, without a byte order mark."""
+    data = Path(path).read_bytes()
+    marked = "utf-16" if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "utf-8"
+    try:
+        text = data.decode(encoding or marked).removeprefix("\ufeff")
+    except LookupError:
+        raise ValueError(f"{path} cannot be read: there is no encoding {encoding!r}") from None
+    except UnicodeError as error:
+        line = data.count(b"\n", 0, getattr(error, "start", 0)) + 1
+        hint = "give its encoding, such as encoding='latin-1'"
+        raise ValueError(f"{path}, line {line} is no {(encoding or marked).upper()}: {hint}") from None
+    if "\0" in text:
+        line = text.count("\n", 0, text.index("\0")) + 1
+        raise ValueError(f"{path}, line {line} has a NUL in it: give its encoding, such as encoding='utf-16-le'")
+    return text
+
+
+def _delimiter(path: PathLike, text: str) -> str:
+    """The one that the first line has outside of quotes; of several, the one that divides all lines alike."""
+    bare = re.sub(r'(^|[,;\t|\r\n]) *"(?:[^"]|"")*(?:"|$)', r"\1", text)
+    first = next((line for line in re.split(r"[\r\n]", bare) if line.strip(" ")), "")
+    found = [mark for mark in ",;\t|" if mark in first]
+    if len(found) < 2:
+        return found[0] if found else ","
+    even = [mark for mark in found if _divides_evenly(path, text, mark)]
+    if len(even) > 1:
+        both = " or ".join(f"delimiter={mark!r}" for mark in even)
+        raise ValueError(f"{path} may be read in two ways: give {both}")
+    return even[0] if even else max(found, key=first.count)
+
+
+def _divides_evenly(path: PathLike, text: str, delimiter: str) -> bool:
+    try:
+        return len({len(row) for _, row in _rows(path, text, delimiter)}) == 1
+    except ValueError:
+        return False
+
+
+def _rows(path: PathLike, text: str, delimiter: str) -> list[tuple[int, list[str]]]:
+    """The rows that are not blank, each with the number of its last line."""
+    reader = csv.reader(
+        io.StringIO(text, newline=""), delimiter=delimiter, strict=True, skipinitialspace=not delimiter.isspace()
+    )
+    rows = []
+    line = 0
+    try:
+        for row in reader:
+            line = reader.line_num
+            if any(cell.strip() for cell in row):
+                rows.append((line, [cell.strip() for cell in row]))
+    except csv.Error as error:
+        why = "a quote is opened and not closed" if "unexpected end" in str(error) else error
+        raise ValueError(f"{path}, line {line + 1}: {why}") from None
+    return rows
+
+
+def _check_quotes(row: list[str], delimiter: str, first: bool, where: str) -> None:
+    """Raises ValueError where a line within quotes would be a row itself: the quote was meant to end before.
+
+    The first row says how many columns there are, and may have swallowed some: then any number of columns is a row.
+    """
+    for cell in row:
+        for line in re.split(r"[\r\n]+", cell)[1:] if "\n" in cell or "\r" in cell else ():
+            inner = [part.strip() for part in line.split(delimiter)]
+            even = len(inner) > 1 if first else len(inner) == len(row)
+            if even and sum(map(_is_number, inner)) >= len(inner) - 1:
+                raise ValueError(f"{where}: the row {line!r:.80} is within quotes: one is missing before, or too many")
+
+
 def _is_header(rows: list[list[str]]) -> bool:
-    """Whether the first of the first two rows holds a word above a number, or words only."""
+    """Whether the first of the first two rows holds words only, or no number and a word above one.
+
+    What has digits and no letters but e is meant for a number, though it may be none: 1_1, or 5" with a stray quote.
+    """
     first, second = rows[0], rows[-1]
-    words = [cell and not _is_number(cell) for cell in first]
-    below = [_is_number(cell) for cell in second]
-    return all(words) or any(word and number for word, number in zip(words, below, strict=False))
+    if any(_is_number(cell) or re.fullmatch(r"[\W_eE]*\d[\W\d_eE]*", cell) for cell in first):
+        return False
+    return all(first) or any(word and _is_number(below) for word, below in zip(first, second, strict=False))
 
 
-def _column(names: list[str], target: str | int) -> int:
+def _column(path: PathLike, names: list[str], target: str | int) -> int:
     if isinstance(target, str):
-        if target not in names:
-            raise ValueError(f"there is no column {target!r}: choose one of {', '.join(names)}")
+        if names.count(target) != 1:
+            many = f"{names.count(target)} columns" if target in names else "no column"
+            raise ValueError(f"{path} has {many} {target!r}: choose one of {', '.join(names)}, or a number")
         return names.index(target)
     if not -len(names) <= target < len(names):
-        raise ValueError(f"there is no column {target}: they are 0 to {len(names) - 1}")
+        raise ValueError(f"{path} has no column {target}: they are 0 to {len(names) - 1}")
     return target % len(names)
 
 
+NUMBER = re.compile(r"[+-]?(?:(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:e[+-]?[0-9]+)?|inf|infinity|nan)", re.IGNORECASE)
+"""A number as other programs write it, unlike Python's: 1_1 is none."""
+
+
 def _is_number(cell: str) -> bool:
-    try:
-        float(cell)
-    except ValueError:
-        return False
-    return True
+    return NUMBER.fullmatch(cell) is not None
 
 
 def _number(cell: str, where: str) -> float:
@@ -101,7 +181,7 @@ def _number(cell: str, where: str) -> float:
     if not _is_number(cell):
         with_point = _is_number(cell.replace(",", "."))
         hint = "write the decimals after a point" if with_point else "leave the row out or fill it in"
-        raise ValueError(f"{where} is no number: {cell!r}; {hint}")
+        raise ValueError(f"{where} is no number: {cell!r:.80}; {hint}")
     number = float(cell)
     if not math.isfinite(number):
         raise ValueError(f"{where} is {number}: leave the row out or fill it in")
