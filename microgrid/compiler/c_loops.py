@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 
 from microgrid import c_source
-from microgrid.compiler.code import Accumulate, Apply, Code, Load, Operand, Repeat, Store, Stored
+from microgrid.compiler.code import SUMMED, Accumulate, Apply, Code, Load, Operand, Repeat, Store, Stored
 from microgrid.compiler.gradient import Request, tape_of
 from microgrid.compiler.roll import Affine, roll
 from microgrid.compiler.storage import place
@@ -103,6 +103,10 @@ class _Writer:
 
     def expression(self, op: str, operands: Sequence[Operand]) -> str:
         texts = [_operand(x) for x in operands]
+        if op == SUMMED["mul"]:
+            return f"{texts[2]} + {texts[0]} * {texts[1]}"
+        if op == SUMMED["scaled"]:
+            op = "scaled"
         if op not in _PASSED:
             return c_source.written(op, texts, self.helpers)
         passed = _PASSED[op].format(*texts)

@@ -7,6 +7,9 @@ from typing import NamedTuple
 
 from microgrid.compiler.roll import Affine
 
+SUMMED = {"mul": "summed product", "scaled": "summed scaled"}
+"""A product that is added to a sum of many, its last operand: it may be rounded once with it. In code only."""
+
 Operand = int | float
 """A register, or a number that stands in the code."""
 

@@ -23,13 +23,13 @@ def exp(w: Writer, x: Number) -> Number:
 def exp_and_less_one(w: Writer, x: Number) -> tuple[Number, Number]:
     """exp(x), and exp(x) - 1, which holds near 0, too."""
     x = w.choose(w.test("olt", x, -746.0), -746.0, w.choose(w.test("ogt", x, 710.0), 710.0, x))
-    shifted = x * (1.0 / math.log(2.0)) + _SHIFT
+    shifted = w.fused(x, 1.0 / math.log(2.0), _SHIFT)
     n = shifted - _SHIFT
-    r = x - n * _LOG2_HIGH - n * _LOG2_LOW
-    series = r * (1.0 / math.factorial(13)) + 1.0 / math.factorial(12)
+    r = w.fused(n, -_LOG2_LOW, w.fused(n, -_LOG2_HIGH, x))
+    series = w.fused(r, 1.0 / math.factorial(13), 1.0 / math.factorial(12))
     for k in range(11, 1, -1):
-        series = series * r + 1.0 / math.factorial(k)
-    less_one = series * r * r + r
+        series = w.fused(series, r, 1.0 / math.factorial(k))
+    less_one = w.fused(series * r, r, r)
     # 2**n is no double for the largest and the smallest n: two factors are
     whole = w.line(f"bitcast {w.type} {shifted.text} to {_integers(w)}")
     n_bits = w.line(f"sub {_integers(w)} {whole.text}, {_integer(w, _bits(_SHIFT))}")
@@ -37,17 +37,17 @@ def exp_and_less_one(w: Writer, x: Number) -> tuple[Number, Number]:
     rest = w.line(f"sub {_integers(w)} {n_bits.text}, {half.text}")
     first, second = _power_of_two(w, half), _power_of_two(w, rest)
     scale = first * second
-    return (less_one + 1.0) * first * second, less_one * scale + (scale - 1.0)
+    return (less_one + 1.0) * first * second, w.fused(less_one, scale, scale - 1.0)
 
 
 def log1p_of_fraction(w: Writer, x: Number) -> Number:
     """log(1 + x) for x from 0 to 1: 2 atanh(s), s = x / (2 + x), by its series."""
     s = x / (x + 2.0)
     square = s * s
-    series = square * (1.0 / 33.0) + 1.0 / 31.0
+    series = w.fused(square, 1.0 / 33.0, 1.0 / 31.0)
     for k in range(29, 1, -2):
-        series = series * square + 1.0 / k
-    return (series * square * s + s) * 2.0
+        series = w.fused(series, square, 1.0 / k)
+    return w.fused(series * square, s, s) * 2.0
 
 
 def _power_of_two(w: Writer, n: Number) -> Number:

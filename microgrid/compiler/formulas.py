@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
+from microgrid.compiler.code import SUMMED
 from microgrid.compiler.elementary import exp, exp_and_less_one, log1p_of_fraction
 from microgrid.compiler.lanes import Mode, Number, Writer
 
@@ -175,6 +176,13 @@ def _scaled(w: Writer, cotangent: Number, partial: Number, sum: Number | None = 
     return w.choose(matters, sum + cotangent * partial, sum)  # in this form it is one masked instruction
 
 
+def _summed(w: Writer, cotangent: Number, partial: Number, sum: Number) -> Number:
+    """The same in a sum of many, where products are fused."""
+    if w.mode.strict:
+        return _scaled(w, cotangent, partial, sum)
+    return w.choose(w.test("une", cotangent, 0.0), w.fused(cotangent, partial, sum), sum)
+
+
 def _chosen(w: Writer, cotangent: Number, partial: Number, sum: Number | None = None) -> Number:
     """The same, and 0 where the partial is: through a piecewise op nothing passes there."""
     passed = _zero_product(w, cotangent, partial)
@@ -241,6 +249,8 @@ FORMULAS: dict[str, Formula] = {
     "passed": _passed,
     "negated": _negated,
     "scaled": _scaled,
+    SUMMED["scaled"]: _summed,
+    SUMMED["mul"]: lambda w, x, y, sum: w.fused(x, y, sum),
     "chosen": _chosen,
 }
 """Each op of the table, and each way to pass a cotangent on, in LLVM's language."""

@@ -41,16 +41,17 @@ define void @kernel(ptr noalias %sources, ptr noalias %strides, ptr noalias %tab
 entry:"""
 
 
-def kernel_of(stored: Stored, mode: Mode, columns: Sequence[int]) -> tuple[str, int]:
-    """The text of the kernel, and how many numbers of scratch memory it needs."""
-    return _Kernel(stored, mode, columns).text()
+def kernel_of(stored: Stored, mode: Mode, columns: Sequence[int], sums: int) -> tuple[str, int]:
+    """The text of the kernel, and how many numbers of scratch memory it needs; the sums are in so many functions."""
+    return _Kernel(stored, mode, columns, sums).text()
 
 
 class _Kernel:
     """Lines with loops around them."""
 
-    def __init__(self, stored: Stored, mode: Mode, columns: Sequence[int]) -> None:
+    def __init__(self, stored: Stored, mode: Mode, columns: Sequence[int], sums: int) -> None:
         self.stored = stored
+        self.sums = sums
         self.columns = columns
         self.lanes = mode.lanes
         self.vector = "double" if mode.lanes == 1 else f"<{mode.lanes} x double>"
@@ -84,9 +85,10 @@ class _Kernel:
             self.do(f"call void @segment{segment}({self.given(arrays)}, {self.vector} {seed})")
         self.take_out(start, count, arrays["y"], sizes["y"])
         self.end("block", chunks)
-        if self.stored.sums:
+        if self.sums:
             arrays = {array: self.address("double", "%scratch", str(at)) for array, at in starts.items()}
-            self.do(f"call void @sums({self.given(arrays)}, ptr %d, i64 {chunks})")
+            for part in range(self.sums):
+                self.do(f"call void @sums{part}({self.given(arrays)}, ptr %d, i64 {chunks})")
         self.end("round", rounds)
         lines = [_HEAD, *self.lines, "  ret void", "}", "declare i64 @llvm.smin.i64(i64, i64)"]
         return "\n".join(lines), (CHUNKS if lanes > 1 else 1) * chunk

@@ -69,8 +69,9 @@ class Writer:
         self.mode = mode
         self.type = "double" if mode.lanes == 1 else f"<{mode.lanes} x double>"
         self.bits = "i1" if mode.lanes == 1 else f"<{mode.lanes} x i1>"
-        self.flags = "" if mode.strict else " contract"
         self.lines: list[str] = []
+        self.known: dict[str, str] = {}
+        """What was computed, by its text: every block dominates those behind it, since loops run at least once."""
         self.intrinsics: set[str] = set()
         self.constants: dict[str, float] = {}
         self.called: dict[str, int] = {}
@@ -78,14 +79,21 @@ class Writer:
 
     def share(self, other: Writer) -> None:
         """Write into the same function as another writer."""
-        self.lines, self.called, self._names = other.lines, other.called, other._names
+        self.lines, self.called, self._names, self.known = other.lines, other.called, other._names, other.known
 
     def name(self) -> str:
         """A name that no other register has."""
         return f"%t{next(self._names)}"
 
     def line(self, text: str) -> Number:
-        """The register that an instruction gives."""
+        """The register that an instruction gives: that of the same instruction, where there was one."""
+        known = self.known.get(text)
+        if known is None:
+            known = self.known[text] = self.fresh(text).text
+        return Number(self, known)
+
+    def fresh(self, text: str) -> Number:
+        """The register of an instruction that may give another number each time, such as a load."""
         self.lines.append(f"  {(name := self.name())} = {text}")
         return Number(self, name)
 
@@ -104,7 +112,16 @@ class Writer:
 
     def arithmetic(self, instruction: str, x: Number | float, y: Number | float) -> Number:
         """x + y and its like."""
-        return self.line(f"{instruction}{self.flags} {self.type} {self.number(x)}, {self.number(y)}")
+        return self.line(f"{instruction} {self.type} {self.number(x)}, {self.number(y)}")
+
+    def fused(self, x: Number | float, y: Number | float, z: Number | float) -> Number:
+        """x * y + z: rounded once where the machine can, but in strict mode.
+
+        For sums of many products only: x * x - y * y, fused, is not 0 where x is y.
+        """
+        if self.mode.strict:
+            return self.arithmetic("fadd", z, self.arithmetic("fmul", x, y))
+        return self.intrinsic("fmuladd", x, y, z)
 
     def test(self, how: str, x: Number | float, y: Number | float) -> Number:
         """A comparison: `ogt` is greater, `ugt` greater or unordered, and so on."""

@@ -6,7 +6,7 @@ from one another in registers, and what they share is loaded once.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 from microgrid.compiler.code import Accumulate, Apply, Code, Load, Operand, Repeat, Store, Stored
@@ -17,6 +17,9 @@ from microgrid.compiler.roll import Affine
 
 TILE = 4
 """So many of each of two nested loops, where sums over samples are taken."""
+
+SUMS = 40
+"""The most loops of sums in one function."""
 
 Counters = dict[int, str]
 
@@ -42,18 +45,34 @@ def module_of(stored: Stored, mode: Mode, columns: Sequence[int]) -> Module:
         intrinsics |= body.writer.intrinsics
         head = f"define internal void @segment{number}({given}, {body.writer.type} %seed) #0 {inlined} {{\nentry:"
         parts.append("\n".join([head, *body.writer.lines, "  ret void", "}"]))
-    if stored.sums:
-        sums = _Sums(mode, called, layout(stored.sizes, mode.lanes)[1])
-        sums.run(stored.sums, [({}, {})])
+    chunk = layout(stored.sizes, mode.lanes)[1]
+    summing = 0
+    for summing, some in enumerate(_some(stored.sums), 1):
+        sums = _Sums(mode, called, chunk)
+        sums.run(some, [({}, {})])
         intrinsics |= sums.writer.intrinsics | sums.narrow.intrinsics
-        head = f"define internal void @sums({given}, ptr noalias %d, i64 %chunks) #0 noinline {{\nentry:"
+        head = f"define internal void @sums{summing - 1}({given}, ptr noalias %d, i64 %chunks) #0 noinline {{\nentry:"
         parts.append("\n".join([head, *sums.writer.lines, "  ret void", "}"]))
-    kernel, scratch = kernel_of(stored, mode, columns)
+    kernel, scratch = kernel_of(stored, mode, columns, summing)
     attributes = (
         'attributes #0 = { nounwind "prefer-vector-width"="512" "min-legal-vector-width"="512" }\n'
         "attributes #1 = { nounwind willreturn memory(none) }\n!0 = !{}"
     )
     return Module("\n\n".join([*parts, kernel, *sorted(intrinsics), attributes]) + "\n", tuple(called), scratch)
+
+
+def _some(sums: Sequence[Code]) -> Iterator[list[Code]]:
+    """The sums over samples in parts, since LLVM's time grows faster than a function; each loads what it needs."""
+    part: list[Code] = []
+    ends = 0
+    for item in sums:
+        part.append(item)
+        ends += not isinstance(item, Load)
+        if ends == SUMS:
+            yield part
+            part, ends = [], 0
+    if part:
+        yield part
 
 
 Copy = tuple[Counters, dict[int, Number]]
@@ -121,7 +140,8 @@ class _Body:
         alone = item.array in ("p", "c")  # one number for all lanes
         type = "double" if alone else writer.type
         at = self.address(type, f"%{item.array}", item.cell, counters)
-        number = writer.line(f"load {type}, ptr {at}, align 8")
+        read = writer.line if item.array in ("x", "p", "c") else writer.fresh  # nobody writes to these
+        number = read(f"load {type}, ptr {at}, align 8")
         return writer.spread(number) if alone else number
 
     def accumulate(self, item: Accumulate, copies: list[Copy]) -> None:
@@ -129,7 +149,7 @@ class _Body:
         writer = self.writer
         for counters, registers in copies:
             at = self.address(writer.type, f"%{item.array}", item.cell, counters)
-            before = writer.line(f"load {writer.type}, ptr {at}, align 8")
+            before = writer.fresh(f"load {writer.type}, ptr {at}, align 8")
             given = [self.operand(x, registers) for x in item.operands]
             after = formula(item.op, writer.mode)(writer, *given, before)
             self.write(f"store {writer.type} {after.text}, ptr {at}, align 8")
@@ -252,7 +272,7 @@ class _Sums(_Body):
         self.end(name, "%chunks")
         for (counters, _), total in zip(copies, narrow.totals(current), strict=True):
             at = self.address("double", "%d", item.cell, counters)
-            old = narrow.line(f"load double, ptr {at}, align 8").text
+            old = narrow.fresh(f"load double, ptr {at}, align 8").text
             new = narrow.line(f"fadd double {old}, {total}").text
             self.write(f"store double {new}, ptr {at}, align 8")
 
@@ -264,12 +284,12 @@ class _Sums(_Body):
         item = self.sources[x]
         if item.array in ("p", "c"):
             at = self.address("double", f"%{item.array}", item.cell, counters)
-            return lambda offset, start: narrow.spread(narrow.line(f"load double, ptr {at}, align 8"))
+            return lambda offset, start: narrow.spread(narrow.fresh(f"load double, ptr {at}, align 8"))
         at = self.address(self.writer.type, f"%{item.array}", item.cell, counters)
 
         def load(offset: str, start: int) -> Number:
             here = narrow.line(f"getelementptr double, ptr {at}, i64 {offset}").text
             here = narrow.line(f"getelementptr double, ptr {here}, i64 {start}").text if start else here
-            return narrow.line(f"load {narrow.type}, ptr {here}, align 8")
+            return narrow.fresh(f"load {narrow.type}, ptr {here}, align 8")
 
         return load

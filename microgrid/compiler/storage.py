@@ -10,10 +10,10 @@ import math
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from microgrid.compiler.code import Accumulate, Apply, Code, Load, Operand, Repeat, Store, Stored
+from microgrid.compiler.code import SUMMED, Accumulate, Apply, Code, Load, Operand, Repeat, Store, Stored
 from microgrid.compiler.density import densely
 from microgrid.compiler.roll import Affine, Loop, Node, Rolled, Statement, only, statements
-from microgrid.compiler.tape import ONCE, PASSED
+from microgrid.compiler.tape import ONCE, PASSED, Shape
 
 SEGMENT = 400
 """The most statements in one function: LLVM takes 0.5 s for 4,000 of them in a row, but 39 s for 50,000."""
@@ -124,10 +124,10 @@ class _Placement:
         operands = [self.read(cell, known, code) for cell in zip(shape.operands, cells[1:], strict=True)]
         target = (shape.target, cells[0])
         if target in known and shape.target not in ONCE:  # a sum that is kept in a register throughout a loop
-            code.append(Apply(result := self.register(), shape.op, (*operands, known[target])))
+            code.append(Apply(result := self.register(), self.summed(shape, cells[0]), (*operands, known[target])))
             known[target] = result
         elif shape.adds:
-            code.append(Accumulate(*target, shape.op, tuple(operands)))
+            code.append(Accumulate(*target, self.summed(shape, cells[0]), tuple(operands)))
         else:
             if shape.target == "y" and shape.op in PASSED:
                 operands.append(0.0)  # what a leaf has before: -0 becomes 0, as there
@@ -137,6 +137,11 @@ class _Placement:
                 self.store(target, result, code)
             else:
                 code.append(Store(*target, result))
+
+    def summed(self, shape: Shape, index: Affine) -> str:
+        """The op of a contribution; it tells where that is one of many: of samples, or of the iterations of a loop."""
+        many = shape.target == "d" or len(index.steps) < len(self.around)
+        return SUMMED.get(shape.op, shape.op) if many else shape.op
 
     def store(self, cell: Cell, value: int, code: list[Code]) -> None:
         """Store a result where it is read from memory: at once, or once after a loop that needs the last one only."""
@@ -205,7 +210,7 @@ class _Placement:
             assert isinstance(after, int)
             phis.append((register, at_first, after))
         self.around.pop()
-        code.append(Repeat(counter, count, tuple(phis), tuple(body), jams))
+        code.append(Repeat(counter, count, tuple(phis), _summed(body, phis), jams))
         code += [Store(*cell, inside[cell]) for cell in sums]
         for cell, register in inside.items():
             if cell[0] in ONCE and cell not in outer and not (jams or self.summing):
@@ -307,6 +312,26 @@ class _Placement:
             return False
         mine, others = self.cells(Affine(a[1].base, ours)), self.cells(Affine(b[1].base, theirs))
         return bool(self.np.intersect1d(mine, others).size)
+
+
+def _summed(body: Sequence[Code], kept: Sequence[tuple[int, Operand, int]]) -> tuple[Code, ...]:
+    """A loop's body, in which products that are added to what the loop keeps may be fused."""
+    made = {item.target: item for item in body if isinstance(item, Apply)}
+    summed: dict[int, Apply] = {}
+    for register, _, after in kept:
+        found = []
+        at: Operand = after
+        while at != register and isinstance(at, int) and at in made and made[at].op == "add":
+            first, second = made[at].operands
+            if not (isinstance(second, int) and second in made and made[second].op == "mul"):
+                first, second = second, first
+            if not (isinstance(second, int) and second in made and made[second].op == "mul"):
+                break
+            found.append(Apply(at, SUMMED["mul"], (*made[second].operands, first)))
+            at = first
+        if at == register:
+            summed |= {item.target: item for item in found}
+    return tuple([summed.get(item.target, item) if isinstance(item, Apply) else item for item in body])
 
 
 def _loops(nodes: Iterable[Node]) -> Iterator[Loop]:

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 import microgrid as mg
 from microgrid import Program, trace
 from microgrid.compiler import plan
-from microgrid.compiler.code import Apply, Code, Load, Operand, Repeat, Store, Stored
+from microgrid.compiler.code import SUMMED, Apply, Code, Load, Operand, Repeat, Store, Stored
 from microgrid.compiler.gradient import Request, tape_of
 from microgrid.compiler.roll import roll
 from microgrid.compiler.storage import place
@@ -77,7 +77,10 @@ def run(nest: Nest, xs: Sequence[Any], at: tuple[int, ...] = ()) -> Any:
 
 
 def passed(op: str, *xs: float) -> float:
-    """An op of a tape, on floats."""
+    """An op of a tape or of code, on floats."""
+    if op == SUMMED["mul"]:
+        return xs[2] + xs[0] * xs[1]
+    op = "scaled" if op == SUMMED["scaled"] else op
     if op == "passed":
         return xs[0] + 0.0 if len(xs) == 1 else xs[1] + (xs[0] + 0.0)
     if op == "negated":
