@@ -31,13 +31,16 @@ def draw(
     depth: int | None = None,
     max_nodes: int = 200,
 ) -> graphviz.Digraph:
-    """The picture of what root was computed by, of a program, or of a model's architecture: a notebook shows it.
+    """The picture of what root was computed by, of a program, or of a model's neurons: a notebook shows it.
 
     Of a graph each box has the label and the operation, the number and the gradient (a dash before `backward()`), and
     each edge the local derivative; modules are frames. `names=locals()` uses variable names where a value has no label.
     `ops="node"` gives operations nodes of their own, as micrograd's notebook does. Above `max_nodes` boxes neurons,
     then layers, fold into one box that says how many values it holds; `depth` folds modules below that level: 0
     makes a model one box, 1 each of its layers, 2 each neuron.
+
+    A model is drawn as neurons and weights, as one call of it shows them; one that computes anything else with its
+    inputs or its neurons' results is a ValueError: draw its output.
 
     `.source` is the DOT text, the same for the same graph; `filename` writes the rendered picture: SVG, PNG or PDF, as
     its ending says, or `format` where it has none. Without Graphviz a notebook shows text. Raises TypeError when root

@@ -3,50 +3,61 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
 from microgrid.engine import Value
-from microgrid.nn import Layer, Module, Neuron
+from microgrid.nn import Module, Neuron
 from microgrid.pictures.digraph import FILLS, LINE, NEGATIVE, POSITIVE, escaped, number, printable
+from microgrid.pictures.network import Column, Place, network_of
 
 WIDEST = 24
 """Neurons of a layer that are drawn one by one; a wider layer is one box."""
 
 
 def add(picture: Any, model: Module, *, precision: int, show_grad: bool, max_nodes: int) -> None:
-    """Add the columns of a model's layers. Raises ValueError when it holds none."""
-    columns = _layers(model)
-    if not columns:
-        raise ValueError(f"{type(model).__name__} has no layers of neurons to draw; draw its output instead")
-    picture.attr(nodesep="0.12", ranksep="1.1", splines="line")
-    inputs = _fan_in(columns[0])
-    wide = max(inputs, *map(len, columns)) > WIDEST or inputs + sum(map(len, columns)) > max_nodes
-    before = _add_inputs(picture, inputs, wide)
-    lines = [f"inputs: {inputs}"]
-    for k, neurons in enumerate(columns):
-        before = (_add_summary if wide else _add_neurons)(picture, k, neurons, before, precision, show_grad)
-        lines.append(f"layers[{k}]: {_described(neurons)}")
-    picture.boxes = len(columns) + 1 if wide else inputs + sum(map(len, columns))
-    picture.as_text = "\n".join(lines)
+    """Add the columns of a model's neurons. Raises ValueError when it does more than pass numbers between them."""
+    inputs, columns = network_of(model)
+    titles = _titles([column.title for column in columns])
+    picture.attr(nodesep="0.12", ranksep="1.1", splines="spline" if _leaps(columns) else "line")
+    sizes = [inputs, *(len(column.neurons) for column in columns)]
+    wide = max(sizes) > WIDEST or sum(sizes) > max_nodes
+    _add_inputs(picture, inputs, wide)
+    for k, column in enumerate(columns):
+        (_add_summary if wide else _add_neurons)(picture, k, column, titles[k], precision, show_grad)
+    picture.boxes = len(sizes) if wide else sum(sizes)
+    described = [f"{title}: {_described(column.neurons)}" for title, column in zip(titles, columns, strict=True)]
+    picture.as_text = "\n".join([f"inputs: {inputs}", *described])
 
 
-def _layers(model: Module, above: tuple[Module, ...] = ()) -> list[Sequence[Neuron]]:
-    """The neurons of each layer, in order: of everything that the model holds, or of itself."""
-    if isinstance(model, Neuron):
-        return [[model]]
-    if isinstance(model, Layer):
-        return [model.neurons]
-    found: list[Sequence[Neuron]] = []
-    for held in vars(model).values():
-        for part in held if isinstance(held, (list, tuple)) else [held]:
-            if isinstance(part, Module) and all(part is not module for module in (*above, model)):
-                found += _layers(part, (*above, model))
+def _leaps(columns: Sequence[Column]) -> bool:
+    """Whether some neurons are given what comes from further back than others of theirs: lines would cross boxes."""
+    depths = {-1: 0}
+    for k, column in enumerate(columns):
+        before = {depths[source] for source, _ in column.sources}
+        if len(before) > 1:
+            return True
+        depths[k] = 1 + max(before, default=0)
+    return False
+
+
+def _titles(parts: Sequence[str]) -> list[str]:
+    """What columns are called: by the part of the model, or by number; and how often that part was called before."""
+    found: list[str] = []
+    for k, part in enumerate(parts):
+        again = parts[: k + 1].count(part)
+        title = printable(part) or f"layers[{k}]"
+        found.append(f"{title}, call {again}" if part and again > 1 else title)
     return found
 
 
-def _fan_in(neurons: Sequence[Neuron]) -> int:
-    return max((len(neuron.w) for neuron in neurons), default=0)
+def _name(place: Place, wide: bool) -> str:
+    """The box that a number comes from."""
+    k, i = place
+    if wide:
+        return f"layer{k}" if k >= 0 else "x"
+    return f"n{k}_{i}" if k >= 0 else f"x{i}"
 
 
 def _activation(neuron: Neuron) -> str:
@@ -62,37 +73,31 @@ def _described(neurons: Sequence[Neuron]) -> str:
     return f"{len(neurons)} × {' or '.join(kinds)}, {count:,} parameters"
 
 
-def _add_inputs(picture: Any, count: int, wide: bool) -> list[str]:
+def _add_inputs(picture: Any, count: int, wide: bool) -> None:
     look = {"fillcolor": FILLS["input"], "color": LINE, "class": "input"}
     if wide:
         picture.node("x", f"{count:,} inputs", **look)
-        return ["x"]
+        return
     for i in range(count):
         picture.node(f"x{i}", f"x[{i}]", shape="circle", width="0.5", fixedsize="true", tooltip=f"input {i}", **look)
-    return [f"x{i}" for i in range(count)]
 
 
-def _add_summary(
-    picture: Any, k: int, neurons: Sequence[Neuron], before: list[str], precision: int, show_grad: bool
-) -> list[str]:
-    name = f"layer{k}"
-    text = f"layers[{k}]\n{_described(neurons)}"
-    picture.node(name, escaped(text), fillcolor=FILLS["folded"], peripheries="2", color=LINE, **{"class": "folded"})
-    picture.edge(before[0], name, f"{sum(len(neuron.w) for neuron in neurons):,} weights")
-    return [name]
+def _add_summary(picture: Any, k: int, column: Column, title: str, precision: int, show_grad: bool) -> None:
+    text = f"{title}\n{_described(column.neurons)}"
+    look = {"fillcolor": FILLS["folded"], "peripheries": "2", "color": LINE, "class": "folded"}
+    picture.node(f"layer{k}", escaped(text), **look)
+    for source, count in Counter(_name(place, True) for place in column.sources).items():
+        picture.edge(source, f"layer{k}", f"{count * len(column.neurons):,} weights")
 
 
-def _add_neurons(
-    picture: Any, k: int, neurons: Sequence[Neuron], before: list[str], precision: int, show_grad: bool
-) -> list[str]:
-    sizes = [abs(w.data) for neuron in neurons for w in neuron.w]
+def _add_neurons(picture: Any, k: int, column: Column, title: str, precision: int, show_grad: bool) -> None:
+    sizes = [abs(w.data) for neuron in column.neurons for w in neuron.w]
     largest = max((size for size in sizes if math.isfinite(size)), default=0.0) or 1.0
-    names = [f"n{k}_{i}" for i in range(len(neurons))]
     with picture.subgraph(name=f"cluster_{k}") as frame:
-        frame.attr(label=f"layers[{k}]", color=LINE, style="rounded,dotted")
-        for name, neuron in zip(names, neurons, strict=True):
+        frame.attr(label=escaped(title), color=LINE, style="rounded,dotted")
+        for i, neuron in enumerate(column.neurons):
             frame.node(
-                name,
+                f"n{k}_{i}",
                 escaped(f"{_activation(neuron)}\nb {number(neuron.b.data, 2)}"),
                 shape="circle",
                 width="0.75",
@@ -100,16 +105,16 @@ def _add_neurons(
                 fontsize="9",
                 fillcolor=FILLS["intermediate"],
                 color=LINE,
-                tooltip=escaped(f"layers[{k}].neurons[{names.index(name)}] {_tip(neuron.b, precision, show_grad)}"),
+                tooltip=escaped(f"{title}.neurons[{i}] {_tip(neuron.b, precision, show_grad)}"),
                 **{"class": "intermediate"},
             )
-    for name, neuron in zip(names, neurons, strict=True):
-        for source, w in zip(before, neuron.w, strict=False):
+    for i, neuron in enumerate(column.neurons):
+        for place, w in zip(column.sources, neuron.w, strict=True):
             sign = "positive" if w.data > 0.0 else "negative" if w.data < 0.0 else "none"  # 0 and NaN have none
             thickness = 0.0 if math.isnan(w.data) else min(1.0, abs(w.data) / largest)
             picture.edge(
-                source,
-                name,
+                _name(place, False),
+                f"n{k}_{i}",
                 color={"positive": POSITIVE, "negative": NEGATIVE}.get(sign, LINE),
                 penwidth=f"{0.3 + 3.0 * thickness:.2f}",
                 arrowhead="none",
@@ -117,7 +122,6 @@ def _add_neurons(
                 tooltip=escaped(_tip(w, precision, show_grad)),
                 **{"class": sign},
             )
-    return names
 
 
 def _tip(value: Value, precision: int, show_grad: bool) -> str:
