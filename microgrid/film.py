@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from microgrid.arithmetic import arrays, library
 from microgrid.module import Module
 from microgrid.pictures import film, web
+from microgrid.pictures.digraph import printable
 from microgrid.program import trace
 from microgrid.storage import ending
 from microgrid.training.callbacks import Run
@@ -69,7 +70,7 @@ class Film:
         if self.frames and self.frames[-1].epoch not in (0, 1) and self.frames[-1].epoch % stride:
             self.frames.pop()  # it was the last one so far
         layers = gradients_by_layer(run.model)
-        self.layers = list(layers)
+        self.layers = [printable(name) for name in layers]
         sizes = [math.sqrt(math.fsum(g * g for g in gradients) / len(gradients)) for gradients in layers.values()]
         self.frames.append(Frame(run.epoch, run.loss, self._field(run.model), tuple(sizes)))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import itertools
 import re
+import xml.etree.ElementTree as ET
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -51,6 +52,22 @@ def test_a_second_run_is_a_second_film() -> None:
         model = nn.MLP(2, [3, 1], seed=seed)
         history = fit(model, x, y, loss="mse", epochs=3, callbacks=[film], progress=False)
         assert [frame.loss for frame in film.frames] == history.loss
+
+
+@pytest.mark.parametrize("name", ["a\0", "\ud800", "A\\", "\uffff", "<b>", "a'b", "&lt;", "]]>", "\n"])
+def test_a_layer_may_have_any_name(name: str, tmp_path: Path) -> None:
+    class Holder(nn.Module):
+        def __call__(self, x: Any) -> Any:
+            return getattr(self, name)(x)
+
+    model = Holder()
+    setattr(model, name, nn.Layer(2, 1, seed=0))
+    x, y = datasets.xor()
+    film = Film(x, y, frames=2)
+    fit(model, x, y, loss="mse", epochs=2, callbacks=[film], progress=False)
+    film.save(tmp_path / "film.html")
+    texts = [text.text for text in ET.fromstring(film._svg()).iter("{http://www.w3.org/2000/svg}text")]
+    assert re.sub("[\0\ud800\uffff]", "\N{REPLACEMENT CHARACTER}", name) in texts
 
 
 @pytest.mark.parametrize("outputs", [1, 2, 3])
