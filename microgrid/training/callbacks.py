@@ -107,7 +107,8 @@ class EarlyStopping:
         if not 0.0 <= min_delta < math.inf:
             raise ValueError(f"min_delta, the least improvement, must be a number from 0 on, got {min_delta!r}")
         if highest is None and monitor and monitor not in HIGHEST:
-            raise ValueError(f"is a high {monitor} good or bad? Say highest=True or highest=False")
+            known = ", ".join(HIGHEST)
+            raise ValueError(f"{monitor} is none of {known}: say highest=True where high is good, else highest=False")
         self.patience = patience
         self.monitor = monitor
         self.min_delta = min_delta

@@ -129,7 +129,8 @@ class Loop:
                 snapshots.take()
                 run.before = snapshots.numbers
                 run.history.add(*self.epoch(run.epoch))
-                run.after = [p.data for p in self.parameters]
+                if callbacks:
+                    run.after = [p.data for p in self.parameters]
                 if bar is not None and not told and isinstance(self.objective, Compiled):
                     bar.write(f"fit: {self.objective.how}")
                     told = True

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -136,6 +137,22 @@ def test_the_model_has_the_parameters_of_the_number_that_is_named(
     assert bool(history.stopped) == (len(history) - stopping.best_epoch >= patience)
 
 
+@pytest.mark.parametrize("curve", ["loss", "accuracy"])
+@pytest.mark.parametrize("how", ["compiled", "spread"])
+def test_what_is_measured_anew_is_measured_as_the_run_is(how: str, curve: str) -> None:
+    if how == "compiled":
+        pytest.importorskip("llvmlite")
+    with ThreadPoolExecutor(2) as executor:
+        options: dict[str, Any] = {"compile": True} if how == "compiled" else {"executor": executor, "parts": 2}
+        stopping, model = EarlyStopping(2, monitor=curve), network()
+        shared: dict[str, Any] = {"loss": "hinge", "batch_size": 5, "metrics": ["accuracy"], "progress": False}
+        history = fit(model, POINTS, LABELS, lr=0.5, epochs=6, callbacks=[stopping], **shared, **options)
+    assert history.how == how
+    ours = number_of(model, curve, (POINTS, LABELS), True, False, 3)
+    assert stopping.best == pytest.approx(ours, rel=1e-12)
+    assert "was best after epoch" in history.restored
+
+
 def test_it_is_told_of_what_is_measured_anew_and_leaves_the_gradients_alone() -> None:
     grads: list[list[list[float]]] = [[], []]
     for i, stopping in enumerate(([], [EarlyStopping(9)])):
@@ -202,7 +219,7 @@ def test_an_accuracy_is_to_be_high_and_what_is_unknown_is_asked() -> None:
     for curve, highest in (("accuracy", True), ("validation_accuracy", True), ("loss", False), ("", False)):
         assert EarlyStopping(monitor=curve).highest is highest
     assert EarlyStopping(monitor="accuracy", highest=False).highest is False
-    with pytest.raises(ValueError, match=r"is a high f1 good or bad\? Say highest=True or highest=False"):
+    with pytest.raises(ValueError, match=r"f1 is none of loss, .*: say highest=True where high is good"):
         EarlyStopping(monitor="f1")
 
 
