@@ -6,7 +6,8 @@ import math
 from contextvars import Token
 from typing import Any
 
-from microgrid.engine import CONSTANT, Value, edges_of, topological
+from microgrid.engine import Value
+from microgrid.passes import backpropagation
 from microgrid.scope import (
     Watch,
     current_module,
@@ -57,27 +58,18 @@ class detect_anomaly:
             raise FloatingPointError(f"{_call(node)} gave {node.item()}{self._origin(node)}")
 
     def _see_backward(self, root: Value, seed: float) -> None:
-        """The pass that is about to run, on a table of its own."""
-        cotangents = {root.number: seed}
-        for node in reversed(topological([root])):
-            cotangent = cotangents.get(node.number, 0.0)
-            if node.op is None or node.op is CONSTANT or cotangent == 0.0:
-                continue
-            for (operand, partial), piecewise in zip(edges_of(node), node.op.piecewise, strict=True):
-                if piecewise and partial == 0.0:
-                    continue
-                contribution = cotangent * partial
+        """Look on at the pass that is about to run."""
+        for node, cotangent, contributions in backpropagation(root, seed):
+            for operand, partial, contribution, before in contributions:
                 if not math.isfinite(contribution):
                     raise FloatingPointError(
                         f"{_call(node)} passes {contribution} back to {_named(operand)}: "
                         f"cotangent {cotangent} times partial {partial}{self._origin(node)}"
                     )
-                known = cotangents.get(operand.number, 0.0)
-                cotangents[operand.number] = total = known + contribution
-                if not math.isfinite(total):
+                if not math.isfinite(before + contribution):
                     raise FloatingPointError(
-                        f"{_call(node)} passes {contribution} back to {_named(operand)}, which had {known} already: "
-                        f"their sum is {total}{self._origin(node)}"
+                        f"{_call(node)} passes {contribution} back to {_named(operand)}, which had {before} already: "
+                        f"their sum is {before + contribution}{self._origin(node)}"
                     )
 
     def _origin(self, node: Value) -> str:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextvars import ContextVar
 from typing import Any, Final
 
-from microgrid.engine import Value, read_out, renumber
+from microgrid.engine import Value, read_out, renumber, topological
 
 
 def _copy(self: Value) -> Value:
@@ -20,7 +20,7 @@ def _copy(self: Value) -> Value:
 
 def _deepcopy(self: Value, memo: dict[int, Any]) -> Value:
     read_out(self)
-    for node in _ancestry(self):
+    for node in topological([self], bundles=True):
         if id(node) not in memo:
             a, b = node._a, node._b
             memo[id(node)] = _twin(node, None if a is None else memo[id(a)], None if b is None else memo[id(b)])
@@ -38,21 +38,6 @@ def _reduce(self: Value) -> tuple[Any, ...]:
     return _blank, (), (ancestors, *content), None, None, _fill
 
 
-def _ancestry(root: Value) -> list[Value]:
-    """All nodes that the root was computed from, bundles included, and the root: operands before users."""
-    found: dict[int, Value] = {}
-    stack = [root]
-    while stack:
-        node = stack.pop()
-        if node.number not in found:
-            found[node.number] = node
-            if node._a is not None:
-                stack.append(node._a)
-            if node._b is not None:
-                stack.append(node._b)
-    return [found[number] for number in sorted(found)]
-
-
 def _twin(node: Value, a: Value | None, b: Value | None) -> Value:
     twin = Value(node._data)
     twin._grad = node._grad
@@ -61,7 +46,7 @@ def _twin(node: Value, a: Value | None, b: Value | None) -> Value:
     twin.module = node.module
     twin._a = a
     twin._b = b
-    if node.op is not None:  # in a leaf, backward keeps its notes there
+    if node.op is not None:  # in a leaf, backward keeps a note there
         twin._da = node._da
         twin._db = node._db
     return twin
@@ -80,7 +65,7 @@ class _Ancestors:
         self._node = node
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return list, (), None, _announced(_ancestry(self._node)[:-1])
+        return list, (), None, _announced(topological([self._node], bundles=True)[:-1])
 
 
 def _announced(nodes: list[Value]) -> Iterator[Value]:

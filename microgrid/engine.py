@@ -75,7 +75,7 @@ class _Counter:
 
     def __init__(self) -> None:
         self.made: i64 = 0
-        self.passes = 0.0
+        self.passes: i64 = 0
 
 
 _counter: Final = _Counter()
@@ -99,12 +99,13 @@ class Value:
 
     # A node points to nodes, ops and strings, nothing else: it cannot be part of a cycle, and where it is compiled the
     # cycle collector does not see it (`acyclic`).
-    __slots__ = ("_a", "_b", "_da", "_data", "_db", "_grad", "_label", "module", "number", "op")
+    __slots__ = ("_a", "_b", "_da", "_data", "_db", "_grad", "_label", "module", "number", "op", "passed")
 
     _data: float
     _grad: float
     op: Op | None
     number: i64
+    passed: i64  # the backward pass that reached this node last
     _label: str
     module: str
     _a: Value | None
@@ -117,6 +118,7 @@ class Value:
         self._grad = 0.0
         self.op = None
         self.number = _counter.made = _counter.made + 1
+        self.passed = 0
         self._label = label if type(label) is str else _as_label(label)
         self.module = ""
         self._a = None
@@ -197,81 +199,24 @@ class Value:
             watch = current_watch()
             if watch is not None:
                 watch.backward(self, cotangent)
-        if self.op is None:
-            self._grad += cotangent
-            return
-        self._grad = cotangent
-        # A node's users are all younger than the node. So one sweep from the youngest to the oldest is a reverse
-        # topological order, and needs no sort before it: waiting[i] is the node made i nodes before the first.
-        # What a leaf gets is summed by itself and added to what it had at the end: a second pass gives exactly twice.
-        # A leaf has no partials, so until then their places hold what it had, and the number of the pass.
-        _counter.passes += 1.0
-        this_pass = _counter.passes
-        leaves: list[Value] = []
-        agenda = _Agenda(self)
-        waiting = agenda.waiting
-        size: i64 = 1
-        first: i64 = self.number
-        i: i64 = 0
-        while i < size:
-            node = waiting[i]
-            i += 1
-            if node is not None:
-                agenda.done += 1
-                cotangent = node._grad
-                # The same lines for the second operand follow: interpreted code would pay a call for every edge.
-                operand = node._a
-                if operand is not None:
-                    contribution = cotangent * node._da if cotangent != 0.0 else 0.0
-                    if contribution != contribution and node._da == 0.0 and _is_piecewise(node, 0):
-                        contribution = 0.0
-                    if operand.op is None:
-                        if operand._db != this_pass:
-                            operand._db = this_pass
-                            operand._da = operand._grad
-                            operand._grad = contribution
-                            leaves.append(operand)
-                        else:
-                            operand._grad += contribution
-                    else:
-                        age = first - operand.number
-                        known = waiting[age] if age < size else None
-                        if known is operand:
-                            operand._grad += contribution
-                        elif known is None and age < size:
-                            waiting[age] = operand
-                            operand._grad = contribution
-                        else:
-                            size = agenda.admit(operand, contribution)
-                operand = node._b
-                if operand is not None:
-                    contribution = cotangent * node._db if cotangent != 0.0 else 0.0
-                    if contribution != contribution and node._db == 0.0 and _is_piecewise(node, 1):
-                        contribution = 0.0
-                    if operand.op is None:
-                        if operand._db != this_pass:
-                            operand._db = this_pass
-                            operand._da = operand._grad
-                            operand._grad = contribution
-                            leaves.append(operand)
-                        else:
-                            operand._grad += contribution
-                    else:
-                        age = first - operand.number
-                        known = waiting[age] if age < size else None
-                        if known is operand:
-                            operand._grad += contribution
-                        elif known is None and age < size:
-                            waiting[age] = operand
-                            operand._grad = contribution
-                        else:
-                            size = agenda.admit(operand, contribution)
-            if i == size and agenda.far:
-                first = agenda.restart()
-                size = 1
-                i = 0
-        for leaf in leaves:
-            leaf._grad += leaf._da
+        agenda = _Agenda()
+        try:
+            agenda.receive(self, cotangent)
+            while agenda.another_window():
+                for node in agenda.window:  # it grows on the way
+                    if node is not None:
+                        a = node._a
+                        if a is not None:
+                            agenda.receive(a, pass_back(node._grad, node._da, node, 0))
+                        b = node._b
+                        if b is not None:
+                            agenda.receive(b, pass_back(node._grad, node._db, node, 1))
+            for leaf in agenda.leaves:
+                leaf._grad += leaf._da
+        except BaseException:  # an interruption: leaves keep what they had
+            for leaf in agenda.leaves:
+                leaf._grad = leaf._da
+            raise
 
     # Operators. + and * make nearly all nodes of a network, so they are recorded without the detour through the table
     # that `record` takes: 5 against 12 ms for a loss of 65,818 nodes, compiled. A test holds them to the table's rules.
@@ -447,11 +392,8 @@ class Value:
 
     def _push(self) -> None:
         """Add grad times partial to each operand's grad: one step of backpropagation, by hand."""
-        if self._grad == 0.0:
-            return
         for i, (operand, partial) in enumerate(edges_of(self)):
-            if partial != 0.0 or not _is_piecewise(self, i):
-                operand._grad += self._grad * partial
+            operand._grad += pass_back(self._grad, partial, self, i)
 
     # How ops, the table's methods and type checkers see a Value.
 
@@ -500,7 +442,19 @@ def read_out(value: Value) -> None:
         reader("data", value, None, value._data)
 
 
-def _is_piecewise(node: Value, operand: int) -> bool:
+def pass_back(cotangent: float, partial: float, node: Value, operand: int) -> float:
+    """The contribution of a node to the cotangent of an operand.
+
+    A cotangent of exactly 0 passes nothing, nor does a partial of exactly 0 of a piecewise op, beside inf and nan too.
+    """
+    contribution = cotangent * partial
+    if contribution != contribution and (cotangent == 0.0 or (partial == 0.0 and is_piecewise(node, operand))):
+        return 0.0
+    return contribution
+
+
+def is_piecewise(node: Value, operand: int) -> bool:
+    """Whether the operand's partial 0 says that nearby the node does not depend on it."""
     return node.op is not None and bool(node.op.piecewise[operand])
 
 
@@ -514,22 +468,48 @@ def edges_of(node: Value) -> list[tuple[Value, float]]:
         b = node._b
         if b is None:
             return edges
-        if b.op is not _BUNDLE and b.op is not _PIECEWISE_BUNDLE:
+        if not is_bundle(b):
             edges.append((b, node._db))
             return edges
         node = b
 
 
-def topological(roots: Iterable[Value]) -> list[Value]:
-    """Everything that the roots were computed from, and the roots, in the order of recording: operands before users."""
-    found: dict[int, Value] = {}
+def topological(
+    roots: Iterable[Value],
+    *,
+    inputs: Iterable[Value] = (),
+    start: int = 0,
+    older: dict[int, Value] | None = None,
+    bundles: bool = False,
+) -> list[Value]:
+    """Return everything that the roots were computed from, and the roots, in the order of recording.
+
+    So operands stand before their users. The walk stops before `inputs`, and at the nodes up to number `start` that are
+    no constants, which are entered into `older`. The hidden nodes of third and further operands count with `bundles`.
+    """
+    found: dict[int, Value | None] = {node.number: None for node in inputs}
     stack = list(roots)
     while stack:
         node = stack.pop()
-        if node.number not in found:
-            found[node.number] = node
-            stack.extend(node.operands)
-    return [found[number] for number in sorted(found)]
+        number = node.number
+        if number in found:
+            continue
+        if number <= start and node.op is not CONSTANT:
+            if older is not None:
+                older[number] = node
+            continue
+        found[number] = node
+        if node._a is not None:
+            stack.append(node._a)
+        if node._b is not None:
+            stack.append(node._b)
+    nodes = [found[number] for number in sorted(found)]
+    return [node for node in nodes if node is not None and (bundles or not is_bundle(node))]
+
+
+def is_bundle(node: Value) -> bool:
+    """Whether the node holds operands of another, and is no value."""
+    return node.op is _BUNDLE or node.op is _PIECEWISE_BUNDLE
 
 
 def newest() -> int:
@@ -546,49 +526,69 @@ def renumber(node: Value) -> None:
 
 
 class _Agenda:
-    """The nodes whose cotangents are still being summed, by age.
+    """The nodes that a backward pass has reached and not yet handled; it gives the youngest first.
 
-    `waiting` is a dense window, of a size proportional to the nodes done so far; the few nodes that are far older (a
-    result kept from long ago) are kept apart, in a heap, until the window reaches them.
+    A node's users are all younger than the node, so this is a reverse topological order, and needs no sort before it.
+    `window[i]` is the node made i nodes before the first. This window grows with the number of nodes handled; the few
+    nodes that are far older (a result kept from long ago) wait in a heap until it reaches them.
     """
 
-    __slots__ = ("_ages", "done", "far", "first", "waiting")
+    __slots__ = ("_ages", "_far", "_first", "_pass", "_taken", "leaves", "window")
 
-    def __init__(self, root: Value) -> None:
-        self.first: i64 = root.number
-        self.waiting: list[Value | None] = [root]
-        self.far: dict[int, Value] = {}
+    def __init__(self) -> None:
+        self._pass: i64 = _counter.passes + 1
+        _counter.passes = self._pass
+        self.leaves: list[Value] = []
+        self._first: i64 = 0
+        self._taken: i64 = 0
+        self.window: list[Value | None] = []
+        self._far: dict[int, Value] = {}
         self._ages: list[int] = []
-        self.done: i64 = 0
 
-    def admit(self, node: Value, contribution: float) -> int:
-        """Take in a node older than the window, which grows to reach it unless it is far away; its size then."""
-        age = self.first - node.number
-        known = self.far.get(node.number) if age >= len(self.waiting) else self.waiting[age]
-        if known is not None and known is not node:
-            raise RuntimeError(f"two nodes carry the creation number {node.number}: threads made them without a lock")
-        if known is node:
+    def receive(self, node: Value, contribution: float) -> None:
+        """Add to a node's cotangent; the first contribution takes it in."""
+        if node.passed == self._pass:
             node._grad += contribution
+            return
+        node.passed = self._pass
+        if node.op is None:  # its former grad waits in the place of a partial, and is added at the end
+            node._da = node._grad
+            self.leaves.append(node)
         else:
-            node._grad = contribution
-            self.far[node.number] = node
-            heapq.heappush(self._ages, -node.number)
-            if age < 1024 + 4 * self.done:
-                self._grow(max(age + 1, 2 * len(self.waiting)))
-        return len(self.waiting)
+            self._taken += 1
+            age: i64 = self._first - node.number
+            if age < 0 or age >= len(self.window):
+                self._admit(node)
+            elif self.window[age] is None:
+                self.window[age] = node
+            else:
+                raise RuntimeError(f"two nodes carry the creation number {node.number}: threads made them at once")
+        node._grad = contribution
 
-    def restart(self) -> int:
-        """Begin a new window at the youngest of the far nodes, and give its number."""
-        self.first = -self._ages[0]
-        self.waiting.clear()
+    def another_window(self) -> bool:
+        """Begin a window at the youngest of the far nodes; False when there are none."""
+        if not self._ages:
+            return False
+        self._first = -self._ages[0]
+        self.window = []
         self._grow(1)
-        return self.first
+        return True
+
+    def _admit(self, node: Value) -> None:
+        """Take in a node older than the window, which grows to reach it unless it is far away."""
+        if node.number in self._far:
+            raise RuntimeError(f"two nodes carry the creation number {node.number}: threads made them at once")
+        self._far[node.number] = node
+        heapq.heappush(self._ages, -node.number)
+        age = self._first - node.number
+        if self.window and age < 1024 + 4 * self._taken:
+            self._grow(max(age + 1, 2 * len(self.window)))
 
     def _grow(self, size: int) -> None:
-        self.waiting.extend([None] * (size - len(self.waiting)))
-        while self._ages and self.first + self._ages[0] < size:
+        self.window.extend([None] * (size - len(self.window)))
+        while self._ages and self._first + self._ages[0] < size:
             number = -heapq.heappop(self._ages)
-            self.waiting[self.first - number] = self.far.pop(number)
+            self.window[self._first - number] = self._far.pop(number)
 
 
 # --- recording -----------------------------------------------------------------------------------------------------

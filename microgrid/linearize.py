@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from microgrid import ops
 from microgrid._mypyc import i64
-from microgrid.engine import CONSTANT, Value, constant, edges_of, record
+from microgrid.engine import CONSTANT, Value, constant, edges_of, record, topological
 from microgrid.primitive import constants_recorded
 
 _ONE: Final = 1.0
@@ -29,8 +29,8 @@ class Linearization:
         slots: dict[int, int] = {}
         wanted = {node.number for node in inputs}
         self.nodes: list[Value] = []
-        self.outer = False
-        for node in self._reached(outputs, start):
+        older: dict[int, Value] = {}
+        for node in topological(outputs, start=start, older=older):
             active = node.number in wanted
             for operand, _ in [] if active else edges_of(node):
                 if operand.number in slots:
@@ -38,6 +38,7 @@ class Linearization:
             if active:
                 slots[node.number] = len(self.nodes)
                 self.nodes.append(node)
+        self.outer = bool(older)
         self._users: list[int] = []
         self._operands: list[int] = []
         self._partials: list[float] = []
@@ -55,21 +56,6 @@ class Linearization:
         self._inputs = [slots.get(node.number, -1) for node in inputs]
         self._outputs = [slots.get(node.number, -1) for node in outputs]
         self._by_value: list[tuple[int, int, Any, bool]] | None = None
-
-    def _reached(self, outputs: Sequence[Value], start: int) -> list[Value]:
-        """What the outputs were computed from, in the order of recording, without what was there before."""
-        found: dict[int, Value] = {}
-        stack = list(outputs)
-        while stack:
-            node = stack.pop()
-            if node.number <= start:
-                if node.op is not CONSTANT:
-                    self.outer = True
-            elif node.number not in found:
-                found[node.number] = node
-                for operand, _ in edges_of(node):
-                    stack.append(operand)
-        return [found[number] for number in sorted(found)]
 
     # On floats.
 

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from microgrid import c_source, source, tree
 from microgrid.arithmetic import FLOATS, VALUES, Arithmetic, arithmetic_of
 from microgrid.dependence import Dependence
-from microgrid.engine import CONSTANT, Value, constant, edges_of, record
+from microgrid.engine import CONSTANT, Value, constant, edges_of, record, topological
 from microgrid.functional import number_or_value, recorded_value, returned, run_noting_reads
 from microgrid.linearize import Linearization
 from microgrid.primitive import OPS, Op, constants_recorded
@@ -461,14 +461,7 @@ def _laid_flat(
     out_structure: tree.Structure,
 ) -> Program:
     slots: dict[int, int] = {node.number: i for i, node in enumerate(inputs)}
-    found: dict[int, Value] = {}
-    stack = list(outputs)
-    while stack:
-        node = stack.pop()
-        if node.number not in found and node.number not in slots:
-            found[node.number] = node
-            stack.extend(operand for operand, _ in edges_of(node))
-    order = [found[number] for number in sorted(found)]
+    order = topological(outputs, inputs=inputs)
     given = [node for node in order if node.op is None or node.op is CONSTANT]
     results = [node for node in order if not (node.op is None or node.op is CONSTANT)]
     for node in [*given, *results]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple, overload
 
 from microgrid.engine import CONSTANT, Value
+from microgrid.passes import backpropagation
 from microgrid.pictures import symbols
 from microgrid.pictures.digraph import number
 from microgrid.pictures.outline import Item, items_of, shown, static_operands
@@ -93,25 +94,23 @@ class Steps(Sequence[Step]):
         self._sweep()
 
     def _sweep(self) -> None:
-        """The engine's backward pass, watched: from the youngest node down."""
-        values = self.values
-        self._upstream = [0.0] * len(values)
+        """Look on at the backward pass."""
+        places = {value.number: i for i, value in enumerate(self.values)}
+        self._upstream = [0.0] * len(self.values)
         self._upstream[-1] = self._seed
         self._first: dict[int, int] = {}  # at which step a node receives its first contribution, and its last
         self._last: dict[int, int] = {}
         self._passed: list[list[tuple[int, int, float, float, float]]] = []
-        for k, i in enumerate(self._backward):
-            value, upstream = values[i], self._upstream[i]
-            assert value.op is not None
+        for k, (_, _, contributions) in enumerate(backpropagation(self._root, self._seed)):
             passed = []
-            for place, (j, partial) in enumerate(zip(self.items[i].operands, value.partials, strict=False)):
-                blocked = not upstream or (value.op.piecewise[place] and not partial)
-                contribution = 0.0 if blocked else upstream * partial
-                before = self._upstream[j]
-                self._upstream[j] = before + contribution
-                if values[j].op is CONSTANT:
+            for place, (operand, _, contribution, before) in enumerate(contributions):
+                j = places.get(operand.number)
+                if j is None:  # static
                     continue
-                passed.append((place, j, contribution, before + self.starts[j], self._upstream[j] + self.starts[j]))
+                self._upstream[j] = after = before + contribution
+                if operand.op is CONSTANT:
+                    continue
+                passed.append((place, j, contribution, before + self.starts[j], after + self.starts[j]))
                 self._first.setdefault(j, k)
                 self._last[j] = k
             self._passed.append(passed)

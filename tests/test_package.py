@@ -30,6 +30,7 @@ ORDER = [
     "engine",
     "copying",
     "linearize",
+    "passes",
     "dependence",
     "tree",
     "functional",

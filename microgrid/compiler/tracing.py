@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from microgrid import tree
 from microgrid.dependence import Dependence
-from microgrid.engine import CONSTANT, Value, edges_of, newest
+from microgrid.engine import CONSTANT, Value, edges_of, newest, topological
 from microgrid.functional import returned, run_noting_reads
 from microgrid.program import Instruction, Program
 from microgrid.scope import plainly_recording, reading, user_line
@@ -114,30 +114,20 @@ def _laid_flat(
     start: int,
 ) -> tuple[Program, tuple[str, ...]]:
     """The program, and the module of each instruction; Values from before the start are appended to those outside."""
-    slots: dict[int, int] = {node.number: i for i, node in enumerate([*inputs, *outside])}
-    found: dict[int, tuple[Value, list[tuple[Value, float]]]] = {}
-    stack = list(outputs)
-    while stack:
-        node = stack.pop()
-        number = node.number
-        if number not in found and number not in slots:
-            if number <= start and node.op is not CONSTANT:
-                slots[number] = len(inputs) + len(outside)
-                outside.append(node)
-                continue
-            edges = edges_of(node)
-            found[number] = node, edges
-            for operand, _ in edges:
-                stack.append(operand)
+    slots = {node.number: i for i, node in enumerate([*inputs, *outside])}
+    older: dict[int, Value] = {}
+    nodes = topological(outputs, inputs=[*inputs, *outside], start=start, older=older)
+    for node in older.values():
+        slots[node.number] = len(slots)
+        outside.append(node)
     constants: list[float] = []
     results = []
-    for number in sorted(found):
-        node, edges = found[number]
+    for node in nodes:
         if node.op is None or node.op is CONSTANT:
-            slots[number] = len(inputs) + len(outside) + len(constants)
+            slots[node.number] = len(inputs) + len(outside) + len(constants)
             constants.append(node.item())
         else:
-            results.append((node, node.op, edges))
+            results.append((node, node.op, edges_of(node)))
     first = len(slots)
     for k, (node, _, _) in enumerate(results):
         slots[node.number] = first + k

@@ -1,0 +1,33 @@
+"""The backward pass node by node, for whoever looks on: it writes no `grad`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from microgrid.engine import CONSTANT, Value, edges_of, pass_back, topological
+
+
+class Contribution(NamedTuple):
+    """An operand of a node, the local derivative by it, what it gets from the node, and what it had before."""
+
+    operand: Value
+    partial: float
+    contribution: float
+    before: float
+
+
+def backpropagation(root: Value, seed: float) -> Iterator[tuple[Value, float, list[Contribution]]]:
+    """Yield each result with its cotangent and its contributions to its operands, in the order of `backward()`."""
+    cotangents = {root.number: seed}
+    for node in reversed(topological([root])):
+        if node.op is None or node.op is CONSTANT:
+            continue
+        cotangent = cotangents.get(node.number, 0.0)
+        contributions = []
+        for i, (operand, partial) in enumerate(edges_of(node)):
+            before = cotangents.get(operand.number, 0.0)
+            contribution = pass_back(cotangent, partial, node, i)
+            cotangents[operand.number] = before + contribution
+            contributions.append(Contribution(operand, partial, contribution, before))
+        yield node, cotangent, contributions
