@@ -36,11 +36,14 @@ def write_json(path: PathLike, kind: str, content: Mapping[str, Any]) -> None:
 
     text = json.dumps({"format": f"microgrid {kind} 1", **_strict(dict(content))}, indent=1, allow_nan=False)
     target = Path(os.path.realpath(path))
-    if os.path.lexists(target) and not stat.S_ISREG(os.lstat(target).st_mode):
+    before = os.lstat(target).st_mode if os.path.lexists(target) else None
+    if before is not None and not stat.S_ISREG(before):
         raise ValueError(f"{path} is no regular file, and nothing else is replaced: give the name of a file")
     draft = target.with_name(f".{target.name}.{secrets.token_hex(4)}.draft")
     try:
         with draft.open("x", encoding="utf-8") as file:
+            if before is not None:
+                draft.chmod(stat.S_IMODE(before))  # a file that others could not read stays so
             file.write(text + "\n")
             file.flush()
             os.fsync(file.fileno())  # else the new name could reach the disk before what it names

@@ -397,6 +397,16 @@ def test_a_link_to_a_file_stays_a_link(tmp_path: Path) -> None:
     assert nn.Neuron(1).load(tmp_path / "file.json").state_dict() == model.state_dict()
 
 
+@pytest.mark.skipif(os.name == "nt", reason="rights are otherwise there")
+def test_a_file_that_is_saved_again_keeps_its_rights(tmp_path: Path) -> None:
+    path = tmp_path / "model.json"
+    nn.Neuron(1).save(path)
+    for mode in (0o600, 0o640):
+        path.chmod(mode)
+        nn.Neuron(1).save(path)
+        assert stat.S_IMODE(path.stat().st_mode) == mode
+
+
 def test_a_network_is_a_function_of_its_parameters_too() -> None:
     model = nn.MLP(2, [3, 1], activation="tanh", seed=0)
     before = model.state_dict()
