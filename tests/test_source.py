@@ -19,7 +19,10 @@ from microgrid.expression import Expression
 from microgrid.primitive import OPS
 from microgrid.testing.strategies import points, programs
 
-OFTEN = [OPS[name] for name in ("add", "sub", "mul", "div", "neg", "mod", "power", "greater", "log", "log1p")]
+OFTEN = [
+    OPS[name]
+    for name in ("add", "sub", "mul", "div", "neg", "mod", "power", "constant_power", "greater", "log", "log1p")
+]
 """Ops whose formulas need brackets, one within the other; sampled evenly among all, they rarely meet."""
 
 MIXED = [*OPS.values(), *8 * OFTEN]
@@ -105,8 +108,13 @@ def test_a_formula_has_one_reading_and_it_is_the_program(data: Any, program: Pro
 
 @settings(deadline=None)
 @given(st.data(), programs(ops=MIXED, max_size=10))
-def test_an_expression_has_one_reading_and_it_is_the_program(data: st.DataObject, program: Program) -> None:
-    leaves = [Value(x) for x in data.draw(points(program))]
+@example(None, f(lambda x, y: (-x) ** 2 - y))
+@example(None, f(lambda x, y: -(x - y) - -(-x)))
+@example(None, f(lambda x, y: (x**2) ** 0.5 * -y))
+@example(None, f(lambda x, y: ops.constant_power(-2.0, 2.0) * x - (y - x)))
+@example(None, f(lambda x, y: (-1.0 - x) % y // (x / (y % x))))
+def test_an_expression_has_one_reading_and_it_is_the_program(data: Any, program: Program) -> None:
+    leaves = [Value(x) for x in ([1.5, 2.25] if data is None else data.draw(points(program)))]
     (expected,) = program.replay(leaves, VALUES)
     found = Expression(program.expression(), program.inputs)(*leaves)
     found = found.data if isinstance(found, Value) else found
