@@ -109,7 +109,7 @@ def test_a_formula_has_one_reading_and_it_is_the_program(data: Any, program: Pro
 @settings(deadline=None)
 @given(st.data(), programs(ops=MIXED, max_size=10))
 @example(None, f(lambda x, y: (-x) ** 2 - y))
-@example(None, f(lambda x, y: -(x - y) - mg.neg(mg.neg(x))))
+@example(None, f(lambda x, y: -(x - y) - ops.neg(ops.neg(x))))
 @example(None, f(lambda x, y: (x**2) ** 0.5 * -y))
 @example(None, f(lambda x, y: ops.constant_power(-2.0, 2.0) * x - (y - x)))
 @example(None, f(lambda x, y: (-1.0 - x) % y // (x / (y % x))))
