@@ -10,7 +10,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import microgrid
-from microgrid.bench import FORMATS, WORKS, bench
 from microgrid.commands.check import check
 from microgrid.commands.grad import grad
 from microgrid.demo import STEPS, DemoError, demo
@@ -43,15 +42,6 @@ dicts of them, and returns one number. An argument without a value keeps its
 default; one that is annotated float or Value gets a number, the same for the
 same seed. Arguments annotated int, bool or str are held, and so are defaults
 that are no floats. PASS and UNDECIDED have the exit code 0, FAIL has 1.
-"""
-
-BENCH_EXAMPLES = """\
-It measures microgrid and each of micrograd, PyTorch, JAX, autograd, NumPy and
-CasADi that is installed, each in a process of its own, in turn: a pair of times
-gives a ratio, and the table has the median of the ratios, the least and the
-most. Before that, all have to give the same numbers. What is missing is listed
-as missing. All of it takes about ten minutes; --pairs 3 --limit 20 is quicker.
-The exit code is 1 when one of them gave other numbers.
 """
 
 
@@ -114,8 +104,6 @@ def _run(options: argparse.Namespace) -> int:
             seed=options.seed,
             as_text=not options.json,
         )
-    if options.command == "bench":
-        return bench(options.works, format=options.format, pairs=options.pairs, limit=options.limit, out=options.out)
     demo(options.out, steps=options.steps, samples=options.samples, seed=options.seed, quiet=options.quiet)
     return 0
 
@@ -167,13 +155,6 @@ def _parser() -> argparse.ArgumentParser:
     )
     judge.add_argument("--seed", type=int, default=0, help="of the numbers that are drawn (%(default)s)")
     judge.add_argument("--json", action="store_true", help="print JSON; what is not finite is a text there")
-
-    race = command("bench", "measure microgrid beside what else is installed", BENCH_EXAMPLES)
-    race.add_argument("works", nargs="*", metavar="WORK", help=f"which of {', '.join(WORKS)} (all of them)")
-    race.add_argument("--format", choices=FORMATS, default="text", help="how the table is written (%(default)s)")
-    race.add_argument("--pairs", type=_whole(1), default=15, help="ratios for each entry (%(default)s)")
-    race.add_argument("--limit", type=_whole(1), default=120, help="seconds for an entry to get ready (%(default)s)")
-    race.add_argument("--out", type=Path, metavar="FILE", help="write the table there, too")
     return parser
 
 

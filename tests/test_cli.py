@@ -102,7 +102,7 @@ def test_a_full_disk_or_a_closed_output_is_no_traceback() -> None:
     assert (closed.returncode, closed.stderr) == (0, "")
 
 
-@pytest.mark.parametrize("command", ["demo", "grad", "check", "bench"])
+@pytest.mark.parametrize("command", ["demo", "grad", "check"])
 def test_each_command_has_help_that_fits_a_terminal(
     command: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -59,7 +59,7 @@ ORDER = [
     "film",
     "__init__",
 ]
-ORDER += ["testing", "demo", "bench", "commands", "cli", "__main__"]
+ORDER += ["testing", "demo", "commands", "cli", "__main__"]
 
 
 def imports_of(tree: ast.Module) -> list[tuple[int, str]]:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from importlib import import_module
 from typing import Any
 
-from microgrid.bench.works import (
+from compare.works import (
     DECAY,
     FACTOR,
     INPUTS,

@@ -7,8 +7,8 @@ import math
 import statistics
 from typing import Final
 
-from microgrid.bench.peers import OURS
-from microgrid.bench.race import Entry, Results
+from compare.peers import OURS
+from compare.race import Entry, Results
 from microgrid.given import plain, table
 
 FORMATS: Final = ("text", "markdown", "json")

@@ -6,8 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import microgrid
-from microgrid import Value, nn, softmax, softplus, trace
-from microgrid.bench.works import (
+from compare.works import (
     DECAY,
     FACTOR,
     INPUTS,
@@ -21,6 +20,7 @@ from microgrid.bench.works import (
     START,
     SUMMED,
 )
+from microgrid import Value, nn, softmax, softplus, trace
 from microgrid.reductions import sum as total_of
 
 HOW = {

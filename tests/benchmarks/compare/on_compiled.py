@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from compare.on_microgrid import graph, rosenbrock
+from compare.works import DECAY, FACTOR, INPUTS, LABELS, LINKS, POINT, POINTS, RATE, SIZES, START
 from microgrid import compile, nn, relu
 from microgrid import hessian as hessian_of
-from microgrid.bench.on_microgrid import graph, rosenbrock
-from microgrid.bench.works import DECAY, FACTOR, INPUTS, LABELS, LINKS, POINT, POINTS, RATE, SIZES, START
 
 HOW = {
     "demo": "compile(loss, model)",

@@ -13,9 +13,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from microgrid.bench.peers import OURS, PEERS, Peer
-from microgrid.bench.worker import NotReady, Worker, version
-from microgrid.bench.works import Work
+from compare.peers import OURS, PEERS, Peer
+from compare.worker import NotReady, Worker, version
+from compare.works import Work
 from microgrid.engine import COMPILED
 
 SHORTEST = 0.02
@@ -95,7 +95,7 @@ def _alone(work: Work, ours: Worker, runs: int, samples: int) -> Entry:
 def _entry(work: Work, peer: Peer, installed: str | None, ours: Worker, runs: int, pairs: int, limit: float) -> Entry:
     if installed is None:
         return Entry(work.name, peer.name, reason=f"missing: pip install {peer.package}")
-    cannot = importlib.import_module(f"microgrid.bench.{peer.module}").CANNOT
+    cannot = importlib.import_module(f"compare.{peer.module}").CANNOT
     if work.name in cannot:
         return Entry(work.name, peer.name, reason=f"cannot: {cannot[work.name]}")
     try:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from importlib import import_module
 from typing import Any
 
-from microgrid.bench.works import DECAY, FACTOR, LABELS, LINKS, POINTS, RATE, SIZES, START, layers
+from compare.works import DECAY, FACTOR, LABELS, LINKS, POINTS, RATE, SIZES, START, layers
 
 HOW = {"demo": "scalars", "chain": "scalars"}
 CANNOT = {

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from importlib import import_module
 from typing import Any
 
-from microgrid.bench.works import DECAY, INPUTS, LABELS, OPERATIONS, POINT, POINTS, RATE, SUMMED, layers
+from compare.works import DECAY, INPUTS, LABELS, OPERATIONS, POINT, POINTS, RATE, SUMMED, layers
 
 HOW = {
     "demo": "arrays, backward by hand",

@@ -13,8 +13,8 @@ import time
 from multiprocessing.connection import Connection
 from typing import Any, NamedTuple
 
-from microgrid.bench.peers import Peer
-from microgrid.bench.works import Work
+from compare.peers import Peer
+from compare.works import Work
 
 
 class Ready(NamedTuple):
@@ -105,7 +105,7 @@ def _serve(pipe: Connection, peer: Peer, work: Work) -> None:
     os.dup2(silence, 2)
     try:
         start = time.perf_counter()
-        module: Any = importlib.import_module(f"microgrid.bench.{peer.module}")
+        module: Any = importlib.import_module(f"compare.{peer.module}")
         run = getattr(module, work.name)()
         numbers = flat(run())
         pipe.send(Ready(module.HOW[work.name], numbers, time.perf_counter() - start))

@@ -1,4 +1,4 @@
-"""`microgrid bench`: everyone who is here does the same work, and nothing is printed that was not measured."""
+"""The comparison with peers: everyone who is here does the same work, and nothing is printed that was not measured."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ import time
 from pathlib import Path
 
 import pytest
+from compare import race, worker
+from compare.__main__ import main
+from compare.peers import OURS, PEERS, Peer
+from compare.race import Entry, Results, difference, machine
+from compare.tables import duration, figure, written
+from compare.works import WORKS, Work
 
 import microgrid
-from microgrid.bench import race, worker
-from microgrid.bench.peers import OURS, PEERS, Peer
-from microgrid.bench.race import Entry, Results, difference, machine
-from microgrid.bench.tables import duration, figure, written
-from microgrid.bench.works import WORKS, Work
-from microgrid.cli import main
 from microgrid.datasets import moons
 
 WORK = Work(
@@ -31,7 +31,7 @@ QUICK = [work for work in WORKS if work not in ("mixed", "replay")]
 
 @pytest.mark.parametrize("peer", [OURS, *PEERS], ids=lambda peer: peer.module)
 def test_each_peer_does_each_work_or_says_why_not(peer: Peer) -> None:
-    module = importlib.import_module(f"microgrid.bench.{peer.module}")
+    module = importlib.import_module(f"compare.{peer.module}")
     assert {*module.HOW, *module.CANNOT} == {*WORKS}
     assert not {*module.HOW} & {*module.CANNOT}
     for work in WORKS:
@@ -45,10 +45,10 @@ def test_each_peer_does_each_work_or_says_why_not(peer: Peer) -> None:
 def test_the_results_are_the_same_numbers(peer: Peer, work: str) -> None:
     if worker.version(peer) is None:
         pytest.skip(f"{peer.package} is not installed")
-    module = importlib.import_module(f"microgrid.bench.{peer.module}")
+    module = importlib.import_module(f"compare.{peer.module}")
     if work in module.CANNOT:
         pytest.skip(module.CANNOT[work])
-    ours = getattr(importlib.import_module("microgrid.bench.on_microgrid"), work)()
+    ours = getattr(importlib.import_module("compare.on_microgrid"), work)()
     if peer.module in ("on_torch", "on_jax", "on_micrograd"):  # which set widths and limits for their whole process
         apart = worker.Worker(peer, WORKS[work], 120.0)
         assert difference(worker.flat(ours()), apart.ready.numbers) == ""
@@ -61,7 +61,7 @@ def test_the_results_are_the_same_numbers(peer: Peer, work: str) -> None:
 
 def test_the_recorded_graph_its_program_and_numpy_agree() -> None:
     pytest.importorskip("numpy")
-    from microgrid.bench import on_microgrid, on_numpy
+    from compare import on_microgrid, on_numpy
 
     recorded, replayed, by_hand = (
         worker.flat(f()()) for f in (on_microgrid.mixed, on_microgrid.replay, on_numpy.mixed)
@@ -72,7 +72,7 @@ def test_the_recorded_graph_its_program_and_numpy_agree() -> None:
 
 
 def test_the_demo_of_the_bench_is_that_of_the_command() -> None:
-    from microgrid.bench import works
+    from compare import works
 
     model = microgrid.nn.MLP(2, [16, 16, 1], seed=1337)
     flat = [x for matrix in works.layers() for row in matrix for x in row]
@@ -151,7 +151,7 @@ def test_a_wrong_result_is_shown_and_has_exit_code_1(
     pytest.importorskip("numpy")
     monkeypatch.setattr(race, "PEERS", [peer for peer in PEERS if peer.package == "numpy"])
     monkeypatch.setattr(race, "TOLERANCE", -1.0)  # as if nothing agreed
-    assert main(["bench", "hessian", "--pairs", "1"]) == 1
+    assert main(["hessian", "--pairs", "1"]) == 1
     assert "not measured: its result is" in capsys.readouterr().out
 
 
@@ -175,9 +175,9 @@ def test_a_process_that_dies_is_told_so() -> None:
 
 ENDLESS = """
 import os, sys, time
-from microgrid.bench import worker
-from microgrid.bench.peers import OURS
-from microgrid.bench.works import WORKS
+from compare import worker
+from compare.peers import OURS
+from compare.works import WORKS
 if __name__ == "__main__":
     print(worker.Worker(OURS, WORKS["hessian"], 60.0)._process.pid, flush=True)
     time.sleep(60)
@@ -187,7 +187,11 @@ if __name__ == "__main__":
 @pytest.mark.skipif(os.name == "nt", reason="signals are others there")
 def test_a_worker_ends_when_the_command_is_killed(tmp_path: Path) -> None:
     (tmp_path / "endless.py").write_text(ENDLESS)
-    with subprocess.Popen([sys.executable, tmp_path / "endless.py"], stdout=subprocess.PIPE, text=True) as process:
+    path = os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")])
+    command = [sys.executable, tmp_path / "endless.py"]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": path}
+    ) as process:
         assert process.stdout is not None
         worker_id = int(process.stdout.readline())
         os.kill(worker_id, 0)
@@ -207,7 +211,8 @@ def test_a_worker_ends_when_the_command_is_killed(tmp_path: Path) -> None:
     ("arguments", "code", "message"),
     [
         (["swim"], 2, "there is no work swim: choose from demo, chain, mixed, replay, hessian"),
-        (["hessian", "--out", "none/table.md"], 1, "there is no folder none"),
+        (["hessian", "--out", "none/table.md"], 2, "there is no folder none"),
+        (["hessian", "--pairs", "0"], 2, "must be positive, got 0"),
     ],
 )
 def test_misuse_is_told_before_anything_runs(
@@ -219,7 +224,9 @@ def test_misuse_is_told_before_anything_runs(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    assert main(["bench", *arguments]) == code
+    with pytest.raises(SystemExit) as ended:
+        main(arguments)
+    assert ended.value.code == code
     assert message in capsys.readouterr().err
 
 
