@@ -194,7 +194,8 @@ class _Text:
             f"{j} - {i}",
             f"{i} + {j}",
             f"{i} // 2",
-        )[kind % 14]
+            f"{i} * {a} - {i} * ({i} - 1) // 2 + {j} - {i}",
+        )[kind % 15]
 
     def whole(self, k: int, numbers: Sequence[int], scope: _Scope) -> tuple[str, int]:
         """A list, and its length."""
@@ -331,7 +332,7 @@ class _Grower:
 
     def index(self) -> tuple[int, int, int]:
         rng = self.rng
-        kind = rng.choice((0, 0, 0, 0, 1, 1, 2, 3, 4, 4, 5, 6, 7, 8, 8, 9, 10, 10, 11, 12, 13))
+        kind = rng.choice((0, 0, 0, 0, 1, 1, 2, 3, 4, 4, 5, 6, 7, 8, 8, 9, 10, 10, 11, 12, 13, 14))
         return kind, rng.choice((0, 1, 2, 3, 5, 7, 11)), rng.choice((0, 1, 2, 4, 10, 22))
 
     def expr(self, depth: int = 2) -> Expr:
@@ -414,9 +415,10 @@ class _Grower:
             product = times_of(item(k, 0, 0, 0), item(k + 1, 12, 0, 0))
             return Block("map", (n, 0, 0), (last,), (Block("sum", (min(m, 5), 0, 0), (zero, product)),))
         if form == 2:  # a triangle, packed
-            product = times_of(item(k, rng.choice((6, 7)), m, 0), item(k + 1, 0, 0, 0))
-            inner = Block("sum", (n, rng.choice((1, 2, 3, 4)), 0), (zero, product))
-            return Block("sum", (n, 0, 0), (zero, times_of(last, rng.choice((last, scalar)))), (inner,))
+            product = times_of(item(k, rng.choice((6, 7, 14)), n, 0), item(k + 1, 0, 0, 0))
+            inner = Block("sum", (n, rng.choice((1, 1, 2, 3, 4)), 0), (zero, product))
+            square = Block("sum", (n, 0, 0), (zero, times_of(last, rng.choice((last, scalar)))), (inner,))
+            return Block("sum", (m, 0, 0), (zero, last), (square,)) if rng.random() < 0.5 else square
         if form == 3:  # pairs
             gap = Expr("operator", (), (item(k, 10, 0, 0), item(k, 0, 0, 0)), "-")
             energy = rng.choice((Expr("power", (), (gap,), "2.0"), Expr("call", (), (gap,), "gaussian")))
@@ -441,7 +443,7 @@ def grow(rng: random.Random) -> LoopProgram:
     arguments = []
     for i in range(rng.choice((1, 2, 2, 3, 3, 4))):
         kind = rng.random()
-        n, m = rng.choice(LENGTHS), rng.choice((1, 2, 3, 4, 5, 7))
+        n, m = rng.choice(LENGTHS), rng.choice((1, 2, 3, 4, 5, 7, 10, 15))
         shape = () if kind < 0.35 else (n,) if kind < 0.85 else (min(n, 7), m)
         arguments.append(Argument(f"x{i}", shape, own=i == 0 or rng.random() < 0.5))
     rng.shuffle(arguments)

@@ -12,7 +12,7 @@ from typing import Any
 import microgrid as mg
 from fuzzing.cases import Case, filled, make_case
 from fuzzing.grammar import LoopProgram, grow, smaller
-from fuzzing.modes import MODES, function_of
+from fuzzing.modes import MODES, QUICK, function_of
 from fuzzing.processes import Worker
 from microgrid import Value
 
@@ -50,12 +50,11 @@ class Finding:
 class Hunt:
     """A search that takes so many seconds, from a seed."""
 
-    def __init__(self, seconds: float, seed: int, *, plant: str = "", modes: Sequence[str] = MODES, say: bool = False):
+    def __init__(self, seconds: float, seed: int, *, plant: str = "", modes: Sequence[str] = MODES):
         self.seconds = seconds
         self.rng = random.Random(seed)
         self.modes = modes
         self.plant = plant
-        self.say = say
         self.cases = 0
         self.worker = Worker(plant)
 
@@ -71,7 +70,10 @@ class Hunt:
                 instructions = _length(program)
                 if instructions is None or instructions > 2000:
                     continue
-                chosen = tuple(rng.sample(self.modes, min(3, len(self.modes))))
+                quick = [mode for mode in QUICK if mode in self.modes]
+                chosen = tuple(
+                    quick if quick and rng.random() < 0.8 else rng.sample(self.modes, min(2, len(self.modes)))
+                )
                 case = make_case(program, rng, chosen, instructions)
                 self.cases += 1
                 wrong = self.ask(case)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import functools
 import math
 import shutil
 import subprocess
@@ -17,15 +18,20 @@ from eagerly import same
 
 import microgrid as mg
 from fuzzing.cases import Case, filled, laid
+from fuzzing.interpreter import interpreted
 from fuzzing.rounding import Bound
 from microgrid import Program, Value, nn, trace, tree
 from microgrid.arithmetic import FLOATS, arrays
+from microgrid.compiler import storage
+from microgrid.compiler.gradient import Request, tape_of
+from microgrid.compiler.plan import is_native
+from microgrid.compiler.roll import roll
 
 CALLS = ("value", "value_and_grad", "batch", "batch_value_and_grad", "loss")
 """What compiled code is called by; each to the bit, and to rounding."""
 TEXTS = ("c", "c gradient", "c loops", "python", "python gradient", "text")
-REPLAYS = ("numpy", "numpy gradient", "simplified", "simplified gradient", "gradient")
-UNSIGNED = ("gradient", "python gradient", "simplified gradient")
+REPLAYS = ("stages", "numpy", "numpy gradient", "simplified", "simplified gradient", "gradient")
+UNSIGNED = ("gradient", "python gradient", "simplified gradient", "hessian")
 """Where the sign of a zero does not count: a leaf adds what it receives to 0.0, a program does not."""
 SECOND = ("hessian", "gradient compiled", "simplified gradient compiled")
 
@@ -269,6 +275,21 @@ class _Run:
             for i, x in zip(places, got, strict=True):
                 self.check("C loops, gradient", [x], [slopes[i]], bound, 1 + i)
 
+    def stages(self) -> None:
+        """What the compiler gives LLVM, run in Python: loops, registers, memory, iterations side by side."""
+        values, slopes = recorded(self.f, self.first())
+        flat, shared = self.flat(0), _shared_places(self.case)
+        own = [i for i in range(len(flat)) if i not in shared]
+        request = Request(tuple(i in shared for i in range(len(flat))), tuple(range(len(flat))))
+        tape = tape_of(self.program(), request, functools.partial(is_native, True))
+        stored = storage.place(roll(tape))
+        forward = {name: op.forward for name, op in tape.ops.items()} | {"identity": lambda x: x}
+        for jam in (1, 4, 8):
+            y, d = interpreted(stored, forward, [flat[i] for i in own], [flat[i] for i in shared], jam)
+            self.check("stages", y, [*values, *[slopes[i] for i in own]])
+            for i, x in zip(shared, d, strict=True):
+                self.check("stages, gradient", [x], [slopes[i]], self.gradient_bound(0), 1 + i)
+
     def python(self) -> None:
         g = function_of(self.case.several)
         got = _called(self.program(0, g).python(), self.first())
@@ -461,6 +482,10 @@ MODES = (
     *REPLAYS,
     *[f"{call} {how}" for call in SECOND for how in ("to the bit", "to rounding")],
 )
+
+
+QUICK = tuple(mode for mode in MODES if mode in (*REPLAYS, *TEXTS) and not mode.startswith("c"))
+"""Those without a compiler of machine code: of them a second has some sixty, of the others some five."""
 
 
 def run(case: Case) -> list[str]:

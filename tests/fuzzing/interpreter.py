@@ -1,0 +1,94 @@
+"""`Stored` code run in Python, iterations side by side included: the compiler's own stages without LLVM's time."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+
+from microgrid.compiler.code import SUMMED, Accumulate, Apply, Code, Load, Operand, Repeat, Store, Stored
+from microgrid.compiler.roll import Affine
+
+Copy = tuple[dict[int, int], dict[int, float]]
+"""One of the iterations that run side by side: its counters, and its registers."""
+
+
+def interpreted(
+    stored: Stored, ops: Mapping[str, Callable[..., float]], x: Sequence[float], p: Sequence[float], jam: int
+) -> tuple[list[float], list[float]]:
+    """The results and the sums for one sample, with so many iterations side by side where a loop allows it."""
+    memory = {name: [math.nan] * size for name, size in stored.sizes.items()}
+    memory |= {"x": [*x], "p": [*p], "c": [*stored.table], "s": [1.0], "d": [0.0] * stored.sizes["d"]}
+    for segment in (*stored.segments, stored.sums):
+        _Interpreter(memory, ops, jam).run(segment, [({}, {})])
+    return memory["y"], memory["d"]
+
+
+class _Interpreter:
+    def __init__(self, memory: dict[str, list[float]], ops: Mapping[str, Callable[..., float]], jam: int) -> None:
+        self.memory = memory
+        self.ops = ops
+        self.jam = jam
+
+    def run(self, code: Sequence[Code], copies: Sequence[Copy]) -> None:
+        for item in code:
+            if isinstance(item, Repeat):
+                self.repeat(item, copies)
+                continue
+            for counters, registers in copies:
+                if isinstance(item, Load):
+                    registers[item.target] = self.memory[item.array][_place(item.cell, counters)]
+                elif isinstance(item, Apply):
+                    registers[item.target] = self.apply(item.op, [_number(x, registers) for x in item.operands])
+                elif isinstance(item, Store):
+                    self.memory[item.array][_place(item.cell, counters)] = _number(item.value, registers)
+                elif isinstance(item, Accumulate):
+                    place = _place(item.cell, counters)
+                    given = [_number(x, registers) for x in item.operands]
+                    array = self.memory[item.array]
+                    array[place] = self.apply(item.op, [*given, array[place]])
+
+    def apply(self, op: str, operands: list[float]) -> float:
+        op = {summed: alone for alone, summed in SUMMED.items()}.get(op, op)
+        if op == "mul" and len(operands) == 3:
+            return operands[2] + operands[0] * operands[1]
+        if op not in ("passed", "negated", "scaled", "chosen"):
+            return self.ops[op](*operands)
+        cotangent, *rest = operands
+        if op in ("passed", "negated"):
+            passed = cotangent + 0.0 if op == "passed" else 0.0 - cotangent
+        else:
+            partial = rest.pop(0)
+            passed = cotangent * partial if cotangent != 0.0 else 0.0
+            if op == "chosen" and partial == 0.0 and math.isnan(passed):
+                passed = 0.0
+        return rest[0] + passed if rest else passed
+
+    def repeat(self, loop: Repeat, copies: Sequence[Copy]) -> None:
+        for _, registers in copies:
+            firsts = [_number(first, registers) for _, first, _ in loop.kept]
+            registers.update(zip([register for register, _, _ in loop.kept], firsts, strict=True))
+        width = self.jam if loop.jams and len(copies) == 1 else 1
+        start = 0
+        while start < loop.times:
+            count = width if start + width <= loop.times else 1
+            inner = [
+                ({**counters, loop.counter: start + u}, registers if count == 1 else dict(registers))
+                for counters, registers in copies
+                for u in range(count)
+            ]
+            self.run(loop.body, inner)
+            start += count
+            if start < loop.times:  # after the last one, registers keep what they were: others hold what comes after
+                for _, registers in copies:
+                    after = [registers[register] for _, _, register in loop.kept]
+                    registers.update(zip([register for register, _, _ in loop.kept], after, strict=True))
+
+
+def _place(cell: Affine, counters: dict[int, int]) -> int:
+    place = cell.base + sum(step * counters[counter] for counter, step in cell.steps)
+    assert place >= 0
+    return place
+
+
+def _number(x: Operand, registers: dict[int, float]) -> float:
+    return registers[x] if isinstance(x, int) else x
