@@ -9,7 +9,7 @@ from fractions import Fraction
 from microgrid.arithmetic import UnknownFunction
 from microgrid.program import Program
 from microgrid.testing.diagnosis import alone
-from microgrid.testing.enclosure import enclosures, nearest_float
+from microgrid.testing.enclosure import enclosures, is_sharp, nearest_float
 
 
 def worst_ulps(program: Program, at: Sequence[float]) -> dict[str, float]:
@@ -31,7 +31,7 @@ def worst_ulps(program: Program, at: Sequence[float]) -> dict[str, float]:
         except UnknownFunction:
             continue
         for partial, enclosed in zip(op.float_partials(numbers[-1], *given), exact, strict=False):
-            if enclosed is not None and math.isfinite(partial):
+            if enclosed is not None and is_sharp(enclosed) and math.isfinite(partial):
                 middle = (enclosed[0] + enclosed[1]) / 2
                 ulps = nearest_float(abs(Fraction(partial) - middle) / Fraction(math.ulp(nearest_float(middle))))
                 worst[op.name] = max(ulps, worst[op.name]) if worst[op.name] == worst[op.name] else ulps

@@ -117,6 +117,10 @@ def _wrong_accumulation(program: Program, at: Sequence[float], check: CheckProgr
         numbers.append(instruction.op.forward(*[numbers[i] for i in instruction.operands]))
     constants = range(first, first + len(program.constants))
 
+    by_rules = any(found.rule is False for found in check(program, at).checks)
+    choice = "a choice that holds at this point only, as of equal, here or in a rule that this was recorded from"
+    fault = choice if by_rules else "accumulation or order"
+
     def fails(kept: dict[int, Instruction], output: int) -> tuple[Program, list[float]] | None:
         part, point = _part(kept, output, numbers, constants)
         return (part, point) if check(part, point).verdict == "FAIL" else None
@@ -131,7 +135,7 @@ def _wrong_accumulation(program: Program, at: Sequence[float], check: CheckProgr
                 if found is not None:
                     kept, smallest = fewer, found
             return (
-                "culprit: no rule is wrong, so it is accumulation or order; the smallest program that shows it:\n"
+                f"culprit: no rule is wrong, so it is {fault}; the smallest program that shows it:\n"
                 f"{smallest[0]}\nto see it: {_runnable(*smallest)}"
             )
     return "culprit: no rule is wrong, and each part by itself is right"

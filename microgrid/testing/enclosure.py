@@ -1,4 +1,4 @@
-"""What a program computes, enclosed: in balls of 600 bits, else to some 30 sure digits."""
+"""What a program computes, enclosed: in balls of 600 bits, or as many as it takes; else to some 30 sure digits."""
 
 from __future__ import annotations
 
@@ -10,25 +10,62 @@ from typing import Any
 from microgrid.arithmetic import balls, library, mpmath_numbers
 from microgrid.program import Program
 
+Enclosure = tuple[Fraction, Fraction]
 
-def enclosures(program: Program, at: Sequence[float]) -> Sequence[tuple[Fraction, Fraction] | None]:
+BITS = (600, 3600)
+"""Of balls: the second where the first leave a result open. They hold 1e-308 beside 1e308, with 1500 bits to spare."""
+
+DIGITS = (100, 700, 1500)
+"""Of mpmath's numbers, which know no error: it is taken from two runs that differ in digits."""
+
+TINIEST = Fraction(1, 2**1072)
+"""Four times the smallest positive float: numbers that lie no further apart are the same to floats."""
+
+
+def enclosures(program: Program, at: Sequence[float]) -> Sequence[Enclosure | None]:
     """Between which numbers each result lies, None where that is not known: no library for it, or not finite.
 
     Raises UnknownFunction for an op that only floats have.
     """
+    best: list[Enclosure | None] = [None] * len(program.outputs)
     if importlib.util.find_spec("flint"):
         flint = library("flint", "check")
-        with flint.ctx.workprec(600):
-            return [ends(x) for x in program.replay([flint.arb(x) for x in at], balls())]
-    if importlib.util.find_spec("mpmath"):
+        for bits in BITS:
+            with flint.ctx.workprec(bits):
+                found = [ends(x) for x in program.replay([flint.arb(x) for x in at], balls())]
+            best = list(map(narrower, best, found))
+            if all(map(is_sharp, best)):
+                break
+    elif importlib.util.find_spec("mpmath"):
         mp = library("mpmath", "check").mp
-        with mp.workdps(60):
-            results = program.replay([mp.mpf(x) for x in at], mpmath_numbers())
-            return [_around(x) if mp.isfinite(x) else None for x in results]
-    return [None] * len(program.outputs)
+        before: list[Fraction | None] = []
+        for digits in DIGITS:
+            with mp.workdps(digits):
+                now = list(map(_kept, program.replay([mp.mpf(x) for x in at], mpmath_numbers())))
+            if before:
+                best = list(map(narrower, best, map(_around, now, before)))
+                if all(map(is_sharp, best)):
+                    break
+            before = now
+    return best
 
 
-def ends(x: Any) -> tuple[Fraction, Fraction] | None:
+def is_sharp(enclosed: Enclosure | None) -> bool:
+    """Whether it leaves nothing open that floats could tell."""
+    if enclosed is None:
+        return False
+    low, high = enclosed
+    return high - low <= max(min(abs(low), abs(high)) / 2**90, TINIEST)
+
+
+def narrower(x: Enclosure | None, y: Enclosure | None) -> Enclosure | None:
+    """The one of two enclosures of the same number that says more."""
+    if x is None or y is None:
+        return x or y
+    return y if y[1] - y[0] < x[1] - x[0] else x
+
+
+def ends(x: Any) -> Enclosure | None:
     """The ends of a ball; None for one that is not finite, or so large that its fraction would not fit into memory."""
     if not x.is_finite():
         return None
@@ -55,12 +92,19 @@ def _no_less(x: Any) -> Fraction | None:
     return None if found is None else -found
 
 
-def _around(x: Any) -> tuple[Fraction, Fraction] | None:
+def _kept(x: Any) -> Fraction | None:
+    """An mpf as a fraction; None for one that is not finite or too large."""
     try:
-        middle = fraction_of_mpf(x)
+        return fraction_of_mpf(x) if x - x == 0 else None
     except OverflowError:
         return None
-    return middle - abs(middle) / 10**30, middle + abs(middle) / 10**30
+
+
+def _around(x: Fraction | None, rougher: Fraction | None) -> Enclosure | None:
+    if x is None or rougher is None:
+        return None
+    radius = abs(x - rougher) + abs(x) / 10**30
+    return x - radius, x + radius
 
 
 def fraction_of_mpf(x: Any) -> Fraction:

@@ -76,8 +76,21 @@ def complex_balls() -> Arithmetic:
         return undecided if y.is_zero() else x.real_abs(analytic=True) * sign(y)
 
     def sinc_derivative(z: Any, n: float) -> Any:
-        """The Taylor series; what is left out is below twice its first term, once each is below half the one before."""
         m = int(n)
+        if abs(z) > 100 + m:  # the recurrence loses little there, and the terms of the series grow like exp(abs(z))
+            sin, cos = z.sin(), z.cos()
+            f = sin / z
+            for k in range(1, m + 1):
+                f = ((sin, cos, -sin, -cos)[k % 4] - k * f) / z
+            return f
+        largest = abs(z).upper()
+        if not largest < 10_000:
+            return undecided
+        with flint.ctx.workprec(flint.ctx.prec + 20 + int(3 * float(largest))):
+            return sinc_series(z, m)
+
+    def sinc_series(z: Any, m: int) -> Any:
+        """The Taylor series; what is left out is below twice its first term, once each is below half the one before."""
         k = m + m % 2
         term = acb(-1) ** (k // 2) / (k + 1) * (z if m % 2 else 1)
         total = term

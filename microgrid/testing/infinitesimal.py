@@ -14,7 +14,7 @@ from microgrid.arithmetic import IRRATIONAL, Arithmetic
 
 
 class Infinitesimal(NamedTuple):
-    """a + b e, where e is infinitely small, and positive on the side +1, negative on the side -1."""
+    """a + b e, where e is infinitely small, positive on the side +1, negative on the side -1, and 0 at the point, 0."""
 
     a: Fraction
     b: Fraction

@@ -9,24 +9,39 @@ from microgrid.primitive import Op
 from microgrid.program import Program
 
 
-def at_a_tie(program: Program, at: Sequence[float]) -> bool:
-    """Whether an op with kinks or jumps stands at one of them: where a billionth of an operand moves it elsewhere."""
+def at_a_kink(program: Program, at: Sequence[float]) -> bool:
+    """Whether an op stands within a billionth of a kink or a jump of its own."""
     numbers = [*at, *program.constants]
-    tied = False
     for op, operands in program.instructions:
         given = [numbers[i] for i in operands]
-        here = op.forward(*given)
-        numbers.append(here)
-        if not (any(op.piecewise) or op.name in ("abs", "mod", "fmod", "copysign", "hypot", "softsign", "atan2")):
-            continue
-        for i, x in enumerate(given):
-            for nudge in (-1e-9, 1e-9):
-                moved = [*given]
-                moved[i] = x + nudge * (abs(x) or 1.0)
-                there = op.forward(*moved)
-                slopes = zip(op.partials(here, *given), op.partials(there, *moved), strict=True)
-                tied |= abs(there - here) > 1e-6 * (1.0 + abs(x)) or any(abs(a - b) > 1e-3 for a, b in slopes)
-    return tied
+        numbers.append(op.forward(*given))
+        if any(_bends(op, given, i) for i in range(op.arity - op.static)) or (op.name == "where" and not given[0]):
+            return True  # a condition that is a number takes its 0 for false, and what is beside it for true
+    return False
+
+
+def _bends(op: Op, given: Sequence[float], along: int) -> bool:
+    """Whether an op is straight on both sides of its operand, and not the same line.
+
+    Forward values alone are asked, and none at the point itself: a rule that treats a point apart makes no kink there,
+    nor does a number that differs in that point only, as that of `equal` does.
+    """
+    step = 1e-9 * (max(map(abs, given[: op.arity - op.static])) or 1.0)
+    if not math.isfinite(step):
+        return False
+
+    def moved(k: int) -> float:
+        return op.forward(*[x + k * step if i == along else x for i, x in enumerate(given)])
+
+    left, right = [moved(k) for k in (-3, -2, -1)], [moved(k) for k in (1, 2, 3)]
+    noise = 16.0 * math.ulp(max(map(abs, (*left, *right))))
+    slopes = []
+    for a, b, c in (left, right):
+        if not abs(a - 2.0 * b + c) <= 1e-3 * abs(c - a) + noise:
+            return False
+        slopes.append((c - a) / 2.0)
+    smooth = 1e-3 * max(map(abs, slopes)) + noise
+    return abs(slopes[1] - slopes[0]) > smooth or abs(right[0] - left[-1] - sum(slopes)) > smooth
 
 
 def nearest_edge(program: Program, at: Sequence[float]) -> str:

@@ -14,7 +14,7 @@ from typing import Any, Literal, NamedTuple
 
 from microgrid.arithmetic import UnknownFunction, library, mpmath_numbers
 from microgrid.program import Program
-from microgrid.testing.enclosure import LARGEST, ends, fraction_of_mpf
+from microgrid.testing.enclosure import LARGEST, ends, fraction_of_mpf, is_sharp, narrower
 from microgrid.testing.holomorphic import complex_balls
 from microgrid.testing.infinitesimal import Infinitesimal, NotExact, infinitesimals
 from microgrid.testing.subject import Subject
@@ -22,8 +22,11 @@ from microgrid.testing.subject import Subject
 Reference = Literal["auto", "flint", "exact", "mpmath", "floats"]
 Evidence = Literal["certified", "exact", "50 digits", "floats", "none"]
 
-BITS, STEP, ENOUGH = 900, 300, 100
-"""Of the arithmetic; of the step h = R / 2**300; of the derivative, relative to it, where the search stops."""
+BITS = (900, 3600)
+"""Of the arithmetic, the second where the first leave the derivative open. The step is h = R / 2**(bits / 3)."""
+
+RUNGS = ((16, 120), (120, 800), (300, 1600), (600, 3000))
+"""Digits before which a step begins, digits of the arithmetic: a slope counts once two rungs agree on it."""
 
 
 class Derivative(NamedTuple):
@@ -116,40 +119,53 @@ def _by_balls(program: Program, at: Sequence[float], along: int) -> Derivative:
     With |f| <= M on the disc of radius R, |f'''| <= 6 M / (R - h)**3 on [x - h, x + h].
     """
     flint = library("flint", "check")
+    best: tuple[Any, int] | None = None
+    enclosed = None
+    for bits in BITS:
+        with flint.ctx.workprec(bits):
+            found = _narrowest(program, at, along, bits, 1 if best is None else best[1])
+            if found is None:
+                break
+            best = found
+            enclosed = narrower(enclosed, ends(best[0]))
+        if enclosed is None or is_sharp(enclosed):
+            break
+    if best is None:
+        return Derivative("none", None, None, reason="a kink, a jump or an edge of the domain")
+    if enclosed is None:
+        return Derivative("none", None, None, reason="numbers of thousands of digits before the point")
+    return Derivative("certified", *enclosed)
+
+
+def _narrowest(program: Program, at: Sequence[float], along: int, bits: int, first: int) -> tuple[Any, int] | None:
+    """The narrowest ball over the radii R from |x| / 2**first on, and the exponent of its radius."""
+    flint = library("flint", "check")
     acb, arb = flint.acb, flint.arb
     arithmetic = complex_balls()
 
     def value(x: Any) -> Any:
         return program.replay([x if i == along else acb(y) for i, y in enumerate(at)], arithmetic)[0]
 
-    best: Any = None
-    with flint.ctx.workprec(BITS):
-        x = acb(at[along])
-        size = abs(arb(at[along])) if at[along] else arb(1)
-        for j in range(1, 200, 3):
-            radius = size * arb(2) ** -j
-            box = acb(arb(at[along], radius), arb(0, radius))
-            bound = value(box)
-            if not bound.is_finite():
-                continue
-            most = abs(bound).upper()
-            h = size * arb(2) ** -(j + STEP)
-            difference = ((value(x + h) - value(x - h)) / (2 * h)).real
-            rest = (most * h * h / (radius - h) ** 3).upper()
-            enclosure = difference + arb(0, rest)
-            if not enclosure.is_finite():
-                continue
-            if best is not None and enclosure.rad() >= best.rad():
-                break  # by Hadamard's three circles theorem, M / R has no second valley
-            best = enclosure
-            if best.rad() <= abs(best.mid()) * arb(2) ** -ENOUGH:
-                break
-        if best is None:
-            return Derivative("none", None, None, reason="a kink, a jump or an edge of the domain")
-        enclosed = ends(best)
-    if enclosed is None:
-        return Derivative("none", None, None, reason="numbers of thousands of digits before the point")
-    return Derivative("certified", *enclosed)
+    best: tuple[Any, int] | None = None
+    x = acb(at[along])
+    size = abs(arb(at[along])) if at[along] else arb(1)
+    for j in range(first, bits * 2 // 9, 3):
+        radius = size * arb(2) ** -j
+        bound = value(acb(arb(at[along], radius), arb(0, radius)))
+        if not bound.is_finite():
+            continue
+        most = abs(bound).upper()
+        h = size * arb(2) ** -(j + bits // 3)
+        difference = ((value(x + h) - value(x - h)) / (2 * h)).real
+        enclosure = difference + arb(0, (most * h * h / (radius - h) ** 3).upper())
+        if not enclosure.is_finite():
+            continue
+        if best is not None and enclosure.rad() >= best[0].rad():
+            break  # by Hadamard's three circles theorem, M / R has no second valley
+        best = enclosure, j
+        if best[0].rad() <= abs(best[0].mid()) * arb(2) ** -100:
+            break
+    return best
 
 
 # --- by exact infinitesimals ---------------------------------------------------------------------------------------
@@ -159,15 +175,15 @@ def _exactly(program: Program, at: Sequence[float], along: int) -> Derivative:
     slopes: list[Fraction] = []
     values: list[Fraction] = []
     try:
-        for side in (-1, 1):
-            point = [Infinitesimal(Fraction(x), Fraction(int(i == along)), side) for i, x in enumerate(at)]
+        for side in (-1, 0, 1):
+            point = [Infinitesimal(Fraction(x), Fraction(side and i == along), side) for i, x in enumerate(at)]
             (result,) = program.replay(point, infinitesimals(side))
             values.append(result.a)
             slopes.append(result.b)
     except (NotExact, TypeError) as error:
         return Derivative("none", None, None, reason=f"not exact: {error}")
-    left, right = slopes
-    if values[0] != values[1]:
+    left, _, right = slopes
+    if len(set(values)) > 1:
         return Derivative("none", None, None, reason="a jump")
     if left != right:
         return Derivative("exact", None, None, left, right, "a kink")
@@ -178,11 +194,39 @@ def _exactly(program: Program, at: Sequence[float], along: int) -> Derivative:
 
 
 def _by_digits(program: Program, at: Sequence[float], along: int) -> Derivative:
+    """The slopes from both sides, or why there are none, as two rungs find them: one may miss what is finer than it.
+
+    Steps of 1e-16 alone take sin(1e18 x) for a kink, and 136 digits alone take (1e200 + x) - 1e200 for a constant.
+    """
+    rougher = None
+    for step, digits in RUNGS:
+        found = _rung(program, at, along, step, digits)
+        if rougher is not None and _agree(rougher, found):
+            return found
+        rougher = found
+    return Derivative("none", None, None, reason=f"a function that varies faster than {RUNGS[-1][0]} digits resolve")
+
+
+def _agree(rougher: Derivative, finer: Derivative) -> bool:
+    """Whether the finer one is of the kind of the rougher, and its numbers where that says, to 18 digits."""
+    if rougher.evidence != finer.evidence or rougher.reason != finer.reason:
+        return False
+    if finer.low is None or finer.high is None:
+        pairs = [(a, b) for a, b in zip(rougher[3:5], finer[3:5], strict=True) if a is not None and b is not None]
+        return all(abs(a - b) <= max(abs(a), abs(b)) / 10**18 + Fraction(1, 10**60) for a, b in pairs)
+    if rougher.low is None or rougher.high is None:
+        return False
+    slack = max(abs(finer.low), abs(finer.high)) / 10**18
+    narrow = rougher.high - rougher.low <= max(slack, Fraction(1, 10**30))
+    return narrow and rougher.low - slack <= finer.low and finer.high <= rougher.high + slack
+
+
+def _rung(program: Program, at: Sequence[float], along: int, step: int, digits: int) -> Derivative:
     """Slopes from both sides, by differences extrapolated over three halvings."""
     mp = library("mpmath", "check").mp
     arithmetic = mpmath_numbers()
     size = abs(at[along]) or 1.0
-    digits = 120 + 2 * max(0, -int(math.log10(size)))  # differences of the square of a small input must show
+    digits += 2 * max(0, -int(math.log10(size)))  # differences of the square of a small input must show
 
     with mp.workdps(digits):
 
@@ -191,27 +235,31 @@ def _by_digits(program: Program, at: Sequence[float], along: int) -> Derivative:
 
         x = mp.mpf(at[along])
         here = value(x)
-        sides = []
+        sides, unsettled = [], mp.zero
         for side in (-1, 1):
             table = []
             for k in range(4):
-                h = side * mp.mpf(size) * mp.mpf(10) ** -16 / 2**k
+                h = side * mp.mpf(size) * mp.mpf(10) ** -step / 2**k
                 table.append((value(x + h) - here) / h)
-            if abs(table[3]) > 1.9 * abs(table[2]) > 3.6 * abs(table[1]):  # as 1 / h does
-                return Derivative("none", None, None, reason="a jump")
-            if all(abs(b) > 1.001 * abs(a) for a, b in itertools.pairwise(table)):  # as those of cbrt and x log x
-                return Derivative("none", None, None, reason="a slope that grows without bound")
+            growth = [abs(b / a) if a else mp.zero for a, b in itertools.pairwise(table)]
+            if max(growth) < 1.05 * min(growth):  # else they are those of steps that are too large
+                if 1.9 < growth[-1] < 2.1:  # as 1 / h does
+                    return Derivative("none", None, None, reason="a jump")
+                if min(growth) > 1.001:  # as those of cbrt and x log x
+                    return Derivative("none", None, None, reason="a slope that grows without bound")
             for order in range(1, 4):
+                before = table
                 table = [(2**order * b - a) / (2**order - 1) for a, b in itertools.pairwise(table)]
             sides.append(table[0])
+            unsettled = max(unsettled, abs(table[0] - before[1]))
         if not all(mp.isfinite(slope) for slope in sides):
             return Derivative("none", None, None, reason="an edge of the domain")
         if any(mp.mag(number) > LARGEST for number in (here, *sides)):
             return Derivative("none", None, None, reason="numbers of thousands of digits before the point")
         left, right = sides
-        noise = mp.eps * (abs(here) + 1) / size * mp.mpf(10) ** 20
-        radius = abs(left - right) + mp.mpf(10) ** -45 * abs(left) + noise
-        if abs(left - right) > max(10 * noise, mp.mpf(10) ** -18 * max(abs(left), abs(right))):
+        noise = mp.eps * (abs(here) + 1) / size * mp.mpf(10) ** (step + 4)
+        radius = abs(left - right) + unsettled + mp.mpf(10) ** -45 * abs(left) + noise
+        if abs(left - right) > max(10 * noise, unsettled, mp.mpf(10) ** -18 * max(abs(left), abs(right))):
             return Derivative("50 digits", None, None, fraction_of_mpf(left), fraction_of_mpf(right), "a kink")
         middle = (left + right) / 2
         return Derivative("50 digits", fraction_of_mpf(middle - radius), fraction_of_mpf(middle + radius))

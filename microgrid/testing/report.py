@@ -19,8 +19,9 @@ Verdict = Literal["PASS", "FAIL", "UNDECIDED"]
 class Check(NamedTuple):
     """One partial derivative: what was claimed, what it is, and the verdict with its reason.
 
-    `ulps` is the distance between the two, `explained` how many of them rounding accounts for. `rule` says whether the
-    rules of the ops, applied in exact arithmetic, give the derivative: None where that cannot be told.
+    `ulps` is the distance between the two, from the far end of the enclosure; PASS says that it is at most `allowed`.
+    `explained` is how many of them rounding accounts for. `rule` says whether the rules of the ops, applied in exact
+    arithmetic, give the derivative: None where that cannot be told.
     """
 
     name: str
@@ -29,6 +30,7 @@ class Check(NamedTuple):
     numerical: Derivative
     ulps: float = math.nan
     explained: float = math.nan
+    allowed: float = math.nan
     rule: bool | None = None
     verdict: Verdict = "UNDECIDED"
     reason: str = ""
@@ -146,7 +148,7 @@ class Report:
         return "\n".join(lines)
 
     def _header(self) -> list[str]:
-        return ["input", "at", "claimed", "derivative", "+-", "ulps", "explained", "evidence", "ratio", "verdict"]
+        return ["input", "at", "claimed", "derivative", "+-", "ulps", "allowed", "evidence", "ratio", "verdict"]
 
     def _row(self, check: Check) -> list[str]:
         d = check.numerical
@@ -163,7 +165,7 @@ class Report:
             numeric,
             radius,
             f"{check.ulps:.3g}" if math.isfinite(check.ulps) else "-",
-            f"{check.explained:.3g}" if math.isfinite(check.explained) else "-",
+            f"{check.allowed:.3g}" if math.isfinite(check.allowed) else "-",
             d.evidence,
             f"{check.ratio:.6g}" if math.isfinite(check.ratio) else "-",
             check.verdict,
