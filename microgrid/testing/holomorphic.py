@@ -77,7 +77,9 @@ def complex_balls() -> Arithmetic:
 
     def sinc_derivative(z: Any, n: float) -> Any:
         m = int(n)
-        if abs(z) > 100 + m:  # the recurrence loses little there, and the terms of the series grow like exp(abs(z))
+        if (
+            abs(z.real) > 100 + m
+        ):  # the recurrence loses little there, and the terms of the series grow like exp(abs(z))
             sin, cos = z.sin(), z.cos()
             f = sin / z
             for k in range(1, m + 1):

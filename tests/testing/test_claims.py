@@ -5,6 +5,7 @@ The oracle is mpmath at 900 digits, by central differences of forward values.
 
 from __future__ import annotations
 
+import functools
 import math
 import random
 from collections.abc import Callable, Iterator, Sequence
@@ -17,8 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from programs import KINKED, SMOOTH, functions
 from programs import points as points_of
-from test_check import parameters_of_xor, squared_often, xor_loss
-from test_numerical import HARD
+from subjects import HARD
 from test_program import inside
 
 import microgrid as mg
@@ -57,7 +57,7 @@ def truth_of(function: Callable[..., Any], at: Sequence[float], i: int) -> Fract
     slopes = slopes_of(function, at, i)
     if slopes is None or abs(slopes[0] - slopes[1]) > abs(slopes[0]) / 10**100 + Fraction(1, 10**150):
         return None
-    middle = sum(slopes) / 2
+    middle = (slopes[0] + slopes[1]) / 2
     return Fraction(0) if abs(middle) < Fraction(1, 10**380) else middle
 
 
@@ -72,7 +72,7 @@ def assert_sound(check: Check, truth: Fraction | None) -> None:
     elif check.verdict == "PASS":
         assert truth is not None, check
         off, ulp = distance(check, truth), Fraction(math.ulp(float(truth)))
-        assert off <= Fraction(check.ulps) * ulp * (1 + Fraction(1, 10**9)), check
+        assert off <= Fraction(check.ulps) * ulp * (1 + Fraction(1, 10**9)) + abs(truth) / 10**100, check
         assert check.ulps <= check.allowed, check
         assert off <= max(abs(truth) / 10**6, Fraction(1, 2**1072)), check
     elif check.verdict == "FAIL" and truth is not None:
@@ -104,7 +104,6 @@ SUBJECTS: dict[str, Subject] = {
     "one beside another": (lambda x, y: (x + y) - x, (1e17, 1.0)),
     "no kink": (lambda x, y: x**y, (2.0, 0.0)),
     "a zero slope": (mg.cos, (0.0,)),
-    "squared often": (squared_often, (0.3,)),
     "a quotient": (lambda x, y: mg.tanh(x * y) / x, (0.3, 2.0)),
     "subnormal": (lambda x: 1e-310 * mg.sin(x), (0.3,)),
     "relu": (mg.relu, (0.0,)),
@@ -139,10 +138,14 @@ def claimed(rng: random.Random, f: Callable[..., Any], at: Sequence[float]) -> I
         yield from zip(check_gradient(f, *at, gradient=claim).checks, truths, strict=True)
 
 
+@functools.cache
+def claimed_of(name: str) -> list[tuple[Check, Fraction | None]]:
+    return list(claimed(random.Random(name), *SUBJECTS[name]))
+
+
 @pytest.mark.parametrize("name", SUBJECTS)
 def test_no_random_claim_passes_that_is_not_near(name: str) -> None:
-    f, at = SUBJECTS[name]
-    for check, truth in claimed(random.Random(name), f, at):
+    for check, truth in claimed_of(name):
         assert_sound(check, truth)
 
 
@@ -159,27 +162,30 @@ def test_no_random_claim_about_a_random_function_passes_that_is_not_near(
 def test_wrong_claims_fail_where_there_are_digits_to_compare() -> None:
     """Soundness alone would be had by never deciding."""
     verdicts = []
-    for name, (f, at) in SUBJECTS.items():
-        for check, truth in claimed(random.Random(name), f, at):
-            if truth and math.isfinite(check.analytic) and distance(check, truth) > abs(truth) / 10**3:
+    for name in SUBJECTS:
+        for check, truth in claimed_of(name):
+            if truth and math.isfinite(check.analytic) and distance(check, truth) > abs(truth) / 1000:
                 verdicts.append(str(check.verdict))
     assert verdicts.count("FAIL") > 0.9 * len(verdicts)
 
 
 def test_a_network_with_one_weight_changed_never_passes() -> None:
-    pytest.importorskip("numpy")
-    w1, b1, w2, b2 = (x.tolist() if hasattr(x, "tolist") else x for x in parameters_of_xor())
-    loss, rng = xor_loss("cross-entropy"), random.Random(0)
-    right = [check.analytic for check in check_gradient(loss, w1, b1, w2, b2).checks]
+    rng = random.Random(0)
+    weights = [rng.gauss(0.0, 1.0) for _ in range(17)]
 
-    def verdict(flat: list[float]) -> str:
-        claim = [[flat[0:2], flat[2:4], flat[4:6], flat[6:8]], flat[8:12], flat[12:16], flat[16]]
-        return str(check_gradient(loss, w1, b1, w2, b2, gradient=claim).verdict)
+    def loss(w: Any) -> Any:
+        terms = []
+        for x, y, target in ((0.0, 0.0, 0.0), (0.0, 1.0, 1.0), (1.0, 0.0, 1.0), (1.0, 1.0, 0.0)):
+            hidden = [mg.sigmoid(w[3 * i] * x + w[3 * i + 1] * y + w[3 * i + 2]) for i in range(4)]
+            out = mg.dot(w[12:16], hidden) + w[16]
+            terms.append(mg.softplus(out) - target * out)
+        return mg.mean(terms)
 
-    assert verdict(right) == "PASS"
-    for _ in range(5):
-        i = rng.randrange(len(right))
-        assert verdict([x * (1 + 1e-9) if i == j else x for j, x in enumerate(right)]) == "FAIL"
+    right = [check.analytic for check in check_gradient(loss, weights).checks]
+    assert check_gradient(loss, weights, gradient=right).verdict == "PASS"
+    for i in range(len(right)):
+        wrong = [x * (1 + 1e-9) if i == j else x for j, x in enumerate(right)]
+        assert check_gradient(loss, weights, gradient=wrong).verdict == "FAIL"
 
 
 # --- as near as the report says ------------------------------------------------------------------------------------
@@ -207,7 +213,8 @@ def test_pass_means_as_near_as_the_report_says_however_wide_the_enclosure(
     for check, truth in zip(own.checks, truths, strict=True):
         if check.verdict == "PASS" and math.isfinite(check.analytic):
             assert truth is not None, own
-            assert distance(check, truth) <= Fraction(check.ulps) * Fraction(math.ulp(float(truth))) * 2, own
+            ulp = Fraction(math.ulp(float(truth)))
+            assert distance(check, truth) <= 2 * Fraction(check.ulps) * ulp + abs(truth) / 10**100, own
             assert check.ulps <= check.allowed, own
 
 
@@ -292,37 +299,31 @@ SMOOTH_UNARY = [op for op in SMOOTH if op.arity == 1]
 
 @pytest.mark.parametrize("op", SMOOTH_UNARY, ids=lambda op: op.name)
 def test_a_guard_that_holds_at_one_point_only_is_no_kink(op: Any) -> None:
-    """The function is smooth, and the engine's derivative at the point that was treated apart is not that."""
+    """The function is smooth, and its derivative not that of the number at the point that was treated apart."""
     at = inside(op)[0]
-    (value,) = trace(op)(at).replay([at])
-    with mpmath.workdps(60):
-        exact = trace(op)(at).replay([mpmath.mpf(at)], mpmath_numbers())[0]
-    continuous = mpmath.mpf(value) == exact  # else it has a hole there, and no derivative
-    report = check_gradient(lambda x: mg.where(ops.equal(x, at), value, op(x)), at)
-    assert report.verdict == ("FAIL" if continuous else "UNDECIDED")
-    report = check_gradient(lambda x: mg.where(ops.equal(x, at), 0.0 * x, op(x) - op(at)), at)
+    report = check_gradient(lambda x: mg.where(ops.equal(x, at), 0.0, (x - at) * op(x)), at)
     assert report.verdict == "FAIL", report
     assert "a choice that holds at this point only" in report.culprit
 
 
 @pytest.mark.parametrize("op", SMOOTH_UNARY, ids=lambda op: op.name)
 def test_a_guard_within_a_rule_is_found_by_second_derivatives(op: Any) -> None:
-    at, shift = inside(op)[0], 0.25
-    (slope,) = op.partials(op.forward(at), at)
+    at = inside(op)[0]
 
-    def guarded(z: Any, x: Any) -> tuple[Any, ...]:
-        (rule,) = op.partials(z, x)
-        return (mg.where(ops.equal(x, at), slope, rule),)
+    def formula(x: Any) -> Any:
+        return (x - at) * (x - at) * op(x)
 
-    mine = mg.primitive("guarded", op.forward, guarded, formula=lambda x: op(x))
+    def slope(x: Any) -> Any:
+        return (x - at) * (2.0 * op(x) + (x - at) * op.partials(op(x), x)[0])
+
+    mine = mg.primitive("guarded", formula, lambda z, x: (mg.where(ops.equal(x, at), 0.0, slope(x)),))
     try:
-        second = check_gradient(lambda x: mine(x) * mg.exp(x - shift), at, order=2)
-        right = check_gradient(lambda x: op(x) * mg.exp(x - shift), at, order=2)
+        assert check_gradient(mine, at + 1.0, order=2).verdict == "PASS"
+        assert check_gradient(mine, at).verdict == "PASS"
+        report = check_gradient(mine, at, order=2)
     finally:
         del OPS["guarded"]
-    assert right.verdict == "PASS", right
-    assert second.verdict != "PASS", second
-    assert "kink" not in str(second.checks[0].reason)
+    assert report.verdict == "FAIL", report
 
 
 def test_x_to_the_y_has_no_kink_where_y_is_0() -> None:
