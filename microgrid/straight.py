@@ -192,13 +192,14 @@ def straight(name: str, formula: Callable[..., Any], arguments: int, static: Seq
 
 def rule_on_floats(op: Op) -> Function:
     """Return the rule of a built-in op as a function of floats, whose text is made when it is first used."""
+    rule = op.partials  # that of the table: by the time of first use a test may have put a wrong one there
 
     def first(*numbers: float) -> Any:
         name = f"{op.name}_partials"
         try:
-            made = straight(name, op.partials, 1 + op.arity)
+            made = straight(name, rule, 1 + op.arity)
         except TypeError:  # the rule looks at its static operand
-            made = _by_static_operand(op, name)
+            made = _by_static_operand(rule, name)
         if op.float_partials is first:
             op.float_partials = made
         return made(*numbers)
@@ -206,14 +207,14 @@ def rule_on_floats(op: Op) -> Function:
     return first
 
 
-def _by_static_operand(op: Op, name: str) -> Function:
+def _by_static_operand(rule: Function, name: str) -> Function:
     """The rule of an op of one operand and a static one, with a text for each static one, up to a number of them."""
     texts: dict[float, Function] = {}
 
     def first(z: float, x: float, static: float) -> Any:
         if len(texts) >= _MOST_TEXTS or static == 0.0:  # 0.0 and -0.0 would be one key
-            return computing(op.partials)(z, x, static)
-        texts[static] = straight(name, op.partials, 2, (static,))
+            return computing(rule)(z, x, static)
+        texts[static] = straight(name, rule, 2, (static,))
         return texts[static](z, x)
 
     def partials(z: float, x: float, static: float) -> Any:

@@ -7,6 +7,7 @@ import math
 import operator
 import random
 import re
+import subprocess
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -202,6 +203,25 @@ def test_every_rule_wrong_by_one_part_in_1e12_fails(op: Any, operand: int) -> No
         report = check_gradient(f, *at)
     assert report.checks[operand].verdict == "FAIL"
     assert "one is wrong" in report.checks[operand].reason
+
+
+@pytest.mark.parametrize("name", ["tanh", "atan2", "constant_power"])
+def test_a_rule_is_mutated_once_even_where_nothing_has_used_it_yet(name: str) -> None:
+    """In a fresh process the text of a rule on floats is made at its first use, here while the rule is wrong."""
+    op = OPS[name]
+    at = (0.3, 0.5, 2.0)[: op.arity]
+    program = f"""
+from microgrid.primitive import OPS
+import microgrid.ops
+from microgrid.testing import mutated
+op = OPS[{name!r}]
+z = op.forward(*{at})
+with mutated(op, delta=1e-3):
+    wrong = op.float_partials(z, *{at})[0]
+print(wrong == op.float_partials(z, *{at})[0] * (1 + 1e-3))
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout == "True\n"
 
 
 def test_each_rule_that_matters_in_a_function_is_tried() -> None:
