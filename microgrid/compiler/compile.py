@@ -16,15 +16,26 @@ if TYPE_CHECKING:
 
 @overload
 def compile(
-    function: Callable[..., Any], *, strict: bool = ..., cache: bool = ..., threads: int | None = ...
+    function: Callable[..., Any],
+    *,
+    strict: bool = ...,
+    cache: bool = ...,
+    threads: int | None = ...,
+    check: bool = ...,
 ) -> Compiled: ...
 @overload
 def compile(
-    function: Callable[..., Any], model: Module, *, strict: bool = ..., cache: bool = ..., threads: int | None = ...
+    function: Callable[..., Any],
+    model: Module,
+    *,
+    strict: bool = ...,
+    cache: bool = ...,
+    threads: int | None = ...,
+    check: bool = ...,
 ) -> CompiledLoss: ...
 @overload
 def compile(
-    *, strict: bool = ..., cache: bool = ..., threads: int | None = ...
+    *, strict: bool = ..., cache: bool = ..., threads: int | None = ..., check: bool = ...
 ) -> Callable[[Callable[..., Any]], Compiled]: ...
 def compile(
     function: Callable[..., Any] | None = None,
@@ -33,12 +44,17 @@ def compile(
     strict: bool = False,
     cache: bool = True,
     threads: int | None = None,
+    check: bool = True,
 ) -> Any:
     """The function compiled to machine code; also a decorator. With a model, its loss and gradients over batches.
 
-    `strict` gives each sample the bits of eager evaluation; without it, products and sums may be fused, and functions
-    may differ in the last digits. `cache=False` keeps nothing on disk. `threads` is a whole number; by default, as many
-    as pay. Derivatives compile as functions do: `compile(hessian(f))`.
+    `strict` gives each sample the bits of eager evaluation; without it, products that are added to sums of many may be
+    rounded once with them, and functions may differ in the last digits. `cache=False` keeps nothing on disk. `threads`
+    is a whole number; by default, as many as pay. Derivatives compile as functions do: `compile(hessian(f))`.
+
+    The first result of all new code is compared with recording at the same numbers, of a batch for up to three rows,
+    before it is returned: where rounding does not explain the difference, a RuntimeError has both numbers. That takes
+    less time than compiling; `check=False` leaves it out.
 
     Needs llvmlite and NumPy: an ImportError names the extra. Tracing and compiling wait for the first call, where a
     function whose path hangs on a number is a TypeError that shows the line.
@@ -53,7 +69,7 @@ def compile(
     from microgrid.compiler.plan import Options
     from microgrid.compiler.training import CompiledLoss
 
-    options = Options(strict, cache, threads)
+    options = Options(strict, cache, threads, check)
     if function is None:
         return lambda function: Compiled(function, options)
     if not callable(function):
@@ -62,10 +78,10 @@ def compile(
 
 
 def _compile_program(
-    self: Program, *, strict: bool = False, cache: bool = True, threads: int | None = None
+    self: Program, *, strict: bool = False, cache: bool = True, threads: int | None = None, check: bool = True
 ) -> Compiled:
     """The program compiled, as `microgrid.compile` compiles a function."""
-    return compile(self, strict=strict, cache=cache, threads=threads)
+    return compile(self, strict=strict, cache=cache, threads=threads, check=check)
 
 
 Program.compile = _compile_program

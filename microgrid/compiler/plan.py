@@ -6,12 +6,13 @@ import ctypes
 import functools
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import microgrid.compiler.cache as disk
 from microgrid.arithmetic import library
+from microgrid.compiler.agreement import checked
 from microgrid.compiler.formulas import FORMULAS, called_back
 from microgrid.compiler.gradient import Request, Static, tape_of
 from microgrid.compiler.kernel import CHUNKS
@@ -35,15 +36,20 @@ PARTS = 8
 samples have the same bits on any."""
 
 
-class Options:
-    """What a person chose: bits like eager evaluation; the cache on disk; how many threads, None for where they pay."""
+Run = Callable[..., tuple[Any, Any]]
 
-    def __init__(self, strict: bool, cache: bool, threads: int | None) -> None:
+
+class Options:
+    """What a person chose: bits like eager evaluation; the cache on disk; how many threads, None for where they pay;
+    whether first results are compared with recording."""
+
+    def __init__(self, strict: bool, cache: bool, threads: int | None, check: bool = True) -> None:
         if threads is not None and (isinstance(threads, bool) or not isinstance(threads, int) or threads < 1):
             raise ValueError(f"threads is a whole number from 1 on, or None for as many as pay; got {threads!r}")
         self.strict = strict
         self.cache = cache
         self.threads = threads
+        self.check = check
 
 
 def is_native(strict: bool, op: Op, static: Static) -> bool:
@@ -98,6 +104,8 @@ class Plan:
         self._strides = (ctypes.c_int64 * len(widths))(*widths)
         functions = ctypes.addressof(self.loaded.functions)
         self._fixed = (ctypes.addressof(self._strides), address(self._table), functions)
+        self.run: Run = self._checked if options.check else self.computed
+        """`computed`; before the first result is given, it is compared with recording."""
 
     def _timed(self, stage: str, run: Any) -> Any:
         start = time.perf_counter()
@@ -106,7 +114,14 @@ class Plan:
         self.seconds[stage] = time.perf_counter() - start
         return result
 
-    def run(self, sources: Sequence[Any], shared: Any, samples: int, weight: float = 1.0) -> tuple[Any, Any]:
+    def _checked(self, sources: Sequence[Any], shared: Any, samples: int, weight: float = 1.0) -> tuple[Any, Any]:
+        found = self.computed(sources, shared, samples, weight)
+        if samples:
+            checked(self, sources, shared, samples, weight, found)
+            self.run = self.computed
+        return found
+
+    def computed(self, sources: Sequence[Any], shared: Any, samples: int, weight: float = 1.0) -> tuple[Any, Any]:
         """The outputs, a row for each sample, and the sums over samples, whose seed is the weight.
 
         Sources are whole arrays of floats with a row for each sample.

@@ -27,6 +27,7 @@ class Traced(NamedTuple):
     captured: tuple[Value, ...]
     modules: tuple[str, ...]
     seconds: float
+    name: str = "the function"
 
 
 def traced(
@@ -68,7 +69,7 @@ def traced(
         outputs, out_structure = tree.flatten(value, functools.partial(returned, name, read), "")
         captured = list(outside)
         program, modules = _laid_flat(outputs, out_structure, inputs, structures, captured, start)
-    return Traced(program, tuple(captured), modules, time.perf_counter() - began)
+    return Traced(program, tuple(captured), modules, time.perf_counter() - began, name)
 
 
 @contextlib.contextmanager

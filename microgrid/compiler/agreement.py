@@ -1,0 +1,192 @@
+"""The first result of new code, compared with recording at the same numbers before anybody uses it.
+
+Rounding differs, so numbers that are not nearly the same are judged by replays in which every operation is moved by
+some units in the last place: after D. S. Parker, "Monte Carlo Arithmetic", UCLA CSD-970002 (1997), section 5. Where
+these replays scatter, as after a cancellation, at a tie or near an overflow, so may the result of code that is right.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from microgrid.arithmetic import VALUES
+from microgrid.compiler.kernel import CHUNKS
+from microgrid.engine import Value
+from microgrid.scope import plainly_recording
+
+if TYPE_CHECKING:
+    from microgrid.compiler.plan import Plan
+
+NEAR = 1e-13
+"""Numbers that differ by no more than this part of them are the same but for rounding, whatever was computed."""
+
+MOVED = 2.0**-48
+"""The most by which an operation is moved in a replay, as a part of its result: 16 units in the last place."""
+
+REPLAYS = (6, 60)
+"""So many replays tell how far a result scatters; and so many before there is an alarm."""
+
+FARTHER = 8.0
+"""A result may be so many times as far from the recorded one as the farthest replay."""
+
+SHARE = 0.5
+"""The part of the time that compiling took after which no more rows of a batch are recorded."""
+
+
+class Recorded(NamedTuple):
+    """The outputs of a program, and the derivatives of the first one by some of its inputs."""
+
+    outputs: list[float]
+    derivatives: list[float]
+
+
+def checked(plan: Plan, sources: Sequence[Any], shared: Any, samples: int, weight: float, got: tuple[Any, Any]) -> None:
+    """Compare what a plan gave for its first samples with recording. Raises RuntimeError where they differ.
+
+    Of many samples up to three are recorded, the last one first. Sums over samples are then compared for a batch of
+    these rows alone, repeated so that it fills all lanes and more than one round of blocks where the samples did.
+    """
+    start = time.perf_counter()
+    allowed = SHARE * sum(plan.seconds.values())
+    rows: dict[int, list[Recorded]] = {}
+    for row in dict.fromkeys([samples - 1, 0, samples // 2]):
+        if rows and (time.perf_counter() - start) * (1 + 1 / len(rows)) > allowed:
+            break
+        rows[row] = [_recorded(plan, _numbers(plan, sources, shared, row), weight)]
+    replays = _Replays(plan, sources, shared, weight, rows)
+    outputs, sums = got
+    for row in rows:
+        for place, mine in enumerate(outputs[row].tolist() if plan.outputs else []):
+            theirs = replays.output(place, rows[row][0])
+            if mine == theirs or (mine != mine and theirs != theirs):
+                continue
+            if plan.options.strict:
+                raise RuntimeError(_difference(plan, replays.name(place), mine, theirs, 0.0))
+            if not _near(mine, theirs, 0.0):
+                replays.explain({row: 1}, place, mine, theirs)
+    if plan.sums:
+        count = min(samples, plan.mode.lanes * CHUNKS + len(rows))
+        order = [list(rows)[i % len(rows)] for i in range(count)]
+        if count < samples or len(rows) < samples:
+            _, sums = plan.computed([source[order] for source in sources], shared, count, weight)
+        times = {row: order.count(row) for row in rows}
+        for place, mine in enumerate(sums.tolist()):
+            parts = [n * replays.sum(place, rows[row][0]) for row, n in times.items()]
+            theirs = sum(parts)
+            if mine == theirs or (mine != mine and theirs != theirs) or _near(mine, theirs, sum(map(abs, parts))):
+                continue
+            replays.explain(times, plan.outputs + place, mine, theirs)
+    plan.seconds["check"] = time.perf_counter() - start
+
+
+def _near(mine: float, theirs: float, size: float) -> bool:
+    return abs(mine - theirs) <= NEAR * max(abs(theirs), size)  # False where one is nan or both are infinite
+
+
+def _numbers(plan: Plan, sources: Sequence[Any], shared: Any, row: int) -> list[float]:
+    """The inputs of the program for a row."""
+    own = iter([x for source in sources for x in source[row].ravel().tolist()])
+    common = iter(shared.tolist())
+    return [next(common if is_shared else own) for is_shared in plan.request.shared]
+
+
+def _recorded(plan: Plan, numbers: Sequence[float], seed: float, moves: random.Random | None = None) -> Recorded:
+    """The program recorded and differentiated; with `moves`, each operation is moved at random."""
+    program = plan.traced.program
+    leaves = [Value(x) for x in numbers]
+    with plainly_recording():
+        slots: list[Any] = [*leaves, *map(VALUES.number, program.constants)]
+        for function, operands, done in program._steps(VALUES):
+            result = function(*[slots[i] for i in operands])
+            slots.append(result if moves is None else _moved(result, moves))
+            for i in done:
+                slots[i] = None
+        outputs = [slots[i] for i in program.outputs]
+        if plan.request.by:
+            outputs[0].backward(seed)
+    return Recorded([output.item() for output in outputs], [leaves[i].grad for i in plan.request.by])
+
+
+def _moved(result: Value, moves: random.Random) -> Value:
+    moved = result * (1.0 + MOVED * moves.uniform(-1.0, 1.0))
+    # the last places of the smallest numbers are no part of them
+    return moved + 16.0 * moves.uniform(-1.0, 1.0) * 5e-324 if abs(result.item()) < 1e-290 else moved
+
+
+class _Replays:
+    """The places of a plan's results in what was recorded, and how far they scatter."""
+
+    def __init__(
+        self, plan: Plan, sources: Sequence[Any], shared: Any, weight: float, rows: dict[int, list[Recorded]]
+    ) -> None:
+        self.plan = plan
+        self.given = sources, shared
+        self.weight = weight
+        self.rows = rows
+        self.moves = random.Random(0)
+        request = plan.request
+        self.plain = len(plan.traced.program.outputs) - request.total  # so many outputs come before derivatives
+        self.own = [k for k, i in enumerate(request.by) if not request.shared[i]]
+        self.common = [k for k, i in enumerate(request.by) if request.shared[i]]
+
+    def output(self, place: int, recorded: Recorded) -> float:
+        """A sample's output."""
+        if place < self.plain:
+            return recorded.outputs[place + self.plan.request.total]
+        return recorded.derivatives[self.own[place - self.plain]]
+
+    def sum(self, place: int, recorded: Recorded) -> float:
+        """A sample's contribution to a sum over samples."""
+        if place < len(self.common):
+            return recorded.derivatives[self.common[place]]
+        return self.weight * recorded.outputs[0]
+
+    def explain(self, times: dict[int, int], place: int, mine: float, theirs: float) -> None:
+        """Raise RuntimeError where rounding does not explain an output of a row, or a sum over rows so many times."""
+        spread = 0.0
+        for count in REPLAYS:
+            spread = FARTHER * sum([n * self.spread(row, place, count) for row, n in times.items()])
+            if spread == math.inf or abs(mine - theirs) <= spread:
+                return
+        raise RuntimeError(_difference(self.plan, self.name(place), mine, theirs, spread))
+
+    def spread(self, row: int, place: int, count: int) -> float:
+        """How far an output of a row, or its contribution to a sum, scatters; inf where it is not always finite."""
+        known = self.rows[row]
+        if len(known) <= count:
+            numbers = _numbers(self.plan, *self.given, row)
+            known += [_recorded(self.plan, numbers, self.weight, self.moves) for _ in range(count + 1 - len(known))]
+        outputs = self.plan.outputs
+        first, *others = [
+            self.output(place, each) if place < outputs else self.sum(place - outputs, each) for each in known
+        ]
+        if all(map(math.isfinite, [first, *others])):
+            return max([abs(other - first) for other in others])
+        return 0.0 if all(repr(other) == repr(first) for other in others) else math.inf
+
+    def name(self, place: int) -> str:
+        """The name of an output, or of a sum."""
+        labels = self.plan.traced.program.inputs
+        by = self.plan.request.by
+        outputs = self.plan.outputs
+        if place < self.plain:
+            return "the value" if self.plain == 1 else f"result {place}"
+        if place < outputs:
+            return f"the derivative by {labels[by[self.own[place - self.plain]]]}"
+        if place - outputs < len(self.common):
+            return f"the derivative by {labels[by[self.common[place - outputs]]]}"
+        return "the mean loss"
+
+
+def _difference(plan: Plan, name: str, mine: float, theirs: float, spread: float) -> str:
+    sizes = ", ".join([" ".join(line.split()) for line in plan.report().splitlines() if not line.endswith(" s")])
+    explained = "to the bit, as it is strict" if plan.options.strict else f"rounding explains {spread:.3g}"
+    return (
+        f"{plan.traced.name}, compiled, is not what recording gives: {name} is {mine!r} compiled and {theirs!r} "
+        f"recorded ({explained}); {sizes}. This is an error of microgrid, not of yours: please report it with the "
+        "function and these numbers. compile(..., check=False) leaves this comparison out"
+    )
