@@ -12,7 +12,7 @@ from microgrid.module import Module
 from microgrid.pictures import film, web
 from microgrid.pictures.digraph import printable
 from microgrid.program import trace
-from microgrid.storage import ending
+from microgrid.storage import ending, write_text
 from microgrid.training.callbacks import Run
 from microgrid.training.objective import outputs_of
 from microgrid.training.plots import gradients_by_layer, span
@@ -116,7 +116,7 @@ class Film:
     def save(self, path: str | Path) -> None:
         """Write the film as a page that opens by itself. Raises ValueError when the name does not end in .html."""
         ending(path, *web.ENDINGS)
-        Path(path).write_text(web.page("A network learns", self.html()), encoding="utf-8")
+        write_text(path, web.page("A network learns", self.html()))
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None, **_: Any) -> dict[str, Any]:
         return {"text/html": self.html(), "text/plain": repr(self)} if self.frames else {"text/plain": repr(self)}

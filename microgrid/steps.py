@@ -15,7 +15,7 @@ from microgrid.pictures import symbols
 from microgrid.pictures.digraph import number
 from microgrid.pictures.outline import Item, items_of, shown, static_operands
 from microgrid.program import Program
-from microgrid.storage import ending
+from microgrid.storage import ending, write_text
 
 LONGEST_NAME = 24
 """Characters of the expression that names a value without a label; a longer one is called v7 or so."""
@@ -276,7 +276,7 @@ class Steps(Sequence[Step]):
         from microgrid.pictures import stepper, web
 
         ending(path, *web.ENDINGS)
-        Path(path).write_text(stepper.page(self), encoding="utf-8")
+        write_text(path, stepper.page(self))
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None, **_: Any) -> dict[str, Any]:
         return {"text/html": self.html(), "text/markdown": self.markdown(), "text/plain": str(self)}

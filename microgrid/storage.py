@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import math
 import os
 import stat
@@ -23,6 +24,21 @@ def ending(path: PathLike, *endings: str) -> str:
     if Path(path).exists() and not Path(path).is_file():
         return endings[0]
     raise ValueError(f"what {path} is to be cannot be told: its name must end in {' or '.join(endings)}")
+
+
+def write_text(path: PathLike, text: str) -> None:
+    """Write a text to a file, a device or a pipe. Raises OSError for a pipe that nobody reads from."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_NONBLOCK", 0)
+    try:
+        handle = os.open(path, flags, 0o666)
+    except OSError as error:
+        if error.errno != errno.ENXIO:
+            raise
+        raise OSError(error.errno, "nobody reads from this pipe or device", str(path)) from None
+    if hasattr(os, "O_NONBLOCK"):
+        os.set_blocking(handle, True)  # only to open it without a reader would wait for ever
+    with os.fdopen(handle, "w", encoding="utf-8") as file:
+        file.write(text)
 
 
 def write_json(path: PathLike, kind: str, content: Mapping[str, Any]) -> None:

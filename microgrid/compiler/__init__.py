@@ -10,6 +10,7 @@ Each stage is a function from one plain data structure to the next, each of whic
 | `storage`, `density` | `Rolled` | `Stored` (`code`): registers, memory, and in which loops |
 | `llvm`, `kernel` | `Stored` | a `Module`: text in LLVM's language, by `formulas`, `elementary` and `lanes` |
 | `machine`, `cache` | a `Module` | machine code, in memory and on disk |
+| `agreement` | a first result | the same, once recording has agreed |
 | `c_loops` | `Stored` | a function in C |
 
 `plan` runs them in a row. `compiled` and `training` are what people hold, `loops` what they read, `arguments` what they

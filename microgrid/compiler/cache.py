@@ -1,6 +1,7 @@
 """Machine code kept on disk between runs, by a hash of the code, the machine and the compiler.
 
 Writers never meet: each writes a file of its own and renames it into place, and whoever reads checks that it is whole.
+Code from a file is run, so only files and folders are read that belong to this user and that nobody else can write to.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import stat
 import sys
 import tempfile
 from pathlib import Path
@@ -17,7 +19,7 @@ KEPT = 500
 
 
 def folder() -> Path | None:
-    """Where the cache is: `MICROGRID_CACHE`, or a place of the system's.
+    """Where the cache is: `MICROGRID_CACHE`, or a place of the system's; ~ is the home in either.
 
     None where that variable says "off", and where the user has no home.
     """
@@ -25,13 +27,13 @@ def folder() -> Path | None:
     if chosen == "off":
         return None
     if chosen:
-        return Path(chosen)
-    if sys.platform == "win32":
-        base = os.environ.get("LOCALAPPDATA") or "~/AppData/Local"
+        base = chosen
+    elif sys.platform == "win32":
+        base = os.path.join(os.environ.get("LOCALAPPDATA") or "~/AppData/Local", "microgrid")
     else:
-        base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+        base = os.path.join(os.environ.get("XDG_CACHE_HOME") or "~/.cache", "microgrid")
     try:
-        return Path(base).expanduser() / "microgrid"
+        return Path(base).expanduser()
     except RuntimeError:
         return None
 
@@ -42,32 +44,62 @@ def key(*parts: str) -> str:
 
 
 def load(name: str) -> bytes | None:
-    """The bytes kept under a name; None where there are none, or not the whole of them."""
+    """The bytes kept under a name; None where there are none, or not the whole of them, or others may have written."""
     where = folder()
     if where is None:
         return None
-    path = where / name
     try:
-        whole = path.read_bytes()
+        with os.fdopen(_opened(where, name), "rb") as file:
+            if not (stat.S_ISREG(os.fstat(file.fileno()).st_mode) and _only_ours(os.fstat(file.fileno()))):
+                return None
+            whole = file.read()
     except OSError:
         return None
-    with contextlib.suppress(OSError):  # it may be another user's
-        path.touch()
+    with contextlib.suppress(OSError):  # the disk may not be written
+        (where / name).touch()
     check, content = whole[:32], whole[32:]
-    return content if hashlib.sha256(content).digest() == check else None
+    return content if _digest(name, content) == check else None
+
+
+def _opened(where: Path, name: str) -> int:
+    """A handle of a file in a folder of this user's. A link is not followed, and a pipe not waited for."""
+    flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+    if os.open not in os.supports_dir_fd:
+        return os.open(where / name, flags)
+    inside = os.open(where, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        if not _only_ours(os.fstat(inside)):
+            raise PermissionError(f"others may write to {where}")
+        return os.open(name, flags, dir_fd=inside)
+    finally:
+        os.close(inside)
+
+
+def _only_ours(state: os.stat_result) -> bool:
+    """Whether a file or folder belongs to this user, and nobody else may write to it."""
+    if sys.platform == "win32":  # the folder is within the user's own, and rights are no bits
+        return True
+    return state.st_uid == os.geteuid() and not state.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
+
+
+def _digest(name: str, content: bytes) -> bytes:
+    """What a file begins with. The name is in it, so that one file is not taken for another."""
+    return hashlib.sha256(name.encode() + b"\0" + content).digest()
 
 
 def save(name: str, content: bytes) -> None:
-    """Keep bytes under a name. Where the disk is full or not to be written, nothing is kept."""
+    """Keep bytes under a name. Where the disk is full or not to be written, or others may write, nothing is kept."""
     where = folder()
     if where is None:
         return
     with contextlib.suppress(OSError):
-        where.mkdir(parents=True, exist_ok=True)
+        where.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if not _only_ours(where.stat()):
+            return
         handle, path = tempfile.mkstemp(dir=where, prefix=".new-")
         try:
             with os.fdopen(handle, "wb") as file:
-                file.write(hashlib.sha256(content).digest() + content)
+                file.write(_digest(name, content) + content)
             os.replace(path, where / name)
         except BaseException:
             os.unlink(path)

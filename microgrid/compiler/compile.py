@@ -56,6 +56,9 @@ def compile(
     before it is returned: where rounding does not explain the difference, a RuntimeError has both numbers. That takes
     less time than compiling; `check=False` leaves it out.
 
+    Another number under a global or free name of the function, in a default argument, or in an attribute taken by name
+    of a class or a module of your own compiles anew; what any other object holds counts as it was at the first call.
+
     Needs llvmlite and NumPy: an ImportError names the extra. Tracing and compiling wait for the first call, where a
     function whose path hangs on a number is a TypeError that shows the line.
 

@@ -22,7 +22,9 @@ class Compiled(Shown):
     The first call with a new structure traces and compiles. Structure is how lists nest and how long they are, and what
     stands for itself: whole numbers, strings and None as arguments, and what stands under the free and global names in
     the function, in those that it calls by name, and in the methods of objects there. Values that it finds outside are
-    read at each call. What an object outside holds, in a list or an attribute, counts as it was when it was traced.
+    read at each call. A changed default argument, and a changed attribute that the code takes by name of a class or of
+    a module of your own (`config.rate`), compile anew; anything else that an object outside holds, in a list, a
+    dictionary or an attribute (`self.rate`, also where the class has it), counts as it was when it was traced.
     """
 
     __name__: str

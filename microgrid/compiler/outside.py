@@ -21,10 +21,10 @@ _INSTALLED = (_PACKAGE, *[os.path.realpath(sysconfig.get_path(name)) + os.sep fo
 class Outside:
     """The free and global names of functions, of those within them, and of a person's functions that they name.
 
-    With an object or a class come the methods of the class, with a function its defaults. `key()` tells what stands
-    there now: numbers and strings by what they are, anything else by which object it is. What is changed within an
-    object is not seen, but for the code of a function. `held()` are these objects: while they are kept, a key means the
-    same.
+    With an object or a class come the methods of the class, with a function its defaults, and with a class or a
+    person's own module the attributes that the code takes of it by name. `key()` tells what stands there now: numbers
+    and strings by what they are, anything else by which object it is. What is changed within an object is not seen, but
+    for the code and the defaults of a function. `held()` are these objects: while they are kept, a key means the same.
     """
 
     def __init__(self, functions: Iterable[Any]) -> None:
@@ -54,6 +54,10 @@ class Outside:
                 continue
             self._seen[id(plain)] = plain
             self._readers.append(functools.partial(getattr, plain, "__code__"))
+            if plain.__defaults__:
+                self._readers.append(functools.partial(getattr, plain, "__defaults__"))
+            for name in plain.__kwdefaults__ or {}:
+                self._readers.append(functools.partial(_default, plain, name))
             for default in (*(plain.__defaults__ or ()), *(plain.__kwdefaults__ or {}).values()):
                 self._add(default, _INSTALLED)
             names: dict[str, Callable[[], Any]] = {}
@@ -61,11 +65,25 @@ class Outside:
                 names[name] = functools.partial(plain.__globals__.get, name, NOWHERE)
             for name, cell in zip(plain.__code__.co_freevars, plain.__closure__ or (), strict=True):
                 names[name] = functools.partial(_content, cell)
-            for read in names.values():
+            attributes = _attributes(plain.__code__)
+            for name, read in names.items():
                 there = read()
-                if not isinstance(there, ModuleType):
+                if isinstance(there, ModuleType):
+                    if _path(getattr(there, "__file__", None) or _PACKAGE).startswith(_INSTALLED):
+                        continue
+                else:
                     self._readers.append(read)
                     self._add(there, _INSTALLED)
+                if isinstance(there, (ModuleType, type)):
+                    for attribute in attributes.get(name, ()):
+                        self._attribute(there, attribute)
+
+    def _attribute(self, owner: Any, name: str) -> None:
+        """Read an attribute of a module or a class, too, where it is the same object each time."""
+        there = getattr(owner, name, NOWHERE)
+        if there is getattr(owner, name, NOWHERE) and not isinstance(there, ModuleType):
+            self._readers.append(functools.partial(getattr, owner, name, NOWHERE))
+            self._add(there, _INSTALLED)
 
 
 def _functions(x: Any) -> Iterator[FunctionType]:
@@ -100,6 +118,25 @@ def _names(code: CodeType) -> set[str]:
         if isinstance(constant, CodeType):
             names |= _names(constant)
     return names
+
+
+def _attributes(code: CodeType) -> dict[str, set[str]]:
+    """For each name in a function's code, and in that within, the attributes that are taken of it."""
+    found: dict[str, set[str]] = {}
+    before: Any = None
+    for i in dis.get_instructions(code):
+        if i.opname in ("LOAD_ATTR", "LOAD_METHOD") and before is not None:
+            found.setdefault(before, set()).add(i.argval)
+        before = i.argval if i.opname in ("LOAD_GLOBAL", "LOAD_NAME", "LOAD_DEREF") else None
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            for name, attributes in _attributes(constant).items():
+                found.setdefault(name, set()).update(attributes)
+    return found
+
+
+def _default(function: FunctionType, name: str) -> Any:
+    return (function.__kwdefaults__ or {}).get(name, NOWHERE)
 
 
 def _content(cell: Any) -> Any:

@@ -6,7 +6,7 @@ import ctypes
 import functools
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -34,9 +34,6 @@ WORTH = 12_000_000
 PARTS = 8
 """Into so many parts, at most, the blocks of samples are divided, whatever the number of threads: so the sums over
 samples have the same bits on any."""
-
-
-Run = Callable[..., tuple[Any, Any]]
 
 
 class Options:
@@ -104,8 +101,7 @@ class Plan:
         self._strides = (ctypes.c_int64 * len(widths))(*widths)
         functions = ctypes.addressof(self.loaded.functions)
         self._fixed = (ctypes.addressof(self._strides), address(self._table), functions)
-        self.run: Run = self._checked if options.check else self.computed
-        """`computed`; before the first result is given, it is compared with recording."""
+        self._unchecked = options.check
 
     def _timed(self, stage: str, run: Any) -> Any:
         start = time.perf_counter()
@@ -114,17 +110,13 @@ class Plan:
         self.seconds[stage] = time.perf_counter() - start
         return result
 
-    def _checked(self, sources: Sequence[Any], shared: Any, samples: int, weight: float = 1.0) -> tuple[Any, Any]:
-        found = self.computed(sources, shared, samples, weight)
-        if samples:
-            checked(self, sources, shared, samples, weight, found)
-            self.run = self.computed
-        return found
-
-    def computed(self, sources: Sequence[Any], shared: Any, samples: int, weight: float = 1.0) -> tuple[Any, Any]:
+    def run(
+        self, sources: Sequence[Any], shared: Any, samples: int, weight: float = 1.0, compare: bool = True
+    ) -> tuple[Any, Any]:
         """The outputs, a row for each sample, and the sums over samples, whose seed is the weight.
 
-        Sources are whole arrays of floats with a row for each sample.
+        Sources are whole arrays of floats with a row for each sample. The first results are compared with recording:
+        raises RuntimeError where they differ.
         """
         np = self.numpy
         outputs = np.empty((samples, self.outputs)) if self.outputs else self._no_outputs
@@ -156,6 +148,9 @@ class Plan:
         total = sums[0]
         for i in range(1, parts):
             total += sums[i]
+        if self._unchecked and compare and samples:
+            checked(self, sources, shared, samples, weight, (outputs, total))
+            self._unchecked = False
         return outputs, total
 
     def _new_scratch(self) -> tuple[Any, int]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import os
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -125,3 +127,88 @@ def test_the_oldest_files_go(monkeypatch: pytest.MonkeyPatch) -> None:
     for k in range(5):
         cache.save(str(k), b"x")
     assert len(list(own_folder().iterdir())) == 3
+
+
+needs_rights = pytest.mark.skipif(sys.platform == "win32", reason="rights are no bits there")
+
+
+def planted() -> tuple[str, bytes]:
+    """A file of the cache that is whole."""
+    cache.save("name", b"code")
+    assert cache.load("name") == b"code"
+    return "name", (own_folder() / "name").read_bytes()
+
+
+@needs_rights
+@pytest.mark.parametrize("rights", [0o620, 0o602, 0o666, 0o777])
+def test_a_file_that_others_may_write_is_not_read(rights: int) -> None:
+    name, _ = planted()
+    (own_folder() / name).chmod(rights)
+    assert cache.load(name) is None
+
+
+@needs_rights
+@pytest.mark.parametrize("rights", [0o770, 0o707, 0o777, 0o1777])
+def test_nothing_is_read_from_or_kept_in_a_folder_that_others_may_write_to(rights: int) -> None:
+    name, _ = planted()
+    own_folder().chmod(rights)
+    assert cache.load(name) is None
+    cache.save("another", b"code")
+    assert not (own_folder() / "another").exists()
+
+
+@needs_rights
+def test_files_and_folders_of_another_user_are_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    name, _ = planted()
+    monkeypatch.setattr(os, "geteuid", lambda: os.getuid() + 1)
+    assert cache.load(name) is None
+
+
+@needs_rights
+def test_a_link_is_not_followed_and_a_pipe_not_waited_for() -> None:
+    name, whole = planted()
+    elsewhere = own_folder() / "elsewhere"
+    elsewhere.write_bytes(whole)
+    (own_folder() / name).unlink()
+    (own_folder() / name).symlink_to(elsewhere)
+    assert cache.load(name) is None
+    (own_folder() / name).unlink()
+    os.mkfifo(own_folder() / name, 0o600)
+    assert cache.load(name) is None
+
+
+@needs_rights
+def test_a_pipe_in_place_of_the_folder_does_not_hang(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    os.mkfifo(tmp_path / "pipe", 0o600)
+    monkeypatch.setenv("MICROGRID_CACHE", str(tmp_path / "pipe"))
+    assert mg.compile(lambda x: x + 7.0)(1.0) == 8.0
+
+
+def test_one_file_is_not_taken_for_another() -> None:
+    _, whole = planted()
+    path = own_folder() / "another"
+    path.write_bytes(whole)
+    path.chmod(0o600)
+    assert cache.load("another") is None
+
+
+@needs_rights
+def test_a_new_folder_is_the_users_alone_whatever_new_files_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MICROGRID_CACHE", str(tmp_path / "new"))
+    before = os.umask(0)
+    try:
+        planted()
+    finally:
+        os.umask(before)
+    assert (tmp_path / "new").stat().st_mode & 0o777 == 0o700
+
+
+def test_a_tilde_is_the_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    monkeypatch.setenv("MICROGRID_CACHE", "~/kept here")
+    assert own_folder() == tmp_path / "kept here"
+    monkeypatch.setenv("MICROGRID_CACHE", "~nobody_has_this_name/kept")
+    assert cache.folder() is None or sys.platform == "win32"

@@ -7,6 +7,7 @@ import functools
 import importlib
 import math
 from collections.abc import Callable
+from types import ModuleType
 from typing import Any, NamedTuple, cast
 
 import numpy as np
@@ -153,6 +154,63 @@ def test_names_in_methods_defaults_and_partial_arguments_are_seen(
     assert f(1.0) == 2.0
     monkeypatch.setitem(globals(), "SCALE", 3.0)
     assert f(1.0) == 3.0
+
+
+class Settings:
+    """A class that holds a number, read by its name or through an object."""
+
+    rate = 2.0
+
+    def scaled(self, x: Any) -> Any:
+        return self.rate * x
+
+
+def test_attributes_of_classes_and_of_ones_own_modules_are_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    config = ModuleType("config")
+    config.__file__ = "/somewhere/config.py"
+    config.rate = 2.0  # type: ignore[attr-defined]
+    config.helper = helper  # type: ignore[attr-defined]
+    monkeypatch.setitem(globals(), "CONFIG", config)
+
+    def within(x: Any) -> Any:
+        return mg.sum(config.rate * x for _ in range(3))
+
+    functions = [
+        mg.compile(lambda x: CONFIG.rate * x),  # type: ignore[name-defined]  # noqa: F821  # set above
+        mg.compile(lambda x: CONFIG.helper(x)),  # type: ignore[name-defined]  # noqa: F821
+        mg.compile(within),
+        mg.compile(lambda x: Settings.rate * x),
+    ]
+    assert [f(1.0) for f in functions] == [2.0, 2.0, 6.0, 2.0]
+    monkeypatch.setattr(config, "rate", 3.0)
+    monkeypatch.setattr(Settings, "rate", 3.0)
+    monkeypatch.setitem(globals(), "SCALE", 3.0)
+    assert [f(1.0) for f in functions] == [3.0, 3.0, 9.0, 3.0]
+    for f in functions:
+        made = len(f._plans)
+        f(2.0)
+        assert len(f._plans) == made == 2
+
+
+def test_changed_defaults_are_seen() -> None:
+    def f(x: Any, by: float = 2.0, *, plus: float = 1.0) -> Any:
+        return x * by + plus
+
+    compiled = mg.compile(f)
+    assert compiled(3.0) == 7.0
+    f.__defaults__ = (5.0,)
+    assert compiled(3.0) == 16.0
+    assert f.__kwdefaults__ is not None
+    f.__kwdefaults__["plus"] = 2.0
+    assert compiled(3.0) == 17.0
+
+
+def test_what_an_object_holds_counts_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As is said where `compile` is documented."""
+    f = mg.compile(Settings().scaled)
+    assert f(1.0) == 2.0
+    monkeypatch.setattr(Settings, "rate", 3.0)
+    assert f(1.0) == 2.0
 
 
 def test_code_for_the_names_of_one_function_is_not_taken_for_those_of_another() -> None:

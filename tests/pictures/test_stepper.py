@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -330,3 +333,27 @@ def test_nbconvert_keeps_a_stepper_that_steps(opened: Open, tmp_path: Path) -> N
     page = opened(tmp_path / "notebook.html")
     page.get_by_role("button", name="Next").click()
     check(page, found, 0)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes with names there")
+def test_a_page_written_to_a_pipe_waits_for_nobody(tmp_path: Path) -> None:
+    pipe = tmp_path / "steps.html"
+    os.mkfifo(pipe)
+    record = steps(Value(2.0) * 3.0)
+    with pytest.raises(OSError, match="nobody reads from this pipe"):
+        record.save(pipe)
+    reader = subprocess.Popen(["cat", str(pipe)], stdout=subprocess.PIPE)
+    try:
+        deadline = time.monotonic() + 30.0
+        while True:
+            try:
+                record.save(pipe)
+                break
+            except OSError:  # it has not opened it yet
+                assert time.monotonic() < deadline
+                time.sleep(0.01)
+        read, _ = reader.communicate(timeout=30.0)
+    finally:
+        reader.kill()
+        reader.wait()
+    assert read.decode().startswith("<!DOCTYPE html>")
