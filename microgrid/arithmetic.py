@@ -23,15 +23,28 @@ class UnknownFunction(TypeError):
 
 
 class Arithmetic:
-    """Numbers of one kind: how a float becomes one, and what computes each op on them."""
+    """Numbers of one kind: how a float becomes one, and what computes each op on them.
 
-    def __init__(self, name: str, number: Callable[[Any], Any], functions: Mapping[str, Callable[..., Any]]) -> None:
+    `irrational`, where it is given, computes every op that leads out of the fractions, or refuses it: it is told the
+    op's name first.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        number: Callable[[Any], Any],
+        functions: Mapping[str, Callable[..., Any]],
+        irrational: Callable[..., Any] | None = None,
+    ) -> None:
         self.name = name
         self.number = number
         self.functions = functions
+        self.irrational = irrational
 
     def function(self, op: Op) -> Callable[..., Any] | None:
         """What computes the op; None where its definition in other ops has to."""
+        if op.irrational and self.irrational is not None:
+            return functools.partial(self.irrational, op.name)
         return self.functions.get(op.name)
 
     def extended(self, op: Op, static: Sequence[float], function: Callable[..., Any]) -> Callable[..., Any]:
@@ -100,8 +113,9 @@ class _Exact(Arithmetic):
         number: Callable[[Any], Any],
         functions: Mapping[str, Callable[..., Any]],
         is_finite: Callable[[Any], bool],
+        irrational: Callable[..., Any] | None = None,
     ) -> None:
-        super().__init__(name, number, functions)
+        super().__init__(name, number, functions, irrational)
         self.is_finite = is_finite
 
     def extended(self, op: Op, static: Sequence[float], function: Callable[..., Any]) -> Callable[..., Any]:
@@ -138,12 +152,6 @@ VALUES = _Values("Values", constant, {})
 
 
 # --- exact fractions -----------------------------------------------------------------------------------------------
-
-IRRATIONAL = (
-    "exp expm1 exp2 gaussian log log1p log2 log10 logaddexp xlogy sqrt cbrt hypot sin cos tan asin acos atan atan2 "
-    "sinh cosh tanh asinh acosh atanh erf erfc sinc_derivative sigmoid softplus silu gelu"
-).split()
-"""The ops that lead out of the fractions."""
 
 
 @functools.cache
@@ -195,9 +203,9 @@ def rationals() -> Arithmetic:
             "mod": lambda x, y: (x % y if y else nan) if isinstance(y, Fraction) else x,
             "fmod": lambda x, y: (x - y * math.trunc(x / y) if y else nan) if isinstance(y, Fraction) else x,
             "identity": lambda x: x,
-            **{name: functools.partial(_irrational, name) for name in IRRATIONAL},
         },
         lambda x: isinstance(x, Fraction) or math.isfinite(x),
+        _irrational,
     )
 
 

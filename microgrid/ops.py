@@ -26,6 +26,7 @@ from microgrid.primitive import (
     SUM,
     Interval,
     Op,
+    Remark,
     built_in,
     primitive,
 )
@@ -94,6 +95,15 @@ def _sinc_derivative_formula(x: Any, n: float) -> Any:
     return f
 
 
+def _nearest_whole(x: float) -> tuple[float]:
+    """Where a step function jumps next to x; -0.0 is written 0."""
+    return (round(x) + 0.0,)
+
+
+def _saturated(name: str) -> Remark:
+    return Remark(f"{name} is saturated: its derivative is only {{partial}}, so little gradient passes", below=0.01)
+
+
 # --- the table -----------------------------------------------------------------------------------------------------
 # Arithmetic. The derivatives of add, sub and neg do not depend on the operands: they stay 1 and -1 at nan, too.
 
@@ -113,6 +123,7 @@ sub: Op = primitive(
     precedence=SUM,
     latex="#1 - #2",
     aliases=("subtract",),
+    sign="−",
 )
 mul: Op = primitive(
     "mul",
@@ -122,6 +133,7 @@ mul: Op = primitive(
     precedence=PRODUCT,
     latex=r"#1 \cdot #2",
     aliases=("multiply",),
+    sign="×",
 )
 div: Op = primitive(
     "div",
@@ -133,6 +145,7 @@ div: Op = primitive(
     latex=r"\frac{#1}{#2}",
     aliases=("divide",),
     textbook=("1 / y", "-x / y**2"),
+    sign="÷",
 )
 neg: Op = primitive(
     "neg",
@@ -142,6 +155,7 @@ neg: Op = primitive(
     precedence=SIGN,
     latex="-#1",
     aliases=("negative",),
+    sign="−",
 )
 
 # Powers: x ** c with a plain number c is an op of its own, so that no log x is computed for a c that needs none, and
@@ -160,6 +174,7 @@ constant_power: Op = primitive(
     ulps=350.0,
     sensitive=True,
     textbook=("c * x**(c - 1)",),
+    sign="(·)",
 )
 power: Op = primitive(
     "power",
@@ -175,6 +190,7 @@ power: Op = primitive(
     ulps=350.0,
     sensitive=True,
     textbook=("y * x**(y - 1)", "z * log(x)"),
+    sign="aᵇ",
 )
 
 # Exponentials and logarithms. gaussian is there for the derivative of erf: it holds exp(-x**2) to an ulp or two.
@@ -185,6 +201,8 @@ exp: Op = primitive(
     lambda z, x: (z,),
     latex="e^{#1}",
     textbook=("exp(x)",),
+    sign="eˣ",
+    irrational=True,
 )
 exp2: Op = primitive(
     "exp2",
@@ -193,6 +211,8 @@ exp2: Op = primitive(
     latex="2^{#1}",
     formula=lambda x: power(2.0, x),
     textbook=("z * log(2)",),
+    sign="2ˣ",
+    irrational=True,
 )
 expm1: Op = primitive(
     "expm1",
@@ -200,6 +220,7 @@ expm1: Op = primitive(
     lambda z, x: (exp(x),),
     latex=r"\left(e^{#1} - 1\right)",
     textbook=("exp(x)",),
+    irrational=True,
 )
 gaussian: Op = primitive(
     "gaussian",
@@ -208,6 +229,8 @@ gaussian: Op = primitive(
     latex=r"e^{-\left(#1\right)^2}",
     formula=lambda x: exp(-(x * x)),
     textbook=("-2 * x * z",),
+    sign="e^−x²",
+    irrational=True,
 )
 log: Op = primitive(
     "log",
@@ -216,6 +239,7 @@ log: Op = primitive(
     domain=(POSITIVE,),
     latex=r"\log #1",
     textbook=("1 / x",),
+    irrational=True,
 )
 log2: Op = primitive(
     "log2",
@@ -225,6 +249,7 @@ log2: Op = primitive(
     latex=r"\log_2 #1",
     formula=lambda x: div(log(x), log(2.0)),
     textbook=("1 / (x * log(2))",),
+    irrational=True,
 )
 log10: Op = primitive(
     "log10",
@@ -234,6 +259,7 @@ log10: Op = primitive(
     latex=r"\log_{10} #1",
     formula=lambda x: div(log(x), log(10.0)),
     textbook=("1 / (x * log(10))",),
+    irrational=True,
 )
 log1p: Op = primitive(
     "log1p",
@@ -242,6 +268,7 @@ log1p: Op = primitive(
     domain=(Interval(low=-1.0),),
     latex=r"\log\left(1 + #1\right)",
     textbook=("1 / (1 + x)",),
+    irrational=True,
 )
 logaddexp: Op = primitive(
     "logaddexp",
@@ -250,6 +277,7 @@ logaddexp: Op = primitive(
     formula=lambda x, y: log(exp(x) + exp(y)),
     sensitive=True,
     textbook=("exp(x - z)", "exp(y - z)"),
+    irrational=True,
 )
 xlogy: Op = primitive(
     "xlogy",
@@ -257,6 +285,7 @@ xlogy: Op = primitive(
     lambda z, x, y: (log(y), where(equal(x, 0.0), 0.0, div(x, y))),
     domain=(REAL, POSITIVE),
     formula=lambda x, y: where(equal(x, 0.0), 0.0, x * log(y)),
+    irrational=True,
 )
 
 # Roots and lengths. The C library's cbrt may be 4 ulps off (glibc manual, 19.7), and its derivative then is, too.
@@ -268,6 +297,8 @@ sqrt: Op = primitive(
     domain=(POSITIVE,),
     latex=r"\sqrt{#1}",
     textbook=("1 / (2 * z)",),
+    sign="√",
+    irrational=True,
 )
 cbrt: Op = primitive(
     "cbrt",
@@ -277,6 +308,8 @@ cbrt: Op = primitive(
     latex=r"\sqrt[3]{#1}",
     ulps=6.0,
     textbook=("1 / (3 * z**2)",),
+    sign="∛",
+    irrational=True,
 )
 hypot: Op = primitive(
     "hypot",
@@ -284,6 +317,7 @@ hypot: Op = primitive(
     _hypot_partials,
     latex=r"\sqrt{{#1}^2 + {#2}^2}",
     textbook=("x / z", "y / z"),
+    irrational=True,
 )
 
 # Circular and hyperbolic functions. 1 / (1 + x**2) by way of hypot, and (1 - x) * (1 + x) for 1 - x**2: the squares
@@ -294,12 +328,14 @@ sin: Op = primitive(
     forward.sin,
     lambda z, x: (cos(x),),
     latex=r"\sin #1",
+    irrational=True,
 )
 cos: Op = primitive(
     "cos",
     forward.cos,
     lambda z, x: (-sin(x),),
     latex=r"\cos #1",
+    irrational=True,
 )
 tan: Op = primitive(
     "tan",
@@ -307,6 +343,7 @@ tan: Op = primitive(
     lambda z, x: (1.0 + z * z,),
     latex=r"\tan #1",
     textbook=("1 + z**2",),
+    irrational=True,
 )
 asin: Op = primitive(
     "asin",
@@ -316,6 +353,7 @@ asin: Op = primitive(
     latex=r"\arcsin #1",
     aliases=("arcsin",),
     textbook=("1 / sqrt(1 - x**2)",),
+    irrational=True,
 )
 acos: Op = primitive(
     "acos",
@@ -325,6 +363,7 @@ acos: Op = primitive(
     latex=r"\arccos #1",
     aliases=("arccos",),
     textbook=("-1 / sqrt(1 - x**2)",),
+    irrational=True,
 )
 atan: Op = primitive(
     "atan",
@@ -333,6 +372,7 @@ atan: Op = primitive(
     latex=r"\arctan #1",
     aliases=("arctan",),
     textbook=("1 / (1 + x**2)",),
+    irrational=True,
 )
 atan2: Op = primitive(
     "atan2",
@@ -341,18 +381,21 @@ atan2: Op = primitive(
     domain=(REAL, POSITIVE),
     aliases=("arctan2",),
     textbook=("x / (x**2 + y**2)", "-y / (x**2 + y**2)"),
+    irrational=True,
 )
 sinh: Op = primitive(
     "sinh",
     forward.sinh,
     lambda z, x: (cosh(x),),
     latex=r"\sinh #1",
+    irrational=True,
 )
 cosh: Op = primitive(
     "cosh",
     forward.cosh,
     lambda z, x: (sinh(x),),
     latex=r"\cosh #1",
+    irrational=True,
 )
 asinh: Op = primitive(
     "asinh",
@@ -361,6 +404,7 @@ asinh: Op = primitive(
     latex=r"\operatorname{arsinh} #1",
     aliases=("arcsinh",),
     textbook=("1 / sqrt(x**2 + 1)",),
+    irrational=True,
 )
 acosh: Op = primitive(
     "acosh",
@@ -370,6 +414,7 @@ acosh: Op = primitive(
     latex=r"\operatorname{arcosh} #1",
     aliases=("arccosh",),
     textbook=("1 / sqrt(x**2 - 1)",),
+    irrational=True,
 )
 atanh: Op = primitive(
     "atanh",
@@ -379,6 +424,7 @@ atanh: Op = primitive(
     latex=r"\operatorname{artanh} #1",
     aliases=("arctanh",),
     textbook=("1 / (1 - x**2)",),
+    irrational=True,
 )
 erf: Op = primitive(
     "erf",
@@ -386,6 +432,7 @@ erf: Op = primitive(
     lambda z, x: (div(gaussian(x), sqrt(atan(1.0))),),
     latex=r"\operatorname{erf} #1",
     textbook=("2 / sqrt(pi) * exp(-x**2)",),
+    irrational=True,
 )
 erfc: Op = primitive(
     "erfc",
@@ -394,6 +441,7 @@ erfc: Op = primitive(
     latex=r"\operatorname{erfc} #1",
     ulps=6.0,
     textbook=("-2 / sqrt(pi) * exp(-x**2)",),
+    irrational=True,
 )
 sinc_derivative: Op = primitive(
     "sinc_derivative",
@@ -403,6 +451,7 @@ sinc_derivative: Op = primitive(
     latex=r"\operatorname{sinc}^{(#2)}\left(#1\right)",
     formula=_sinc_derivative_formula,
     sensitive=True,
+    irrational=True,
 )
 
 # Activations. sigmoid(-x) and not 1 - z: the difference rounds to 0 from x = 37 on. For the same reason tanh' is not
@@ -417,6 +466,8 @@ sigmoid: Op = primitive(
     formula=lambda x: div(1.0, 1.0 + exp(-x)),
     ulps=6.0,
     textbook=("z * (1 - z)",),
+    irrational=True,
+    remark=_saturated("sigmoid"),
 )
 tanh: Op = primitive(
     "tanh",
@@ -425,6 +476,8 @@ tanh: Op = primitive(
     latex=r"\tanh #1",
     ulps=6.0,
     textbook=("1 - z**2",),
+    irrational=True,
+    remark=_saturated("tanh"),
 )
 softplus: Op = primitive(
     "softplus",
@@ -432,6 +485,7 @@ softplus: Op = primitive(
     lambda z, x: (sigmoid(x),),
     formula=lambda x: log1p(exp(x)),
     textbook=("sigmoid(x)",),
+    irrational=True,
 )
 softsign: Op = primitive(
     "softsign",
@@ -448,6 +502,7 @@ silu: Op = primitive(
     formula=lambda x: x * sigmoid(x),
     sensitive=True,
     textbook=("sigmoid(x) * (1 + x * (1 - sigmoid(x)))",),
+    irrational=True,
 )
 gelu: Op = primitive(
     "gelu",
@@ -455,6 +510,7 @@ gelu: Op = primitive(
     _gelu_partials,
     formula=lambda x: 0.5 * x * erfc(-div(x, sqrt(2.0))),
     sensitive=True,
+    irrational=True,
 )
 relu: Op = primitive(
     "relu",
@@ -465,6 +521,7 @@ relu: Op = primitive(
     formula=lambda x: maximum(x, 0.0),
     piecewise=True,
     textbook=("1 if x > 0 else 0",),
+    remark=Remark("this relu is off: its operand is {operand}, not above 0, so no gradient passes"),
 )
 
 # Kinks. At a tie maximum and minimum share the derivative, half each; abs has 0 at 0, its subgradient nearest zero.
@@ -478,6 +535,7 @@ abs: Op = primitive(
     latex=r"\left|#1\right|",
     aliases=("absolute", "fabs"),
     textbook=("1 if x > 0 else -1 if x < 0 else 0",),
+    sign="|x|",
 )
 maximum: Op = primitive(
     "maximum",
@@ -486,6 +544,7 @@ maximum: Op = primitive(
     latex=r"\max\left(#1, #2\right)",
     piecewise=True,
     textbook=("1 if x > y else 0.5 if x == y else 0", "1 if y > x else 0.5 if x == y else 0"),
+    kinks=lambda x, y: (y,),
 )
 minimum: Op = primitive(
     "minimum",
@@ -494,6 +553,7 @@ minimum: Op = primitive(
     latex=r"\min\left(#1, #2\right)",
     piecewise=True,
     textbook=("1 if x < y else 0.5 if x == y else 0", "1 if y < x else 0.5 if x == y else 0"),
+    kinks=lambda x, y: (y,),
 )
 tied_maximum: Op = primitive(
     "tied_maximum",
@@ -502,6 +562,7 @@ tied_maximum: Op = primitive(
     domain=(REAL, REAL, POSITIVE),
     formula=lambda x, y, n: maximum(x, y),
     piecewise=True,
+    kinks=lambda x, y, n: (y,),
 )
 clip: Op = primitive(
     "clip",
@@ -511,6 +572,7 @@ clip: Op = primitive(
     formula=lambda x, low, high: minimum(maximum(x, low), high),
     piecewise=True,
     textbook=("1 if low < x < high else 0",),
+    kinks=lambda x, low, high: (low, high),
 )
 copysign: Op = primitive(
     "copysign",
@@ -530,6 +592,7 @@ sign: Op = primitive(
     latex=r"\operatorname{sign} #1",
     piecewise=True,
     textbook=("0",),
+    unrounded=True,
 )
 floor: Op = primitive(
     "floor",
@@ -538,6 +601,9 @@ floor: Op = primitive(
     latex=r"\left\lfloor #1 \right\rfloor",
     piecewise=True,
     textbook=("0",),
+    sign="⌊x⌋",
+    unrounded=True,
+    kinks=_nearest_whole,
 )
 ceil: Op = primitive(
     "ceil",
@@ -546,6 +612,9 @@ ceil: Op = primitive(
     latex=r"\left\lceil #1 \right\rceil",
     piecewise=True,
     textbook=("0",),
+    sign="⌈x⌉",
+    unrounded=True,
+    kinks=_nearest_whole,
 )
 trunc: Op = primitive(
     "trunc",
@@ -553,6 +622,8 @@ trunc: Op = primitive(
     lambda z, x: (_nothing(z),),
     piecewise=True,
     textbook=("0",),
+    unrounded=True,
+    kinks=_nearest_whole,
 )
 round: Op = primitive(
     "round",
@@ -561,6 +632,8 @@ round: Op = primitive(
     piecewise=True,
     aliases=("rint",),
     textbook=("0",),
+    unrounded=True,
+    kinks=lambda x: (round(x - 0.5) + 0.5,),
 )
 mod: Op = primitive(
     "mod",
@@ -590,6 +663,7 @@ floor_divide: Op = primitive(
     latex=r"\left\lfloor \frac{#1}{#2} \right\rfloor",
     formula=lambda x, y: floor(div(x, y)),
     piecewise=True,
+    unrounded=True,
 )
 greater: Op = primitive(
     "greater",
@@ -597,6 +671,8 @@ greater: Op = primitive(
     lambda z, x, y: (z - z, z - z),
     latex=r"\left[#1 > #2\right]",
     piecewise=True,
+    sign=">",
+    unrounded=True,
 )
 equal: Op = primitive(
     "equal",
@@ -604,6 +680,8 @@ equal: Op = primitive(
     lambda z, x, y: (z - z, z - z),
     latex=r"\left[#1 = #2\right]",
     piecewise=True,
+    sign="=",
+    unrounded=True,
 )
 where: Op = primitive(
     "where",
@@ -612,6 +690,7 @@ where: Op = primitive(
     latex=r"\operatorname{where}\left(#1, #2, #3\right)",
     piecewise=True,
     textbook=("0", "1 if condition else 0", "0 if condition else 1"),
+    unrounded=True,
 )
 
 # What derivatives of derivatives are recorded with: the product by which a cotangent y passes back through a partial x,
@@ -643,6 +722,7 @@ identity: Op = primitive(
     lambda x: x,
     lambda z, x: (1.0,),
     latex="#1",
+    unrounded=True,
 )
 
 built_in.update(OPS)

@@ -36,6 +36,13 @@ POWER: Final = 4
 CALL: Final = 5
 
 
+class Remark(NamedTuple):
+    """A sentence about a node of which a partial is 0, or smaller than `below`: {operand} and {partial} are numbers."""
+
+    text: str
+    below: float = 0.0
+
+
 class Traced(Protocol):
     """A number that records or reinterprets the ops applied to it."""
 
@@ -92,16 +99,21 @@ class Op:
         "float_partials",
         "formula",
         "forward",
+        "irrational",
+        "kinks",
         "latex",
         "name",
         "partials",
         "piecewise",
         "precedence",
+        "remark",
         "sensitive",
+        "sign",
         "static",
         "symbol",
         "textbook",
         "ulps",
+        "unrounded",
         "variables",
     )
 
@@ -124,6 +136,11 @@ class Op:
         sensitive: bool = False,
         textbook: Sequence[str] = (),
         variables: Sequence[str] = (),
+        sign: str | None = None,
+        irrational: bool = False,
+        unrounded: bool = False,
+        kinks: Callable[..., Sequence[float]] | None = None,
+        remark: Remark | None = None,
     ) -> None:
         self.name = name
         self.forward = forward
@@ -143,6 +160,11 @@ class Op:
         self.sensitive = sensitive
         self.textbook = tuple(textbook)
         self.variables = tuple(variables)
+        self.sign = symbol if sign is None else sign
+        self.irrational = irrational
+        self.unrounded = unrounded
+        self.kinks = kinks
+        self.remark = remark
 
     @overload
     def __call__(self, *operands: float) -> float: ...  # type: ignore[overload-overlap]  # no operand is a T
@@ -216,6 +238,11 @@ def primitive(
     ulps: float = 4.0,
     sensitive: bool = False,
     textbook: Sequence[str] = (),
+    sign: str | None = None,
+    irrational: bool = False,
+    unrounded: bool = False,
+    kinks: Callable[..., Sequence[float]] | None = None,
+    remark: Remark | None = None,
 ) -> Op:
     """A new primitive, entered into the table `OPS`; declaring a name of your own again replaces it.
 
@@ -235,6 +262,11 @@ def primitive(
     `textbook` writes the partials as a textbook does, for people to read: Python expressions in the result z and the
     rule's own names for the operands, where the rule itself is written for rounding.
 
+    `sign` is what a box of a picture shows, where it is not the symbol, and `remark` what the stepper says of a small
+    partial. `irrational` marks an op that leads out of the fractions, `unrounded` one whose results are whole numbers
+    or operands, which rounding does not move. `kinks(*operands)` gives the numbers at which the first operand stands at
+    a kink or a jump, where these move and `domain` cannot say them: `lambda x, low, high: (low, high)`.
+
     Raises ValueError when the name is no identifier or belongs to a built-in op, and when the parts do not fit one
     another; TypeError when one that must be a function is none.
 
@@ -251,7 +283,7 @@ def primitive(
     arity = len(variables)
     if not 0 <= static < arity:
         raise ValueError(f"{name}: {static} static operand(s) of {arity}; one at least must get a derivative")
-    for role, function in (("forward", forward), ("formula", formula)):
+    for role, function in (("forward", forward), ("formula", formula), ("kinks", kinks)):
         _check_takes(f"{name}: {role}", function, arity)
     if domain is not None and len(domain) != arity:
         raise ValueError(f"{name}: domain has {len(domain)} interval(s) for {arity} operand(s); give one for each")
@@ -279,6 +311,11 @@ def primitive(
         sensitive=sensitive,
         textbook=textbook,
         variables=variables,
+        sign=sign,
+        irrational=irrational,
+        unrounded=unrounded,
+        kinks=kinks,
+        remark=remark,
     )
     OPS[name] = op
     return op

@@ -344,16 +344,13 @@ def with_number(formula: str, x: float) -> str:
 
 def _remarks(value: Value, upstream: float) -> list[str]:
     assert value.op is not None
-    name, partials = value.op.name, value.partials
-    remarks = []
+    op, remarks = value.op, []
     if upstream == 0.0:
         remarks.append("its cotangent is exactly 0, so it passes nothing on")
-    if name == "relu" and partials[0] == 0.0:
-        operand = _n(value.operands[0].data)
-        remarks.append(f"this relu is off: its operand is {operand}, not above 0, so no gradient passes")
-    elif name in ("tanh", "sigmoid") and abs(partials[0]) < 0.01:
-        remarks.append(f"{name} is saturated: its derivative is only {_n(partials[0])}, so little gradient passes")
-    elif any(value.op.piecewise) and value.op.arity > 1 and upstream:
+    partial = value.partials[0]
+    if op.remark is not None and (partial == 0.0 or abs(partial) < op.remark.below):
+        remarks.append(op.remark.text.format(operand=_n(value.operands[0].data), partial=_n(partial)))
+    if any(op.piecewise) and op.arity > 1 and upstream:
         remarks.append("only what was chosen receives")
     if len(value.operands) == 2 and value.operands[0] is value.operands[1]:
         remarks.append("both operands are the same value, and both edges count")

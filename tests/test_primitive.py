@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import inspect
 import math
 import pickle
 import re
@@ -13,9 +14,15 @@ import mpmath
 import pytest
 
 from microgrid import Interval, Op, Value, draw, grad, jvp, nn, ops, primitive, steps, trace
+from microgrid.arithmetic import rationals
 from microgrid.engine import newest
+from microgrid.pictures.outline import items_of_program
 from microgrid.primitive import OPS
 from microgrid.testing import check_gradient
+from microgrid.testing.diagnosis import alone
+from microgrid.testing.infinitesimal import infinitesimals
+from microgrid.testing.kinks import nearest_edge
+from microgrid.testing.verdict import spreads_of
 
 
 @pytest.fixture(autouse=True)
@@ -231,3 +238,31 @@ def test_a_node_records_no_other_nodes_for_its_numbers() -> None:
     before = newest()
     own(x)
     assert newest() == before + 1
+
+
+FIELDS = [p.name for p in inspect.signature(primitive).parameters.values() if p.kind is p.KEYWORD_ONLY]
+NUMBERS = (-20.0, -1.0, -0.3, 0.0, 0.5, 2.0, 2.5, 20.0)
+
+
+@pytest.mark.parametrize("op", list(OPS.values()), ids=lambda op: op.name)
+def test_an_op_of_ones_own_with_the_fields_of_a_built_in_one_is_treated_as_that_one(op: Op) -> None:
+    """The pictures, the stepper and the checker know an op by its fields, and exact numbers which they cannot have."""
+    fields = {name: getattr(op, name) for name in FIELDS}
+    own = primitive(f"own_{op.name}", op.forward, op.partials, **{**fields, "aliases": ()})
+    count = op.arity - op.static
+
+    def told(one: Op) -> str:
+        found: list[Any] = []
+        for shift in range(len(NUMBERS)):
+            at = [NUMBERS[(shift + 3 * i) % len(NUMBERS)] for i in range(op.arity)]
+            program = alone(one, at)
+            found += [item.sign for item in items_of_program(program)]
+            found += [nearest_edge(program, at[:count]), spreads_of(program, at[:count])]
+            found += [step.remarks for step in steps(one(*map(Value, at[:count]), *at[count:]))]
+            for arithmetic in (rationals(), infinitesimals(1)) if op.irrational else ():
+                with pytest.raises((TypeError, ArithmeticError)) as refused:
+                    program.replay([arithmetic.number(x) for x in at[:count]], arithmetic)
+                found.append(str(refused.value))
+        return repr(found)
+
+    assert told(own).replace(f"own_{op.name}", op.name) == told(op)

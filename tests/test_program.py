@@ -22,7 +22,7 @@ from programs import RATIONAL, RandomFunction, functions, points
 
 import microgrid as mg
 from microgrid import Op, Program, Value, grad, ops, primitive, trace
-from microgrid.arithmetic import FLOATS, IRRATIONAL, VALUES, Arithmetic, arrays, balls, mpmath_numbers, rationals
+from microgrid.arithmetic import FLOATS, VALUES, Arithmetic, arrays, balls, mpmath_numbers, rationals
 from microgrid.primitive import OPS
 
 INF, NAN = math.inf, math.nan
@@ -74,7 +74,7 @@ def check_op_everywhere(op: Op) -> None:
         assert close(number(result), expected), arithmetic
     np = pytest.importorskip("numpy")
     assert all(close(float(x), expected) for x in program.replay([np.full(3, x) for x in inputs], arrays())[0])
-    if op.name in IRRATIONAL:
+    if op.irrational:
         with pytest.raises(TypeError, match=f"{op.name}.* is no fraction: replay on mpmath"):
             program.replay([Fraction(x) for x in inputs], rationals())
     else:
@@ -106,16 +106,13 @@ def test_an_op_of_ones_own_in_one_statement_passes_all_generic_tests() -> None:
         formula=lambda x: x * ops.sigmoid(x),
         domain=[mg.Interval(-600.0, 600.0)],
         sensitive=True,
+        irrational=True,
     )
-    IRRATIONAL.append("swish")
-    try:
-        for op in (cubic, swish):
-            test_ops.check_against_digits(op)
-            test_ops.test_every_op_says_how_it_is_written(op)
-            if op is cubic:
-                check_op_everywhere(op)
-    finally:
-        IRRATIONAL.remove("swish")
+    for op in (cubic, swish):
+        test_ops.check_against_digits(op)
+        test_ops.test_every_op_says_how_it_is_written(op)
+        if op is cubic:
+            check_op_everywhere(op)
     program = one_op(swish, (0.75,))
     assert close(program.replay([mpmath_numbers().number(0.75)], mpmath_numbers())[0], swish(0.75))
     assert close(run_c(program, [0.75])[0], swish(0.75))

@@ -9,28 +9,11 @@ from typing import Any, Literal, NamedTuple
 
 from microgrid.engine import CONSTANT, Value, edges_of, topological
 from microgrid.pictures.digraph import printable
-from microgrid.primitive import Op
+from microgrid.primitive import POWER, Op
 from microgrid.program import Program
 
 Role = Literal["input", "parameter", "constant", "intermediate", "output"]
 
-SIGNS = {
-    "add": "+",
-    "mul": "×",
-    "sub": "−",
-    "neg": "−",
-    "div": "÷",
-    "sqrt": "√",
-    "cbrt": "∛",
-    "exp": "eˣ",
-    "exp2": "2ˣ",
-    "abs": "|x|",
-    "gaussian": "e^−x²",
-    "floor": "⌊x⌋",
-    "ceil": "⌈x⌉",
-    "greater": ">",
-    "equal": "=",
-}
 SUPERSCRIPTS = str.maketrans("0123456789-.", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻·")
 
 
@@ -61,12 +44,11 @@ class Box(NamedTuple):
 
 
 def sign(op: Op, static: Sequence[float] = ()) -> str:
-    """How an op is written in a box: ×, √, x², or its name."""
-    if op.name == "constant_power":
-        return "(·)" + f"{static[0]:g}".translate(SUPERSCRIPTS)
-    if op.name == "power":
-        return "aᵇ"
-    return " ".join([SIGNS.get(op.name, printable(op.symbol)), *(f"{c:g}" for c in static)])
+    """How an op is written in a box: ×, √, (·)², or its name."""
+    numbers = [f"{c:g}" for c in static]
+    if op.precedence == POWER:
+        return printable(op.sign) + "".join(numbers).translate(SUPERSCRIPTS)
+    return " ".join([printable(op.sign), *numbers])
 
 
 def shown(roots: Iterable[Value]) -> list[Value]:

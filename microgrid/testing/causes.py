@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from microgrid.primitive import PRODUCT, SUM
 from microgrid.program import Program
 
 
@@ -49,7 +48,7 @@ def _missing_derivative(ratio: float, program: Program, at: Sequence[float]) -> 
     for op, operands in program.instructions:
         given = [numbers[i] for i in operands]
         numbers.append(op.forward(*given))
-        if op.arity == 1 and op.precedence not in (SUM, PRODUCT) and op.name not in ("neg", "identity"):
+        if op.arity == 1:
             (slope,) = op.partials(numbers[-1], *given)
             if slope and math.isfinite(slope) and not _near(abs(slope), 1.0):
                 if _near(ratio * slope, 1.0):

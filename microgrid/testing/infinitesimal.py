@@ -10,7 +10,7 @@ import math
 from fractions import Fraction
 from typing import Any, NamedTuple
 
-from microgrid.arithmetic import IRRATIONAL, Arithmetic
+from microgrid.arithmetic import Arithmetic
 
 
 class Infinitesimal(NamedTuple):
@@ -93,7 +93,6 @@ def infinitesimals(side: int) -> Arithmetic:
         "infinitesimals",
         constant,
         {
-            **dict.fromkeys(IRRATIONAL, refuse),
             "add": lambda x, y: number(x.a + y.a, x.b + y.b, side),
             "sub": sub,
             "mul": mul,
@@ -116,4 +115,5 @@ def infinitesimals(side: int) -> Arithmetic:
             "zero_product": mul,
             "identity": lambda x: x,
         },
+        refuse,
     )

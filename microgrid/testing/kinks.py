@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 
+from microgrid import ops
 from microgrid.primitive import Op
 from microgrid.program import Program
 
@@ -15,7 +16,7 @@ def at_a_kink(program: Program, at: Sequence[float]) -> bool:
     for op, operands in program.instructions:
         given = [numbers[i] for i in operands]
         numbers.append(op.forward(*given))
-        if any(_bends(op, given, i) for i in range(op.arity - op.static)) or (op.name == "where" and not given[0]):
+        if any(_bends(op, given, i) for i in range(op.arity - op.static)) or (op is ops.where and not given[0]):
             return True  # a condition that is a number takes its 0 for false, and what is beside it for true
     return False
 
@@ -63,12 +64,6 @@ def _edges(op: Op, given: Sequence[float]) -> Iterator[tuple[float, str]]:
         for edge in (interval.low, interval.high, *interval.except_at):
             if math.isfinite(edge):
                 yield abs(x - edge), f"{edge:g}"
-    if op.name in ("maximum", "minimum", "tied_maximum"):
-        yield abs(given[0] - given[1]), "a tie"
-    elif op.name == "clip":
-        for bound in given[1:]:
-            yield abs(given[0] - bound), f"{bound:g}"
-    elif op.name in ("floor", "ceil", "trunc", "round") and math.isfinite(given[0]):
-        shift = 0.5 if op.name == "round" else 0.0
-        edge = round(given[0] - shift) + shift
-        yield abs(given[0] - edge), f"{edge:g}"
+    moves = op.arity - op.static > 1
+    for edge in op.kinks(*given) if op.kinks is not None else ():
+        yield abs(given[0] - edge), "a tie" if moves else f"{edge:g}"

@@ -216,12 +216,9 @@ class _Jittered(Arithmetic):
         def moved(*operands: float) -> float:
             z = op.forward(*operands)
             towards = self._random.choice((-math.inf, z, math.inf))
-            return math.nextafter(z, towards) if z and math.isfinite(z) and op.name not in _DECISIONS else z
+            return math.nextafter(z, towards) if z and math.isfinite(z) and not op.unrounded else z
 
         return moved
-
-
-_DECISIONS = {"greater", "equal", "sign", "floor", "ceil", "round", "trunc", "floor_divide", "identity", "where"}
 
 
 def spreads_of(slopes: Program, numbers: Sequence[float]) -> list[float]:
