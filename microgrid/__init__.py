@@ -3,7 +3,6 @@
 `from microgrid import *` leaves out what would hide a builtin: abs, compile, max, min, round and sum.
 """
 
-from microgrid import copying as _copying  # noqa: F401  # gives Value its copies and pickles
 from microgrid import datasets, losses, nn, optim
 from microgrid.anomaly import detect_anomaly
 from microgrid.compiler import compile as compile

@@ -13,12 +13,14 @@ from typing import Any, Final
 from microgrid.engine import Value, read_out, renumber, topological
 
 
-def _copy(self: Value) -> Value:
+def copied(self: Value) -> Value:
+    """A copy of the node with the same operands."""
     read_out(self)
     return _twin(self, self._a, self._b)
 
 
-def _deepcopy(self: Value, memo: dict[int, Any]) -> Value:
+def copied_with_operands(self: Value, memo: dict[int, Any]) -> Value:
+    """A copy of the node and of all that it was computed from, but for what is in the memo."""
     read_out(self)
     for node in topological([self], bundles=True):
         if id(node) not in memo:
@@ -28,7 +30,8 @@ def _deepcopy(self: Value, memo: dict[int, Any]) -> Value:
     return twin
 
 
-def _reduce(self: Value) -> tuple[Any, ...]:
+def pickled(self: Value) -> tuple[Any, ...]:
+    """What `__reduce__` gives a pickler."""
     if not _in_order.get():
         read_out(self)
     if self.op is None:
@@ -99,7 +102,3 @@ def _fill(node: Value, content: tuple[Any, ...]) -> None:
     node._b = b
     node._da = da
     node._db = db
-
-
-for _name, _method in (("__copy__", _copy), ("__deepcopy__", _deepcopy), ("__reduce__", _reduce)):
-    setattr(Value, _name, _method)

@@ -25,13 +25,19 @@ from microgrid.scope import (
     set_module,
 )
 
-if TYPE_CHECKING:
+if TYPE_CHECKING and not COMPILING:
     # What a binary operator returns: a Value, as far as people see. It may be NotImplemented, which makes Python ask
     # the other operand; mypyc would refuse that as no Value.
-    if not COMPILING:
-        Recorded: TypeAlias = "Value"
-    else:
-        Recorded: TypeAlias = Any
+    Recorded: TypeAlias = "Value"
+
+    class _Methods:
+        """Tells type checkers of the methods named after ops; at run time they are set from the table, in the end."""
+
+        def __getattr__(self, name: str) -> Callable[..., Value]: ...
+
+else:
+    Recorded: TypeAlias = Any
+    _Methods = object
 
 COMPILED: Final = not __file__.endswith(".py")
 
@@ -83,7 +89,7 @@ _counter: Final = _Counter()
 
 @final
 @mypyc_attr(acyclic=True)
-class Value:
+class Value(_Methods):
     """A scalar that remembers how it was computed.
 
     `Value(x, label="x")` is a leaf. Arithmetic on it, with numbers on either side, records nodes: each keeps its `op`,
@@ -395,7 +401,7 @@ class Value:
         for i, (operand, partial) in enumerate(edges_of(self)):
             operand._grad += pass_back(self._grad, partial, self, i)
 
-    # How ops, the table's methods and type checkers see a Value.
+    # How ops see a Value.
 
     def _apply_op(self, op: Op, operands: Sequence[Any]) -> Any:
         for x in operands:
@@ -403,13 +409,22 @@ class Value:
                 return op.elementwise(operands)
         return record(op, operands)
 
-    def __getattr__(self, name: str) -> Callable[..., Value]:
-        raise AttributeError(f"'Value' object has no attribute '{name}'")
+    # Copies and pickles.
 
+    def __copy__(self) -> Value:
+        from microgrid.copying import copied
 
-# The methods named after ops are set from the table, at the end of this file. `__getattr__` tells type checkers of
-# them; at run time the hook would only make the interpreter's attribute access slower.
-del Value.__getattr__
+        return copied(self)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Value:
+        from microgrid.copying import copied_with_operands
+
+        return copied_with_operands(self, memo)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        from microgrid.copying import pickled
+
+        return pickled(self)
 
 
 def _as_label(label: Any) -> str:

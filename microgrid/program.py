@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from microgrid import c_source, source, tree
 from microgrid.arithmetic import FLOATS, VALUES, Arithmetic, arithmetic_of
@@ -14,6 +14,9 @@ from microgrid.functional import number_or_value, recorded_value, returned, run_
 from microgrid.linearize import Linearization
 from microgrid.primitive import OPS, Op, constants_recorded
 from microgrid.scope import Reader, plainly_recording, reading, user_line
+
+if TYPE_CHECKING:
+    from microgrid.compiler.compiled import Compiled
 
 
 class Instruction(NamedTuple):
@@ -38,8 +41,6 @@ class Program:
     >>> program(2.0, 3.0), program.gradient()(2.0, 3.0)
     (8.0, (4.0, 2.0))
     """
-
-    compile: Callable[..., Any]  # what `microgrid.compiler`, which stands on this module, gives it
 
     def __init__(
         self,
@@ -324,6 +325,12 @@ class Program:
         Raises ValueError for a name that is no identifier in C, or that of a function of its mathematics.
         """
         return c_source.c(self.lowered(c_source.NATIVE), name)
+
+    def compile(self, *, strict: bool = False, cache: bool = True, threads: int | None = None) -> Compiled:
+        """The program compiled, as `microgrid.compile` compiles a function."""
+        from microgrid.compiler import compile
+
+        return compile(self, strict=strict, cache=cache, threads=threads)
 
     def _results(self) -> str:
         return tree.shape(self.out_structure)

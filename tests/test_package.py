@@ -61,6 +61,12 @@ ORDER = [
 ]
 ORDER += ["testing", "demo", "commands", "cli", "__main__"]
 
+# A method that hands over to a module further down imports it when it is called.
+DOORS = {
+    "engine": {"copying"},  # __copy__, __deepcopy__, __reduce__
+    "program": {"compiler"},  # Program.compile, whose annotation names it, too
+}
+
 
 def imports_of(tree: ast.Module) -> list[tuple[int, str]]:
     """Line and module of each import of the package's own, wherever it stands."""
@@ -81,7 +87,7 @@ def wrong_imports(module: str, source: str, within: str = "microgrid") -> list[s
     for line, name in imports_of(ast.parse(source)):
         target = name.split(".")[1] if "." in name else "__init__"
         target = target if target in ORDER else "__init__"
-        if ORDER.index(target) >= ORDER.index(module) and target != within:
+        if ORDER.index(target) >= ORDER.index(module) and target not in {within, *DOORS.get(module, ())}:
             wrong.append(f"{module}.py:{line} imports {name}")
     return wrong
 
@@ -100,6 +106,41 @@ def test_a_downward_import_would_be_seen() -> None:
         "ops.py:3 imports microgrid.engine"
     ]
     assert wrong_imports("engine", "from microgrid import ops, nn\n") == ["engine.py:1 imports microgrid.nn"]
+
+
+def patches(source: str) -> list[str]:
+    """Attributes that a module, when imported, sets on what another module made, or deletes from anything."""
+    tree = ast.parse(source)
+    imports = [node for node in ast.walk(tree) if isinstance(node, (ast.Import, ast.ImportFrom))]
+    others = {alias.asname or alias.name.split(".")[0] for node in imports for alias in node.names}
+    found = []
+
+    def look(node: ast.AST) -> None:
+        if isinstance(node, (ast.FunctionDef, ast.Lambda)):
+            return
+        owner: ast.expr | None = None
+        if isinstance(node, ast.Attribute) and not isinstance(node.ctx, ast.Load):
+            owner = node.value
+        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in ("setattr", "delattr"):
+            owner = node.args[0]
+        if isinstance(owner, ast.Name) and (owner.id in others or isinstance(getattr(node, "ctx", None), ast.Del)):
+            found.append(ast.unparse(node))
+        for child in ast.iter_child_nodes(node):
+            look(child)
+
+    look(tree)
+    return found
+
+
+def test_no_attribute_is_patched_on_from_afar() -> None:
+    for path in PACKAGE.rglob("*.py"):
+        assert patches(path.read_text("utf-8")) == [], path
+
+
+def test_a_patched_attribute_would_be_seen() -> None:
+    assert patches("from a import Program\nProgram.compile = f\n") == ["Program.compile"]
+    assert patches("class Value: pass\nfor f in fs:\n    setattr(Value, f.__name__, f)\ndel Value.x\n") == ["Value.x"]
+    assert patches("from a import Value\nfor f in fs:\n    setattr(Value, f.__name__, f)\n") != []
 
 
 def test_importing_the_package_loads_no_third_party_module() -> None:

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any, overload
 
 from microgrid.arithmetic import library
 from microgrid.nn import Module
-from microgrid.program import Program
 
 if TYPE_CHECKING:
     from microgrid.compiler.compiled import Compiled
@@ -78,13 +77,3 @@ def compile(
     if not callable(function):
         raise TypeError(f"compile takes a function, got {type(function).__name__}")
     return Compiled(function, options) if model is None else CompiledLoss(function, model, options)
-
-
-def _compile_program(
-    self: Program, *, strict: bool = False, cache: bool = True, threads: int | None = None, check: bool = True
-) -> Compiled:
-    """The program compiled, as `microgrid.compile` compiles a function."""
-    return compile(self, strict=strict, cache=cache, threads=threads, check=check)
-
-
-Program.compile = _compile_program
