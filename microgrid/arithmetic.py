@@ -297,12 +297,19 @@ def arrays() -> Arithmetic:
         e = np.exp(-np.abs(x))
         return np.where(x >= 0.0, 1.0, e) / (1.0 + e)
 
+    def logistic_density(x: Any) -> Any:
+        e = np.exp(-np.abs(x))
+        return e / ((1.0 + e) * (1.0 + e))
+
     return _Arrays(
         "NumPy arrays",
         np.float64,
         functions
         | {
             "sigmoid": sigmoid,
+            "logistic_density": logistic_density,
+            "one_minus_square": lambda x: (1.0 - x) * (1.0 + x),
+            "stop_gradient": lambda x: x,
             "softplus": lambda x: np.logaddexp(0.0, x),
             "relu": lambda x: np.maximum(x, 0.0),
             "gaussian": lambda x: np.where(np.abs(x) >= 28.0, 0.0, _gaussian(np, x)),

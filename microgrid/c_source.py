@@ -44,6 +44,11 @@ static double sigmoid(double x) {
     double e = exp(-fabs(x));
     return (x >= 0.0 ? 1.0 : e) / (1.0 + e);
 }""",
+    "logistic_density": """\
+static double logistic_density(double x) {
+    double e = exp(-fabs(x));
+    return e / ((1.0 + e) * (1.0 + e));
+}""",
     "gaussian": """\
 static double gaussian(double x) {
     double h = rint(x * 64.0) / 64.0;

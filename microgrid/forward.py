@@ -29,6 +29,38 @@ def power(x: float, y: float) -> float:
         return math.copysign(inf, x) if math.fabs(math.fmod(y, 2.0)) == 1.0 else inf
 
 
+def power_derivative(x: float, y: float, m: float, n: float) -> float:
+    if not (m.is_integer() and n.is_integer() and 0.0 <= m <= 100.0 and 0.0 <= n <= 100.0):
+        return nan
+    p, s = power(x, y - m), 1.0
+    if n == 0.0:
+        for i in range(int(m)):
+            s *= y - i
+        if s == 0.0:
+            return 0.0
+    else:
+        if x < 0.0:
+            return nan
+        if m == 0.0 and x == 0.0 and y == 0.0:
+            return 0.0
+        s = _power_polynomial(y, log(x), int(m), int(n))
+    return 0.0 if p == 0.0 else p * s
+
+
+def _power_polynomial(y: float, logarithm: float, m: int, n: int) -> float:
+    c = [1.0] + [0.0] * n
+    for i in range(m):
+        for k in range(min(i + 1, n), 0, -1):
+            c[k] = c[k] * (y - i) + c[k - 1] if k <= i else c[k - 1]
+        c[0] = c[0] * (y - i)
+    s = c[0]
+    for k in range(1, n + 1):
+        s = s * logarithm if k > 1 or s else 0.0
+        if k <= m:
+            s += math.perm(n, k) * c[k]
+    return s
+
+
 def exp(x: float) -> float:
     try:
         return math.exp(x)
@@ -48,6 +80,12 @@ def expm1(x: float) -> float:
         return math.expm1(x)
     except OverflowError:
         return inf
+
+
+def shifted_exp(x: float, y: float) -> float:
+    if math.isinf(x):
+        return nan if y != y else 1.0 if x == y else exp(x)
+    return exp(x - y)
 
 
 def gaussian(x: float) -> float:
@@ -86,6 +124,17 @@ def sqrt(x: float) -> float:
     return math.sqrt(x) if x >= 0.0 else nan
 
 
+def direction(x: float, y: float) -> float:
+    if math.isinf(x):
+        return nan if y != y or math.isinf(y) else math.copysign(1.0, x)
+    largest = maximum(math.fabs(x), math.fabs(y))
+    if not 1e-290 < largest < 1e290:  # the length would be subnormal, or infinite
+        scale = 2.0**600 if largest < 1.0 else 2.0**-600
+        x, y = x * scale, y * scale
+    r = math.hypot(x, y)
+    return x / r if r else 0.0
+
+
 def sin(x: float) -> float:
     return math.sin(x) if math.isfinite(x) else nan
 
@@ -96,6 +145,10 @@ def cos(x: float) -> float:
 
 def tan(x: float) -> float:
     return math.tan(x) if math.isfinite(x) else nan
+
+
+def one_minus_square(x: float) -> float:
+    return (1.0 - x) * (1.0 + x)
 
 
 def asin(x: float) -> float:
@@ -135,6 +188,11 @@ def sigmoid(x: float) -> float:
         return 1.0 / (1.0 + math.exp(-x))
     e = math.exp(x)
     return e / (1.0 + e)
+
+
+def logistic_density(x: float) -> float:
+    e = math.exp(-math.fabs(x))
+    return e / ((1.0 + e) * (1.0 + e))
 
 
 def softplus(x: float) -> float:
@@ -264,3 +322,11 @@ def multiply_no_nan(x: float, y: float) -> float:
 
 def zero_product(x: float, y: float) -> float:
     return x * y if x and y else 0.0
+
+
+def divide_no_nan(x: float, y: float) -> float:
+    return 0.0 if x == 0.0 else div(x, y)
+
+
+def stop_gradient(x: float) -> float:
+    return x

@@ -7,6 +7,7 @@ values or numbers, and gives one value. `fit` takes the mean over samples. No ex
 from __future__ import annotations
 
 import functools
+import itertools
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Literal, NamedTuple
 
@@ -76,13 +77,17 @@ def cross_entropy(outputs: Any, target: Any) -> Any:
     A class with the logit -inf is masked: with the probability 0 it adds nothing. Raises ValueError when there is no
     class of that number.
     """
-    logits = _listed(outputs)
+    logits = list(_listed(outputs))
     if isinstance(target, Sequence):
-        total = reductions.logsumexp(logits)
-        return reductions.sum([_weighted(total - z, t) for z, t in _pairs(logits, target)])
+        losses = _each_against_the_others(logits)
+        return reductions.sum([_weighted(loss, t) for loss, t in _pairs(losses, target)])
     if not 0 <= target < len(logits) or target != int(target):
         raise ValueError(f"label {target} is none of the classes 0 to {len(logits) - 1}")
-    return reductions.logsumexp(logits) - logits[int(target)]
+    k = int(target)
+    if len(logits) == 1:
+        return ops.sub(logits[0], logits[0])
+    scale, exponentials = reductions.shifted_exponentials(logits)
+    return _against(logits[k], scale, reductions.sum(exponentials[:k] + exponentials[k + 1 :]))
 
 
 def l1(parameters: Iterable[Any], strength: float) -> Any:
@@ -153,6 +158,30 @@ def _pairs(outputs: Any, target: Any) -> list[tuple[Any, Any]]:
 def _weighted(loss: Any, weight: Any) -> Any:
     """The product, and 0 where the weight is 0, also of an infinite loss."""
     return ops.multiply_no_nan(loss, weight)
+
+
+def _against(logit: Any, scale: Any, others: Any) -> Any:
+    """-log of the softmax at a logit, given the sum of the others' exponentials, as a multiple of exp(scale).
+
+    Written as softplus(log(others) - logit), whose derivative by the logit is the probability of the others: 1 - p
+    would lose it where p is near 1.
+    """
+    certain = ops.equal(others, 0.0)
+    return ops.softplus(ops.where(certain, float("-inf"), ops.add(ops.log(others), ops.sub(scale, logit))))
+
+
+def _each_against_the_others(logits: list[Any]) -> list[Any]:
+    """-log of the softmax at each: by sums over those before and those after it, in linear time."""
+    if len(logits) < 2:
+        return [ops.sub(z, z) for z in logits]
+    scale, exponentials = reductions.shifted_exponentials(logits)
+    before, after = _running_sums(exponentials[:-1]), _running_sums(exponentials[:0:-1])[::-1]
+    others = [after[0], *map(ops.add, before[:-1], after[1:]), before[-1]]
+    return [_against(z, scale, other) for z, other in zip(logits, others, strict=True)]
+
+
+def _running_sums(xs: list[Any]) -> list[Any]:
+    return list(itertools.accumulate(xs, ops.add))
 
 
 def _square(d: Any) -> Any:

@@ -42,14 +42,14 @@ def _nothing(z: Any) -> Any:
     return sign(z) - sign(z)
 
 
-def _reciprocal_of_positive(x: Any) -> Any:
-    """1 / x, and nan for x < 0."""
-    return where(greater(0.0, x), nan, div(1.0, x))
+def _not_negative(x: Any, z: Any) -> Any:
+    """x, and below 0 the result z, which is nan there, as are its derivatives: those of a plain nan are 0."""
+    return where(greater(0.0, x), z, x)
 
 
 def _silu_partials(z: Any, x: Any) -> tuple[Any, ...]:
-    rest = where(equal(abs(x), inf), 0.0, x * sigmoid(-x))  # inf * 0 at inf, where the limit is 0
-    return (sigmoid(x) * (1.0 + rest),)
+    rest = where(equal(abs(x), inf), 0.0, x * logistic_density(x))  # inf * 0 at inf, where the limit is 0
+    return (sigmoid(x) + rest,)
 
 
 def _gelu_partials(z: Any, x: Any) -> tuple[Any, ...]:
@@ -58,15 +58,36 @@ def _gelu_partials(z: Any, x: Any) -> tuple[Any, ...]:
     return (0.5 * erfc(-div(x, sqrt(2.0))) + rest,)
 
 
-def _hypot_partials(z: Any, x: Any, y: Any) -> tuple[Any, ...]:
-    at_zero = equal(z, 0.0)
-    return where(at_zero, 0.0, div(x, z)), where(at_zero, 0.0, div(y, z))
+def _xlogy_partials(z: Any, x: Any, y: Any) -> tuple[Any, ...]:
+    outside, logarithm = greater(0.0, y), log(y)
+    undefined = z * logarithm  # nan at x = 0, too, where z is 0
+    return where(outside, undefined, logarithm), divide_no_nan(x, where(outside, undefined, y))
+
+
+def _cbrt_partials(z: Any, x: Any) -> tuple[Any, ...]:
+    by_result = div(div(1.0, z), 3.0 * z)  # the same, with twice the error of z, but no nan at 0 and infinity
+    at_edge = equal(x + x, x)
+    return (where(at_edge, by_result, div(div(z, 3.0), where(at_edge, 1.0, x))),)
 
 
 def _atan2_partials(z: Any, y: Any, x: Any) -> tuple[Any, ...]:
     r = hypot(x, y)  # x / r**2 would overflow
+    at_edge = equal(r + r, r)  # 0 by choice at (0, 0), and the limit at infinity
+    return where(at_edge, 0.0, div(direction(x, y), r)), where(at_edge, 0.0, -div(direction(y, x), r))
+
+
+def _direction_formula(x: Any, y: Any) -> Any:
+    largest = maximum(abs(x), abs(y))  # a length that is subnormal, or infinite, has lost digits
+    scale = where(greater(largest, 1e-290), where(greater(1e290, largest), 1.0, 2.0**-600), 2.0**600)
+    r = hypot(x * scale, y * scale)
+    at_infinity = where(equal(abs(y), inf), nan, sign(x))
+    return where(equal(r, 0.0), 0.0, where(equal(abs(x), inf), at_infinity, div(x * scale, r)))
+
+
+def _direction_partials(z: Any, x: Any, y: Any) -> tuple[Any, ...]:
+    r, other = hypot(x, y), direction(y, x)
     at_zero = equal(r, 0.0)
-    return where(at_zero, 0.0, div(div(x, r), r)), where(at_zero, 0.0, -div(div(y, r), r))
+    return where(at_zero, 0.0, div(other * other, r)), where(at_zero, 0.0, -div(z * other, r))
 
 
 def _tied_maximum_partials(z: Any, x: Any, y: Any, n: Any) -> tuple[Any, ...]:
@@ -82,6 +103,29 @@ def _constant_power_partials(z: Any, x: Any, c: float) -> tuple[Any, ...]:
     if less + 1.0 == c and less - c == -1.0:
         return (c * constant_power(x, less),)
     return (c * power(x, sub(c, 1.0)),)  # c - 1 is no float; other arithmetics have it exact
+
+
+def _power_derivative_formula(x: Any, y: Any, m: float, n: float) -> Any:
+    """x**(y - m) s, where s is a polynomial in log x, its coefficients derivatives of y (y - 1) ... (y - m + 1)."""
+    if not (float(m).is_integer() and float(n).is_integer() and 0.0 <= m <= 100.0 and 0.0 <= n <= 100.0):
+        return nan
+    c: list[Any] = [1.0] + [0.0] * int(n)  # c[k] is the k-th derivative by k!
+    for i in range(int(m)):
+        factor = y - float(i)
+        for k in range(min(i + 1, int(n)), 0, -1):
+            c[k] = c[k] * factor + c[k - 1] if k <= i else c[k - 1]
+        c[0] = c[0] * factor
+    p, s = power(x, y - m), c[0]
+    for k in range(1, int(n) + 1):
+        # where log x is infinite, the first c that is not 0 decides
+        s = multiply_no_nan(log(x), s) if k == 1 and m else s * log(x)
+        if k <= m:
+            s = s + math.perm(int(n), k) * c[k]
+    if n == 0.0:
+        return where(equal(s, 0.0), 0.0, where(equal(p, 0.0), 0.0, p * s))
+    result = where(greater(0.0, x), nan, where(equal(p, 0.0), 0.0, p * s))
+    at_origin = multiply_no_nan(equal(y, 0.0), equal(x, 0.0))
+    return result if m else where(at_origin, 0.0, result)  # 0**y is taken to be constant at 0
 
 
 def _sinc_derivative_formula(x: Any, n: float) -> Any:
@@ -161,6 +205,8 @@ neg: Op = primitive(
 # Powers: x ** c with a plain number c is an op of its own, so that no log x is computed for a c that needs none, and
 # x ** 0, x ** 1, ... have their exact derivatives at 0 (CasADi keeps the two apart for the same reason). Half an ulp of
 # y - 1, where it is rounded, costs the derivative by x half of log x: up to 345 ulps for x from 1e-300 to 1e300.
+# power_derivative(x, y, m, n) is x ** y differentiated m times by x and n times by y, in one piece: sums and products
+# of x ** (y - m) and log x, differentiated one by one, have no limits where x or y is 0.
 
 constant_power: Op = primitive(
     "constant_power",
@@ -179,10 +225,7 @@ constant_power: Op = primitive(
 power: Op = primitive(
     "power",
     forward.power,
-    lambda z, x, y: (
-        where(equal(y, 0.0), 0.0, y * power(x, y - 1.0)),
-        where(equal(x, 0.0), where(greater(0.0, y), z * log(x), 0.0), z * log(x)),
-    ),
+    lambda z, x, y: (power_derivative(x, y, 1.0, 0.0), power_derivative(x, y, 0.0, 1.0)),
     domain=(POSITIVE, REAL),
     symbol="**",
     precedence=POWER,
@@ -191,6 +234,17 @@ power: Op = primitive(
     sensitive=True,
     textbook=("y * x**(y - 1)", "z * log(x)"),
     sign="aᵇ",
+)
+power_derivative: Op = primitive(
+    "power_derivative",
+    forward.power_derivative,
+    lambda z, x, y, m, n: (power_derivative(x, y, m + 1.0, n), power_derivative(x, y, m, n + 1.0)),
+    static=2,
+    domain=(POSITIVE, REAL, REAL, REAL),
+    latex=r"\partial_{x}^{#3} \partial_{y}^{#4} {#1}^{#2}",
+    formula=_power_derivative_formula,
+    ulps=350.0,
+    sensitive=True,
 )
 
 # Exponentials and logarithms. gaussian is there for the derivative of erf: it holds exp(-x**2) to an ulp or two.
@@ -207,7 +261,7 @@ exp: Op = primitive(
 exp2: Op = primitive(
     "exp2",
     forward.exp2,
-    lambda z, x: (z * log(2.0),),
+    lambda z, x: (exp2(x - 1.0) * (2.0 * log(2.0)),),  # finite up to 1024, where z is not
     latex="2^{#1}",
     formula=lambda x: power(2.0, x),
     textbook=("z * log(2)",),
@@ -225,7 +279,7 @@ expm1: Op = primitive(
 gaussian: Op = primitive(
     "gaussian",
     forward.gaussian,
-    lambda z, x: (-2.0 * x * z,),
+    lambda z, x: (where(equal(z, 0.0), 0.0, -2.0 * x * z),),
     latex=r"e^{-\left(#1\right)^2}",
     formula=lambda x: exp(-(x * x)),
     textbook=("-2 * x * z",),
@@ -235,7 +289,7 @@ gaussian: Op = primitive(
 log: Op = primitive(
     "log",
     forward.log,
-    lambda z, x: (_reciprocal_of_positive(x),),
+    lambda z, x: (div(1.0, _not_negative(x, z)),),
     domain=(POSITIVE,),
     latex=r"\log #1",
     textbook=("1 / x",),
@@ -244,7 +298,7 @@ log: Op = primitive(
 log2: Op = primitive(
     "log2",
     forward.log2,
-    lambda z, x: (div(_reciprocal_of_positive(x), log(2.0)),),
+    lambda z, x: (div(div(1.0, _not_negative(x, z)), log(2.0)),),
     domain=(POSITIVE,),
     latex=r"\log_2 #1",
     formula=lambda x: div(log(x), log(2.0)),
@@ -254,7 +308,7 @@ log2: Op = primitive(
 log10: Op = primitive(
     "log10",
     forward.log10,
-    lambda z, x: (div(_reciprocal_of_positive(x), log(10.0)),),
+    lambda z, x: (div(div(1.0, _not_negative(x, z)), log(10.0)),),
     domain=(POSITIVE,),
     latex=r"\log_{10} #1",
     formula=lambda x: div(log(x), log(10.0)),
@@ -264,7 +318,7 @@ log10: Op = primitive(
 log1p: Op = primitive(
     "log1p",
     forward.log1p,
-    lambda z, x: (_reciprocal_of_positive(1.0 + x),),
+    lambda z, x: (div(1.0, _not_negative(1.0 + x, z)),),
     domain=(Interval(low=-1.0),),
     latex=r"\log\left(1 + #1\right)",
     textbook=("1 / (1 + x)",),
@@ -282,13 +336,14 @@ logaddexp: Op = primitive(
 xlogy: Op = primitive(
     "xlogy",
     forward.xlogy,
-    lambda z, x, y: (log(y), where(equal(x, 0.0), 0.0, div(x, y))),
+    _xlogy_partials,
     domain=(REAL, POSITIVE),
     formula=lambda x, y: where(equal(x, 0.0), 0.0, x * log(y)),
     irrational=True,
 )
 
 # Roots and lengths. The C library's cbrt may be 4 ulps off (glibc manual, 19.7), and its derivative then is, too.
+# direction is there for the derivatives of hypot and atan2: those of x / z, a difference, would cancel.
 
 sqrt: Op = primitive(
     "sqrt",
@@ -303,7 +358,7 @@ sqrt: Op = primitive(
 cbrt: Op = primitive(
     "cbrt",
     math.cbrt,
-    lambda z, x: (where(equal(x, 0.0), div(1.0, x * x), div(div(z, 3.0), x)),),
+    _cbrt_partials,
     domain=(NONZERO,),
     latex=r"\sqrt[3]{#1}",
     ulps=6.0,
@@ -314,14 +369,24 @@ cbrt: Op = primitive(
 hypot: Op = primitive(
     "hypot",
     math.hypot,
-    _hypot_partials,
+    lambda z, x, y: (direction(x, y), direction(y, x)),
     latex=r"\sqrt{{#1}^2 + {#2}^2}",
     textbook=("x / z", "y / z"),
     irrational=True,
 )
+direction: Op = primitive(
+    "direction",
+    forward.direction,
+    _direction_partials,
+    latex=r"\frac{#1}{\sqrt{{#1}^2 + {#2}^2}}",
+    formula=_direction_formula,
+    textbook=("y**2 / (x**2 + y**2)**1.5", "-x * y / (x**2 + y**2)**1.5"),
+    irrational=True,
+)
 
 # Circular and hyperbolic functions. 1 / (1 + x**2) by way of hypot, and (1 - x) * (1 + x) for 1 - x**2: the squares
-# overflow, and cancel. The C library's erfc may be 5 ulps off.
+# overflow, and cancel. Its derivative, by the product rule, would cancel in turn: one_minus_square is an op for that.
+# The C library's erfc may be 5 ulps off.
 
 sin: Op = primitive(
     "sin",
@@ -348,7 +413,7 @@ tan: Op = primitive(
 asin: Op = primitive(
     "asin",
     forward.asin,
-    lambda z, x: (div(1.0, sqrt((1.0 - x) * (1.0 + x))),),
+    lambda z, x: (div(1.0, sqrt(one_minus_square(x))),),
     domain=(Interval(-1.0, 1.0),),
     latex=r"\arcsin #1",
     aliases=("arcsin",),
@@ -358,7 +423,7 @@ asin: Op = primitive(
 acos: Op = primitive(
     "acos",
     forward.acos,
-    lambda z, x: (-div(1.0, sqrt((1.0 - x) * (1.0 + x))),),
+    lambda z, x: (-div(1.0, sqrt(one_minus_square(x))),),
     domain=(Interval(-1.0, 1.0),),
     latex=r"\arccos #1",
     aliases=("arccos",),
@@ -409,7 +474,7 @@ asinh: Op = primitive(
 acosh: Op = primitive(
     "acosh",
     forward.acosh,
-    lambda z, x: (div(1.0, sqrt(x - 1.0) * sqrt(x + 1.0)),),
+    lambda z, x: (div(div(1.0, sqrt(x - 1.0)), sqrt(x + 1.0)),),
     domain=(Interval(low=1.0),),
     latex=r"\operatorname{arcosh} #1",
     aliases=("arccosh",),
@@ -419,12 +484,18 @@ acosh: Op = primitive(
 atanh: Op = primitive(
     "atanh",
     forward.atanh,
-    lambda z, x: (where(greater(abs(x), 1.0), nan, div(1.0, (1.0 - x) * (1.0 + x))),),
+    lambda z, x: (div(1.0, _not_negative(one_minus_square(x), z)),),
     domain=(Interval(-1.0, 1.0),),
     latex=r"\operatorname{artanh} #1",
     aliases=("arctanh",),
     textbook=("1 / (1 - x**2)",),
     irrational=True,
+)
+one_minus_square: Op = primitive(
+    "one_minus_square",
+    forward.one_minus_square,
+    lambda z, x: (-2.0 * x,),
+    latex=r"\left(1 - {#1}^2\right)",
 )
 erf: Op = primitive(
     "erf",
@@ -454,14 +525,15 @@ sinc_derivative: Op = primitive(
     irrational=True,
 )
 
-# Activations. sigmoid(-x) and not 1 - z: the difference rounds to 0 from x = 37 on. For the same reason tanh' is not
-# 1 - z**2: sech(x)**2 = 4 sigmoid(2 x) sigmoid(-2 x) is exact to a few ulps everywhere, and smooth at 0. The
-# derivatives of silu and gelu have a zero, near which their two terms cancel.
+# Activations. logistic_density(x) is sigmoid(x) * sigmoid(-x), and not z * (1 - z): the difference rounds to 0 from
+# x = 37 on. For the same reason tanh' is not 1 - z**2: sech(x)**2 = 4 logistic_density(2 x) is exact to a few ulps
+# everywhere. It is an op, so that its own derivative does not cancel near 0. The derivatives of silu and gelu have a
+# zero, near which their two terms cancel.
 
 sigmoid: Op = primitive(
     "sigmoid",
     forward.sigmoid,
-    lambda z, x: (z * sigmoid(-x),),
+    lambda z, x: (logistic_density(x),),
     latex=r"\sigma\left(#1\right)",
     formula=lambda x: div(1.0, 1.0 + exp(-x)),
     ulps=6.0,
@@ -469,10 +541,19 @@ sigmoid: Op = primitive(
     irrational=True,
     remark=_saturated("sigmoid"),
 )
+logistic_density: Op = primitive(
+    "logistic_density",
+    forward.logistic_density,
+    lambda z, x: (-z * tanh(0.5 * x),),
+    latex=r"\sigma'\left(#1\right)",
+    formula=lambda x: sigmoid(x) * sigmoid(-x),
+    ulps=8.0,
+    irrational=True,
+)
 tanh: Op = primitive(
     "tanh",
     math.tanh,
-    lambda z, x: (4.0 * sigmoid(2.0 * x) * sigmoid(-2.0 * x),),
+    lambda z, x: (4.0 * logistic_density(2.0 * x),),
     latex=r"\tanh #1",
     ulps=6.0,
     textbook=("1 - z**2",),
@@ -577,7 +658,7 @@ clip: Op = primitive(
 copysign: Op = primitive(
     "copysign",
     forward.copysign,
-    lambda z, x, y: (sign(x) * copysign(1.0, y), _nothing(z)),
+    lambda z, x, y: (sign(x) * sign(z), _nothing(z)),
     domain=(NONZERO, NONZERO),
     formula=lambda x, y: where(greater(0.0, y), -abs(x), abs(x)),
 )
@@ -638,7 +719,7 @@ round: Op = primitive(
 mod: Op = primitive(
     "mod",
     forward.mod,
-    lambda z, x, y: (1.0, -round(div(x - z, y))),
+    lambda z, x, y: (1.0 + _nothing(z), -round(div(x - z, y))),
     domain=(REAL, NONZERO),
     symbol="%",
     precedence=PRODUCT,
@@ -649,7 +730,7 @@ mod: Op = primitive(
 fmod: Op = primitive(
     "fmod",
     forward.fmod,
-    lambda z, x, y: (1.0, -round(div(x - z, y))),
+    lambda z, x, y: (1.0 + _nothing(z), -round(div(x - z, y))),
     domain=(REAL, NONZERO),
     formula=lambda x, y: x - y * trunc(div(x, y)),
 )
@@ -668,7 +749,7 @@ floor_divide: Op = primitive(
 greater: Op = primitive(
     "greater",
     forward.greater,
-    lambda z, x, y: (z - z, z - z),
+    lambda z, x, y: (_nothing(z),) * 2,
     latex=r"\left[#1 > #2\right]",
     piecewise=True,
     sign=">",
@@ -677,7 +758,7 @@ greater: Op = primitive(
 equal: Op = primitive(
     "equal",
     forward.equal,
-    lambda z, x, y: (z - z, z - z),
+    lambda z, x, y: (_nothing(z),) * 2,
     latex=r"\left[#1 = #2\right]",
     piecewise=True,
     sign="=",
@@ -694,8 +775,8 @@ where: Op = primitive(
 )
 
 # What derivatives of derivatives are recorded with: the product by which a cotangent y passes back through a partial x,
-# 0 where the cotangent is 0; the product for piecewise ops, 0 where either is 0; and the same number as an operand that
-# stands for itself. The zeros hold beside inf and nan.
+# 0 where the cotangent is 0; the product for piecewise ops, 0 where either is 0; a quotient that is 0 where x is; and
+# the same number as an operand that stands for itself. The zeros hold beside inf and nan.
 
 multiply_no_nan: Op = primitive(
     "multiply_no_nan",
@@ -717,12 +798,42 @@ zero_product: Op = primitive(
     formula=lambda x, y: where(equal(x, 0.0), 0.0, where(equal(y, 0.0), 0.0, x * y)),
     piecewise=True,
 )
+divide_no_nan: Op = primitive(
+    "divide_no_nan",
+    forward.divide_no_nan,
+    lambda z, x, y: (div(1.0, y), divide_no_nan(-z, y)),
+    domain=(REAL, NONZERO),
+    symbol="/",
+    precedence=PRODUCT,
+    latex=r"\frac{#1}{#2}",
+    formula=lambda x, y: where(equal(x, 0.0), 0.0, div(x, y)),
+)
 identity: Op = primitive(
     "identity",
     lambda x: x,
     lambda z, x: (1.0,),
     latex="#1",
     unrounded=True,
+)
+
+# Sums of exponentials subtract a number near the largest first, on which the result does not depend: stop_gradient(x)
+# is x, with derivative 0 by decree. shifted_exp(x, y) is exp(x - y) for such a y, and its limits at an infinite x.
+
+stop_gradient: Op = primitive(
+    "stop_gradient",
+    forward.stop_gradient,
+    lambda z, x: (0.0,),
+    latex="#1",
+    piecewise=True,
+    unrounded=True,
+)
+shifted_exp: Op = primitive(
+    "shifted_exp",
+    forward.shifted_exp,
+    lambda z, x, y: (z, -z),
+    latex="e^{#1 - #2}",
+    formula=lambda x, y: where(equal(abs(x), inf), where(equal(x, y), 1.0, exp(x)), exp(x - y)),
+    irrational=True,
 )
 
 built_in.update(OPS)

@@ -94,19 +94,43 @@ def min(xs: Numbers) -> Any:
 def logsumexp(xs: Numbers) -> Any:
     """log(exp(x1) + exp(x2) + ...); -inf for none. The derivatives are the softmax."""
     xs = _list(xs, "logsumexp")
-    return _pairwise(ops.logaddexp, xs) if xs else float("-inf")
+    if len(xs) < 2:
+        return xs[0] if xs else float("-inf")
+    scale, exponentials = shifted_exponentials(xs)
+    total = sum(exponentials)
+    # Where each is -inf, so is the result, and there is no softmax: (-1)**n is 1 or -1, and its derivatives are nan.
+    shift = ops.where(ops.equal(scale, float("-inf")), ops.power(-1.0, total), ops.log(total))
+    return ops.add(scale, shift)
 
 
 def softmax(xs: Numbers) -> list[Any]:
     """exp(xi) by the sum of all exp(xj), a list."""
-    return [ops.exp(x) for x in log_softmax(xs)]
+    xs = _list(xs, "softmax")
+    if not xs:
+        return []
+    _, exponentials = shifted_exponentials(xs)
+    total = sum(exponentials)
+    return [ops.div(e, total) for e in exponentials]
 
 
 def log_softmax(xs: Numbers) -> list[Any]:
     """The logarithms of the softmax, a list."""
-    xs = _list(xs, "softmax")
-    total = logsumexp(xs)
-    return [ops.sub(x, total) for x in xs]
+    xs = _list(xs, "log_softmax")
+    if not xs:
+        return []
+    scale, exponentials = shifted_exponentials(xs)
+    logarithm = ops.log(sum(exponentials))
+    return [ops.sub(ops.sub(x, scale), logarithm) for x in xs]
+
+
+def shifted_exponentials(xs: list[Any]) -> tuple[Any, list[Any]]:
+    """A number near the logsumexp, and exp(xi - it) for each: so their sum is near 1, and no shift is lost in it.
+
+    What is made of both must not depend on the number: the derivatives take it for a constant. It is the logsumexp
+    itself, up to rounding, and not the largest, which has kinks.
+    """
+    scale = ops.stop_gradient(_pairwise(ops.logaddexp, xs))
+    return scale, [ops.shifted_exp(x, scale) for x in xs]
 
 
 def _list(xs: Numbers, name: str, at_least: int = 0) -> list[Any]:

@@ -226,6 +226,16 @@ SECOND: list[tuple[str, Callable[[Any], Any], float, float]] = [
     ("sigmoid", mg.sigmoid, 1000.0, 0.0),
     ("where guards", lambda x: mg.where(ops.greater(x, 0.0), mg.log(x), 0.0), 0.0, 0.0),
     ("norm", lambda x: mg.norm([x, x]), 0.0, 0.0),
+    ("log", mg.log, -1.0, NAN),
+    ("atanh", mg.atanh, 2.0, NAN),
+    ("tanh", mg.tanh, 1e-9, -2e-9),
+    ("asin", mg.asin, 1e-9, 1e-9),
+    ("atanh", mg.atanh, 1e-9, 2e-9),
+    ("hypot", lambda x: mg.hypot(x, 1e-9), 1.0, 1e-18),
+    ("erf", mg.erf, INF, 0.0),
+    ("atan", mg.atan, INF, 0.0),
+    ("asinh", mg.asinh, INF, 0.0),
+    ("exp2", mg.exp2, 1024.0, (2.0 * math.log(2.0) ** 2) * 2.0**1023),
 ]
 
 
@@ -251,3 +261,17 @@ def test_derivatives_0_to_6_of_exp_of_minus_x_squared_at_0() -> None:
         programs.append(program(0.0))
         f, program = grad(f), program.gradient()
     assert found == programs == [1.0, 0.0, -2.0, 0.0, 12.0, 0.0, -120.0]
+
+
+def test_softmax_and_cross_entropy_keep_shifts_and_tails() -> None:
+    assert mg.softmax([1e16] * 3) == pytest.approx([1 / 3] * 3, rel=1e-15)
+    for target in (0, [1.0, 0.0]):
+        slopes = grad(lambda z, t=target: mg.losses.cross_entropy(z, t))([40.0, 0.0])
+        assert slopes == pytest.approx([-math.exp(-40.0), math.exp(-40.0)], rel=1e-14)
+
+
+@pytest.mark.parametrize(("p", "t"), [(0.25, 0.0), (0.25, 1.0)])
+def test_the_binary_cross_entropy_is_differentiable_in_its_target(p: float, t: float) -> None:
+    (by_pp, by_pt), (by_tp, by_tt) = mg.hessian(mg.losses.binary_cross_entropy, (0, 1))(p, t)
+    assert [by_pt, by_tp, by_tt] == pytest.approx([-16 / 3, -16 / 3, 0.0])
+    assert by_pp == pytest.approx(t / p**2 + (1.0 - t) / (1.0 - p) ** 2)

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from microgrid import Value, hessian, losses, trace, value_and_grad
+from microgrid import Value, grad, hessian, losses, softmax, trace, value_and_grad
 from microgrid.testing import check_gradient
 
 MULTIPLE: dict[str, Any] = {
@@ -199,3 +199,40 @@ def test_a_loss_is_one_program_for_all_samples(name: str) -> None:
     goal: list[float] = [0.0, 1.0, 0.0] if name == "cross_entropy" else target
     program = trace(loss)([0.1, 0.2, 0.3], [1.0, 1.0, 1.0])
     assert program(outputs, goal) == pytest.approx(loss(outputs, goal), rel=1e-14)
+
+
+LOGITS = st.lists(st.floats(-372.0, 372.0), min_size=2, max_size=6)
+
+
+@given(LOGITS, st.sampled_from([0.0, 1e3, 2.0**40, -(2.0**40)]), st.data())
+def test_the_gradient_of_the_cross_entropy_is_exact_in_every_tail_and_at_every_shift(
+    logits: list[float], shift: float, data: st.DataObject
+) -> None:
+    mp = pytest.importorskip("mpmath").mp
+    shifted = [z + shift for z in logits]
+    label = data.draw(st.integers(0, len(logits) - 1))
+    one_hot = [float(k == label) for k in range(len(logits))]
+    with mp.workdps(700):
+        weights = [mp.exp(mp.mpf(z) - mp.mpf(shifted[0])) for z in shifted]
+        p = [w / mp.fsum(weights) for w in weights]
+        expected = [float(q - k) for q, k in zip(p, one_hot, strict=True)]
+    near = [pytest.approx(x, rel=1e-12, abs=1e-320) for x in expected]
+    assert grad(lambda z: losses.cross_entropy(z, label))(shifted) == near
+    assert grad(lambda z: losses.cross_entropy(z, one_hot))(shifted) == near
+    assert softmax(shifted) == [pytest.approx(float(q), rel=1e-12, abs=1e-320) for q in p]
+    assert math.fsum(softmax(shifted)) == pytest.approx(1.0, rel=1e-15)
+
+
+@given(st.lists(st.floats(-1e300, 1e300), min_size=2, max_size=6))
+def test_a_softmax_of_any_size_sums_to_one(logits: list[float]) -> None:
+    assert math.fsum(softmax(logits)) == pytest.approx(1.0, rel=1e-15)
+
+
+@pytest.mark.parametrize("label", [1, [0.0, 1.0, 0.0, 0.0]])
+@pytest.mark.parametrize("others", [2.0, -math.inf, -800.0])
+def test_the_hessian_with_masked_classes_is_that_without_them(label: Any, others: float) -> None:
+    rows = hessian(lambda z: losses.cross_entropy(z, label))([-math.inf, 1.0, -math.inf, others])
+    curvature = 1.0 / (2.0 + math.exp(1.0) + math.exp(-1.0)) if others == 2.0 else 0.0
+    expected = [[0.0] * 4, [0.0, curvature, 0.0, -curvature], [0.0] * 4, [0.0, -curvature, 0.0, curvature]]
+    for row, there in zip(rows, expected, strict=True):
+        assert row == pytest.approx(there, rel=1e-14)

@@ -54,6 +54,7 @@ def inside(op: Op) -> tuple[float, ...]:
     if op.name == "clip":
         return (0.7, 0.25, 0.5)
     known = {"acosh": (1.75,), "sinc_derivative": (1.75, 2.0), "constant_power": (0.75, 3.0), "power": (0.75, 2.0)}
+    known["power_derivative"] = (0.75, 2.0, 1.0, 0.0)
     return known.get(op.name, (0.75, 0.625, 0.5)[: op.arity])
 
 

@@ -42,7 +42,15 @@ def _sigmoid(w: Writer, x: Number) -> Number:
     above = w.choose(w.test("oge", x, 0.0), 1.0, e)
     if w.mode.strict:
         return above / (e + 1.0)
-    return above * (w.one() / (e + 1.0))  # a division that sigmoid(-x), beside it in the rule of tanh, shares
+    return above * (w.one() / (e + 1.0))
+
+
+def _logistic_density(w: Writer, x: Number) -> Number:
+    e = _exp(w, -abs(x))
+    if w.mode.strict:
+        return e / ((e + 1.0) * (e + 1.0))
+    reciprocal = w.one() / (e + 1.0)  # a division that sigmoid, the integral, shares
+    return e * reciprocal * reciprocal
 
 
 def _gaussian(w: Writer, x: Number) -> Number:
@@ -225,6 +233,7 @@ FORMULAS: dict[str, Formula] = {
     "abs": _intrinsic("fabs"),
     "gaussian": _gaussian,
     "sigmoid": _sigmoid,
+    "logistic_density": _logistic_density,
     "softplus": _softplus,
     "softsign": _softsign,
     "silu": _silu,

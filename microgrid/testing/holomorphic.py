@@ -135,6 +135,8 @@ def complex_balls() -> Arithmetic:
             "atan": atan,
             "asinh": off_the_imaginary_axis(lambda z: z.asinh()),
             "atan2": atan2,
+            "direction": lambda x, y: x / (x * x + y * y).sqrt(analytic=True),
+            "shifted_exp": lambda x, y: (x - y).exp(),
             "sinc_derivative": sinc_derivative,
             "abs": lambda z: z.real_abs(analytic=True),
             "maximum": lambda x, y: x.real_max(y, analytic=True),

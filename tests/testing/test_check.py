@@ -102,7 +102,7 @@ def test_a_tie_whose_choice_is_not_the_slope_of_the_whole_is_undecided() -> None
 
 
 def test_an_infinite_result_on_the_way_is_undecided() -> None:
-    report = check_gradient(lambda x: ops.gaussian(2.0 / x), 0.0)
+    report = check_gradient(lambda x: ops.atan(ops.cbrt(1.0 / (2.0 / x))), 0.0)
     assert math.isnan(report.checks[0].analytic)
     assert report.verdict == "UNDECIDED"
 
@@ -178,6 +178,7 @@ RULES = [
     for op in OPS.values()
     for i in range(op.arity - op.static)
     if op.name not in "sign floor ceil trunc round floor_divide greater equal multiply_no_nan zero_product".split()
+    and op.name != "stop_gradient"
     and not (op.name == "where" and i == 0)
     and not (op.name == "copysign" and i == 1)
     and not (op.name == "tied_maximum" and i == 2)
@@ -193,7 +194,12 @@ def test_every_rule_wrong_by_one_part_in_1e12_fails(op: Any, operand: int) -> No
         at = (0.25, 0.625)
     if op.name == "where" and operand == 2:
         at = (0.0, 0.625, 0.5)
-    static = {"clip": (0.25, 0.5), "sinc_derivative": (2.0,), "constant_power": (3.0,)}.get(op.name, ())
+    static = {
+        "clip": (0.25, 0.5),
+        "sinc_derivative": (2.0,),
+        "constant_power": (3.0,),
+        "power_derivative": (1.0, 1.0),
+    }.get(op.name, ())
 
     def f(*xs: Any) -> Any:
         return op(*xs, *static)
