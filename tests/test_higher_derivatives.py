@@ -10,7 +10,7 @@ from typing import Any
 
 import mpmath
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from programs import KINKED, SMOOTH, RandomFunction, functions
 from test_ops import REFERENCES
@@ -264,6 +264,7 @@ def test_hessians_at_points_that_rules_treat_apart(f: Any, at: list[float], hess
 def test_hessians_of_random_programs_are_symmetric_at_special_points(f: RandomFunction, data: st.DataObject) -> None:
     special = st.sampled_from([0.0, -0.0, 1.0, -1.0, 2.0, 0.5, 1e-9])
     at = data.draw(st.lists(special, min_size=f.inputs, max_size=f.inputs))
+    assume(all(map(math.isfinite, grad(lambda xs: f(*xs))(at))))  # beside an infinite slope, products are 0 times inf
     rows = hessian(lambda xs: f(*xs))(at)
     size = max([abs(x) for row in rows for x in row if math.isfinite(x)], default=0.0)
     for i, j in itertools.combinations(range(f.inputs), 2):
