@@ -71,11 +71,15 @@ class LoopProgram:
 @dataclass
 class _Scope:
     scalars: list[str]
-    lists: list[tuple[str, int, int]]  # how it is called, its length, and that of the matrix whose row it is
+    lists: list[tuple[str, int, int]]
+    """How it is called, how many items it has at least, and how many rows the matrix has; GROWS where more are added."""
     counters: list[str] = field(default_factory=list)
 
     def inner(self, counter: str | None = None) -> _Scope:
         return _Scope(list(self.scalars), list(self.lists), [*self.counters, *([counter] if counter else [])])
+
+
+GROWS = -1
 
 
 def _called(name: str) -> str:
@@ -169,6 +173,8 @@ class _Text:
         if not usable:
             return _back(scope.scalars, k) if scope.scalars else "0.5"
         name, length, rows = _back(usable, k)
+        if rows == GROWS:
+            return f"{name}[({self.index(numbers, scope)}) % len({name})]"
         row = f"[({self.index((numbers[0] // 3, *numbers[1:]), scope, 1)}) % {rows}]" if rows else ""
         return f"{name}{row}[({self.index(numbers, scope)}) % {length}]"
 
@@ -195,14 +201,17 @@ class _Text:
             f"{i} + {j}",
             f"{i} // 2",
             f"{i} * {a} - {i} * ({i} - 1) // 2 + {j} - {i}",
-        )[kind % 15]
+            f"{a} + {b % 5} * {j} + {a % 4} * {i}",
+            f"{-1 - a}",
+            f"{-1 - a} - {b % 3} * {i}",
+        )[kind % 18]
 
     def whole(self, k: int, numbers: Sequence[int], scope: _Scope) -> tuple[str, int]:
         """A list, and its length."""
         if not scope.lists:
             return f"[{', '.join(scope.scalars[:2])}]", len(scope.scalars[:2])
         name, length, rows = _back(scope.lists, k)
-        return (f"{name}[({self.index(numbers, scope)}) % {rows}]" if rows else name), length
+        return (f"{name}[({self.index(numbers, scope)}) % {rows}]" if rows > 0 else name), length
 
     # Blocks.
 
@@ -278,6 +287,19 @@ class _Text:
             place = f"{name}[({self.index(block.numbers[4:7], inner)}) % {length}]"
             self.line(deeper, f"{place} {('=', '+=')[block.numbers[2] % 2]} {self.expr(block.exprs[0], inner)}")
 
+    def _grow(self, block: Block, scope: _Scope, indent: str) -> None:
+        """A list that grows by functions of its own items, in two loops."""
+        old, length = self.whole(block.numbers[3], block.numbers[4:7], scope)
+        name = self.new("L")
+        self.line(indent, f"{name} = list({old})" if length else f"{name} = [{self.expr(block.exprs[1], scope)}]")
+        scope.lists.append((name, max(length, 1), GROWS))
+        inner, deeper = self.loop(block, scope, indent)
+        if block.numbers[2]:
+            counter = self.new("i")
+            self.line(deeper, f"for {counter} in range({block.numbers[2] + 1}):")
+            inner, deeper = inner.inner(counter), deeper + "    "
+        self.line(deeper, f"{name}.append({self.expr(block.exprs[0], inner)})")
+
     def _reduce(self, block: Block, scope: _Scope, indent: str) -> None:
         k, which, *index = block.numbers
         values, length = self.whole(k, index, scope)
@@ -332,7 +354,7 @@ class _Grower:
 
     def index(self) -> tuple[int, int, int]:
         rng = self.rng
-        kind = rng.choice((0, 0, 0, 0, 1, 1, 2, 3, 4, 4, 5, 6, 7, 8, 8, 9, 10, 10, 11, 12, 13, 14))
+        kind = rng.choice((0, 0, 0, 0, 1, 1, 2, 3, 4, 4, 5, 6, 7, 8, 8, 9, 10, 10, 11, 12, 13, 14, 15, 16, 17))
         return kind, rng.choice((0, 1, 2, 3, 5, 7, 11)), rng.choice((0, 1, 2, 4, 10, 22))
 
     def expr(self, depth: int = 2) -> Expr:
@@ -375,7 +397,7 @@ class _Grower:
         deep = depth < 3 and times * 3 <= self.budget
         loops = deep and rng.random() < (0.85, 0.7, 0.4)[depth]
         plain = ("let", "let", "branch", "reduce", "dot", "list")
-        kind = rng.choice(("sum", "sum", "map", "carry", "poke", "form", "form", "form") if loops else plain)
+        kind = rng.choice(("sum", "sum", "map", "carry", "poke", "grow", "grow", "form", "form", "form") if loops else plain)
         if kind == "form":
             return self.form(times)
         numbers = tuple(rng.randrange(24) for _ in range(2)) + self.index()
@@ -386,12 +408,27 @@ class _Grower:
         n = self.length(times)
         shape = rng.choice((0, 0, 0, 0, 1, 1, 2, 3, 4, 5, 6))
         numbers = (n, shape, rng.randrange(4), *numbers)
+        if kind == "grow":
+            return self.grown(n, times)
         body = self.blocks(rng.choice((0, 1, 1, 1, 2, 2, 3)), times * max(n, 1), depth + 1)
         exprs: tuple[Expr, ...] = (self.leaf() if rng.random() < 0.3 else Expr("constant", name="0.0"), self.expr())
         if kind == "carry":
             tied = Expr("call", (), (self.expr(3),), rng.choice(SMOOTH[:5]))
             exprs = (self.leaf(), tied) * rng.choice((1, 1, 2))
         return Block(kind, numbers, exprs if kind in ("sum", "carry") else exprs[1:], body)
+
+    def grown(self, n: int, times: int) -> Block:
+        rng = self.rng
+        more = rng.choice((0, 0, 1, 2, 3, 4)) if times * n * 3 <= self.budget else 0
+        places = [(rng.choice((15, 15, 16, 17, 1)), rng.randrange(8), rng.randrange(8)) for _ in range(3)]
+        reads = [Expr("item", (0, *place)) for place in places[: rng.choice((1, 1, 2, 3))]]
+        step = reads[0]
+        for read in reads[1:]:
+            step = Expr("operator", (), (step, read), rng.choice("+*-"))
+        step = Expr("operator", (), (step, self.leaf()), rng.choice("*+"))
+        step = Expr("call", (), (step,), rng.choice(SMOOTH[:5]))
+        numbers = (n, rng.choice((0, 0, 0, 5, 6)), more, rng.randrange(5), *self.index())
+        return Block("grow", numbers, (step, self.leaf()))
 
     def form(self, times: int) -> Block:
         """A shape that people write: a product of matrices, a window, a triangle, an affine step, Horner's rule."""
@@ -475,7 +512,7 @@ def _smaller_blocks(blocks: tuple[Block, ...]) -> Iterator[tuple[Block, ...]]:
         before, after = blocks[:i], blocks[i + 1 :]
         for body in _smaller_blocks(block.body):
             yield (*before, replace(block, body=body), *after)
-        if block.kind in ("sum", "carry", "map", "poke"):
+        if block.kind in ("sum", "carry", "map", "poke", "grow"):
             n, kind, style, *rest = block.numbers
             for n_, kind_, style_ in ((n // 2, kind, style), (n - 1, kind, style), (n, 0, style), (n, kind, 0)):
                 if n_ >= 0 and (n_, kind_, style_) != (n, kind, style):
