@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 import pytest
 from eagerly import eager, same
+from fuzzing.interpreter import interpreted, passed
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import microgrid as mg
 from microgrid import Program, trace
 from microgrid.compiler import plan
-from microgrid.compiler.code import SUMMED, Apply, Code, Load, Operand, Repeat, Store, Stored
 from microgrid.compiler.gradient import Request, tape_of
 from microgrid.compiler.roll import roll
 from microgrid.compiler.storage import place
@@ -76,23 +75,6 @@ def run(nest: Nest, xs: Sequence[Any], at: tuple[int, ...] = ()) -> Any:
     return carried
 
 
-def passed(op: str, *xs: float) -> float:
-    """An op of a tape or of code, on floats."""
-    if op == SUMMED["mul"]:
-        return xs[2] + xs[0] * xs[1]
-    op = "scaled" if op == SUMMED["scaled"] else op
-    if op == "passed":
-        return xs[0] + 0.0 if len(xs) == 1 else xs[1] + (xs[0] + 0.0)
-    if op == "negated":
-        return 0.0 - xs[0] if len(xs) == 1 else xs[1] + (0.0 - xs[0])
-    if op in ("scaled", "chosen"):
-        product = xs[0] * xs[1]
-        if xs[0] == 0.0 or (op == "chosen" and xs[1] == 0.0 and math.isnan(product)):
-            product = 0.0
-        return product if len(xs) == 2 else xs[2] + product
-    return mg.OPS[op].forward(*xs)
-
-
 Memory = dict[tuple[str, int], float]
 
 
@@ -111,62 +93,6 @@ def straight(tape: Tape, memory: Memory) -> tuple[Memory, float]:
     return cells, size
 
 
-Copy = tuple[dict[int, int], dict[int, float]]
-
-
-class SideBySide:
-    """Runs code as machine code does: iterations of a loop that jams run so many at a time, statement by statement."""
-
-    def __init__(self, stored: Stored, memory: Memory, jam: int) -> None:
-        self.jam = jam
-        self.cells = {**memory, **{("c", i): x for i, x in enumerate(stored.table)}}
-        for segment in (*stored.segments, stored.sums):
-            self.run(segment, [({}, {})])
-
-    def run(self, code: Sequence[Code], copies: list[Copy]) -> None:
-        for item in code:
-            if isinstance(item, Repeat):
-                self.repeat(item, copies)
-                continue
-            for counters, registers in copies:
-
-                def number(x: Operand, registers: dict[int, float] = registers) -> float:
-                    return registers[x] if isinstance(x, int) else x
-
-                if isinstance(item, Apply):
-                    registers[item.target] = passed(item.op, *map(number, item.operands))
-                    continue
-                cell = item.array, item.cell.base + sum(step * counters[c] for c, step in item.cell.steps)
-                if isinstance(item, Load):
-                    registers[item.target] = self.cells[cell]
-                elif isinstance(item, Store):
-                    self.cells[cell] = number(item.value)
-                else:
-                    self.cells[cell] = passed(item.op, *map(number, item.operands), self.cells[cell])
-
-    def repeat(self, loop: Repeat, copies: list[Copy]) -> None:
-        jam = self.jam if loop.jams and len(copies) == 1 else 1
-        whole = loop.times - loop.times % jam
-        for start in range(0, whole, jam):
-            if jam > 1:
-                ((counters, registers),) = copies
-                self.run(loop.body, [({**counters, loop.counter: start + u}, dict(registers)) for u in range(jam)])
-                continue
-            self.once(loop, copies, start)
-        for start in range(whole, loop.times):
-            self.once(loop, copies, start)
-
-    def once(self, loop: Repeat, copies: list[Copy], at: int) -> None:
-        for counters, registers in copies:
-            counters[loop.counter] = at
-            kept = [
-                registers[after] if at else (registers[first] if isinstance(first, int) else first)
-                for _, first, after in loop.kept
-            ]
-            registers.update({register: x for (register, _, _), x in zip(loop.kept, kept, strict=True)})
-        self.run(loop.body, copies)
-
-
 def check_storage(program: Program, at: Sequence[float], own: int, jam: int) -> None:
     """Code leaves the bits that the tape's instructions leave, one after the other; sums over samples to rounding."""
     inputs = range(len(program.inputs))
@@ -175,10 +101,10 @@ def check_storage(program: Program, at: Sequence[float], own: int, jam: int) -> 
     memory = {("x", i): x for i, x in enumerate(at[:own])} | {("p", i): x for i, x in enumerate(at[own:])}
     memory |= {("s", 0): 1.0, **{("d", i): 0.0 for i in range(tape.sizes["d"])}}
     expected, size = straight(tape, memory)
-    got = SideBySide(place(roll(tape)), memory, jam).cells
-    for space in ("y", "d"):
-        for i in range(tape.sizes[space]):
-            assert same(got[space, i], expected[space, i], space == "y", 10.0 * size), (space, i)
+    results = interpreted(place(roll(tape)), at[:own], at[own:], jam)
+    for space, got in zip("yd", results, strict=True):
+        for i, x in enumerate(got):
+            assert same(x, expected[space, i], space == "y", 10.0 * size), (space, i)
 
 
 def check(f: Callable[[Sequence[Any]], Any], at: Sequence[float]) -> None:

@@ -35,6 +35,8 @@ class Case:
     width: int
     vector: bool
     threads: int | None
+    check: bool
+    """Whether compiled code is compared with recording before it is used."""
 
     def row(self, r: int) -> list[Any]:
         """The arguments of one sample."""
@@ -101,6 +103,7 @@ def make_case(program: LoopProgram, rng: random.Random, modes: Sequence[str], in
         rng.choice((0, 0, 0, 2, 4)),
         rng.random() < 0.8,
         rng.choice((None, None, 1, 2)),
+        rng.random() < 0.4,
     )
 
 

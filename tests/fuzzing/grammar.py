@@ -72,7 +72,7 @@ class LoopProgram:
 class _Scope:
     scalars: list[str]
     lists: list[tuple[str, int, int]]
-    """How it is called, how many items it has at least, and how many rows the matrix has; GROWS where more are added."""
+    """How it is called, how many items it has at least, and how many rows a matrix has; GROWS where more are added."""
     counters: list[str] = field(default_factory=list)
 
     def inner(self, counter: str | None = None) -> _Scope:
@@ -397,7 +397,9 @@ class _Grower:
         deep = depth < 3 and times * 3 <= self.budget
         loops = deep and rng.random() < (0.85, 0.7, 0.4)[depth]
         plain = ("let", "let", "branch", "reduce", "dot", "list")
-        kind = rng.choice(("sum", "sum", "map", "carry", "poke", "grow", "grow", "form", "form", "form") if loops else plain)
+        kind = rng.choice(
+            ("sum", "sum", "map", "carry", "poke", "grow", "grow", "form", "form", "form") if loops else plain
+        )
         if kind == "form":
             return self.form(times)
         numbers = tuple(rng.randrange(24) for _ in range(2)) + self.index()

@@ -3,30 +3,45 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 
 from microgrid.compiler.code import SUMMED, Accumulate, Apply, Code, Load, Operand, Repeat, Store, Stored
 from microgrid.compiler.roll import Affine
+from microgrid.primitive import OPS
 
 Copy = tuple[dict[int, int], dict[int, float]]
 """One of the iterations that run side by side: its counters, and its registers."""
 
 
-def interpreted(
-    stored: Stored, ops: Mapping[str, Callable[..., float]], x: Sequence[float], p: Sequence[float], jam: int
-) -> tuple[list[float], list[float]]:
+def passed(op: str, *xs: float) -> float:
+    """An op of a tape or of code, on floats."""
+    if op == SUMMED["mul"]:
+        return xs[2] + xs[0] * xs[1]
+    op = "scaled" if op == SUMMED["scaled"] else op
+    if op == "passed":
+        return xs[0] + 0.0 if len(xs) == 1 else xs[1] + (xs[0] + 0.0)
+    if op == "negated":
+        return 0.0 - xs[0] if len(xs) == 1 else xs[1] + (0.0 - xs[0])
+    if op in ("scaled", "chosen"):
+        product = xs[0] * xs[1]
+        if xs[0] == 0.0 or (op == "chosen" and xs[1] == 0.0 and math.isnan(product)):
+            product = 0.0
+        return product if len(xs) == 2 else xs[2] + product
+    return OPS[op].forward(*xs)
+
+
+def interpreted(stored: Stored, x: Sequence[float], p: Sequence[float], jam: int) -> tuple[list[float], list[float]]:
     """The results and the sums for one sample, with so many iterations side by side where a loop allows it."""
     memory = {name: [math.nan] * size for name, size in stored.sizes.items()}
     memory |= {"x": [*x], "p": [*p], "c": [*stored.table], "s": [1.0], "d": [0.0] * stored.sizes["d"]}
     for segment in (*stored.segments, stored.sums):
-        _Interpreter(memory, ops, jam).run(segment, [({}, {})])
+        _Interpreter(memory, jam).run(segment, [({}, {})])
     return memory["y"], memory["d"]
 
 
 class _Interpreter:
-    def __init__(self, memory: dict[str, list[float]], ops: Mapping[str, Callable[..., float]], jam: int) -> None:
+    def __init__(self, memory: dict[str, list[float]], jam: int) -> None:
         self.memory = memory
-        self.ops = ops
         self.jam = jam
 
     def run(self, code: Sequence[Code], copies: Sequence[Copy]) -> None:
@@ -38,30 +53,14 @@ class _Interpreter:
                 if isinstance(item, Load):
                     registers[item.target] = self.memory[item.array][_place(item.cell, counters)]
                 elif isinstance(item, Apply):
-                    registers[item.target] = self.apply(item.op, [_number(x, registers) for x in item.operands])
+                    registers[item.target] = passed(item.op, *[_number(x, registers) for x in item.operands])
                 elif isinstance(item, Store):
                     self.memory[item.array][_place(item.cell, counters)] = _number(item.value, registers)
                 elif isinstance(item, Accumulate):
                     place = _place(item.cell, counters)
                     given = [_number(x, registers) for x in item.operands]
                     array = self.memory[item.array]
-                    array[place] = self.apply(item.op, [*given, array[place]])
-
-    def apply(self, op: str, operands: list[float]) -> float:
-        op = {summed: alone for alone, summed in SUMMED.items()}.get(op, op)
-        if op == "mul" and len(operands) == 3:
-            return operands[2] + operands[0] * operands[1]
-        if op not in ("passed", "negated", "scaled", "chosen"):
-            return self.ops[op](*operands)
-        cotangent, *rest = operands
-        if op in ("passed", "negated"):
-            passed = cotangent + 0.0 if op == "passed" else 0.0 - cotangent
-        else:
-            partial = rest.pop(0)
-            passed = cotangent * partial if cotangent != 0.0 else 0.0
-            if op == "chosen" and partial == 0.0 and math.isnan(passed):
-                passed = 0.0
-        return rest[0] + passed if rest else passed
+                    array[place] = passed(item.op, *given, array[place])
 
     def repeat(self, loop: Repeat, copies: Sequence[Copy]) -> None:
         for _, registers in copies:
