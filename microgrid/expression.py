@@ -14,9 +14,10 @@ import warnings
 from collections.abc import Callable, Collection, Sequence
 from typing import Any, Final, NamedTuple, NoReturn
 
-from microgrid import reductions
+from microgrid import ops, reductions
 from microgrid.composed import COMPOSED, STATIC
 from microgrid.engine import Value
+from microgrid.notation import operators_by_node
 from microgrid.primitive import OPS, Op
 
 LONGEST: Final = 10_000
@@ -27,15 +28,6 @@ CONSTANTS: Final = {"pi": math.pi, "e": math.e, "tau": math.tau, "inf": math.inf
 
 REDUCTIONS: Final = ("sum", "prod", "mean", "var", "std", "norm", "max", "min", "logsumexp")
 
-_OPERATORS: Final[dict[type[ast.AST], str]] = {
-    ast.Add: "add",
-    ast.Sub: "sub",
-    ast.Mult: "mul",
-    ast.Div: "div",
-    ast.Mod: "mod",
-    ast.FloorDiv: "floor_divide",
-    ast.USub: "neg",
-}
 _INSTEAD: Final[dict[type[ast.AST], str]] = {
     ast.BitXor: "^ is no power: write ** for it, as x**2",
     ast.MatMult: "@ multiplies matrices: write * between numbers",
@@ -146,7 +138,7 @@ def functions() -> dict[str, Callable[..., Any]]:
 
 def _power(x: Any, y: Any) -> Any:
     """As the operator ** has it: a plain exponent makes another op than a recorded one."""
-    return OPS["constant_power" if isinstance(x, Value) and not isinstance(y, Value) else "power"](x, y)
+    return ops.constant_power(x, y) if isinstance(x, Value) and not isinstance(y, Value) else ops.power(x, y)
 
 
 class _Parser:
@@ -265,8 +257,8 @@ class _Parser:
         """What is to be called on which operands; None for a sign that does nothing."""
         if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Pow):
             return _power, [node.left, node.right]
-        if isinstance(node, ast.BinOp) and type(node.op) in _OPERATORS:
-            return OPS[_OPERATORS[type(node.op)]], [node.left, node.right]
+        if isinstance(node, ast.BinOp) and type(node.op) in operators_by_node():
+            return operators_by_node()[type(node.op)], [node.left, node.right]
         if isinstance(node, ast.BinOp):
             self.wrong(_INSTEAD[type(node.op)], self.sign_after(node.left))
         if isinstance(node, ast.Compare):
@@ -274,7 +266,7 @@ class _Parser:
         if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.UAdd):
             return None, [node.operand]
         if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
-            return OPS["neg"], [node.operand]
+            return operators_by_node()[ast.USub], [node.operand]
         if isinstance(node, ast.UnaryOp):
             self.wrong(_INSTEAD[type(node.op)], node)
         if isinstance(node, ast.Call):

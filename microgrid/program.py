@@ -283,16 +283,6 @@ class Program:
             lines[30:-5] = [f"    ...  # {len(lines) - 35} more lines: print(program) has them all"]
         return "\n".join(lines)
 
-    @classmethod
-    def parse(cls, text: str) -> Program:
-        """The program that `str(program)` wrote, with tuples for named tuples, and with `fixed` None.
-
-        Raises ValueError naming the line that is no instruction, or that has a key which is no literal.
-        """
-        parsed = source.parse(text, OPS)
-        instructions = [Instruction(op, operands) for op, operands in parsed.pop("instructions")]
-        return cls(instructions=instructions, **parsed)
-
     def expression(self) -> str:
         """The result as one expression in microgrid's functions. What is used twice is written twice.
 

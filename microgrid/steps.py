@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple, overload
 
 from microgrid.engine import CONSTANT, Value
+from microgrid.notation import Written
 from microgrid.passes import backpropagation
 from microgrid.pictures import symbols
 from microgrid.pictures.digraph import number
@@ -87,7 +87,7 @@ class Steps(Sequence[Step]):
         self.values = tuple(shown([root]))
         self.starts = [value.grad if accumulate and value.op is None else 0.0 for value in self.values]
         self._root, self._seed, self._numerical = root, seed, numerical
-        self._trees: list[ast.expr] | None = None
+        self._written: list[Written] | None = None
         self._forward = [i for i, value in enumerate(self.values) if _computed(value)]
         self._backward = self._forward[::-1]
         self._place = {node: k for k, node in enumerate(self._backward)}
@@ -150,7 +150,7 @@ class Steps(Sequence[Step]):
     @property
     def names(self) -> list[str]:
         """What the values are called: their labels, else their expressions while those are short."""
-        return [symbols.text(tree) for tree in self._named()]
+        return [written.text for written in self._named()]
 
     @property
     def grads(self) -> list[float]:
@@ -159,36 +159,33 @@ class Steps(Sequence[Step]):
 
     # --- one step ----------------------------------------------------------------------------------------------
 
-    def _named(self) -> list[ast.expr]:
-        if self._trees is None:
-            self._trees = []
+    def _named(self) -> list[Written]:
+        if self._written is None:
+            self._written = []
             for i, title in enumerate(_different(self.items)):
                 value = self.values[i]
-                tree = symbols.number(value.data) if value.op is CONSTANT else None
-                if tree is None and not title and _computed(value) and sum(map(self._size, self._operands(i))) < 99:
-                    tree = self._expression(i)
-                short = tree is not None and len(symbols.text(tree)) <= LONGEST_NAME
-                self._trees.append(tree if short and tree is not None else symbols.name(title or f"v{i}"))
-        return self._trees
+                written = symbols.number(value.data) if value.op is CONSTANT else None
+                if written is None and not title and _computed(value):
+                    written = self._expression(i)
+                if written is None or len(written.text) > LONGEST_NAME:
+                    written = symbols.name(title or f"v{i}")
+                self._written.append(written)
+        return self._written
 
     def _operands(self, i: int) -> tuple[int, ...]:
         return self.items[i].operands
 
-    def _size(self, i: int) -> int:
-        tree = self._named()[i]
-        return len(tree.id) if isinstance(tree, ast.Name) else LONGEST_NAME
-
-    def _expression(self, i: int) -> ast.expr:
-        value, trees = self.values[i], self._named()
+    def _expression(self, i: int) -> Written:
+        value, written = self.values[i], self._named()
         assert value.op is not None
-        return symbols.applied(value.op, [trees[j] for j in self._operands(i)], static_operands(value))
+        return symbols.applied(value.op, [written[j] for j in self._operands(i)], static_operands(value))
 
     def _forward_step(self, i: int) -> Step:
         value = self.values[i]
         assert value.op is not None
-        name, expression = symbols.text(self._named()[i]), symbols.text(self._expression(i))
+        name, expression = self._named()[i].text, self._expression(i).text
         numbers = [symbols.number(self.values[j].data) for j in self._operands(i)]
-        in_numbers = symbols.text(symbols.applied(value.op, numbers, static_operands(value)))
+        in_numbers = symbols.applied(value.op, numbers, static_operands(value)).text
         shown = [text for text in dict.fromkeys([expression, in_numbers]) if text != name]
         remarks = () if math.isfinite(value.data) else ("not finite: detect_anomaly() stops at the first such result",)
         done = tuple(j for j in self._forward if j < i)
@@ -196,16 +193,16 @@ class Steps(Sequence[Step]):
 
     def _backward_step(self, k: int) -> Step:
         i = self._backward[k]
-        value, trees = self.values[i], self._named()
+        value, written = self.values[i], self._named()
         assert value.op is not None
-        expression = self._expression(i)
-        operands = [trees[j] for j in self._operands(i)]
+        expression = self._expression(i).text
+        operands = [written[j] for j in self._operands(i)]
         contributions, remarks = [], _remarks(value, self._upstream[i])
         earlier = {j for j, first in self._first.items() if first < k}
         for place, j, contribution, before, after in self._passed[k]:
-            rule = symbols.partial(value.op, place, trees[i], operands, static_operands(value))
-            formula = f"d{_bracketed(expression)}/d{_bracketed(trees[j])} = {symbols.text(rule)}"
-            name = symbols.text(trees[j])
+            rule = symbols.partial(value.op, place, written[i], operands, static_operands(value))
+            name = written[j].text
+            formula = f"d{_bracketed(expression)}/d{_bracketed(name)} = {rule.text}"
             partial = value.partials[place]
             contributions.append(Contribution(j, name, formula, partial, contribution, before, after))
             if j in earlier:
@@ -220,8 +217,8 @@ class Steps(Sequence[Step]):
         return Step(
             "backward",
             i,
-            symbols.text(trees[i]),
-            symbols.text(expression),
+            written[i].text,
+            expression,
             value.data,
             self._upstream[i],
             tuple(contributions),
@@ -237,7 +234,7 @@ class Steps(Sequence[Step]):
         if k == 0:
             return "the output: its cotangent is the seed"
         users = [j for j in self._backward[:k] if i in self._operands(j)]
-        told = [symbols.text(self._named()[j]) for j in users[:3]]
+        told = [self._named()[j].text for j in users[:3]]
         if len(users) == 1:
             return f"its turn: {told[0]}, which uses it, is done"
         return f"its turn: all that use it are done, {', '.join(told)}{' and others' if len(users) > 3 else ''}"
@@ -332,9 +329,8 @@ def _different(items: Sequence[Item]) -> list[str]:
     return [f"{title}#{i}" if title and counts[title] > 1 else title for i, title in enumerate(full)]
 
 
-def _bracketed(tree: ast.expr) -> str:
-    text = symbols.text(tree)
-    return text if isinstance(tree, ast.Name) and text.isidentifier() else f"({text})"
+def _bracketed(text: str) -> str:
+    return text if text.isidentifier() else f"({text})"
 
 
 def with_number(formula: str, x: float) -> str:

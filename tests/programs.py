@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from hypothesis import strategies as st
 
-from microgrid import Op, ops
+from microgrid import Op, Program, ops
 from microgrid.primitive import OPS
 
 SMOOTH = [OPS[name] for name in "add sub mul neg exp sin cos tanh sigmoid softplus atan asinh erf gaussian".split()]
@@ -50,3 +51,11 @@ def functions(
 
 def points(n: int) -> st.SearchStrategy[list[float]]:
     return st.lists(st.floats(-2.0, 2.0), min_size=n, max_size=n)
+
+
+def listed(program: Program) -> Callable[..., Any]:
+    """The function that a listing is, once the ops are imported under their names; operators want Values."""
+    names: dict[str, Any] = {**OPS, "inf": math.inf, "nan": math.nan}
+    exec(compile(str(program), "<listing>", "exec"), names)
+    function: Callable[..., Any] = names["f"]
+    return function

@@ -36,6 +36,7 @@ ORDER = [
     "functional",
     "reductions",
     "arithmetic",
+    "notation",
     "source",
     "c_source",
     "program",

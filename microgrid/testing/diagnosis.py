@@ -100,9 +100,10 @@ def _wrong_rule(instruction: Instruction, given: Sequence[float], label: str, ch
         if found.verdict == "FAIL":
             should = "" if found.numerical.middle is None else f", should be {nearest_float(found.numerical.middle)!r}"
             where = f"{op.name}({', '.join(f'{x:.6g}' for x in given)})" + (f", which is {label}" if label else "")
+            point = ", ".join(map(repr, given[:count]))
             return (
                 f"culprit: the rule of {op.name}, by its operand {i}, at {where}: it is {found.analytic!r}{should}\n"
-                f"to see it: {_runnable(part, given[:count])}"
+                f"to see it: check_gradient(lambda {', '.join(part.inputs)}: {part.expression()}, {point})"
             )
     return ""
 
@@ -134,9 +135,10 @@ def _wrong_accumulation(program: Program, at: Sequence[float], check: CheckProgr
                 found = fails(fewer, output)
                 if found is not None:
                     kept, smallest = fewer, found
+            part, point = smallest
             return (
                 f"culprit: no rule is wrong, so it is {fault}; the smallest program that shows it:\n"
-                f"{smallest[0]}\nto see it: {_runnable(*smallest)}"
+                f"{part}\nto see it: check_gradient(f, {', '.join(map(repr, point))})"
             )
     return "culprit: no rule is wrong, and each part by itself is right"
 
@@ -164,8 +166,3 @@ def _part(
         out_structure=0,
     )
     return part, [numbers[slot] for slot in inputs]
-
-
-def _runnable(program: Program, at: Sequence[float]) -> str:
-    point = ", ".join(map(repr, at))
-    return f"check_gradient(Program.parse({str(program)!r}), {point})"

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 from eagerly import same
+from programs import listed
 
 import microgrid as mg
 from fuzzing.cases import Case, filled, laid
@@ -302,8 +303,7 @@ class _Run:
     def text(self) -> None:
         g = function_of(self.case.several)
         program = self.program(0, g)
-        again = Program.parse(str(program))
-        self.check("parsed", again.replay(self.flat(0)), program.replay(self.flat(0)))
+        self.check("listing", recorded(listed(program), self.first())[0], program.replay(self.flat(0)))
 
     # Replays.
 
