@@ -800,7 +800,6 @@ divide_no_nan: Op = primitive(
     lambda z, x, y: (div(1.0, y), divide_no_nan(-z, y)),
     domain=(REAL, NONZERO),
     symbol="/",
-    precedence=PRODUCT,
     latex=r"\frac{#1}{#2}",
     formula=lambda x, y: where(equal(x, 0.0), 0.0, div(x, y)),
 )

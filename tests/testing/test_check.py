@@ -252,12 +252,22 @@ def test_wrong_accumulation_is_told_from_a_wrong_rule(monkeypatch: pytest.Monkey
     assert report.cause == "ratio 0.5: one of two contributions is missing"
 
 
+def seen_again(report: Report) -> Report:
+    """The report on the smallest case, by what the culprit's text says to type; ops stand under their names."""
+    names: dict[str, Any] = {**OPS, "inf": math.inf, "nan": math.nan, "check_gradient": check_gradient}
+    shown, _, line = report.culprit.partition("to see it: ")
+    if "shows it:\n" in shown:
+        exec(shown.partition("shows it:\n")[2], names)
+    again: Report = eval(line, names)
+    return again
+
+
 def test_the_culprit_is_named_and_what_is_printed_runs() -> None:
     with mutated(ops.tanh, delta=1e-3):
         report = check_gradient(lambda x, y: mg.tanh(x * y) / x, 0.3, 2.0)
         assert report.culprit.startswith("culprit: the rule of tanh, by its operand 0, at tanh(0.6): it is 0.712289")
-        again = eval(report.culprit.split("to see it: ")[1])
-        assert again.verdict == "FAIL"
+        assert report.culprit.endswith("\nto see it: check_gradient(lambda x0: tanh(x0), 0.6)")
+        assert seen_again(report).verdict == "FAIL"
     assert check_gradient(lambda x, y: mg.tanh(x * y) / x, 0.3, 2.0).culprit == ""
 
 
@@ -294,16 +304,6 @@ def test_a_bug_of_the_engine_is_found_and_made_small(
     assert again.verdict == "FAIL"
     assert again.program is not None
     assert len(again.program.instructions) <= operations
-
-
-def seen_again(report: Report) -> Report:
-    """The report on the smallest case, by what the culprit's text says to type; ops stand under their names."""
-    names: dict[str, Any] = {**OPS, "inf": math.inf, "nan": math.nan, "check_gradient": check_gradient}
-    shown, _, line = report.culprit.partition("to see it: ")
-    if "shows it:\n" in shown:
-        exec(shown.partition("shows it:\n")[2], names)
-    again: Report = eval(line, names)
-    return again
 
 
 PLANTED: dict[str, tuple[str, str, Callable[..., Any]]] = {

@@ -43,7 +43,7 @@ def test_the_machine_finds_a_planted_bug(bug: str) -> None:
 def test_programs_are_programs_and_their_gradients_pass(data: st.DataObject, program: Program) -> None:
     at = data.draw(points(program))
     assert isinstance(program(*at), float)
-    assert same(program.python()(*at), program(*at))
+    assert same(program.python()(*at), program(*at), strict=True)
     report = check_gradient(program, *at)
     assert report.verdict != "FAIL", report
 
