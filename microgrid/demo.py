@@ -12,7 +12,7 @@ from microgrid.engine import Value
 from microgrid.losses import l2
 from microgrid.optim import SGD
 from microgrid.pictures.rendering import ADVICE
-from microgrid.training import fit
+from microgrid.training import Objective, fit
 from microgrid.training.plots import plot_boundary
 
 STEPS = 100
@@ -47,8 +47,7 @@ def demo(folder: Path, *, steps: int = STEPS, samples: int = 100, seed: int = 13
         model,
         points,
         labels,
-        loss="hinge",
-        penalty=lambda parameters: l2(parameters, 1e-4),
+        loss=Objective("hinge", penalty=lambda parameters: l2(parameters, 1e-4)),
         optimizer=SGD(model.parameters(), lambda step: max(1.0 - 0.9 * step / STEPS, 0.1)),
         epochs=steps,
         metrics=["accuracy"],

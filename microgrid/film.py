@@ -14,9 +14,9 @@ from microgrid.pictures.digraph import printable
 from microgrid.program import trace
 from microgrid.storage import ending, write_text
 from microgrid.training.callbacks import Run
-from microgrid.training.objective import outputs_of
 from microgrid.training.plots import gradients_by_layer, span
 from microgrid.training.samples import rows
+from microgrid.training.sums import outputs_of
 
 CELLS = 32
 """Along each side of the field on which the network is evaluated."""

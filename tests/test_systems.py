@@ -20,7 +20,7 @@ from systems import five_labels, regression, two_sigmoid_layers, vanishing_gradi
 
 from microgrid import losses, nn  # noqa: E402
 from microgrid.testing import check_gradient  # noqa: E402
-from microgrid.training.objective import Recorded  # noqa: E402
+from microgrid.training.sums import RecordedSums  # noqa: E402
 
 
 class System:
@@ -88,7 +88,7 @@ def test_gradients_are_those_of_numpy(name: str) -> None:
     system = SYSTEMS[name]()
     loss, gradients = system.oracle.loss_and_gradients(*system.arrays, system.name)
     targets = [row[0] if isinstance(row, list) and len(row) == 1 else row for row in system.y]
-    sums = Recorded(system.model, system.loss).loss_and_gradients(system.model.parameters(), system.x, targets)
+    sums = RecordedSums(system.model, system.loss).loss_and_gradients(system.model.parameters(), system.x, targets)
     count = len(system.x) if system.mean else 1
     assert sums.loss / count == pytest.approx(loss, rel=1e-12)
     start = 0
@@ -119,7 +119,7 @@ def test_gradients_are_certified_on_a_sample(name: str) -> None:
             changed[k] = value
         return system.loss(nn.functional_call(system.model, changed, x), y)
 
-    own = Recorded(system.model, system.loss).loss_and_gradients(parameters, [x], [y]).gradient
+    own = RecordedSums(system.model, system.loss).loss_and_gradients(parameters, [x], [y]).gradient
     report = check_gradient(loss, *[numbers[k] for k in chosen], gradient=[own[k] for k in chosen])
     assert report.verdict == "PASS", str(report)
 
@@ -154,7 +154,7 @@ def test_two_sigmoid_layers_train_as_numpy_does() -> None:
 def test_the_regression_trains_as_numpy_does(kind: str) -> None:
     system = SYSTEMS["relu regression, mse"]()
     options = regression.KINDS[kind]
-    _, history = regression.train(system.x, system.y, epochs=100, shuffle=False, **options)
+    _, history = regression.train(system.x, system.y, epochs=100, seed=None, **options)
     rate, adam = options.get("lr", 0.01), "optimizer" in options
     curve = numpy_curve(system, 100, rate, batch=options["batch_size"] or 0, adam=adam)
     assert history.loss == pytest.approx(curve, rel=1e-9)

@@ -1,7 +1,9 @@
-"""What may be done after each epoch: a callback is any function of the `Run`; here are those that many want.
+"""Callbacks: any function of the `Run`, called after each epoch; here are those that many want.
 
-A callback that is an object may have more methods: `begin(run)` is called before the first epoch, `finish(run)` when
-the run has ended, but not by an error; one with `state()` and `restore(state)` goes into checkpoints.
+A callback that is an object may have more methods. `begin(run)` is called before the first epoch. `keep(run)` is called
+when all callbacks have seen an epoch, and when Ctrl-C or an error has ended the run; one that has it need not be a
+function. `finish(run)` is called when the run has ended, but not by an error. One with `state()` and `restore(state)`
+goes into checkpoints.
 """
 
 from __future__ import annotations
@@ -13,7 +15,12 @@ from typing import Any, Protocol, runtime_checkable
 
 from microgrid.module import Module, as_number
 from microgrid.optim import Optimizer
+from microgrid.storage import PathLike, write_json
 from microgrid.training.history import History
+from microgrid.training.samples import at_least
+
+Saved = Mapping[str, Any]
+"""A run after a whole epoch, as JSON: settings, parameters, optimizer, history, states of callbacks."""
 
 
 class Run:
@@ -30,6 +37,10 @@ class Run:
         """Those with which it ended, and with which validation was measured; callbacks may have changed them since."""
         self.training: dict[str, Callable[[], float] | None] = {}
         """The curves of the training data. Where an epoch has several steps, with what measures one anew."""
+        self.ended = False
+        """Whether there will be no further epoch."""
+        self.checkpoint: Callable[[], Saved] = dict
+        """Gives the last epoch that all callbacks have seen, as `fit(..., resume=...)` takes it."""
 
     @property
     def epoch(self) -> int:
@@ -58,7 +69,15 @@ class Run:
         return (number, self.before) if anew is None else (anew(), now)
 
 
-Callback = Callable[[Run], object]
+class Keeper(Protocol):
+    """A callback that keeps whole epochs."""
+
+    def keep(self, run: Run) -> object:
+        """Keep `run.checkpoint()`, if it is worth keeping."""
+        ...
+
+
+Callback = Callable[[Run], object] | Keeper
 
 
 @runtime_checkable
@@ -72,6 +91,23 @@ class Stateful(Protocol):
     def restore(self, state: dict[str, Any]) -> None:
         """Remember that."""
         ...
+
+
+class Checkpoint:
+    """Writes a run into a file after every so many epochs and when it has ended, also by Ctrl-C or a TrainingError.
+
+    `fit(..., resume=path)` goes on from there, to the same bits as a run that was never stopped. The file holds the
+    last whole epoch, with the state of the other callbacks, wherever among them this one stands.
+    """
+
+    def __init__(self, path: PathLike, *, every: int = 1) -> None:
+        self.path = path
+        self.every = at_least(1, "every", every)
+
+    def keep(self, run: Run) -> None:
+        """Write the epoch if it is due."""
+        if run.ended or run.epoch % self.every == 0:
+            write_json(self.path, "checkpoint", run.checkpoint())
 
 
 HIGHEST = {"loss": False, "validation_loss": False, "accuracy": True, "validation_accuracy": True}
@@ -175,6 +211,6 @@ class EarlyStopping:
             raise ValueError(f"best_parameters must be a list of the {self._count} parameters of the model")
         numbers = [as_number("best_parameters", x) for x in numbers]
         if others:
-            warnings.warn(f"the run that it goes on from is of {'; '.join(others)}", stacklevel=2)
+            warnings.warn(f"the run that it goes on from is of {'; '.join(others)}", stacklevel=5)  # fit's caller
         self.best_parameters = numbers
         self.best, self.best_epoch = best, epoch

@@ -6,26 +6,20 @@ import functools
 import math
 import re
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-from microgrid.engine import Value
-from microgrid.losses import Loss
 from microgrid.module import Module
 from microgrid.nn import Neuron
 from microgrid.optim import Optimizer
-from microgrid.scope import recording
 from microgrid.storage import PathLike
-from microgrid.training.callbacks import Callback, Run
-from microgrid.training.checkpoint import Checkpoint, Snapshots
-from microgrid.training.compiled import Compiled
+from microgrid.training.callbacks import Callback, Run, Saved
 from microgrid.training.history import History
 from microgrid.training.metrics import Measure
-from microgrid.training.objective import Objective, Sums, birth_of_nan, loss_and_outputs
+from microgrid.training.objective import Objective
 from microgrid.training.samples import Samples, Target
-from microgrid.training.spread import Spread
-
-Penalty = Callable[[Sequence[Value]], Any]
+from microgrid.training.snapshots import Snapshots
+from microgrid.training.sums import Failure, Summation, Sums, birth_of_nan, loss_and_outputs
 
 
 class TrainingError(RuntimeError):
@@ -34,7 +28,7 @@ class TrainingError(RuntimeError):
     `history` tells of the epochs until then; `fit(..., resume=error.checkpoint)` goes on from there.
     """
 
-    def __init__(self, message: str, history: History, checkpoint: Checkpoint) -> None:
+    def __init__(self, message: str, history: History, checkpoint: Saved) -> None:
         super().__init__(message)
         self.history = history
         self.checkpoint = checkpoint
@@ -46,32 +40,26 @@ class Loop:
     def __init__(
         self,
         objective: Objective,
+        sums: Summation,
         model: Module,
-        loss: Loss,
         optimizer: Optimizer,
         samples: Samples,
         measures: dict[str, Measure],
-        mean: bool,
-        penalty: Penalty | None,
     ) -> None:
         self.objective = objective
+        self.summation = sums
         self.model = model
         self.parameters = model.parameters()
-        self.loss = loss
         self.optimizer = optimizer
         self.samples = samples
         self.measures = measures
-        self.mean = mean
-        self.penalty = penalty
         self.stepping = False
 
     def settings(self) -> dict[str, Any]:
-        """What a run must have in common with the one that it goes on from."""
+        """Name what a run must have in common with the one that it goes on from."""
         place = {id(p): i for i, p in enumerate(self.parameters)}
         trained = [place[id(p)] for p in self.optimizer.parameters]
-        return {
-            "loss": getattr(self.loss, "__name__", type(self.loss).__name__),
-            "reduction": "mean" if self.mean else "sum",
+        return self.objective.settings() | {
             "batch_size": self.samples.batch_size,
             "shuffle": self.samples.shuffle,
             "seed": self.samples.seed,
@@ -82,9 +70,8 @@ class Loop:
         }
 
     def hyperparameters(self) -> dict[str, Any]:
-        """What decides on the steps, and may change within a run, but not unseen."""
-        penalty = {"penalty of fixed numbers": self._penalty_of_fixed_numbers()} if self.penalty else {}
-        return penalty | self.optimizer.hyperparameters()
+        """Name what decides on the steps, and may change within a run, but not unseen."""
+        return self.objective.hyperparameters(self.parameters) | self.optimizer.hyperparameters()
 
     def _activations(self) -> str:
         """Those of the neurons, each once; two networks may have the same parameters and others of them."""
@@ -92,66 +79,56 @@ class Loop:
         names = [re.sub(r"Neuron\(\d+\)$| at 0x[0-9a-fA-F]+", "", neuron) for neuron in neurons]
         return ", ".join(dict.fromkeys(names))
 
-    def _penalty_of_fixed_numbers(self) -> str:
-        """The penalty is told from another one by this."""
-        assert self.penalty is not None
-        numbers = [p.data for p in self.parameters]
-        try:
-            for i, p in enumerate(self.parameters):
-                p.data = 1.0 + (i % 7) / 8.0
-            return f"{_penalty(self.penalty, self.parameters).data:.10g}"
-        finally:
-            for p, x in zip(self.parameters, numbers, strict=True):
-                p.data = x
-
     def run(
-        self,
-        epochs: int,
-        callbacks: Sequence[Callback],
-        snapshots: Snapshots,
-        resume: PathLike | Checkpoint | None,
-        progress: bool | None,
+        self, epochs: int, callbacks: Sequence[Callback], resume: PathLike | Saved | None, progress: bool | None
     ) -> History:
         """Epoch after epoch, until all are done or something ends it."""
         run = Run(self.model, self.optimizer, epochs)
+        run.history.how = self.summation.how
         one_step = len(self.samples.batches(0)) == 1
         run.training = {
             name: None if one_step else functools.partial(self.anew, name) for name in ("loss", *self.measures)
         }
         _tell(callbacks, "begin", run)
-        snapshots.attach(run, callbacks, self.settings(), self.hyperparameters())
+        snapshots = Snapshots(run, callbacks, self.settings(), self.hyperparameters())
+        run.checkpoint = snapshots.checkpoint
         if resume is not None:
             snapshots.resume(resume)
         bar = _bar(progress, run.epoch, epochs)
-        told = False
+        remark = True
         try:
             while run.epoch < epochs and not run.history.stopped:
-                snapshots.take()
                 run.before = snapshots.numbers
                 run.history.add(*self.epoch(run.epoch))
                 if callbacks:
                     run.after = [p.data for p in self.parameters]
-                if bar is not None and not told and isinstance(self.objective, Compiled):
-                    bar.write(f"fit: {self.objective.how}")
-                    told = True
+                if bar is not None and remark and self.summation.remark:
+                    bar.write(f"fit: {self.summation.remark}")
+                remark = False
                 for callback in callbacks:
-                    callback(run)
+                    if callable(callback):
+                        callback(run)
                 if bar is not None:
                     last = {name: f"{curve[-1]:.4g}" for name, curve in run.history.measured.items()}
                     bar.set_postfix({"loss": f"{run.loss:.4g}", **last}, refresh=False)
                     bar.update()
-                snapshots.write_if_due(last=run.epoch == epochs or bool(run.history.stopped))
+                snapshots.take()
+                run.ended = run.epoch == epochs or bool(run.history.stopped)
+                _tell(callbacks, "keep", run)
         except KeyboardInterrupt:
-            snapshots.write()
+            run.ended = True
+            _tell(callbacks, "keep", run)
             if self.stepping:  # some parameters have taken their step, others not
                 snapshots.go_back()
             run.history.stopped = f"interrupted in epoch {snapshots.epoch + 1}"
         except _CannotGoOn as error:
             snapshots.go_back()
-            snapshots.write()
+            run.ended = True
+            _tell(callbacks, "keep", run)
             where = f"epoch {snapshots.epoch + 1}, {error}"
             raise TrainingError(where, run.history, snapshots.checkpoint()) from error.__cause__
         finally:
+            run.history.how = self.summation.how
             if bar is not None:
                 bar.close()
         _tell(callbacks, "finish", run)
@@ -167,15 +144,15 @@ class Loop:
         for k, batch in enumerate(self.samples.batches(number)):
             loss, told = self.step(batch, f"batch {k + 1}")
             losses.append(loss)
-            weights.append(len(batch) / len(xs) if self.mean else 1.0)
+            weights.append(len(batch) / len(xs) if self.objective.mean else 1.0)
             outputs += told
             shown += [ys[i] for i in batch]
         total = losses[0] if len(losses) == 1 else math.fsum(w * x for w, x in zip(weights, losses, strict=True))
         measured = self.measured(outputs, shown)
         xs, ys = self.samples.validation
         if xs:
-            loss, outputs = loss_and_outputs(self.model, self.loss, xs, ys)
-            measured["validation_loss"] = loss / len(xs) if self.mean else loss
+            loss, outputs = loss_and_outputs(self.model, self.objective.loss, xs, ys)
+            measured["validation_loss"] = loss / len(xs) if self.objective.mean else loss
             measured |= {f"validation_{name}": number for name, number in self.measured(outputs, ys).items()}
         return total, measured
 
@@ -183,19 +160,19 @@ class Loop:
         """Change the parameters once: the loss before, and the outputs."""
         xs, ys = self.samples.batch(batch)
         sums = self.sums(xs, ys, name)
-        count = len(batch) if self.mean else 1
+        count = len(batch) if self.objective.mean else 1
         loss = sums.loss / count
         gradient = [g / count for g in sums.gradient]
         for p, g in zip(self.parameters, gradient, strict=True):
             p.grad = g
-        if self.penalty is not None:
-            penalty = _penalty(self.penalty, self.parameters)
+        penalty = self.objective.added(self.parameters)
+        if penalty is not None:
             penalty.backward()
             loss += penalty.data
             gradient = [p.grad for p in self.parameters]
         if not (math.isfinite(loss) and all(map(math.isfinite, gradient))):
             names = [f"row {self.samples.numbers[i]}" for i in batch]
-            why = birth_of_nan(self.model, self.loss, self.parameters, xs, ys, names)
+            why = birth_of_nan(self.model, self.objective.loss, self.parameters, xs, ys, names)
             what = f"the loss is {loss}" if not math.isfinite(loss) else "the gradient is not finite"
             raise _CannotGoOn(f"{name}: {what}; {why}")
         self.stepping = True
@@ -206,11 +183,9 @@ class Loop:
     def sums(self, xs: Sequence[list[float]], ys: Sequence[Target], name: str) -> Sums:
         """The sums over these samples."""
         try:
-            return self.objective.loss_and_gradients(self.parameters, xs, ys)
-        except Exception as error:
-            if isinstance(self.objective, Spread):
-                raise _CannotGoOn(f"{name}: a worker failed: {error!r}") from error
-            raise
+            return self.summation.loss_and_gradients(self.parameters, xs, ys)
+        except Failure as error:
+            raise _CannotGoOn(f"{name}: {error}") from error.__cause__
 
     def anew(self, name: str) -> float:
         """A number that an epoch gives, for the parameters as they are: that of an epoch without steps."""
@@ -220,10 +195,10 @@ class Loop:
             p.grad = g
         if name != "loss":
             return self.measures[name](sums.outputs, self.samples.ys)
-        loss = sums.loss / len(self.samples.xs) if self.mean else sums.loss
-        if self.penalty is not None:
-            times = 1 if self.mean else len(self.samples.batches(0))
-            loss += times * _penalty(self.penalty, self.parameters).data
+        loss = sums.loss / len(self.samples.xs) if self.objective.mean else sums.loss
+        penalty = self.objective.added(self.parameters)
+        if penalty is not None:
+            loss += (1 if self.objective.mean else len(self.samples.batches(0))) * penalty.data
         return loss
 
     def measured(self, outputs: Sequence[list[float]], ys: Sequence[Target]) -> dict[str, float]:
@@ -240,14 +215,6 @@ def _tell(callbacks: Sequence[Callback], event: str, run: Run) -> None:
     for callback in callbacks:
         if hasattr(callback, event):
             getattr(callback, event)(run)
-
-
-def _penalty(penalty: Penalty, parameters: Sequence[Value]) -> Value:
-    with recording():
-        value = penalty(parameters)
-    if not isinstance(value, Value):
-        raise TypeError(f"the penalty must be a Value, got {value!r}: does it use the parameters?")
-    return value
 
 
 def _bar(progress: bool | None, start: int, epochs: int) -> Any:

@@ -12,8 +12,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from microgrid.module import Module
-from microgrid.training.objective import outputs_of
 from microgrid.training.samples import rows
+from microgrid.training.sums import outputs_of
 
 BLUE, VERMILION, GREEN, PINK, INK = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#333333"
 COLOURS = (VERMILION, BLUE, GREEN, PINK, "#E69F00", "#56B4E9")

@@ -30,8 +30,7 @@ class Samples:
         kind: Kind,
         validation: Any,
         batch_size: int | None,
-        shuffle: bool,
-        seed: int,
+        seed: int | None,
     ) -> None:
         ys = targets(y, len(xs), outputs, kind)
         self.seed = seed
@@ -50,12 +49,16 @@ class Samples:
         """Which row each was in what people passed."""
         self.xs, self.ys = [xs[i] for i in self.numbers], [ys[i] for i in self.numbers]
         self.batch_size = min(batch_size or len(self.xs), len(self.xs))
-        self.shuffle = shuffle and self.batch_size < len(self.xs)
+        self.shuffle = seed is not None and self.batch_size < len(self.xs)
 
     def _kept(self, count: int, fraction: float) -> set[int]:
         if not 0.0 < fraction < 1.0:
             raise ValueError(f"validation is a pair (x, y) or a fraction between 0 and 1, got {fraction}")
-        kept = random.Random(f"{self.seed}: validation").sample(range(count), round(fraction * count))
+        size = round(fraction * count)
+        if self.seed is None:
+            kept = list(range(count))[count - size :]
+        else:
+            kept = random.Random(f"{self.seed}: validation").sample(range(count), size)
         if not 0 < len(kept) < count:
             raise ValueError(f"a fraction of {fraction} leaves nothing of {count} sample(s) on one side")
         return set(kept)
@@ -87,6 +90,13 @@ class Samples:
         import hashlib
 
         return hashlib.sha256(repr((self.xs, self.ys, self.validation)).encode()).hexdigest()[:16]
+
+
+def at_least(least: int, name: str, number: Any) -> int:
+    """The number, which must be a whole one from `least` on: ValueError."""
+    if not isinstance(number, int) or number < least:
+        raise ValueError(f"{name} must be a whole number from {least} on, got {number!r}")
+    return number
 
 
 def rows(x: Any, name: str = "x") -> list[list[float]]:

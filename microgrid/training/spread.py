@@ -1,4 +1,4 @@
-"""The sums over a batch, spread over the workers of an executor: threads, processes, or machines."""
+"""`Spread`: an objective computed by the workers of an executor, which are threads, processes, or machines."""
 
 from __future__ import annotations
 
@@ -7,23 +7,49 @@ import importlib.util
 import math
 import threading
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from microgrid.engine import Value
 from microgrid.losses import Loss
 from microgrid.module import Module
-from microgrid.training.objective import Recorded, Sums
-from microgrid.training.samples import Target
+from microgrid.training.objective import Objective, Penalty
+from microgrid.training.samples import Samples, Target, at_least
+from microgrid.training.sums import Failure, RecordedSums, Sums
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor
 
 
-class Spread:
-    """Cuts a batch into parts, which an executor's workers record, and adds up what they send back, in order.
+class Spread(Objective):
+    """An objective that the workers of an executor compute: `fit(..., loss=Spread("mse", executor))`.
 
-    How it is cut does not depend on the number of workers, and so the bits of the result do not.
+    The executor is any of `concurrent.futures`, or a Dask client's. A batch is cut into so many `parts`, which the
+    workers record. Their sums are added up in order, so that the bits do not depend on the number of workers.
     """
+
+    def __init__(
+        self,
+        loss: str | Loss,
+        executor: Executor,
+        *,
+        parts: int = 8,
+        reduction: Literal["mean", "sum"] = "mean",
+        penalty: Penalty | None = None,
+    ) -> None:
+        super().__init__(loss, reduction=reduction, penalty=penalty, compile=False)
+        self.executor = executor
+        self.parts = at_least(1, "parts", parts)
+
+    def summation(self, model: Module, samples: Samples, *, outputs: bool) -> SpreadSums:
+        """The workers' sums. Raises TypeError when the model or the loss cannot be sent to them."""
+        return SpreadSums(model, self.loss, self.executor, self.parts)
+
+
+class SpreadSums:
+    """Cuts a batch into parts, which an executor's workers record, and adds up what they send back, in order."""
+
+    how = "spread"
+    remark = ""
 
     def __init__(self, model: Module, loss: Loss, executor: Executor, parts: int) -> None:
         import hashlib
@@ -34,7 +60,7 @@ class Spread:
         self.key = hashlib.sha256(self.task).hexdigest()
 
     def loss_and_gradients(self, parameters: Sequence[Value], xs: Sequence[list[float]], ys: Sequence[Target]) -> Sums:
-        """The sums. An error that a worker raises, or its death, is raised here."""
+        """The sums. An error that a worker raises, or its death, is the cause of a Failure."""
         numbers = [p.data for p in parameters]
         size = math.ceil(len(xs) / self.parts)
         futures = []
@@ -43,9 +69,11 @@ class Spread:
                 xs_part, ys_part = list(xs[i : i + size]), list(ys[i : i + size])
                 futures.append(self.executor.submit(_part, self.key, self.task, numbers, xs_part, ys_part))
             results = [future.result() for future in futures]
-        except BaseException:
+        except BaseException as error:
             for future in futures:
                 future.cancel()
+            if isinstance(error, Exception):
+                raise Failure(f"a worker failed: {error!r}") from error
             raise
         loss, gradient = 0.0, [0.0] * len(numbers)
         for result in results:
@@ -62,13 +90,13 @@ def _part(key: str, task: bytes, numbers: list[float], xs: list[list[float]], ys
     if getattr(_unpacked, "key", None) != key:
         import pickle
 
-        _unpacked.objective = Recorded(*pickle.loads(task))
+        _unpacked.sums = RecordedSums(*pickle.loads(task))
         _unpacked.key = key
-    objective: Recorded = _unpacked.objective
-    parameters = objective.model.parameters()
+    sums: RecordedSums = _unpacked.sums
+    parameters = sums.model.parameters()
     for p, x in zip(parameters, numbers, strict=True):
         p.data = x
-    return objective.loss_and_gradients(parameters, xs, ys)
+    return sums.loss_and_gradients(parameters, xs, ys)
 
 
 def _pickled(task: Any) -> bytes:

@@ -28,7 +28,7 @@ from systems import five_labels, xor
 import microgrid
 import microgrid.cli
 from microgrid import datasets, fit, losses, nn, optim
-from microgrid.training import History
+from microgrid.training import History, Objective, Spread
 
 RATE = 0.01
 
@@ -50,8 +50,7 @@ def demo() -> History:
         model,
         points,
         labels,
-        loss="hinge",
-        penalty=lambda parameters: losses.l2(parameters, 1e-4),
+        loss=Objective("hinge", penalty=lambda parameters: losses.l2(parameters, 1e-4)),
         optimizer=optimizer,
         epochs=100,
         metrics=["accuracy"],
@@ -97,7 +96,8 @@ def against_one_process(samples: int = 2000) -> None:
 
     def epochs(executor: Executor | None) -> None:
         model = nn.MLP(2, [16, 16, 1], seed=1337)
-        fit(model, points, labels, loss="hinge", optimizer="sgd", lr=0.1, epochs=3, executor=executor)
+        loss = Spread("hinge", executor) if executor else Objective("hinge")
+        fit(model, points, labels, loss=loss, optimizer="sgd", lr=0.1, epochs=3)
 
     def gain(one: Callable[[], object], two: Callable[[], object]) -> float:
         start = time.perf_counter()

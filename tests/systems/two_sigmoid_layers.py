@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from microgrid import fit, nn
-from microgrid.training import History
+from microgrid.training import History, Objective
 
 X = [[0.0, 0.0, 1.0], [0.0, 1.0, 1.0], [1.0, 0.0, 1.0], [1.0, 1.0, 1.0]]
 Y = [[0.0, 1.0], [1.0, 0.0], [1.0, 0.0], [0.0, 1.0]]
@@ -24,7 +24,8 @@ def train(
 ) -> tuple[nn.MLP, History]:
     """A trained network and its history. The sum runs over outputs and samples: hence no mean."""
     model = network(len(x[0]), hidden, len(y[0]))
-    history = fit(model, x, y, loss="half_squares", reduction="sum", optimizer="sgd", lr=learning_rate, epochs=epochs)
+    objective = Objective("half_squares", reduction="sum")
+    history = fit(model, x, y, loss=objective, optimizer="sgd", lr=learning_rate, epochs=epochs)
     return model, history
 
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 import microgrid as mg
 from microgrid import fit, losses, nn
-from microgrid.training import EarlyStopping, History, Run
+from microgrid.training import EarlyStopping, History, Objective, Run, Spread
 
 POINTS, LABELS = mg.datasets.moons(12, seed=5)
 
@@ -115,13 +115,15 @@ def test_the_model_has_the_parameters_of_the_number_that_is_named(
         model,
         POINTS,
         LABELS,
-        loss="hinge",
+        loss=Objective(
+            "hinge",
+            reduction="mean" if mean else "sum",
+            penalty=(lambda ps: losses.l2(ps, 0.01)) if penalised else None,
+        ),
         optimizer="sgd",
         lr=lr if mean else lr / 12,
         epochs=epochs,
         batch_size=batch_size,
-        reduction="mean" if mean else "sum",
-        penalty=(lambda ps: losses.l2(ps, 0.01)) if penalised else None,
         validation=kept,
         metrics=["accuracy", share],
         callbacks=[stopping],
@@ -143,10 +145,10 @@ def test_what_is_measured_anew_is_measured_as_the_run_is(how: str, curve: str) -
     if how == "compiled":
         pytest.importorskip("llvmlite")
     with ThreadPoolExecutor(2) as executor:
-        options: dict[str, Any] = {"compile": True} if how == "compiled" else {"executor": executor, "parts": 2}
+        loss = Objective("hinge", compile=True) if how == "compiled" else Spread("hinge", executor, parts=2)
         stopping, model = EarlyStopping(2, monitor=curve), network()
-        shared: dict[str, Any] = {"loss": "hinge", "batch_size": 5, "metrics": ["accuracy"], "progress": False}
-        history = fit(model, POINTS, LABELS, lr=0.5, epochs=6, callbacks=[stopping], **shared, **options)
+        shared: dict[str, Any] = {"loss": loss, "batch_size": 5, "metrics": ["accuracy"], "progress": False}
+        history = fit(model, POINTS, LABELS, lr=0.5, epochs=6, callbacks=[stopping], **shared)
     assert history.how == how
     ours = number_of(model, curve, (POINTS, LABELS), True, False, 3)
     assert stopping.best == pytest.approx(ours, rel=1e-12)

@@ -6,6 +6,9 @@ import copy
 import functools
 import json
 import math
+import re
+import subprocess
+import sys
 import tempfile
 import warnings
 from collections.abc import Callable, Iterator
@@ -19,7 +22,7 @@ from hypothesis import strategies as st
 import microgrid as mg
 from microgrid import fit, losses, nn, optim
 from microgrid.storage import digest
-from microgrid.training import EarlyStopping, History
+from microgrid.training import Checkpoint, EarlyStopping, History, Objective, Run
 
 POINTS, LABELS = mg.datasets.moons(10, seed=5)
 
@@ -62,7 +65,7 @@ def written(optimizer: str) -> tuple[str, History, list[float]]:
     """The text of a good checkpoint, and how a run goes on from it."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "run.json"
-        train(network(), optimizer=optimizer, callbacks=[EarlyStopping(9)], checkpoint=path)
+        train(network(), optimizer=optimizer, callbacks=[EarlyStopping(9), Checkpoint(path)])
         return path.read_text("utf-8"), *goes_on(path, optimizer)
 
 
@@ -185,6 +188,10 @@ def test_a_file_that_was_cut_or_hit_is_refused(tmp_path_factory: pytest.TempPath
     assert again == written("adam")[1:]
 
 
+def penalised(strength: float) -> Objective:
+    return Objective("hinge", penalty=lambda ps: losses.l2(ps, strength))
+
+
 # --- other hyperparameters -----------------------------------------------------------------------------------------
 
 
@@ -198,9 +205,9 @@ def test_a_file_that_was_cut_or_hit_is_refused(tmp_path_factory: pytest.TempPath
             r"lr = 0\.01\d* in step 8, this one has 0\.1",
         ),
         ({"lr": 0.1}, {"lr": optim.cosine(0.1, 100)}, "lr = 0.1 in step 2, this one has 0.0999"),
-        ({"penalty": lambda ps: losses.l2(ps, 1e-4)}, {"penalty": lambda ps: losses.l2(ps, 1e-3)}, "penalty of fixed"),
-        ({"penalty": lambda ps: losses.l2(ps, 1e-4)}, {}, "penalty of fixed numbers = '.*', this one has None"),
-        ({}, {"penalty": lambda ps: losses.l2(ps, 1e-4)}, "penalty of fixed numbers = None"),
+        ({"loss": penalised(1e-4)}, {"loss": penalised(1e-3)}, "penalty of fixed"),
+        ({"loss": penalised(1e-4)}, {}, "penalty of fixed numbers = '.*', this one has None"),
+        ({}, {"loss": penalised(1e-4)}, "penalty of fixed numbers = None"),
         ({"make": optim.SGD}, {"make": optim.SGD, "momentum": 0.9}, r"momentum = 0\.0, this one has 0\.9"),
         ({"make": optim.SGD, "weight_decay": 0.1}, {"make": optim.SGD}, r"weight_decay = 0\.1, this one has 0\.0"),
         ({"make": optim.Adam}, {"make": optim.Adam, "betas": (0.8, 0.999)}, r"betas = \[0\.9, 0\.999\], this one has"),
@@ -218,7 +225,7 @@ def test_other_hyperparameters_are_a_warning_where_steps_are_to_come(
             own = {"optimizer": make(model.parameters(), 0.1, **own), "lr": None}
         train(model, **own, **more)
 
-    run(before, checkpoint=tmp_path / "run.json")
+    run(before, callbacks=[Checkpoint(tmp_path / "run.json")])
     run(before, resume=tmp_path / "run.json", epochs=5)
     with pytest.warns(UserWarning, match=told) as caught:
         run(after, resume=tmp_path / "run.json", epochs=5)
@@ -227,7 +234,7 @@ def test_other_hyperparameters_are_a_warning_where_steps_are_to_come(
 
 
 def test_a_schedule_that_is_the_same_so_far_is_the_same(tmp_path: Path) -> None:
-    train(network(), checkpoint=tmp_path / "run.json", lr=0.1)
+    train(network(), callbacks=[Checkpoint(tmp_path / "run.json")], lr=0.1)
     later = lambda step: 0.1 if step < 9 else 0.01  # noqa: E731
     train(network(), resume=tmp_path / "run.json", lr=later, epochs=5)
 
@@ -242,7 +249,7 @@ def test_a_schedule_that_is_the_same_so_far_is_the_same(tmp_path: Path) -> None:
 )
 def test_another_network_or_other_curves_are_refused(tmp_path: Path, change: dict[str, Any], advice: str) -> None:
     callbacks = [EarlyStopping(9, monitor="loss")] if "callbacks" in change else []
-    train(network(), callbacks=callbacks, checkpoint=tmp_path / "run.json")
+    train(network(), callbacks=[*callbacks, Checkpoint(tmp_path / "run.json")])
     own = dict(change)
     model = own.pop("model", network(seed=3))
     before = bits(model)
@@ -252,7 +259,7 @@ def test_another_network_or_other_curves_are_refused(tmp_path: Path, change: dic
 
 
 def test_parameters_in_another_order_are_refused(tmp_path: Path) -> None:
-    train(network(), checkpoint=tmp_path / "run.json")
+    train(network(), callbacks=[Checkpoint(tmp_path / "run.json")])
     model = network()
     turned = optim.Adam(model.parameters()[::-1], 0.1)
     with pytest.raises(ValueError, match="trained = 'all', this one has"):
@@ -260,9 +267,67 @@ def test_parameters_in_another_order_are_refused(tmp_path: Path) -> None:
 
 
 def test_another_patience_is_said(tmp_path: Path) -> None:
-    train(network(), callbacks=[EarlyStopping(9)], checkpoint=tmp_path / "run.json")
+    train(network(), callbacks=[EarlyStopping(9), Checkpoint(tmp_path / "run.json")])
     with pytest.warns(UserWarning, match="EarlyStopping with patience = 9, this one has 8"):
         train(network(), callbacks=[EarlyStopping(8)], resume=tmp_path / "run.json")
+
+
+class Counting:
+    """A callback that remembers the epochs it has seen, and ends the run or is interrupted in one."""
+
+    def __init__(self, epoch: int, event: str) -> None:
+        self.seen = 0
+        self.at, self.event = epoch, event
+
+    def __call__(self, run: Run) -> None:
+        self.seen += 1
+        if self.seen == self.at and self.event == "stop":
+            run.stop("enough")
+        elif self.seen == self.at:
+            raise KeyboardInterrupt
+
+    def state(self) -> dict[str, Any]:
+        return {"seen": self.seen}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        self.seen = state["seen"]
+
+
+@pytest.mark.parametrize("event", ["stop", "interrupt"])
+@pytest.mark.parametrize("place", [0, 1, 2])
+@pytest.mark.parametrize("every", [1, 2, 7])
+def test_a_checkpoint_is_of_whole_epochs_wherever_it_stands_among_callbacks(
+    event: str, place: int, every: int, tmp_path: Path
+) -> None:
+    counting, stopping = Counting(5, event), EarlyStopping(9)
+    callbacks: list[Any] = [counting, stopping]
+    callbacks.insert(place, Checkpoint(tmp_path / "run.json", every=every))
+    history = train(network(), epochs=8, callbacks=callbacks)
+    content = json.loads((tmp_path / "run.json").read_text("utf-8"))
+    whole = 5 if event == "stop" else 4
+    assert content["history"]["loss"] == history.loss[:whole]
+    assert content["history"]["stopped"] == ("enough" if event == "stop" else "")
+    assert content["callbacks"][0] == {"seen": whole}
+    resumed, alone = network(), network()
+    train(alone, epochs=8 if event == "interrupt" else 5, callbacks=[Counting(0, ""), EarlyStopping(9)])
+    train(resumed, epochs=8, callbacks=[Counting(0, ""), EarlyStopping(9)], resume=tmp_path / "run.json")
+    assert bits(resumed) == bits(alone)
+
+
+def test_a_warning_names_the_line_that_called_fit(tmp_path: Path) -> None:
+    train(network(), callbacks=[Checkpoint(tmp_path / "run.json"), EarlyStopping(9)])
+    script = tmp_path / "script.py"
+    script.write_text(
+        "from microgrid import fit, nn, datasets\n"
+        "from microgrid.training import EarlyStopping\n"
+        "x, y = datasets.moons(10, seed=5)\n"
+        "model = nn.MLP(2, [2, 1], activation='tanh')\n"
+        "fit(model, x, y, loss='hinge', lr=0.2, batch_size=4, epochs=5, progress=False, resume='run.json',\n"
+        "    callbacks=[EarlyStopping(8)])\n"
+    )
+    run = subprocess.run([sys.executable, script], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert re.search(r"script\.py:5: UserWarning: run\.json is of a run with lr = 0\.1", run.stderr)
+    assert re.search(r"script\.py:5: UserWarning: the run .* is of EarlyStopping with patience = 9", run.stderr)
 
 
 def test_what_was_brought_back_at_the_end_is_not_what_a_run_goes_on_from(tmp_path: Path) -> None:
@@ -270,7 +335,7 @@ def test_what_was_brought_back_at_the_end_is_not_what_a_run_goes_on_from(tmp_pat
     whole, cut = network(), network()
     expected = train(whole, epochs=12, callbacks=[EarlyStopping(50)], **options)
     first = EarlyStopping(50)
-    train(cut, epochs=6, callbacks=[first], checkpoint=tmp_path / "run.json", **options)
+    train(cut, epochs=6, callbacks=[Checkpoint(tmp_path / "run.json"), first], **options)
     assert first.best_epoch < 6
     history = train(cut, epochs=12, callbacks=[EarlyStopping(50)], resume=tmp_path / "run.json", **options)
     assert (history, bits(cut), history.restored) == (expected, bits(whole), expected.restored)

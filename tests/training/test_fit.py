@@ -11,16 +11,15 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 import pytest
 from test_micrograd import moons_of_the_demo
 
 import microgrid as mg
 from microgrid import Value, fit, losses, nn, no_grad, optim
-from microgrid.training import EarlyStopping, History, Run, TrainingError
+from microgrid.training import Checkpoint, EarlyStopping, History, Objective, Run, TrainingError
 
 POINTS, LABELS = mg.datasets.moons(24, seed=5)
 
@@ -48,7 +47,7 @@ def test_the_demo_of_micrograd_is_one_call() -> None:
     model = nn.MLP(2, [16, 16, 1])
     optimizer = optim.SGD(model.parameters(), lambda step: 1.0 - 0.9 * step / 100)
     penalty = lambda parameters: losses.l2(parameters, 1e-4)  # noqa: E731
-    options: dict[str, Any] = {"loss": "hinge", "penalty": penalty, "metrics": ["accuracy"]}
+    options: dict[str, Any] = {"loss": Objective("hinge", penalty=penalty), "metrics": ["accuracy"]}
     history = fit(model, points, labels, optimizer=optimizer, epochs=100, **options)
     assert history.loss[0] == pytest.approx(0.8958441028683222, rel=1e-14)
     assert history.loss[1] == pytest.approx(1.7235905336972022, rel=1e-13)
@@ -59,10 +58,13 @@ def test_the_demo_of_micrograd_is_one_call() -> None:
 
 @pytest.mark.parametrize("reduction", ["mean", "sum"])
 @pytest.mark.parametrize("batch_size", [None, 24, 7, 1])
-def test_a_step_follows_the_gradient_of_what_it_says_it_minimises(reduction: str, batch_size: int | None) -> None:
+def test_a_step_follows_the_gradient_of_what_it_says_it_minimises(
+    reduction: Literal["mean", "sum"], batch_size: int | None
+) -> None:
     model, other = network(), network()
     penalty = lambda parameters: losses.l2(parameters, 0.01)  # noqa: E731
-    history = train(model, epochs=1, batch_size=batch_size, shuffle=False, reduction=reduction, penalty=penalty)
+    objective = Objective("hinge", reduction=reduction, penalty=penalty)
+    history = train(model, epochs=1, batch_size=batch_size, seed=None, loss=objective)
     size = batch_size or 24
     seen = []
     for start in range(0, 24, size):
@@ -82,7 +84,7 @@ def test_a_step_follows_the_gradient_of_what_it_says_it_minimises(reduction: str
 def test_batches_are_shuffled_by_the_seed_and_anew_in_each_epoch() -> None:
     orders: list[list[float]] = []
 
-    def noted(seed: int, shuffle: bool = True) -> list[list[float]]:
+    def noted(seed: int | None) -> list[list[float]]:
         orders.append([])
         model = nn.Neuron(1, seed=0)
 
@@ -90,7 +92,7 @@ def test_batches_are_shuffled_by_the_seed_and_anew_in_each_epoch() -> None:
             orders[-1].append(target)
             return output
 
-        fit(model, range(6), range(6), loss=loss, optimizer="sgd", batch_size=2, epochs=2, seed=seed, shuffle=shuffle)
+        fit(model, range(6), range(6), loss=loss, optimizer="sgd", batch_size=2, epochs=2, seed=seed)
         return [orders[-1][:6], orders[-1][6:]]
 
     first, second = noted(0)
@@ -98,7 +100,16 @@ def test_batches_are_shuffled_by_the_seed_and_anew_in_each_epoch() -> None:
     assert first != second
     assert noted(0) == [first, second]
     assert noted(1) != [first, second]
-    assert noted(0, shuffle=False) == [list(range(6))] * 2
+    assert noted(None) == [list(range(6))] * 2
+
+
+def test_without_a_seed_validation_is_the_last_of_the_samples() -> None:
+    model, other = network(), network()
+    last = train(model, validation=0.25, seed=None)
+    options: dict[str, Any] = {"loss": "hinge", "optimizer": "sgd", "lr": 0.1, "epochs": 5}
+    expected = fit(other, POINTS[:18], LABELS[:18], validation=(POINTS[18:], LABELS[18:]), **options)
+    assert (last, bits(model)) == (expected, bits(other))
+    assert last != train(network(), validation=0.25)
 
 
 def test_only_the_parameters_of_the_optimizer_change() -> None:
@@ -284,7 +295,7 @@ def test_a_run_that_was_stopped_goes_on_to_the_same_bits(tmp_path: Path, name: s
     options["validation"] = (POINTS[:4], LABELS[:4])
     whole, first, second = network(), network(), network(seed=1)
     expected = train(whole, epochs=8, **options)
-    train(first, epochs=stop, checkpoint=tmp_path / "run.json", **options)
+    train(first, epochs=stop, callbacks=[Checkpoint(tmp_path / "run.json")], **options)
     history = train(second, epochs=8, resume=tmp_path / "run.json", **options)
     assert bits(second) == bits(whole)
     assert history == expected
@@ -295,15 +306,15 @@ def test_early_stopping_goes_on_from_a_checkpoint(tmp_path: Path) -> None:
     whole, cut = network(), network()
     expected = train(whole, callbacks=[EarlyStopping(3)], **options)
     stop_at = len(expected) - 2
-    train(cut, **{**options, "epochs": stop_at}, callbacks=[EarlyStopping(3)], checkpoint=tmp_path / "run.json")
+    train(cut, **{**options, "epochs": stop_at}, callbacks=[Checkpoint(tmp_path / "run.json"), EarlyStopping(3)])
     history = train(cut, callbacks=[EarlyStopping(3)], resume=tmp_path / "run.json", **options)
     assert (history, bits(cut)) == (expected, bits(whole))
 
 
 def test_a_run_that_was_stopped_early_stays_so(tmp_path: Path) -> None:
-    options: dict[str, Any] = {"epochs": 50, "checkpoint": tmp_path / "run.json", "lr": 3.0}
+    options: dict[str, Any] = {"epochs": 50, "lr": 3.0}
     model, again = network(), network()
-    history = train(model, callbacks=[EarlyStopping(2)], **options)
+    history = train(model, callbacks=[Checkpoint(tmp_path / "run.json"), EarlyStopping(2)], **options)
     assert history.stopped
     assert len(history) < 50
     resumed = train(again, callbacks=[EarlyStopping(2)], resume=tmp_path / "run.json", **options)
@@ -317,7 +328,7 @@ def test_a_checkpoint_is_written_after_so_many_epochs_and_after_the_last(tmp_pat
     def look(run: Run) -> None:
         written.append(len(json.loads(path.read_text())["history"]["loss"]) if path.exists() else 0)
 
-    train(network(), epochs=7, checkpoint=path, checkpoint_every=3, callbacks=[look])
+    train(network(), epochs=7, callbacks=[Checkpoint(path, every=3), look])
     assert written == [0, 0, 0, 3, 3, 3, 6]
     assert len(json.loads(path.read_text())["history"]["loss"]) == 7
 
@@ -328,7 +339,7 @@ def test_a_checkpoint_is_written_after_so_many_epochs_and_after_the_last(tmp_pat
         ({"batch_size": 4}, "batch_size = 5, this one has 4"),
         ({"seed": 1}, "seed = 0, this one has 1"),
         ({"loss": "mse"}, "loss = 'hinge', this one has 'mse'"),
-        ({"reduction": "sum"}, "reduction = 'mean'"),
+        ({"loss": Objective("hinge", reduction="sum")}, "reduction = 'mean'"),
         ({"validation": (POINTS, LABELS)}, "data = "),
         ({"optimizer": "adam"}, "does not fit: this is the state of SGD, not of Adam"),
         ({"callbacks": [EarlyStopping()]}, r"0 callback\(s\) that remember, this run 1"),
@@ -337,7 +348,7 @@ def test_a_checkpoint_is_written_after_so_many_epochs_and_after_the_last(tmp_pat
 def test_a_checkpoint_of_another_run_says_what_differs_and_changes_nothing(
     tmp_path: Path, change: dict[str, Any], advice: str
 ) -> None:
-    train(network(), batch_size=5, checkpoint=tmp_path / "run.json")
+    train(network(), batch_size=5, callbacks=[Checkpoint(tmp_path / "run.json")])
     model = network(seed=2)
     before = bits(model)
     with pytest.raises(ValueError, match=advice):
@@ -373,7 +384,7 @@ def test_ctrl_c_returns_what_was_learned_so_far(moment: str, tmp_path: Path) -> 
     optimizer = Interrupted(model.parameters(), 0.1)
     options: dict[str, Any] = {"loss": loss, "batch_size": 8, "lr": None, "epochs": 6}
     checkpoint = tmp_path / "run.json"
-    history = train(model, optimizer=optimizer, callbacks=[callback], checkpoint=checkpoint, **options)
+    history = train(model, optimizer=optimizer, callbacks=[callback, Checkpoint(checkpoint)], **options)
     assert history.stopped == "interrupted in epoch 3"
     assert len(history) == (3 if moment == "in a callback" else 2)
     same = network()
@@ -396,7 +407,8 @@ import microgrid as mg
 model = mg.nn.MLP(2, [4, 1], seed=0)
 x, y = mg.datasets.moons(20)
 tell = lambda run: print("epoch", run.epoch, flush=True) if run.epoch < 4 else None
-history = mg.fit(model, x, y, loss="hinge", epochs=10**9, callbacks=[tell], checkpoint=sys.argv[1], checkpoint_every=50)
+keep = mg.training.Checkpoint(sys.argv[1], every=50)
+history = mg.fit(model, x, y, loss="hinge", epochs=10**9, callbacks=[tell, keep])
 print(history.stopped, len(history.loss) > 2, flush=True)
 model.save(sys.argv[2])
 """
@@ -430,7 +442,7 @@ def test_nan_stops_the_run_and_says_where_it_was_born() -> None:
     x = [1.0, 2.0, 3.0, -1.0, 4.0]
     before = bits(model)
     with pytest.raises(TrainingError) as caught:
-        fit(model, x, x, loss="mse", optimizer="sgd", lr=0.01, batch_size=2, shuffle=False, epochs=3)
+        fit(model, x, x, loss="mse", optimizer="sgd", lr=0.01, batch_size=2, seed=None, epochs=3)
     message = str(caught.value)
     assert message.startswith("epoch 1, batch 2: the loss is nan; row 3: log(-")
     assert f" gave nan, in Log, at {__file__}:" in message
@@ -494,11 +506,9 @@ def test_a_run_may_take_place_in_a_thread() -> None:
         ({"batch_size": 0}, "batch_size must be a whole number from 1 on, got 0"),
         ({"metrics": ["accuracy", "accuracy"]}, "two metrics are called accuracy"),
         ({"epochs": -1}, "epochs must be a whole number from 0 on"),
-        ({"reduction": "none"}, "'mean' or 'sum'"),
         ({"validation": 1.5}, "a fraction between 0 and 1"),
         ({"validation": 0.01}, "leaves nothing"),
         ({"validation": (POINTS, [0] * 24)}, "validation y, row 0: label 0 is neither -1 nor 1"),
-        ({"checkpoint_every": 0}, "checkpoint_every must be a whole number from 1 on"),
         ({"optimizer": optim.SGD([Value(1.0)])}, "goes with the name"),
         ({"optimizer": optim.SGD([Value(1.0)]), "lr": None}, "make it from model.parameters()"),
         ({"loss": "cross_entropy"}, "y, row 0: label 1 is none of the classes 0 to 0"),
@@ -521,7 +531,7 @@ def test_misuse_says_what_to_change_and_changes_nothing(change: dict[str, Any], 
     with pytest.raises(TypeError, match="loss of a sample must be a Value"):
         train(model, loss=lambda output, target: 1.0)
     with pytest.raises(TypeError, match="penalty must be a Value"):
-        train(model, penalty=lambda parameters: 1.0)
+        train(model, loss=Objective("hinge", penalty=lambda parameters: 1.0))
     with pytest.raises(ValueError, match="the checkpoint is not whole: it has no optimizer"):
         train(model, resume={"settings": {}, "parameters": {}})
 
@@ -548,9 +558,8 @@ def test_compiled_runs_are_recorded_runs_to_rounding(loss: str, batch_size: int 
     for compile in (False, True):
         model = nn.MLP(2, [4, outputs], activation="tanh", seed=0)
         metrics = ["accuracy"] if loss not in ("mse", "huber") else []
-        history = fit(
-            model, x, y, loss=loss, epochs=20, batch_size=batch_size, metrics=metrics, compile=compile, progress=False
-        )
+        objective = Objective(loss, compile=compile)
+        history = fit(model, x, y, loss=objective, epochs=20, batch_size=batch_size, metrics=metrics, progress=False)
         runs.append((history, [p.data for p in model.parameters()], [p.grad for p in model.parameters()]))
     (recorded, *theirs), (compiled, *ours) = runs
     assert compiled.how == "compiled"
@@ -599,13 +608,14 @@ def test_what_compiled_code_would_get_wrong_is_recorded_and_said(
     kind: type[nn.Module], why: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pytest.importorskip("llvmlite")
-    monkeypatch.setattr("microgrid.training.compiled.ENOUGH", 1)
+    monkeypatch.setattr("microgrid.training.compiled_sums.ENOUGH", 1)
     x, y = [[0.1 * i, 0.3 * i] for i in range(6)], [[1.0] * 3 if kind is Drawing else 1.0] * 6
     runs = []
     for compile in ("auto", False):
         random.seed(1)
         model = kind()
-        history = fit(model, x, y, loss="mse", lr=0.1, optimizer="sgd", epochs=4, compile=compile, progress=False)
+        objective = Objective("mse", compile=compile)
+        history = fit(model, x, y, loss=objective, lr=0.1, optimizer="sgd", epochs=4, progress=False)
         runs.append([p.data for p in model.parameters()])
         if compile == "auto":
             assert history.how.startswith("recorded, since ")
@@ -613,7 +623,7 @@ def test_what_compiled_code_would_get_wrong_is_recorded_and_said(
     if kind is not Drawing:
         assert runs[0] == pytest.approx(runs[1], rel=1e-12)
     with pytest.raises((TypeError, RuntimeError), match=why):
-        fit(kind(), x, y, loss="mse", epochs=4, compile=True, progress=False)
+        fit(kind(), x, y, loss=Objective("mse", compile=True), epochs=4, progress=False)
 
 
 class Weighted(nn.Module):
@@ -629,7 +639,7 @@ class Weighted(nn.Module):
 @pytest.mark.parametrize("where", ["model", "dict", "loss"])
 def test_a_number_that_changes_in_an_object_is_seen_at_once(where: str, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("llvmlite")
-    monkeypatch.setattr("microgrid.training.compiled.ENOUGH", 1)
+    monkeypatch.setattr("microgrid.training.compiled_sums.ENOUGH", 1)
     x, y = [[0.1 * i] for i in range(20)], [0.3 * i for i in range(20)]
 
     class Loss:
@@ -651,7 +661,8 @@ def test_a_number_that_changes_in_an_object_is_seen_at_once(where: str, monkeypa
                 else:
                     loss.weight = 3.0
 
-        runs.append(fit(model, x, y, loss=loss, epochs=12, callbacks=[change], compile=compile, progress=False))
+        objective = Objective(loss, compile=compile)
+        runs.append(fit(model, x, y, loss=objective, epochs=12, callbacks=[change], progress=False))
     assert runs[0].how == "compiled"
     assert runs[0].loss == pytest.approx(runs[1].loss, rel=1e-12)
 
@@ -672,18 +683,17 @@ def test_a_loss_that_looks_its_target_up_is_recorded(
 ) -> None:
     """A Value is in no table of whole numbers; and the rare class is in none of the first batches."""
     pytest.importorskip("llvmlite")
-    monkeypatch.setattr("microgrid.training.compiled.ENOUGH", 1)
+    monkeypatch.setattr("microgrid.training.compiled_sums.ENOUGH", 1)
     x, y = [[0.1 * i] for i in range(40)], [0, 1] * 18 + [2] * 4
     runs = [
         fit(
             nn.MLP(1, [3, 1], seed=0),
             x,
             y,
-            loss=lambda out, target: out * out * factor(target),
+            loss=Objective(lambda out, target: out * out * factor(target), compile=compile),
             batch_size=8,
-            shuffle=False,
+            seed=None,
             epochs=2,
-            compile=compile,
         )
         for compile in ("auto", False)
     ]
@@ -693,18 +703,17 @@ def test_a_loss_that_looks_its_target_up_is_recorded(
 
 def test_targets_that_differ_in_length_in_a_later_batch_are_recorded(monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("llvmlite")
-    monkeypatch.setattr("microgrid.training.compiled.ENOUGH", 1)
+    monkeypatch.setattr("microgrid.training.compiled_sums.ENOUGH", 1)
     x, y = [[0.1 * i] for i in range(40)], [[1.0, 2.0]] * 35 + [[1.0, 2.0, 3.0]] * 5
     runs = [
         fit(
             nn.MLP(1, [3, 1], seed=0),
             x,
             y,
-            loss=lambda out, target: sum((out - t) ** 2 for t in target),
+            loss=Objective(lambda out, target: sum((out - t) ** 2 for t in target), compile=compile),
             batch_size=8,
-            shuffle=False,
+            seed=None,
             epochs=2,
-            compile=compile,
         )
         for compile in ("auto", False)
     ]
@@ -726,7 +735,7 @@ def test_auto_compiles_where_there_is_enough_to_compute(capsys: pytest.CaptureFi
 
 def test_a_weight_that_changes_is_seen_and_soon_recorded(monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("llvmlite")
-    monkeypatch.setattr("microgrid.training.compiled.ENOUGH", 1)
+    monkeypatch.setattr("microgrid.training.compiled_sums.ENOUGH", 1)
     x, y = [[0.1 * i] for i in range(50)], [0.3 * i for i in range(50)]
     weight = 1.0
 
@@ -741,7 +750,7 @@ def test_a_weight_that_changes_is_seen_and_soon_recorded(monkeypatch: pytest.Mon
     for compile in ("auto", True, False):
         weight = 1.0
         model = nn.MLP(1, [4, 1], seed=0)
-        runs.append(fit(model, x, y, loss=weighted, epochs=8, lr=0.01, callbacks=[anneal], compile=compile))
+        runs.append(fit(model, x, y, loss=Objective(weighted, compile=compile), epochs=8, lr=0.01, callbacks=[anneal]))
     assert [run.how for run in runs] == [
         "compiled, then recorded, since numbers that the loss finds outside keep changing",
         "compiled",
@@ -767,14 +776,20 @@ def test_a_network_may_give_a_tuple(loss: str) -> None:
     pytest.importorskip("llvmlite")
     x = [[0.1 * i, 0.3 * i] for i in range(12)]
     y: list[Any] = [i % 2 for i in range(12)] if loss == "cross_entropy" else [[1.0, 0.5]] * 12
-    runs = [fit(Pair(), x, y, loss=loss, epochs=3, metrics=["accuracy"], compile=c) for c in (True, False)]
+    runs = [fit(Pair(), x, y, loss=Objective(loss, compile=c), epochs=3, metrics=["accuracy"]) for c in (True, False)]
     assert runs[0].loss == pytest.approx(runs[1].loss, rel=1e-12)
     assert runs[0]["accuracy"] == runs[1]["accuracy"]
     assert runs[0].how == "compiled"
 
 
-def test_compile_takes_its_words_and_no_executor() -> None:
+def test_an_objective_or_checkpoint_that_cannot_be_says_what_to_change() -> None:
     with pytest.raises(ValueError, match='compile must be "auto", True or False'):
-        fit(nn.MLP(1, [1]), [[1.0]], [1.0], loss="mse", compile=cast(Any, "yes"), progress=False)
-    with ThreadPoolExecutor(1) as executor, pytest.raises(ValueError, match="workers record"):
-        fit(nn.MLP(1, [1]), [[1.0]], [1.0], loss="mse", compile=True, executor=executor, progress=False)
+        Objective("mse", compile=cast(Any, "yes"))
+    with pytest.raises(ValueError, match="'mean' or 'sum'"):
+        Objective("mse", reduction=cast(Any, "none"))
+    with pytest.raises(ValueError, match="choose one of mse"):
+        Objective("hinges")
+    with pytest.raises(ValueError, match="every must be a whole number from 1 on"):
+        Checkpoint("run.json", every=0)
+    with pytest.raises(TypeError, match=r"a callback is a function .* or has a method keep\(run\), got 'film'"):
+        train(network(), callbacks=["film"])

@@ -1,4 +1,4 @@
-"""The objective in machine code: a batch's loss and gradients by `microgrid.compile`, watched by recording."""
+"""Sums in machine code: a batch's loss and gradients by `microgrid.compile`, watched by recording."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from microgrid.compiler.compile import compile as in_machine_code
 from microgrid.engine import Value
 from microgrid.losses import Loss, kind_of
 from microgrid.module import Module
-from microgrid.training.objective import Recorded, Sums, outputs_of
 from microgrid.training.samples import Target
+from microgrid.training.sums import RecordedSums, Sums, outputs_of
 
 if TYPE_CHECKING:
     from microgrid.compiler.training import CompiledLoss
@@ -38,7 +38,7 @@ class NotTheSame(RuntimeError):
     """Compiled code and recording disagree: the model draws at random or has changed, or a target was looked up."""
 
 
-class Compiled:
+class CompiledSums:
     """Sums over a batch by compiled code. `how` says in a line what is used; where compiling fails, recording, and why.
 
     Compiled code is what was traced once. A model that draws at random, or a loss that looks targets up in a table, is
@@ -56,7 +56,7 @@ class Compiled:
         strict: bool,
         examples: tuple[Sequence[list[float]], Sequence[Target]] = ((), ()),
     ) -> None:
-        self.recorded = Recorded(model, loss)
+        self.recorded = RecordedSums(model, loss)
         self.how = "compiled"
         self._outputs = outputs
         self._strict = strict
@@ -70,8 +70,13 @@ class Compiled:
         self._classes = kind_of(loss).targets == "classes"
         self._width = 0
 
+    @property
+    def remark(self) -> str:
+        """The same: it may be news to people."""
+        return self.how
+
     def loss_and_gradients(self, parameters: Sequence[Value], xs: Sequence[list[float]], ys: Sequence[Target]) -> Sums:
-        """The sums, as `Recorded` gives them, to rounding."""
+        """The sums, as `RecordedSums` gives them, to rounding."""
         if self.how != "compiled":
             return self.recorded.loss_and_gradients(parameters, xs, ys)
         if self._code is not None and self._numbers != [_numbers_in(x) for x in self._objects]:
@@ -151,7 +156,7 @@ class Compiled:
                 raise NotTheSame(
                     f"compiled code gives {a:.6g} where recording gives {b:.6g}: does the model draw at random, "
                     "use an object's number that changes, or does the loss look a target up? Train it with "
-                    "compile=False"
+                    "loss=Objective(..., compile=False)"
                 )
 
 

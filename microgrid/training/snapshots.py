@@ -1,4 +1,4 @@
-"""The state of a training run after an epoch: kept in memory, written to a file, and gone back to."""
+"""The state of a training run after an epoch: remembered, gone back to, and taken up again from a checkpoint."""
 
 from __future__ import annotations
 
@@ -8,26 +8,16 @@ from typing import Any
 
 from microgrid.module import as_number
 from microgrid.schedules import Schedule, rate_at
-from microgrid.storage import PathLike, as_stored, digest, read_json, write_json
-from microgrid.training.callbacks import Run, Stateful
-
-Checkpoint = Mapping[str, Any]
-"""What a file of the kind "checkpoint" holds: settings, parameters, optimizer, history, callbacks."""
+from microgrid.storage import PathLike, as_stored, digest, read_json
+from microgrid.training.callbacks import Run, Saved, Stateful
 
 
 class Snapshots:
-    """The last whole epoch of a run, and the file that it goes to after every so many."""
+    """The last whole epoch of a run, which has not begun: an epoch is whole when all callbacks have seen it."""
 
-    def __init__(self, path: PathLike | None, every: int) -> None:
-        if not isinstance(every, int) or every < 1:
-            raise ValueError(f"checkpoint_every must be a whole number from 1 on, got {every!r}")
-        self.path = path
-        self.every = every
-
-    def attach(
+    def __init__(
         self, run: Run, callbacks: Sequence[Any], settings: dict[str, Any], hyperparameters: dict[str, Any]
     ) -> None:
-        """Watch that run, which has not begun."""
         self.run = run
         self.remembering: list[Stateful] = [callback for callback in callbacks if isinstance(callback, Stateful)]
         self.settings = settings
@@ -39,10 +29,12 @@ class Snapshots:
 
     def take(self) -> None:
         """Remember the run as it is, which is after a whole epoch."""
-        self.epoch = self.run.epoch
-        self.numbers = [p.data for p in self.parameters]
-        self.optimizer = self.run.optimizer.state_dict()
-        self.states = [callback.state() for callback in self.remembering]
+        numbers = [p.data for p in self.parameters]
+        optimizer = self.run.optimizer.state_dict()
+        states = [callback.state() for callback in self.remembering]
+        epoch, stopped = self.run.epoch, self.run.history.stopped
+        # No call from here on: Ctrl-C comes before or after, and finds one epoch or the other.
+        self.epoch, self.stopped, self.numbers, self.optimizer, self.states = epoch, stopped, numbers, optimizer, states
 
     def go_back(self) -> None:
         """Make the run again as it was."""
@@ -54,8 +46,9 @@ class Snapshots:
         history = self.run.history
         for curve in (history.loss, *history.measured.values()):
             del curve[self.epoch :]
+        history.stopped = self.stopped
 
-    def checkpoint(self) -> Checkpoint:
+    def checkpoint(self) -> Saved:
         """The epoch that is remembered, as a file holds it."""
         history = self.run.history
         content = {
@@ -65,7 +58,7 @@ class Snapshots:
             "history": {
                 "loss": history.loss[: self.epoch],
                 "measured": {name: curve[: self.epoch] for name, curve in history.measured.items()},
-                "stopped": history.stopped,
+                "stopped": self.stopped,
             },
             "callbacks": self.states,
             "hyperparameters": self.hyperparameters,
@@ -73,18 +66,7 @@ class Snapshots:
         }
         return content | {"digest": digest(content)}
 
-    def write(self) -> None:
-        """Put the epoch that is remembered into the file, if there is one to be."""
-        if self.path is not None:
-            write_json(self.path, "checkpoint", self.checkpoint())
-
-    def write_if_due(self, *, last: bool) -> None:
-        """Write after every so many epochs, and after the last."""
-        if self.path is not None and (last or self.run.epoch % self.every == 0):
-            self.take()
-            self.write()
-
-    def resume(self, source: PathLike | Checkpoint) -> None:
+    def resume(self, source: PathLike | Saved) -> None:
         """Take the run to where a checkpoint, or the file of one, left it.
 
         Raises ValueError, and changes nothing, when it is damaged, or of a run with other data, settings or parameters.
@@ -112,7 +94,7 @@ class Snapshots:
             for callback, state in zip(self.remembering, states, strict=True):
                 callback.restore(state)
             if others and len(loss) < run.epochs and not stopped:
-                warnings.warn(f"{where} is of a run with {'; '.join(others)}", stacklevel=5)  # to the caller of fit
+                warnings.warn(f"{where} is of a run with {'; '.join(others)}", stacklevel=4)  # to the caller of fit
         except Exception as error:
             self.go_back()
             if isinstance(error, Warning):  # which are errors to some

@@ -1,0 +1,124 @@
+"""Sums over the samples of a batch: the wall between training and how derivatives come about.
+
+The loop knows the protocol `Summation` only. Recording with `backward()` is here; compiled code and an executor's
+workers are one more class each.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any, NamedTuple, Protocol
+
+from microgrid.anomaly import detect_anomaly
+from microgrid.engine import Value
+from microgrid.losses import Loss
+from microgrid.module import Module
+from microgrid.scope import no_grad, recording
+from microgrid.training.samples import Target
+
+
+class Sums(NamedTuple):
+    """Over the samples of a batch: the sum of the losses, its gradient, and the outputs for each sample."""
+
+    loss: float
+    gradient: list[float]
+    outputs: list[list[float]]
+
+
+class Summation(Protocol):
+    """Gives sums over samples; the mean is for the caller to take."""
+
+    @property
+    def how(self) -> str:
+        """One line on the way in which sums are computed, and why: `history.how`."""
+        ...
+
+    @property
+    def remark(self) -> str:
+        """The line above the progress bar after the first epoch; "" for none."""
+        ...
+
+    def loss_and_gradients(self, parameters: Sequence[Value], xs: Sequence[list[float]], ys: Sequence[Target]) -> Sums:
+        """The sums at the present numbers of these parameters, all that the model has, in their order.
+
+        It may write to `grad`, and to no `data`. Raises Failure when what computes has failed.
+        """
+        ...
+
+
+class Failure(RuntimeError):
+    """Sums could not be computed, through no fault of the loss: a run may go on from its last whole epoch."""
+
+
+class RecordedSums:
+    """Records the loss of one sample after the other, and walks each backward: memory for one sample is enough."""
+
+    remark = ""
+
+    def __init__(self, model: Module, loss: Loss, how: str = "recorded") -> None:
+        self.model = model
+        self.loss = loss
+        self.how = how
+
+    def loss_and_gradients(self, parameters: Sequence[Value], xs: Sequence[list[float]], ys: Sequence[Target]) -> Sums:
+        """The sums, which are left in the parameters' `grad`, too."""
+        for p in parameters:
+            p.grad = 0.0
+        total, outputs = 0.0, []
+        with recording():
+            for x, y in zip(xs, ys, strict=True):
+                output = self.model([Value(number) for number in x])
+                loss = self.loss(output, y)
+                if not isinstance(loss, Value):
+                    raise TypeError(f"the loss of a sample must be a Value, got {loss!r}: does it use the outputs?")
+                loss.backward()
+                total += loss.data
+                outputs.append(numbers_of(output))
+        return Sums(total, [p.grad for p in parameters], outputs)
+
+
+def numbers_of(output: Any) -> list[float]:
+    """The outputs of a network, one value or several, as floats."""
+    return [output.data] if isinstance(output, Value) else [v.data if isinstance(v, Value) else v for v in output]
+
+
+def outputs_of(model: Module, xs: Sequence[list[float]]) -> list[list[float]]:
+    """The outputs for each sample, recording nothing."""
+    with no_grad():
+        return [numbers_of(model([Value(number) for number in x])) for x in xs]
+
+
+def loss_and_outputs(
+    model: Module, loss: Loss, xs: Sequence[list[float]], ys: Sequence[Target]
+) -> tuple[float, list[list[float]]]:
+    """The sum of the losses, and the outputs for each sample, recording nothing."""
+    total, outputs = 0.0, []
+    with no_grad():
+        for x, y in zip(xs, ys, strict=True):
+            output = model([Value(number) for number in x])
+            total += loss(output, y).data
+            outputs.append(numbers_of(output))
+    return total, outputs
+
+
+def birth_of_nan(
+    model: Module, loss: Loss, parameters: Sequence[Value], xs: Sequence[list[float]], ys: Sequence[Target], names: Any
+) -> str:
+    """The first operation in a batch that is not finite, as `detect_anomaly` tells it, with the name of its sample."""
+    for name, p in zip((name for name, _ in model.named_parameters()), parameters, strict=True):
+        if not math.isfinite(p.data):
+            return (
+                f"the step before made the parameter {name} {p.data}: a smaller learning rate, or clip_norm, may help"
+            )
+    sums = RecordedSums(model, loss)
+    for name, x, y in zip(names, xs, ys, strict=True):
+        alone = sums.loss_and_gradients(parameters, [x], [y])
+        if math.isfinite(alone.loss) and all(map(math.isfinite, alone.gradient)):
+            continue  # an infinity on the way that came to nothing is not the culprit
+        try:
+            with recording(), detect_anomaly():
+                sums.loss_and_gradients(parameters, [x], [y])
+        except FloatingPointError as error:
+            return f"{name}: {error}"
+    return "each sample by itself is finite: their sum, or the penalty, is not"
