@@ -1,31 +1,62 @@
-"""What tests say at the end of a run: a table of measured errors, under the results. And where they keep code."""
+"""Work shared among processes, a folder and a table of ops for each test, and measured errors under the results."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
+from microgrid.primitive import OPS
+from microgrid.testing.pytest_plugin import sent
+
 pytest_plugins = ["chromium"]  # fixtures of the pages' tests
 
-LINES = pytest.StashKey[dict[str, list[str]]]()
+MOST = 8
+"""Workers at most: each one imports and collects all tests, some two seconds."""
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
+    """Return the number of processes for `-n auto`: none besides this one where few tests are asked for."""
+    if "PYTEST_XDIST_AUTO_NUM_WORKERS" in os.environ:
+        return None
+    selected = config.option.keyword or getattr(config.option, "lf", False) or config.option.usepdb
+    if selected or not any(Path(config.invocation_params.dir, arg).is_dir() for arg in config.args):
+        return 0
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(cores, MOST) if cores > 1 else 0
 
 
 @pytest.fixture
-def summary(pytestconfig: pytest.Config) -> Callable[[str, str], None]:
-    """A function that adds a line under a heading."""
-    lines = pytestconfig.stash.setdefault(LINES, {})
-    return lambda heading, line: lines.setdefault(heading, []).append(line)
+def summary(request: pytest.FixtureRequest) -> Callable[[str, str], None]:
+    """Return a function that adds a line under a heading, at the end of the run, in whichever process this is."""
+    return lambda heading, line: request.node.user_properties.append(("summary", (heading, line)))
 
 
 @pytest.fixture(autouse=True)
 def _own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Machine code that tests compile is kept in a folder of their own."""
+    """Keep the machine code that tests compile in a folder of their own."""
     monkeypatch.setenv("MICROGRID_CACHE", str(tmp_path_factory.getbasetemp() / "compiled"))
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    for heading, lines in config.stash.get(LINES, {}).items():
+@pytest.fixture(autouse=True)
+def _own_table() -> Iterator[None]:
+    """Take the ops that a test declares out of the table again, for the tests that go over it."""
+    before = dict(OPS)
+    yield
+    if before != OPS:
+        OPS.clear()
+        OPS.update(before)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Write the lines of `summary`, which came with the tests' reports."""
+    found: dict[str, list[str]] = {}
+    for heading, line in sent(terminalreporter, "summary"):
+        found.setdefault(heading, []).append(line)
+    for heading, lines in found.items():
         terminalreporter.section(heading)
-        for line in lines:
+        for line in sorted(lines):
             terminalreporter.write_line(line)

@@ -7,7 +7,7 @@ import inspect
 import math
 import pickle
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import mpmath
@@ -23,14 +23,6 @@ from microgrid.testing.diagnosis import alone
 from microgrid.testing.infinitesimal import infinitesimals
 from microgrid.testing.kinks import nearest_edge
 from microgrid.testing.verdict import spreads_of
-
-
-@pytest.fixture(autouse=True)
-def _table_left_as_it_was() -> Iterator[None]:
-    before = dict(OPS)
-    yield
-    OPS.clear()
-    OPS.update(before)
 
 
 def cube_op(**how: Any) -> Op:

@@ -1,13 +1,14 @@
 """The pytest plugin: marker and fixture `gradcheck`, its options, failures with the report, and a summary.
 
 pytest imports it in every project that has microgrid installed: the checker itself is imported when a test uses it.
+With pytest-xdist the summary is that of all workers.
 """
 
 from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
 REFERENCES = ("auto", "flint", "exact", "mpmath", "floats")
 OPTIONS = ("reference", "order", "mutation")
+KNOWN = pytest.StashKey[list[str]]()
+"""Names of the ops that the workers of pytest-xdist knew at their end, a project's own included."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -122,30 +125,46 @@ def pytest_assertrepr_compare(op: str, left: object, right: object) -> list[str]
     return [f"{left} == {right!r}", *str(report).splitlines()]
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """In a worker of pytest-xdist, tell the process that prints which ops there are: it has imported no test file."""
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["gradcheck"] = list(OPS)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """Keep what a worker told; one that crashed told nothing."""
+    node.config.stash.setdefault(KNOWN, []).extend(getattr(node, "workeroutput", {}).get("gradcheck", ()))
+
+
+def sent(terminalreporter: pytest.TerminalReporter, name: str) -> Iterator[Any]:
+    """The user properties of that name of all tests that ran, in this process or in a worker of pytest-xdist."""
+    for reports in terminalreporter.stats.values():
+        for test in reports:
+            if getattr(test, "when", "") == "call":
+                yield from (value for key, value in test.user_properties if key == name)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     """How many partials were checked, what was undecided, the worst rounding of each op, and ops never exercised."""
     verdicts: Counter[str] = Counter()
     reasons: Counter[str] = Counter()
     ops: dict[str, float] = {}
-    for reports in terminalreporter.stats.values():
-        for test in reports:
-            if getattr(test, "when", "") != "call":
-                continue
-            for name, found in test.user_properties:
-                if name == "gradcheck":
-                    verdicts.update(found["verdicts"])
-                    reasons.update(found["reasons"])
-                    ops |= {op: _worse(ops.get(op, math.nan), ulps) for op, ulps in found["ops"].items()}
+    for found in sent(terminalreporter, "gradcheck"):
+        verdicts.update(found["verdicts"])
+        reasons.update(found["reasons"])
+        ops |= {op: _worse(ops.get(op, math.nan), ulps) for op, ulps in found["ops"].items()}
     if not verdicts:
         return
     write = terminalreporter.write_line
     terminalreporter.section("gradients")
     counts = ", ".join(f"{verdicts[v]} {v}" for v in ("PASS", "FAIL", "UNDECIDED") if verdicts[v])
     write(f"{verdicts.total()} partial derivatives checked: {counts}")
-    for reason, count in reasons.most_common(5):
+    for reason, count in sorted(reasons.items(), key=lambda item: (-item[1], item[0]))[:5]:
         write(f"  undecided, {count} times: {reason}")
     if ops:
-        worst = sorted(ops.items(), key=lambda item: -item[1] if item[1] == item[1] else 1.0)
+        worst = sorted(ops.items(), key=lambda item: (-item[1] if item[1] == item[1] else 1.0, item[0]))
         write("worst ulps by op: " + ", ".join(f"{name} {ulps:.1f}" for name, ulps in worst))
-    missing = [name for name in OPS if name not in ops]
-    write(f"ops never exercised ({len(missing)} of {len(OPS)}): {', '.join(missing) or 'none'}")
+    known = list(dict.fromkeys([*OPS, *config.stash.get(KNOWN, ())]))
+    missing = [name for name in known if name not in ops]
+    write(f"ops never exercised ({len(missing)} of {len(known)}): {', '.join(missing) or 'none'}")

@@ -6,9 +6,11 @@ by dropping instructions.
 
 from __future__ import annotations
 
+import functools
 import math
 import random
 from collections.abc import Callable, Sequence
+from typing import TypeAlias
 
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -17,6 +19,9 @@ from microgrid import nn
 from microgrid.engine import Value
 from microgrid.primitive import OPS, Op
 from microgrid.program import Instruction, Program
+
+_Step: TypeAlias = tuple[Op, tuple[tuple[bool, int], ...]]
+"""An op and its operands, each counted from the start, or back from here."""
 
 
 def smooth_ops() -> list[Op]:
@@ -53,9 +58,7 @@ def programs(
     chosen = list(ops) if ops is not None else smooth_ops()
     inputs = draw(st.integers(min_inputs, max_inputs))
     constants = draw(st.lists(st.sampled_from([0.5, -1.0, 2.0, 3.0]), min_size=1, max_size=2))
-    instruction = st.sampled_from(chosen).flatmap(_with_references)
-    sizes = (min_size, (3 * min_size + max_size) // 4, (min_size + max_size) // 2)  # else lists are mostly short
-    steps = draw(st.one_of([st.lists(instruction, min_size=size, max_size=max_size) for size in sizes]))
+    steps = draw(_steps(tuple(chosen), min_size, max_size))
     base = inputs + len(constants)
     instructions: list[Instruction] = []
     for k, (op, references) in enumerate(steps):
@@ -79,7 +82,15 @@ def programs(
     )
 
 
-def _with_references(op: Op) -> st.SearchStrategy[tuple[Op, tuple[tuple[bool, int], ...]]]:
+@functools.lru_cache  # Hypothesis takes as long to make strategies as to draw from them
+def _steps(ops: tuple[Op, ...], min_size: int, max_size: int) -> st.SearchStrategy[list[_Step]]:
+    instruction = st.sampled_from(ops).flatmap(_with_references)
+    sizes = (min_size, (3 * min_size + max_size) // 4, (min_size + max_size) // 2)  # else lists are mostly short
+    return st.one_of([st.lists(instruction, min_size=size, max_size=max_size) for size in sizes])
+
+
+@functools.lru_cache
+def _with_references(op: Op) -> st.SearchStrategy[_Step]:
     """An op and what its operands are, counted from the start or back from here: so that any other can be dropped."""
     reference = st.one_of(st.tuples(st.just(False), st.integers(0, 99)), st.tuples(st.just(True), st.integers(0, 3)))
     return st.tuples(st.just(op), st.tuples(*[reference] * op.arity))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -48,22 +49,32 @@ def test_nothing():
     assert "tanh" not in missing
 
 
-def test_what_a_worker_of_xdist_sends_is_of_plain_types(tmp_path: Path) -> None:
+def test_the_summary_of_workers_is_that_of_one_process(tmp_path: Path) -> None:
+    pytest.importorskip("xdist")
     source = """
-def plain(x):
-    assert type(x) in (dict, str, int, float), type(x)
-    for part in [*x, *x.values()] if type(x) is dict else []:
-        plain(part)
+import pytest
 
-def test_it(gradcheck, request):
-    gradcheck(mg.tanh, 0.3)
-    gradcheck(lambda x, y: mg.relu(x) * y, 0.0, 1.0)
-    found = dict(request.node.user_properties)["gradcheck"]
-    assert found["verdicts"] and found["reasons"] and found["ops"]
-    plain(found)
+mine = mg.primitive("mine", lambda x: 2.0 * x, lambda z, x: (2.0,))
+untouched = mg.primitive("untouched", lambda x: 3.0 * x, lambda z, x: (3.0,))
+
+@pytest.mark.parametrize("x", range(1, 9))
+def test_many(gradcheck, x):
+    gradcheck(lambda x: mine(mg.tanh(x)) * mg.sin(x), x / 8)
+
+@pytest.mark.parametrize("f", [mg.relu, mg.abs, lambda x: mg.abs(3 * x), mg.sqrt])
+def test_undecided(gradcheck, f):
+    gradcheck(f, 0.0)
+
+def test_wrong(gradcheck):
+    gradcheck(lambda x, y: x / y, 3.0, 2.0, gradient=[2.0, -3.0])
 """
-    code, text = run(tmp_path, source)
-    assert code == 0, text
+    alone, shared = (run(tmp_path, source, "-n", count)[1] for count in "02")
+    tables = [text[text.index("= gradients =") : text.index("= short test summary")] for text in (alone, shared)]
+    assert tables[0].split("\n", 1)[1] == tables[1].split("\n", 1)[1]
+    assert "14 partial derivatives checked: 8 PASS, 2 FAIL, 4 UNDECIDED" in shared
+    (missing,) = re.findall(r"ops never exercised \(.*\): (.*)", shared)
+    assert "untouched" in missing.split(", ")
+    assert not {"mine", "tanh", "sin", "relu", "div"} & set(missing.split(", "))
 
 
 def test_the_mark_selects_and_sets_options(tmp_path: Path) -> None:
