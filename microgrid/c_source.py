@@ -6,14 +6,15 @@ import math
 import re
 from collections.abc import Sequence
 
+from microgrid.notation import Written, applied, operators
 from microgrid.source import Listed
 
 _TEMPLATES = {
-    "add": "{0} + {1}",
-    "sub": "{0} - {1}",
-    "mul": "{0} * {1}",
-    "div": "{0} / {1}",
-    "neg": "-{0}",
+    **{
+        op.name: applied(op, [Written("{0}"), Written("{1}")][: op.arity]).text
+        for op in operators().values()
+        if op.symbol in ("+", "-", "*", "/")  # which C has, too
+    },
     "constant_power": "pow({0}, {1})",
     "power": "pow({0}, {1})",
     "abs": "fabs({0})",

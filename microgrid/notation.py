@@ -11,7 +11,8 @@ import functools
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
-from microgrid.primitive import CALL, OPS, POWER, SIGN, Op, built_in
+from microgrid import ops
+from microgrid.primitive import CALL, POWER, SIGN, Op
 
 LOOSE: Final = 0
 """How tightly a text binds that stands in brackets beside any operator, as a choice does."""
@@ -40,8 +41,8 @@ def operators() -> dict[tuple[str, int], Op]:
     ** is `constant_power`: `power`, which has the same sign, is declared after it.
     """
     found: dict[tuple[str, int], Op] = {}
-    for op in OPS.values():
-        if op.precedence < CALL and op.name in built_in:
+    for op in vars(ops).values():
+        if isinstance(op, Op) and op.precedence < CALL:
             found.setdefault((op.symbol, op.arity), op)
     return found
 

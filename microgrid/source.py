@@ -12,7 +12,7 @@ from types import FunctionType
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from microgrid import forward, tree
-from microgrid.notation import PLAIN, Written, applied, is_operator, number
+from microgrid.notation import PLAIN, Written, applied, is_operator, number, operators
 from microgrid.primitive import CALL, OPS, PRODUCT, SIGN, SUM, Op
 
 if TYPE_CHECKING:
@@ -166,7 +166,7 @@ def latex(program: Listed, limit: int = 100_000) -> str:
 
 @functools.cache
 def _plain_templates() -> dict[str, int]:
-    return {op.latex: op.precedence for op in OPS.values() if is_operator(op, PLAIN)}
+    return {op.latex: op.precedence for op in operators().values() if op.symbol in PLAIN}
 
 
 # Any other template binds as its notation does, whatever the op: one that is open at an end, as #1 \bmod #2, takes and

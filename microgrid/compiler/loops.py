@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from microgrid.compiler.roll import Affine, Loop, Node, Statement, statements
+from microgrid.notation import operators
 from microgrid.primitive import OPS
 
 if TYPE_CHECKING:
@@ -142,6 +143,6 @@ def _written(op: str, operands: Sequence[str]) -> str:
     if op in ("scaled", "chosen"):
         return " * ".join(operands)
     symbol = OPS[op].symbol if op in OPS else op
-    if len(operands) == 2 and symbol in ("+", "-", "*", "/", "**", "%", "//"):
+    if len(operands) == 2 and (symbol, 2) in operators():
         return f" {symbol} ".join(operands)
     return f"{op}({', '.join(operands)})"
