@@ -249,7 +249,8 @@ def primitive(
     `forward(*floats)` gives a float; `partials(z, *operands)` gives a tuple with one derivative per operand and is
     written with operators and ops. The last `static` operands are plain numbers, which get no derivative. `domain` has
     an `Interval` per operand; `symbol`, `precedence` and `latex` (operands are #1, #2, ...) say how it is written, and
-    `aliases` what else it is called in an expression, and as a method where it is a built-in op.
+    `aliases` what else it is called in an expression, and as a method where it is a built-in op. With a precedence below
+    `CALL` people read the symbol between the operands; text that runs calls the op by its name.
 
     `formula(*operands)` says the same as `forward`, in ops and operators, for arithmetics that have no function for the
     op: more digits, arrays, C. Where `forward` itself is ordinary arithmetic, none is needed.
@@ -262,8 +263,8 @@ def primitive(
     `textbook` writes the partials as a textbook does, for people to read: Python expressions in the result z and the
     rule's own names for the operands, where the rule itself is written for rounding.
 
-    `sign` is what a box of a picture shows, where it is not the symbol, and `remark` what the stepper says of a small
-    partial. `irrational` marks an op that leads out of the fractions, `unrounded` one whose results are whole numbers
+    `sign` is what a box of a picture shows, where it is not the symbol, and `remark`, a `Remark`, what the stepper says
+    of a small partial. `irrational` marks an op that leads out of the fractions, `unrounded` one whose results are whole numbers
     or operands, which rounding does not move. `kinks(*operands)` gives the numbers at which the first operand stands at
     a kink or a jump, where these move and `domain` cannot say them: `lambda x, low, high: (low, high)`.
 
@@ -294,6 +295,8 @@ def primitive(
         raise ValueError(f"{name}: textbook has {len(textbook)} text(s) for {wanted} derivative(s); give one for each")
     if latex and any(f"#{i}" in latex for i in (0, *range(arity + 1, 10))):
         raise ValueError(f"{name}: latex names an operand that there is not; its {arity} operand(s) are #1 to #{arity}")
+    if remark is not None:
+        _check_remark(name, remark)
     op = Op(
         name,
         forward,
@@ -357,6 +360,15 @@ def _check_takes(role: str, function: Callable[..., Any] | None, count: int) -> 
     least = most - len(function.__defaults__ or ())
     if count < least or (count > most and not function.__code__.co_flags & _ANY_NUMBER):
         raise ValueError(f"{role} takes {most} operand(s), and the rule {count} beside the result; give both the same")
+
+
+def _check_remark(name: str, remark: Any) -> None:
+    if not isinstance(remark, Remark):
+        raise TypeError(f'{name}: remark must be a Remark, got {remark!r}; write Remark("its partial is {{partial}}")')
+    try:
+        remark.text.format(operand="", partial="")
+    except (LookupError, ValueError) as error:
+        raise ValueError(f"{name}: remark may name {{operand}} and {{partial}} only: {error!r}") from None
 
 
 def op_named(name: str) -> Op:

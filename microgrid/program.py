@@ -6,13 +6,13 @@ import functools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from microgrid import c_source, source, tree
+from microgrid import c_source, ops, source, tree
 from microgrid.arithmetic import FLOATS, VALUES, Arithmetic, arithmetic_of
 from microgrid.dependence import Dependence
 from microgrid.engine import CONSTANT, Value, constant, edges_of, record, topological
 from microgrid.functional import number_or_value, recorded_value, returned, run_noting_reads
 from microgrid.linearize import Linearization
-from microgrid.primitive import OPS, Op, constants_recorded
+from microgrid.primitive import Op, constants_recorded
 from microgrid.scope import Reader, plainly_recording, reading, user_line
 
 if TYPE_CHECKING:
@@ -198,12 +198,12 @@ class Program:
             if same is not None:
                 place.append(moved[same])
                 continue
-            if op.name == "zero_product" and known.get(moved[1]):
-                op, moved = OPS["multiply_no_nan"], moved[::-1]
-            elif op.name == "zero_product" and known.get(moved[0]):
-                op = OPS["multiply_no_nan"]
-            if op.name == "multiply_no_nan" and known.get(moved[1]):
-                op = OPS["mul"]
+            if op is ops.zero_product and known.get(moved[1]):
+                op, moved = ops.multiply_no_nan, moved[::-1]
+            elif op is ops.zero_product and known.get(moved[0]):
+                op = ops.multiply_no_nan
+            if op is ops.multiply_no_nan and known.get(moved[1]):
+                op = ops.mul
             key = (op, *[repr(known[i]) if i in known else i for i in moved])
             if key in seen:
                 place.append(seen[key])
@@ -352,11 +352,11 @@ class _Lowering(Arithmetic):
 
 def _same_as(op: Op, known: Sequence[float | None]) -> int | None:
     """Which operand the result is the same number as, to the bit: x of x * 1."""
-    if op.name == "identity":
+    if op is ops.identity:
         return 0
-    if op.name in ("mul", "div", "constant_power") and known[1] == 1.0:
+    if op in (ops.mul, ops.div, ops.constant_power) and known[1] == 1.0:
         return 0
-    return 1 if op.name == "mul" and known[0] == 1.0 else None
+    return 1 if op is ops.mul and known[0] == 1.0 else None
 
 
 def _no_branch(how: str, value: Value, other: Any, answer: Any) -> None:

@@ -17,7 +17,7 @@ from microgrid import Interval, Op, Value, draw, grad, jvp, nn, ops, primitive, 
 from microgrid.arithmetic import rationals
 from microgrid.engine import newest
 from microgrid.pictures.outline import items_of_program
-from microgrid.primitive import OPS
+from microgrid.primitive import OPS, Remark
 from microgrid.testing import check_gradient
 from microgrid.testing.diagnosis import alone
 from microgrid.testing.infinitesimal import infinitesimals
@@ -56,6 +56,8 @@ def test_a_declaration_of_ones_own_can_be_run_again() -> None:
         ("lambda", {}, "identifier, and no keyword, got 'lambda'"),
         ("cube", {"domain": []}, "one for each|give one"),
         ("cube", {"piecewise": [True, False]}, r"piecewise has 2 bool\(s\) for 1 operand\(s\); give one"),
+        ("cube", {"kinks": lambda x, y: (y,)}, r"kinks takes 2 operand\(s\), and the rule 1"),
+        ("cube", {"remark": Remark("{x} is small")}, r"may name \{operand\} and \{partial\} only: KeyError\('x'\)"),
         ("cube", {"textbook": ["3 * x**2", "0"]}, r"textbook has 2 text\(s\) for 1 derivative\(s\); give one"),
         ("cube", {"latex": "#1^{#2}"}, r"its 1 operand\(s\) are #1 to #1"),
         ("cube", {"static": 1}, r"1 static operand\(s\) of 1; one at least"),
@@ -98,6 +100,14 @@ def test_a_rule_that_cannot_work_is_refused_where_it_is_declared(
     with pytest.raises(error, match=advice):
         primitive("bad", forward, partials)
     assert "bad" not in OPS
+
+
+def test_a_field_of_another_kind_is_refused() -> None:
+    with pytest.raises(TypeError, match=r"kinks must be a function, got 0\.0"):
+        cube_op(kinks=0.0)
+    with pytest.raises(TypeError, match=r"remark must be a Remark, got 'small'; write Remark\(\"its partial is \{p"):
+        cube_op(remark="small")
+    assert "cube" not in OPS
 
 
 def test_a_rule_may_be_anything_that_python_can_call() -> None:
