@@ -249,8 +249,8 @@ def primitive(
     `forward(*floats)` gives a float; `partials(z, *operands)` gives a tuple with one derivative per operand and is
     written with operators and ops. The last `static` operands are plain numbers, which get no derivative. `domain` has
     an `Interval` per operand; `symbol`, `precedence` and `latex` (operands are #1, #2, ...) say how it is written, and
-    `aliases` what else it is called in an expression, and as a method where it is a built-in op. With a precedence below
-    `CALL` people read the symbol between the operands; text that runs calls the op by its name.
+    `aliases` what else it is called in an expression, and as a method where it is a built-in op. With a precedence
+    below `CALL` people read the symbol between the operands; text that runs calls the op by its name.
 
     `formula(*operands)` says the same as `forward`, in ops and operators, for arithmetics that have no function for the
     op: more digits, arrays, C. Where `forward` itself is ordinary arithmetic, none is needed.
@@ -264,9 +264,10 @@ def primitive(
     rule's own names for the operands, where the rule itself is written for rounding.
 
     `sign` is what a box of a picture shows, where it is not the symbol, and `remark`, a `Remark`, what the stepper says
-    of a small partial. `irrational` marks an op that leads out of the fractions, `unrounded` one whose results are whole numbers
-    or operands, which rounding does not move. `kinks(*operands)` gives the numbers at which the first operand stands at
-    a kink or a jump, where these move and `domain` cannot say them: `lambda x, low, high: (low, high)`.
+    of a small partial. `irrational` marks an op that leads out of the fractions, `unrounded` one whose results are
+    whole numbers or operands, which rounding does not move. `kinks(*operands)` gives the numbers at which the first
+    operand stands at a kink or a jump, where these move and `domain` cannot say them: `lambda x, low, high: (low,
+    high)`.
 
     Raises ValueError when the name is no identifier or belongs to a built-in op, and when the parts do not fit one
     another; TypeError when one that must be a function is none.
