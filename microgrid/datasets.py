@@ -129,35 +129,6 @@ def line(
     return points, [y + noise * generator.gauss(0.0, 1.0) for y in exact]
 
 
-def yin_yang(samples: int = 300, *, seed: int = 1337) -> tuple[Points, list[int]]:
-    """The taijitu in the unit square: points (x, y), and labels 0 (yin), 1 (yang) or 2 (the two dots), a third each.
-
-    A disc of radius 1/2, divided by half circles of half its size, with dots of radius 1/10 (Kriener, Göltz and
-    Petrovici 2022, "The Yin-Yang dataset"; which half is called which is our choice). Raises ValueError for fewer than
-    3 samples.
-    """
-    _check("yin, yang and dots", samples, 3, 0.0)
-    generator = random.Random(seed)
-    data: list[tuple[list[float], int]] = []
-    for label, count in enumerate(_shares(samples, 3)):
-        while count:
-            point = [generator.random(), generator.random()]
-            if _yin_or_yang(*point) == label:
-                data.append((point, label))
-                count -= 1
-    return _shuffled(data, generator)
-
-
-def _yin_or_yang(x: float, y: float) -> int | None:
-    """The label of a point; None outside of the disc."""
-    if math.hypot(x - 0.5, y - 0.5) > 0.5:
-        return None
-    left, right = math.hypot(x - 0.25, y - 0.5), math.hypot(x - 0.75, y - 0.5)
-    if min(left, right) < 0.1:
-        return 2
-    return 1 if left <= 0.25 or (y > 0.5 and right > 0.25) else 0
-
-
 def _check(what: str, samples: int, least: int, noise: float) -> None:
     if samples < least:
         raise ValueError(f"{what} need at least {least} samples, got {samples}")

@@ -90,11 +90,6 @@ def cross_entropy(outputs: Any, target: Any) -> Any:
     return _against(logits[k], scale, reductions.sum(exponentials[:k] + exponentials[k + 1 :]))
 
 
-def l1(parameters: Iterable[Any], strength: float) -> Any:
-    """strength times the sum of |p| over the parameters; it drives them to 0."""
-    return reductions.sum([ops.abs(p) for p in parameters]) * strength
-
-
 def l2(parameters: Iterable[Any], strength: float) -> Any:
     """strength times the sum of the squares of the parameters; it keeps them small."""
     return reductions.sum([_square(p) for p in parameters]) * strength

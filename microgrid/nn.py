@@ -45,8 +45,7 @@ class Neuron(Module, scoped=False):
 
     The activation is named ("relu", "tanh", "sigmoid", "identity", ...) or is a function of one value. `nonlin=False`,
     as in micrograd, means "identity". `init` is an initializer or its name ("uniform", "normal", "xavier", "he"), drawn
-    from the generator of `seed`, a whole number or a `random.Random`; by default from the global one. `nout`, the
-    number of neurons side by side, matters to Xavier's only.
+    from the generator of `seed`, a whole number or a `random.Random`; by default from the global one.
     """
 
     def __init__(
@@ -57,12 +56,11 @@ class Neuron(Module, scoped=False):
         activation: Activation = "relu",
         init: str | Initializer = "uniform",
         seed: int | Generator | None = None,
-        nout: int = 1,
     ) -> None:
         if isinstance(nin, bool) or not isinstance(nin, int) or nin < 0:
             raise ValueError(f"nin, the number of inputs, must be a whole number from 0 on, got {nin!r}")
         draw, source = initializer(init), generator(seed)
-        self.w = [Value(draw(source, nin, nout), label=f"w[{i}]") for i in range(nin)]
+        self.w = [Value(draw(source, nin, 1), label=f"w[{i}]") for i in range(nin)]
         self.b = Value(0.0, label="b")
         chosen = _activation(activation)
         self.activation = chosen if nonlin else None
@@ -120,10 +118,12 @@ class Layer(Module):
     ) -> None:
         if isinstance(nout, bool) or not isinstance(nout, int) or nout < 1:
             raise ValueError(f"nout, the number of neurons, must be a whole number from 1 on, got {nout!r}")
-        source = generator(seed)
-        self.neurons = [
-            Neuron(nin, nonlin, activation=activation, init=init, seed=source, nout=nout) for _ in range(nout)
-        ]
+        draw, source = initializer(init), generator(seed)
+
+        def of_layer(generator: Any, inputs: int, _: int) -> float:
+            return draw(generator, inputs, nout)
+
+        self.neurons = [Neuron(nin, nonlin, activation=activation, init=of_layer, seed=source) for _ in range(nout)]
 
     def __call__(self, x: Iterable[Value | float]) -> Any:
         """A list of the neurons' outputs; the output itself when there is one neuron."""

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from microgrid import datasets
-from microgrid.datasets import _yin_or_yang, blobs, circles, line, moons, spirals, yin_yang
+from microgrid.datasets import blobs, circles, line, moons, spirals
 
 
 def test_moons_are_two_half_circles_of_even_size() -> None:
@@ -54,7 +54,6 @@ MAKERS: dict[str, Any] = {
     "circles": datasets.circles,
     "spirals": datasets.spirals,
     "blobs": datasets.blobs,
-    "yin_yang": datasets.yin_yang,
 }
 
 
@@ -107,17 +106,6 @@ def test_the_regression_is_a_plane_with_noise() -> None:
     assert sum(e * e for e in errors) / 500 == pytest.approx(0.04, rel=0.2)
 
 
-def test_yin_and_yang_are_each_other_turned_around() -> None:
-    points, labels = yin_yang(300)
-    for (x, y), label in zip(points, labels, strict=True):
-        assert math.hypot(x - 0.5, y - 0.5) <= 0.5
-        assert _yin_or_yang(x, y) == label
-        assert _yin_or_yang(1.0 - x, 1.0 - y) == (label if label == 2 else 1 - label)
-    assert _yin_or_yang(0.5, 0.99) == 1
-    assert _yin_or_yang(0.25, 0.3) == 1
-    assert (_yin_or_yang(0.25, 0.5), _yin_or_yang(0.75, 0.5), _yin_or_yang(0.0, 0.0)) == (2, 2, None)
-
-
 @pytest.mark.parametrize(
     ("misuse", "advice"),
     [
@@ -127,7 +115,6 @@ def test_yin_and_yang_are_each_other_turned_around() -> None:
         (lambda: spirals(2), "3 spirals need at least 3"),
         (lambda: blobs(centres=1), "at least 2 centres"),
         (lambda: blobs(spread=-1.0), "negative"),
-        (lambda: yin_yang(2), "at least 3"),
         (lambda: line(0), "at least 1"),
     ],
 )

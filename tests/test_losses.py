@@ -167,12 +167,10 @@ def test_delta_is_where_huber_turns_straight() -> None:
     assert losses.huber(4.0, 1.0, delta=2.0) == 4.0
 
 
-def test_penalties_are_sums_over_parameters_and_certified() -> None:
+def test_a_penalty_is_a_sum_over_parameters_and_certified() -> None:
     p = [0.5, -2.0, 3.0]
-    assert losses.l1(p, 0.1) == pytest.approx(0.55)
     assert losses.l2(p, 0.1) == pytest.approx(1.325)
-    for penalty in (losses.l1, losses.l2):
-        assert check_gradient(lambda *ps, penalty=penalty: penalty(ps, 0.1), *p).verdict == "PASS"
+    assert check_gradient(lambda *ps: losses.l2(ps, 0.1), *p).verdict == "PASS"
 
 
 @pytest.mark.parametrize(

@@ -144,6 +144,46 @@ def test_a_patched_attribute_would_be_seen() -> None:
     assert patches("from a import Value\nfor f in fs:\n    setattr(Value, f.__name__, f)\n") != []
 
 
+PUBLIC = ("datasets", "losses", "table", "testing/strategies")
+"""Modules without `__all__` whose every function is there for people."""
+
+
+def unused(sources: dict[str, str]) -> list[str]:
+    """Functions, classes and constants of modules that no module uses, exports, or has a plugin's hook by its name."""
+    trees = {name: ast.parse(source) for name, source in sources.items()}
+    nodes = [node for tree in trees.values() for node in ast.walk(tree)]
+    used = {node.id for node in nodes if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)}
+    used |= {node.attr for node in nodes if isinstance(node, ast.Attribute)}
+    for node in nodes:
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__":
+            used |= set(ast.literal_eval(node.value))
+    found = []
+    for name, tree in trees.items():
+        for node in [] if name in PUBLIC else tree.body:
+            if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
+                made = [node.name]
+            elif isinstance(node, (ast.Assign, ast.AnnAssign)):
+                targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+                made = [target.id for target in targets if isinstance(target, ast.Name)]
+            else:
+                made = []
+            found += [f"{name}.{x}" for x in made if x not in used and not x.startswith(("__", "pytest_"))]
+    return found
+
+
+def test_nothing_stands_in_the_package_for_tests_only() -> None:
+    sources = {
+        str(path.relative_to(PACKAGE).with_suffix("")): path.read_text("utf-8") for path in PACKAGE.rglob("*.py")
+    }
+    assert unused(sources) == []
+
+
+def test_what_only_tests_use_would_be_seen() -> None:
+    one = "__all__ = ['f']\nLEAST = 1\ndef f(): return _g()\ndef _g(): pass\ndef alive(): return LEAST\n"
+    assert unused({"one": one}) == ["one.alive"]
+    assert unused({"one": one, "two": "from one import alive\nx = alive()\n"}) == ["two.x"]
+
+
 def test_importing_the_package_loads_no_third_party_module() -> None:
     code = "import sys; before = set(sys.modules); import microgrid; print(*sorted(set(sys.modules) - before))"
     # -I -S would hide the package; instead, what site loads by itself is not counted

@@ -118,7 +118,6 @@ class Loaded:
         self.functions = (ctypes.c_void_p * max(len(functions), 1))(*[self._pointer(name, ops) for name in functions])
         self.run = self._run_and_raise if self._kept else self._kernel
         """Run it. What a function in Python raised on the way is raised after it."""
-        _alive.add(self)
         weakref.finalize(self, _unload, engine)
 
     def _run_and_raise(self, *args: Any) -> None:
@@ -149,14 +148,6 @@ def _guarded(op: Op, errors: dict[int, BaseException]) -> Callable[..., float]:
             return math.nan
 
     return forward
-
-
-_alive: weakref.WeakSet[Loaded] = weakref.WeakSet()
-
-
-def alive() -> int:
-    """How many pieces of machine code are in memory."""
-    return len(_alive)
 
 
 def _unload(engine: Any) -> None:

@@ -113,22 +113,6 @@ def only(nodes: Sequence[Node], wanted: Callable[[Statement], bool]) -> tuple[No
     return tuple(kept)
 
 
-def expand(nodes: Sequence[Node]) -> Iterator[tuple[Shape, tuple[int, ...]]]:
-    """The instructions in the order in which they run, each with the numbers of its cells."""
-    yield from _expand(nodes, {})
-
-
-def _expand(nodes: Sequence[Node], at: dict[int, int]) -> Iterator[tuple[Shape, tuple[int, ...]]]:
-    for node in nodes:
-        if isinstance(node, Loop):
-            for value in range(node.times):
-                at[node.counter] = value
-                yield from _expand(node.body, at)
-        else:
-            cells = [c.base + sum([step * at[counter] for counter, step in c.steps]) for c in node.cells]
-            yield node.shape, tuple(cells)
-
-
 def roll(tape: Tape) -> Rolled:
     """The loops of a tape, found greedily in one pass over it."""
     stack = _Stack(len(tape.shapes))

@@ -64,27 +64,23 @@ class CompiledLoss(Shown):
         A row of x is what the model is called with, a row of y what the loss gets beside its output: a number, or a
         list where the array has more axes.
         """
-        _, sums = self._run(x, y, "gradient")
+        _, sums = self._run(x, y, outputs=False)
         return sums.item(-1), sums[:-1]
 
     def with_outputs(self, x: Any, y: Any) -> tuple[float, Any, Any]:
         """The mean loss, its derivatives, and what the model gave for each sample: a row of its outputs."""
-        outputs, sums = self._run(x, y, "gradient and outputs")
+        outputs, sums = self._run(x, y, outputs=True)
         return sums.item(-1), sums[:-1], outputs
 
-    def losses(self, x: Any, y: Any) -> Any:
-        """The loss of each sample, an array: no gradients."""
-        return self._run(x, y, "losses")[0][:, 0]
-
-    def _run(self, x: Any, y: Any, purpose: str) -> tuple[Any, Any]:
+    def _run(self, x: Any, y: Any, *, outputs: bool) -> tuple[Any, Any]:
         x, y = _rows(x, "x"), _rows(y, "y")
         samples = x.shape[0]
         if y.shape[0] != samples or not samples:
             raise ValueError(
                 f"a batch has a row of x and of y for each sample, and at least one: got {samples} and {y.shape[0]}"
             )
-        asked = (purpose, x.shape[1:], y.shape[1:])
-        plan = self._last = self._plans.get(asked, lambda: self._compiled(x, y, purpose))
+        asked = (outputs, x.shape[1:], y.shape[1:])
+        plan = self._last = self._plans.get(asked, lambda: self._compiled(x, y, outputs))
         flat = array_of_floats(self.parameters)
         if flat.shape != (len(self._values),):
             raise ValueError(f"parameters has shape {flat.shape}, and the model {len(self._values)} parameters")
@@ -93,17 +89,17 @@ class CompiledLoss(Shown):
             flat = plan.numpy.concatenate([flat, [value.item() for value in outside]])
         return plan.run((x, y), flat, samples, 1.0 / samples)
 
-    def _compiled(self, x: Any, y: Any, purpose: str) -> Plan:
+    def _compiled(self, x: Any, y: Any, outputs: bool) -> Plan:
         def loss_of(x: Any, y: Any) -> Any:
             output = self.model(x)
             loss = self.loss(output, y)
-            return [loss, output] if "outputs" in purpose else loss
+            return [loss, output] if outputs else loss
 
         name = getattr(self.loss, "__name__", type(self.loss).__name__)
         columns = [x[0].size, y[0].size]
         record = traced(loss_of, {"x": x[0].tolist(), "y": y[0].tolist()}, self._values, name)
         structure = record.program.out_structure
-        if (structure[0] if "outputs" in purpose else structure) != 0:
+        if (structure[0] if outputs else structure) != 0:
             raise TypeError(f"{name} must return one number for a sample, got several: return their sum or mean")
         depends = Dependence(self._values)
         for value in record.captured[len(self._values) :]:
@@ -114,9 +110,8 @@ class CompiledLoss(Shown):
                 )
         first = sum(columns)
         shared = (*[False] * first, *[True] * len(record.captured))
-        differentiated = "gradient" in purpose
-        by = tuple(range(first, first + len(self._values))) if differentiated else ()
-        return Plan(record, Request(shared, by, differentiated), columns, self._options)
+        by = tuple(range(first, first + len(self._values)))
+        return Plan(record, Request(shared, by, total=True), columns, self._options)
 
 
 def _rows(array: Any, name: str) -> Any:

@@ -219,7 +219,12 @@ def test_the_systems_of_five_texts(name: str, strict: bool, monkeypatch: pytest.
     got, gradient = compiled(x, y)
     losses = [loss(model(row), target) for row, target in zip(x.tolist(), y.tolist(), strict=True)]
     if strict:
-        assert compiled.losses(x, y).tolist() == [one.data for one in losses]
+        each = [compiled(x[i : i + 1], y[i : i + 1])[0] for i in range(len(x))]
+        assert each == [one.data for one in losses]
+        rows = [model(row) for row in x.tolist()]
+        assert compiled.with_outputs(x, y)[2].tolist() == [
+            [z.data for z in (row if isinstance(row, list) else [row])] for row in rows
+        ]
     mean = mg.mean(losses)
     mean.backward()
     expected = np.array([parameter.grad for parameter in model.parameters()])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,9 +18,9 @@ from microgrid import Program, Value, nn, trace, tree
 from microgrid.arithmetic import VALUES
 from microgrid.compiler import plan
 from microgrid.compiler.gradient import Request, tape_of
-from microgrid.compiler.roll import Loop, Node, Rolled, expand, roll
+from microgrid.compiler.roll import Loop, Node, Rolled, roll
 from microgrid.compiler.storage import place
-from microgrid.compiler.tape import Tape
+from microgrid.compiler.tape import Shape, Tape
 from microgrid.primitive import built_in
 from microgrid.testing.strategies import points, programs
 
@@ -61,6 +61,22 @@ def depth(node: Node) -> int:
 
 
 # --- rolling ---------------------------------------------------------------------------------------------------------
+
+
+def expand(nodes: Sequence[Node]) -> Iterator[tuple[Shape, tuple[int, ...]]]:
+    """The instructions in the order in which they run, each with the numbers of its cells."""
+    yield from _expand(nodes, {})
+
+
+def _expand(nodes: Sequence[Node], at: dict[int, int]) -> Iterator[tuple[Shape, tuple[int, ...]]]:
+    for node in nodes:
+        if isinstance(node, Loop):
+            for value in range(node.times):
+                at[node.counter] = value
+                yield from _expand(node.body, at)
+        else:
+            cells = [c.base + sum([step * at[counter] for counter, step in c.steps]) for c in node.cells]
+            yield node.shape, tuple(cells)
 
 
 def check_expansion(program: Program, own: int = 2) -> Rolled:
