@@ -25,9 +25,11 @@ class UnknownFunction(TypeError):
 class Arithmetic:
     """Numbers of one kind: how a float becomes one, and what computes each op on them.
 
-    `irrational`, where it is given, computes every op that leads out of the fractions, or refuses it: it is told the
-    op's name first.
+    An op that has no function here is its formula: the one for `exact` numbers, or for rounded ones. `irrational`,
+    where it is given, computes every op that leads out of the fractions, or refuses it: it is told the op's name first.
     """
+
+    exact = False
 
     def __init__(
         self,
@@ -85,6 +87,12 @@ class Arithmetic:
         return f"<arithmetic of {self.name}>"
 
 
+class ExactArithmetic(Arithmetic):
+    """Numbers that are not rounded, or know by how much."""
+
+    exact = True
+
+
 nan, inf = math.nan, math.inf
 
 
@@ -117,6 +125,7 @@ class _Exact(Arithmetic):
     ) -> None:
         super().__init__(name, number, functions, irrational)
         self.is_finite = is_finite
+        self.exact = name == "fractions"
 
     def extended(self, op: Op, static: Sequence[float], function: Callable[..., Any]) -> Callable[..., Any]:
         bounded = all(map(math.isfinite, static))
@@ -190,9 +199,6 @@ def rationals() -> Arithmetic:
             "constant_power": power,
             "power": power,
             "abs": abs,
-            "maximum": lambda x, y: x if x > y else y,
-            "minimum": lambda x, y: x if x < y else y,
-            "sign": lambda x: Fraction((x > 0) - (x < 0)),
             "floor": lambda x: Fraction(math.floor(x)),
             "ceil": lambda x: Fraction(math.ceil(x)),
             "trunc": lambda x: Fraction(math.trunc(x)),
@@ -218,7 +224,7 @@ def _irrational(op: str, *operands: Any) -> Any:
 
 class _Arrays(Arithmetic):
     def function(self, op: Op) -> Callable[..., Any] | None:
-        return self.functions.get(op.name) or functools.partial(_elementwise, op.forward)
+        return self.functions.get(op.name) or (None if op.defined else functools.partial(_elementwise, op.forward))
 
     def accept(self, x: Any) -> Any:
         return array_of_floats(x).copy()
@@ -293,43 +299,19 @@ def arrays() -> Arithmetic:
     def nan_where(x: Any, y: Any, result: Any) -> Any:
         return np.where(np.isnan(x) | np.isnan(y), nan, result)
 
-    def sigmoid(x: Any) -> Any:
-        e = np.exp(-np.abs(x))
-        return np.where(x >= 0.0, 1.0, e) / (1.0 + e)
-
-    def logistic_density(x: Any) -> Any:
-        e = np.exp(-np.abs(x))
-        return e / ((1.0 + e) * (1.0 + e))
-
     return _Arrays(
         "NumPy arrays",
         np.float64,
         functions
         | {
-            "sigmoid": sigmoid,
-            "logistic_density": logistic_density,
-            "one_minus_square": lambda x: (1.0 - x) * (1.0 + x),
-            "stop_gradient": lambda x: x,
-            "softplus": lambda x: np.logaddexp(0.0, x),
-            "relu": lambda x: np.maximum(x, 0.0),
-            "gaussian": lambda x: np.where(np.abs(x) >= 28.0, 0.0, _gaussian(np, x)),
-            "silu": lambda x: np.where(np.isneginf(x), 0.0, x * sigmoid(x)),
-            "softsign": lambda x: np.where(np.isinf(x), np.sign(x), x / (1.0 + np.abs(x))),
             "greater": lambda x, y: nan_where(x, y, x > y),
             "equal": lambda x, y: nan_where(x, y, x == y),
             "where": lambda condition, x, y: np.where(np.isnan(condition), nan, np.where(condition != 0.0, x, y)),
-            "clip": lambda x, low, high: np.minimum(np.maximum(x, low), high),
             "copysign": lambda x, y: np.where(np.isnan(y), nan, np.copysign(x, y)),
-            "multiply_no_nan": lambda x, y: np.where(y == 0.0, 0.0, x * y),
             "zero_product": lambda x, y: np.where((x == 0.0) | (y == 0.0), 0.0, x * y),
             "identity": lambda x: x,
         },
     )
-
-
-def _gaussian(np: Any, x: Any) -> Any:
-    h = np.rint(x * 64.0) / 64.0
-    return np.exp(-h * h) * np.exp(-(x - h) * (x + h))
 
 
 # --- fifty digits --------------------------------------------------------------------------------------------------
@@ -369,9 +351,6 @@ def mpmath_numbers() -> Arithmetic:
                 return mp.inf if exponent > 0 else mp.mpf(0)
         return mp.power(x, y)
 
-    def logaddexp(x: Any, y: Any) -> Any:
-        return max(x, y) + mp.log1p(functions["exp"](-abs(x - y)))
-
     def remainder(x: Any, y: Any) -> Any:
         if not mp.isfinite(y):
             return x
@@ -395,15 +374,10 @@ def mpmath_numbers() -> Arithmetic:
         "log": real(lambda x: mp.log(x) if x else -mp.inf),
         "log1p": real(lambda x: mp.log1p(x) if x != -1 else -mp.inf),
         "atanh": real(lambda x: mp.atanh(x) if abs(x) != 1 else mp.sign(x) * mp.inf),
-        "logaddexp": logaddexp,
-        "softplus": lambda x: logaddexp(x, mp.zero),
         "cbrt": lambda x: mp.sign(x) * mp.cbrt(abs(x)),
         "atan2": lambda y, x: mp.atan2(mp.sign(y), mp.sign(x)) if mp.isinf(x) and mp.isinf(y) else mp.atan2(y, x),
         "sinc_derivative": functools.partial(_mpmath_sinc_derivative, mp),
         "abs": abs,
-        "maximum": max,
-        "minimum": min,
-        "sign": mp.sign,
         "floor": mp.floor,
         "ceil": mp.ceil,
         "trunc": lambda x: mp.sign(x) * mp.floor(abs(x)),
@@ -480,7 +454,7 @@ def balls() -> Arithmetic:
         return arb(1) if y == 0 else x**y
 
     methods = "exp expm1 log log1p sqrt sin cos tan asin acos atan atan2 sinh cosh tanh asinh acosh atanh erf erfc"
-    return Arithmetic(
+    return ExactArithmetic(
         "python-flint's balls",
         arb,
         {
@@ -496,9 +470,6 @@ def balls() -> Arithmetic:
             "hypot": lambda x, y: (x * x + y * y).sqrt(),
             "floor_divide": lambda x, y: (x / y).floor() if y.is_finite() else arb.nan(),  # -1 // inf is -1
             "abs": abs,
-            "maximum": lambda x, y: x.max(y),
-            "minimum": lambda x, y: x.min(y),
-            "sign": lambda x: x.sgn(),
             "floor": lambda x: x.floor(),
             "ceil": lambda x: x.ceil(),
             "trunc": step(math.trunc),

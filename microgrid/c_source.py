@@ -1,4 +1,4 @@
-"""A program as one C function. The text of each op stands here, beside that of `forward.py` that it repeats in C."""
+"""A program as one C function. What C has by name, or by operators, stands here; other ops are their formulas."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ import re
 from collections.abc import Sequence
 
 from microgrid.notation import Written, applied, operators
+from microgrid.primitive import OPS, Op, is_formula
 from microgrid.source import Listed
+from microgrid.straight import Text, terms
 
 _TEMPLATES = {
     **{
@@ -22,15 +24,7 @@ _TEMPLATES = {
     "greater": "isunordered({0}, {1}) ? NAN : {0} > {1}",
     "equal": "isunordered({0}, {1}) ? NAN : {0} == {1}",
     "where": "isnan({0}) ? NAN : {0} != 0.0 ? {1} : {2}",
-    "maximum": "{0} > {1} || isnan({0}) ? {0} : {1}",
-    "minimum": "{0} < {1} || isnan({0}) ? {0} : {1}",
-    "tied_maximum": "{0} > {1} || isnan({0}) ? {0} : {1}",
-    "relu": "{0} > 0.0 || isnan({0}) ? {0} : 0.0",
-    "sign": "isnan({0}) ? {0} : (double)(({0} > 0.0) - ({0} < 0.0))",
     "copysign": "isnan({1}) ? NAN : copysign({0}, {1})",
-    "softplus": "({0} > 0.0 ? {0} : 0.0) + log1p(exp(-fabs({0})))",
-    "softsign": "isinf({0}) ? copysign(1.0, {0}) : {0} / (1.0 + fabs({0}))",
-    "multiply_no_nan": "{1} == 0.0 ? 0.0 : {0} * {1}",
     "zero_product": "{0} == 0.0 || {1} == 0.0 ? 0.0 : {0} * {1}",
     "identity": "{0}",
 }
@@ -40,62 +34,6 @@ _SAME = (
 ).split()
 
 _HELPERS = {
-    "sigmoid": """\
-static double sigmoid(double x) {
-    double e = exp(-fabs(x));
-    return (x >= 0.0 ? 1.0 : e) / (1.0 + e);
-}""",
-    "logistic_density": """\
-static double logistic_density(double x) {
-    double e = exp(-fabs(x));
-    return e / ((1.0 + e) * (1.0 + e));
-}""",
-    "gaussian": """\
-static double gaussian(double x) {
-    double h = rint(x * 64.0) / 64.0;
-    if (isnan(x)) return x;
-    return fabs(x) < 28.0 ? exp(-h * h) * exp(-(x - h) * (x + h)) : 0.0;
-}""",
-    "silu": """\
-static double silu(double x) {
-    double e = exp(-fabs(x));
-    if (x >= 0.0) return x / (1.0 + e);
-    return e != 0.0 ? x * e / (1.0 + e) : 0.0;
-}""",
-    "gelu": """\
-static double gelu(double x) {
-    double tail = erfc(-x / sqrt(2.0));
-    return tail != 0.0 ? 0.5 * x * tail : 0.0;
-}""",
-    "logaddexp": """\
-static double logaddexp(double x, double y) {
-    return x == y ? x + log(2.0) : (x > y ? x : y) + log1p(exp(-fabs(x - y)));
-}""",
-    "xlogy": """\
-static double xlogy(double x, double y) {
-    return x == 0.0 && !isnan(y) ? 0.0 : x * log(y);
-}""",
-    "clip": """\
-static double clip(double x, double low, double high) {
-    double y = x > low || isnan(x) ? x : low;
-    return y < high || isnan(y) ? y : high;
-}""",
-    "mod": """\
-static double mod(double x, double y) {
-    double r = fmod(x, y);
-    if (r == 0.0) return copysign(0.0, y);
-    return (r < 0.0) != (y < 0.0) ? r + y : r;
-}""",
-    "floor_divide": """\
-static double floor_divide(double x, double y) {
-    double r = fmod(x, y), q, n;
-    if (y == 0.0) return x / y;
-    q = (x - r) / y;
-    if (r != 0.0 && (r < 0.0) != (y < 0.0)) q -= 1.0;
-    if (q == 0.0) return copysign(0.0, x / y);
-    n = floor(q);
-    return q - n > 0.5 ? n + 1.0 : n;
-}""",
     "sinc_derivative": """\
 static double sinc_derivative(double x, double order) {
     int n = (int)order, k;
@@ -118,8 +56,53 @@ static double sinc_derivative(double x, double order) {
 }""",
 }
 
-NATIVE = frozenset(_TEMPLATES) | frozenset(_SAME) | frozenset(_HELPERS)
-"""The names of the ops that there is C for."""
+_NAMED = frozenset(_TEMPLATES) | frozenset(_SAME) | frozenset(_HELPERS)
+
+
+def is_native(op: Op) -> bool:
+    """Whether there is C for the op: for its name, or its formula is one for C."""
+    return op.name in _NAMED or is_formula(op) or op.name in _BY_FORMULA
+
+
+_BY_FORMULA = ("mod", "floor_divide")  # which Python and NumPy have, and C has not
+
+
+def native() -> set[str]:
+    """Names of the ops that there is C for."""
+    return {op.name for op in OPS.values() if is_native(op)}
+
+
+class _C(Text):
+    """C's expressions."""
+
+    def __init__(self, helpers: dict[str, str]) -> None:
+        super().__init__()
+        self.helpers = helpers
+
+    def literal(self, x: float) -> str:
+        return literal(x)
+
+    def code(self, name: str, given: Sequence[str]) -> str:
+        if name == "greater":
+            return "({0} > {1} ? {2} : {0} <= {1} ? {3} : NAN)".format(*given)
+        if name == "equal":
+            return "({0} == {1} ? {2} : isunordered({0}, {1}) ? NAN : {3})".format(*given)
+        code = written(OPS[name], given, self.helpers)
+        return f"({code})" if name in _TEMPLATES else code
+
+    def variable(self, name: str, code: str) -> str:
+        return f"    const double {name} = {code};"
+
+
+def _helper(op: Op, helpers: dict[str, str]) -> str:
+    """The text of a function that computes an op's formula, after those that it calls."""
+    assert op.formula is not None
+    names = [f"x{i}" for i in range(op.arity)]
+    text = _C(helpers)
+    (result,) = text.of([terms(op.formula, names)])
+    head = f"static double {op.name}({', '.join(f'double {name}' for name in names)}) {{"
+    return "\n".join([head, *text.lines, f"    return {result};", "}"])
+
 
 _KEYWORDS = frozenset(
     "auto break case char const continue default do double else enum extern float for goto if inline int long "
@@ -145,7 +128,7 @@ def checked_name(name: str) -> str:
     if not re.fullmatch(r"[A-Za-z_]\w*", name, re.ASCII) or name in _KEYWORDS:
         raise ValueError(f"the function's name must be a C identifier, and no keyword, got {name!r}")
     known = not _IN_MATH_H.isdisjoint((name, name.removesuffix("f"), name.removesuffix("l")))
-    if known or name in NATIVE or re.fullmatch("(FP|M|MATH)_[A-Z0-9_]+|HUGE_VAL[FL]", name):
+    if known or name in OPS or re.fullmatch("(FP|M|MATH)_[A-Z0-9_]+|HUGE_VAL[FL]", name):
         raise ValueError(f"{name} has a meaning of its own in C, or in the text: choose another name, as my_{name}")
     return name
 
@@ -157,7 +140,7 @@ def c(program: Listed, name: str) -> str:
     lines: list[str] = []
     used: dict[str, str] = {}
     for k, (op, operands) in enumerate(program.instructions):
-        lines.append(f"    const double t{k} = {written(op.name, [slots[i] for i in operands], used)};")
+        lines.append(f"    const double t{k} = {written(op, [slots[i] for i in operands], used)};")
         slots.append(f"t{k}")
     lines += [f"    y[{i}] = {slots[slot]};" for i, slot in enumerate(program.outputs)]
     inputs = ", ".join(f"x[{i}] = {input}" for i, input in enumerate(program.inputs[:20]))
@@ -166,12 +149,16 @@ def c(program: Listed, name: str) -> str:
     return "\n\n".join(["#include <math.h>", *used.values(), body]) + "\n"
 
 
-def written(op: str, operands: Sequence[str], helpers: dict[str, str]) -> str:
-    """An op of `NATIVE` applied to operands; the function that it calls is entered among the helpers."""
-    if op in _HELPERS:
-        helpers[op] = _HELPERS[op]
-    template = _TEMPLATES.get(op)
-    return template.format(*operands) if template else f"{op}({', '.join(operands)})"
+def written(op: Op, operands: Sequence[str], helpers: dict[str, str]) -> str:
+    """An op that there is C for, applied to operands; the function that it calls is entered among the helpers."""
+    template = _TEMPLATES.get(op.name)
+    if template:
+        return template.format(*operands)
+    if op.name in _HELPERS:
+        helpers[op.name] = _HELPERS[op.name]
+    elif op.name not in _NAMED and op.name not in helpers:
+        helpers[op.name] = _helper(op, helpers)
+    return f"{op.name}({', '.join(operands)})"
 
 
 def literal(x: float) -> str:

@@ -85,20 +85,6 @@ def expm1(x: float) -> float:
         return inf
 
 
-def shifted_exp(x: float, y: float) -> float:
-    if math.isinf(x):
-        return nan if y != y else 1.0 if x == y else exp(x)
-    return exp(x - y)
-
-
-def gaussian(x: float) -> float:
-    # x**2 rounded would cost up to 400 ulps. With h, x to six binary places, h**2 and x - h are exact.
-    if not -28.0 < x < 28.0:
-        return x if x != x else 0.0
-    h = builtins.round(x * 64.0) / 64.0
-    return math.exp(-h * h) * math.exp(-(x - h) * (x + h))
-
-
 def log(x: float) -> float:
     if x > 0.0:
         return math.log(x)
@@ -128,14 +114,16 @@ def sqrt(x: float) -> float:
 
 
 def direction(x: float, y: float) -> float:
-    if math.isinf(x):
-        return nan if y != y or math.isinf(y) else math.copysign(1.0, x)
-    largest = maximum(math.fabs(x), math.fabs(y))
-    if not 1e-290 < largest < 1e290:  # the length would be subnormal, or infinite
-        scale = 2.0**600 if largest < 1.0 else 2.0**-600
-        x, y = x * scale, y * scale
     r = math.hypot(x, y)
-    return x / r if r else 0.0
+    if 1e-290 < r < 1e290:
+        return x / r
+    if x != x or y != y:
+        return nan
+    if math.isinf(x):
+        return nan if math.isinf(y) else math.copysign(1.0, x)
+    scale = 2.0**600 if r < 1.0 else 2.0**-600  # the length is subnormal, or infinite, and has lost digits
+    r = math.hypot(x * scale, y * scale)
+    return x * scale / r if r else 0.0
 
 
 def sin(x: float) -> float:
@@ -148,10 +136,6 @@ def cos(x: float) -> float:
 
 def tan(x: float) -> float:
     return math.tan(x) if math.isfinite(x) else nan
-
-
-def one_minus_square(x: float) -> float:
-    return (1.0 - x) * (1.0 + x)
 
 
 def asin(x: float) -> float:
@@ -186,52 +170,6 @@ def atanh(x: float) -> float:
     return math.copysign(inf, x) if x in (1.0, -1.0) else nan
 
 
-def sigmoid(x: float) -> float:
-    if x >= 0.0:
-        return 1.0 / (1.0 + math.exp(-x))
-    e = math.exp(x)
-    return e / (1.0 + e)
-
-
-def logistic_density(x: float) -> float:
-    e = math.exp(-math.fabs(x))
-    return e / ((1.0 + e) * (1.0 + e))
-
-
-def softplus(x: float) -> float:
-    return (x if x > 0.0 else 0.0) + math.log1p(math.exp(-math.fabs(x)))
-
-
-def logaddexp(x: float, y: float) -> float:
-    if x == y:
-        return x + math.log(2.0)
-    return (x if x > y else y) + math.log1p(math.exp(-math.fabs(x - y)))
-
-
-def softsign(x: float) -> float:
-    return math.copysign(1.0, x) if math.isinf(x) else x / (1.0 + math.fabs(x))
-
-
-def silu(x: float) -> float:
-    if x >= 0.0:
-        return x / (1.0 + math.exp(-x))
-    e = math.exp(x)
-    return x * e / (1.0 + e) if e or x != x else 0.0
-
-
-def gelu(x: float) -> float:
-    tail = math.erfc(-x / math.sqrt(2.0))
-    return 0.5 * x * tail if tail or x != x else 0.0
-
-
-def relu(x: float) -> float:
-    return x if x > 0.0 or x != x else 0.0
-
-
-def xlogy(x: float, y: float) -> float:
-    return 0.0 if x == 0.0 and y == y else x * (math.log(y) if y > 0.0 else -inf if y == 0.0 else nan)
-
-
 def sinc_derivative(x: float, n: float) -> float:
     if not (n.is_integer() and 0.0 <= n <= 1000.0):
         return nan
@@ -253,10 +191,6 @@ def sinc_derivative(x: float, n: float) -> float:
         terms.append(term)
         k += 2
     return math.fsum(terms)
-
-
-def sign(x: float) -> float:
-    return math.copysign(1.0, x) if x and x == x else x + 0.0
 
 
 def copysign(x: float, y: float) -> float:
@@ -299,37 +233,9 @@ def equal(x: float, y: float) -> float:
     return nan if x != x or y != y else 1.0 if x == y else 0.0
 
 
-def maximum(x: float, y: float) -> float:
-    return x if x > y or x != x else y
-
-
-def minimum(x: float, y: float) -> float:
-    return x if x < y or x != x else y
-
-
-def tied_maximum(x: float, y: float, n: float) -> float:
-    return x if x > y or x != x else y
-
-
-def clip(x: float, low: float, high: float) -> float:
-    return minimum(maximum(x, low), high)
-
-
 def where(condition: float, x: float, y: float) -> float:
     return nan if condition != condition else x if condition else y
 
 
-def multiply_no_nan(x: float, y: float) -> float:
-    return x * y if y else 0.0
-
-
 def zero_product(x: float, y: float) -> float:
     return x * y if x and y else 0.0
-
-
-def divide_no_nan(x: float, y: float) -> float:
-    return 0.0 if x == 0.0 else div(x, y)
-
-
-def stop_gradient(x: float) -> float:
-    return x

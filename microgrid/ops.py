@@ -3,7 +3,8 @@
 One statement per primitive, and no other file contains a derivative formula. A rule `partials(z, *operands)` gets the
 result first, then the operands, and returns one derivative per operand, in a tuple. It is ordinary arithmetic, written
 with `+`, `-`, `*` and ops, never with `/` and `**`, which raise on floats: `div(1.0, x)`, `constant_power(x, 2.0)`.
-So the same rule works on floats, on `Value`s, and on whatever other number defines the operators and `_apply_op`. Its
+So the same rule works on floats, on `Value`s, and on whatever other number defines the operators and `_apply_op`. An op
+without a forward function is defined by its formula, which is written in the same way, for every kind of number. Their
 literals are exact: the logarithm of 2 is `log(2.0)`, 2 / sqrt(pi) is `div(1.0, sqrt(atan(1.0)))`, in any arithmetic.
 
 What `math` leaves partial, or lacks, is in `forward.py`.
@@ -29,8 +30,9 @@ from microgrid.primitive import (
     Remark,
     built_in,
     primitive,
+    rounded,
 )
-from microgrid.straight import rule_on_floats
+from microgrid.straight import forward_on_floats, rule_on_floats
 
 inf, nan = math.inf, math.nan
 
@@ -146,6 +148,64 @@ def _nearest_whole(x: float) -> tuple[float]:
 
 def _saturated(name: str) -> Remark:
     return Remark(f"{name} is saturated: its derivative is only {{partial}}, so little gradient passes", below=0.01)
+
+
+# --- formulas longer than a line -------------------------------------------------------------------------------------
+# Each holds on floats to the ulps stated. Those split by the sign of x neither overflow nor cancel.
+
+
+def _gaussian(x: Any) -> Any:
+    # x * x rounded would cost up to 400 ulps; with h, x to six binary places, h * h and x - h are exact.
+    near = (x + 1.5 * 2.0**46) - 1.5 * 2.0**46
+    h = rounded(where(greater(28.0, abs(x)), near, 0.0), 0.0)
+    return exp(-h * h) * exp(-(x - h) * (x + h))
+
+
+def _logaddexp(x: Any, y: Any) -> Any:
+    smaller = where(equal(x, y), 1.0, exp(-abs(x - y)))  # in parts of the larger; inf - inf is no number
+    return rounded(maximum(x, y) + log1p(smaller), log(exp(x) + exp(y)))
+
+
+def _softplus(x: Any) -> Any:
+    return rounded(relu(x), 0.0) + log1p(exp(rounded(-abs(x), x)))
+
+
+def _sigmoid(x: Any) -> Any:
+    e = exp(rounded(-abs(x), -x))
+    return rounded(where(greater(0.0, x), e, 1.0), 1.0) * div(1.0, 1.0 + e)  # which its derivative has, too
+
+
+def _logistic_density(x: Any) -> Any:
+    e = exp(rounded(-abs(x), -x))
+    quotient = div(1.0, 1.0 + e)
+    return e * quotient * quotient
+
+
+def _silu(x: Any) -> Any:
+    e = exp(rounded(-abs(x), -x))
+    below = where(equal(e, 0.0), 0.0, x * e)
+    return div(rounded(where(greater(0.0, x), below, x), x), 1.0 + e)
+
+
+def _gelu(x: Any) -> Any:
+    tail = erfc(-div(x, sqrt(2.0)))
+    return rounded(where(equal(tail, 0.0), 0.0, 0.5 * x * tail), 0.5 * x * tail)
+
+
+def _mod(x: Any, y: Any) -> Any:
+    r = fmod(x, y)
+    below, above = where(greater(0.0, y), r, r + y), where(greater(0.0, y), r + y, r)
+    return rounded(
+        where(equal(r, 0.0), copysign(0.0, y), where(greater(0.0, r), below, above)), x - y * floor(div(x, y))
+    )
+
+
+def _floor_divide(x: Any, y: Any) -> Any:
+    r = fmod(x, y)
+    differ = where(greater(0.0, r), where(greater(0.0, y), 0.0, 1.0), where(greater(r, 0.0), greater(0.0, y), 0.0))
+    n = round(div(x - r, y) - differ)
+    whole = where(equal(n, 0.0), copysign(0.0, div(x, y)), n)
+    return rounded(where(equal(y, 0.0), div(x, y), whole), floor(div(x, y)))
 
 
 # --- the table -----------------------------------------------------------------------------------------------------
@@ -277,10 +337,10 @@ expm1: Op = primitive(
 )
 gaussian: Op = primitive(
     "gaussian",
-    forward.gaussian,
+    None,
     lambda z, x: (where(equal(z, 0.0), 0.0, -2.0 * x * z),),
+    formula=_gaussian,
     latex=r"e^{-\left(#1\right)^2}",
-    formula=lambda x: exp(-(x * x)),
     textbook=("-2 * x * z",),
     sign="e^−x²",
     irrational=True,
@@ -325,19 +385,19 @@ log1p: Op = primitive(
 )
 logaddexp: Op = primitive(
     "logaddexp",
-    forward.logaddexp,
+    None,
     lambda z, x, y: (sigmoid(x - y), sigmoid(y - x)),
-    formula=lambda x, y: log(exp(x) + exp(y)),
+    formula=_logaddexp,
     sensitive=True,
     textbook=("exp(x - z)", "exp(y - z)"),
     irrational=True,
 )
 xlogy: Op = primitive(
     "xlogy",
-    forward.xlogy,
+    None,
     _xlogy_partials,
+    formula=lambda x, y: where(equal(x, 0.0), 0.0 * greater(y, 0.0), x * log(y)),
     domain=(REAL, POSITIVE),
-    formula=lambda x, y: where(equal(x, 0.0), 0.0, x * log(y)),
     irrational=True,
 )
 
@@ -492,8 +552,9 @@ atanh: Op = primitive(
 )
 one_minus_square: Op = primitive(
     "one_minus_square",
-    forward.one_minus_square,
+    None,
     lambda z, x: (-2.0 * x,),
+    formula=lambda x: (1.0 - x) * (1.0 + x),
     latex=r"\left(1 - {#1}^2\right)",
 )
 erf: Op = primitive(
@@ -531,10 +592,10 @@ sinc_derivative: Op = primitive(
 
 sigmoid: Op = primitive(
     "sigmoid",
-    forward.sigmoid,
+    None,
     lambda z, x: (logistic_density(x),),
+    formula=_sigmoid,
     latex=r"\sigma\left(#1\right)",
-    formula=lambda x: div(1.0, 1.0 + exp(-x)),
     ulps=6.0,
     textbook=("z * (1 - z)",),
     irrational=True,
@@ -542,9 +603,9 @@ sigmoid: Op = primitive(
 )
 logistic_density: Op = primitive(
     "logistic_density",
-    forward.logistic_density,
+    None,
     lambda z, x: (-z * tanh(0.5 * x),),
-    formula=lambda x: sigmoid(x) * sigmoid(-x),
+    formula=_logistic_density,
     ulps=8.0,
     irrational=True,
 )
@@ -560,44 +621,44 @@ tanh: Op = primitive(
 )
 softplus: Op = primitive(
     "softplus",
-    forward.softplus,
+    None,
     lambda z, x: (sigmoid(x),),
-    formula=lambda x: log1p(exp(x)),
+    formula=_softplus,
     textbook=("sigmoid(x)",),
     irrational=True,
 )
 softsign: Op = primitive(
     "softsign",
-    forward.softsign,
+    None,
     lambda z, x: (constant_power(div(1.0, 1.0 + abs(x)), 2.0),),
+    formula=lambda x: where(equal(abs(x), inf), sign(x), div(x, 1.0 + abs(x))),
     domain=(NONZERO,),
-    formula=lambda x: div(x, 1.0 + abs(x)),
     textbook=("1 / (1 + abs(x))**2",),
 )
 silu: Op = primitive(
     "silu",
-    forward.silu,
+    None,
     _silu_partials,
-    formula=lambda x: x * sigmoid(x),
+    formula=_silu,
     sensitive=True,
     textbook=("sigmoid(x) * (1 + x * (1 - sigmoid(x)))",),
     irrational=True,
 )
 gelu: Op = primitive(
     "gelu",
-    forward.gelu,
+    None,
     _gelu_partials,
-    formula=lambda x: 0.5 * x * erfc(-div(x, sqrt(2.0))),
+    formula=_gelu,
     sensitive=True,
     irrational=True,
 )
 relu: Op = primitive(
     "relu",
-    forward.relu,
+    None,
     lambda z, x: (sign(z),),
+    formula=lambda x: maximum(x, 0.0),
     domain=(NONZERO,),
     symbol="ReLU",
-    formula=lambda x: maximum(x, 0.0),
     piecewise=True,
     textbook=("1 if x > 0 else 0",),
     remark=Remark("this relu is off: its operand is {operand}, not above 0, so no gradient passes"),
@@ -618,8 +679,9 @@ abs: Op = primitive(
 )
 maximum: Op = primitive(
     "maximum",
-    forward.maximum,
+    None,
     lambda z, x, y: (0.5 * (1.0 + greater(x, y) - greater(y, x)), 0.5 * (1.0 + greater(y, x) - greater(x, y))),
+    formula=lambda x, y: where(greater(x, y), x, y),
     latex=r"\max\left(#1, #2\right)",
     piecewise=True,
     textbook=("1 if x > y else 0.5 if x == y else 0", "1 if y > x else 0.5 if x == y else 0"),
@@ -627,8 +689,9 @@ maximum: Op = primitive(
 )
 minimum: Op = primitive(
     "minimum",
-    forward.minimum,
+    None,
     lambda z, x, y: (0.5 * (1.0 + greater(y, x) - greater(x, y)), 0.5 * (1.0 + greater(x, y) - greater(y, x))),
+    formula=lambda x, y: where(greater(y, x), x, y),
     latex=r"\min\left(#1, #2\right)",
     piecewise=True,
     textbook=("1 if x < y else 0.5 if x == y else 0", "1 if y < x else 0.5 if x == y else 0"),
@@ -636,19 +699,19 @@ minimum: Op = primitive(
 )
 tied_maximum: Op = primitive(
     "tied_maximum",
-    forward.tied_maximum,
+    None,
     _tied_maximum_partials,
-    domain=(REAL, REAL, POSITIVE),
     formula=lambda x, y, n: maximum(x, y),
+    domain=(REAL, REAL, POSITIVE),
     piecewise=True,
     kinks=lambda x, y, n: (y,),
 )
 clip: Op = primitive(
     "clip",
-    forward.clip,
+    None,
     lambda z, x, low, high: (greater(x, low) * greater(high, x),),
-    static=2,
     formula=lambda x, low, high: minimum(maximum(x, low), high),
+    static=2,
     piecewise=True,
     textbook=("1 if low < x < high else 0",),
     kinks=lambda x, low, high: (low, high),
@@ -665,8 +728,9 @@ copysign: Op = primitive(
 
 sign: Op = primitive(
     "sign",
-    forward.sign,
+    None,
     lambda z, x: (_nothing(z),),
+    formula=lambda x: greater(x, 0.0) - greater(0.0, x),
     domain=(NONZERO,),
     latex=r"\operatorname{sign} #1",
     piecewise=True,
@@ -722,7 +786,7 @@ mod: Op = primitive(
     symbol="%",
     precedence=PRODUCT,
     latex=r"#1 \bmod #2",
-    formula=lambda x, y: x - y * floor(div(x, y)),
+    formula=_mod,
     aliases=("remainder",),
 )
 fmod: Op = primitive(
@@ -740,7 +804,7 @@ floor_divide: Op = primitive(
     symbol="//",
     precedence=PRODUCT,
     latex=r"\left\lfloor \frac{#1}{#2} \right\rfloor",
-    formula=lambda x, y: floor(div(x, y)),
+    formula=_floor_divide,
     piecewise=True,
     unrounded=True,
 )
@@ -778,11 +842,11 @@ where: Op = primitive(
 
 multiply_no_nan: Op = primitive(
     "multiply_no_nan",
-    forward.multiply_no_nan,
+    None,
     lambda z, x, y: (y, x),
+    formula=lambda x, y: where(equal(y, 0.0), 0.0, x * y),
     symbol="*",
     latex=r"#1 \cdot #2",
-    formula=lambda x, y: where(equal(y, 0.0), 0.0, x * y),
     piecewise=(True, False),
 )
 zero_product: Op = primitive(
@@ -796,7 +860,7 @@ zero_product: Op = primitive(
 )
 divide_no_nan: Op = primitive(
     "divide_no_nan",
-    forward.divide_no_nan,
+    None,
     lambda z, x, y: (div(1.0, y), divide_no_nan(-z, y)),
     domain=(REAL, NONZERO),
     symbol="/",
@@ -816,15 +880,16 @@ identity: Op = primitive(
 
 stop_gradient: Op = primitive(
     "stop_gradient",
-    forward.stop_gradient,
+    None,
     lambda z, x: (0.0,),
+    formula=lambda x: x,
     latex="#1",
     piecewise=True,
     unrounded=True,
 )
 shifted_exp: Op = primitive(
     "shifted_exp",
-    forward.shifted_exp,
+    None,
     lambda z, x, y: (z, -z),
     latex="e^{#1 - #2}",
     formula=lambda x, y: where(equal(abs(x), inf), where(equal(x, y), 1.0, exp(x)), exp(x - y)),
@@ -834,4 +899,6 @@ shifted_exp: Op = primitive(
 built_in.update(OPS)
 
 for _op in OPS.values():
+    if _op.defined:
+        _op.forward = forward_on_floats(_op)
     _op.float_forward, _op.float_partials = _op.forward, rule_on_floats(_op)

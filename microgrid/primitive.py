@@ -9,7 +9,7 @@ import unicodedata
 from collections.abc import Callable, Iterator, Sequence
 from contextvars import ContextVar
 from types import FunctionType
-from typing import Any, Final, NamedTuple, Protocol, TypeVar, overload
+from typing import Any, Final, NamedTuple, Protocol, TypeVar, cast, overload
 
 
 class Interval(NamedTuple):
@@ -69,6 +69,28 @@ def constants_recorded(record: Callable[[Op, Sequence[Any]], Any]) -> Iterator[N
         _recorder.reset(token)
 
 
+_exact: Final[ContextVar[bool]] = ContextVar("microgrid_exact", default=False)
+
+
+def rounded(x: Any, y: Any) -> Any:
+    """Return x within a formula for numbers that are rounded, y within one for exact numbers: fractions and balls.
+
+    A form that survives rounding, split by the sign of its argument, tears exact kinds apart; theirs would overflow on
+    floats. The result of a formula depends on it by rounding, overflow, and points where y has no value, only.
+    """
+    return y if _exact.get() else x
+
+
+@contextlib.contextmanager
+def exactly() -> Iterator[None]:
+    """A context within which formulas are those for exact numbers."""
+    token = _exact.set(True)
+    try:
+        yield
+    finally:
+        _exact.reset(token)
+
+
 def computing(function: Callable[..., Any]) -> Callable[..., Any]:
     """Return the function of floats, within which ops on floats compute, although a rule is being recorded around it.
 
@@ -94,6 +116,7 @@ class Op:
     __slots__ = (
         "aliases",
         "arity",
+        "defined",
         "domain",
         "float_forward",
         "float_partials",
@@ -154,6 +177,7 @@ class Op:
         self.precedence = precedence
         self.latex = latex
         self.formula = formula
+        self.defined = False
         self.piecewise = (piecewise,) * arity if isinstance(piecewise, bool) else tuple(piecewise)
         self.aliases = tuple(aliases)
         self.ulps = ulps
@@ -224,7 +248,7 @@ unlisted: Final[dict[str, Op]] = {}
 
 def primitive(
     name: str,
-    forward: Callable[..., float],
+    forward: Callable[..., float] | None,
     partials: Callable[..., tuple[Any, ...]],
     *,
     static: int = 0,
@@ -253,7 +277,8 @@ def primitive(
     below `CALL` people read the symbol between the operands; text that runs calls the op by its name.
 
     `formula(*operands)` says the same as `forward`, in ops and operators, for arithmetics that have no function for the
-    op: more digits, arrays, C. Where `forward` itself is ordinary arithmetic, none is needed.
+    op: more digits, arrays, C. Where `forward` itself is ordinary arithmetic, none is needed. Where `forward` is None,
+    the formula is what the op computes on floats, too.
 
     `piecewise` marks an op whose partial 0 says that nearby the result does not depend on the operand, as in where,
     maximum and floor: through it nothing passes, whatever the cotangent; or it says so for each operand. `ulps` is how
@@ -287,6 +312,8 @@ def primitive(
         raise ValueError(f"{name}: {static} static operand(s) of {arity}; one at least must get a derivative")
     for role, function in (("forward", forward), ("formula", formula), ("kinks", kinks)):
         _check_takes(f"{name}: {role}", function, arity)
+    if forward is None and formula is None:
+        raise ValueError(f"{name}: nothing says what it computes; give forward, a function of floats, or formula")
     if domain is not None and len(domain) != arity:
         raise ValueError(f"{name}: domain has {len(domain)} interval(s) for {arity} operand(s); give one for each")
     if not isinstance(piecewise, bool) and len(piecewise) != arity:
@@ -300,7 +327,7 @@ def primitive(
         _check_remark(name, remark)
     op = Op(
         name,
-        forward,
+        forward if forward is not None else computing(cast("Callable[..., float]", formula)),
         partials,
         arity,
         static,
@@ -321,6 +348,7 @@ def primitive(
         kinks=kinks,
         remark=remark,
     )
+    op.defined = forward is None
     OPS[name] = op
     return op
 
@@ -370,6 +398,11 @@ def _check_remark(name: str, remark: Any) -> None:
         remark.text.format(operand="", partial="")
     except (LookupError, ValueError) as error:
         raise ValueError(f"{name}: remark may name {{operand}} and {{partial}} only: {error!r}") from None
+
+
+def is_formula(op: Op) -> bool:
+    """Whether a built-in op is what its formula says, on all numbers that have no function of its name."""
+    return op.defined and op.name in built_in
 
 
 def op_named(name: str) -> Op:

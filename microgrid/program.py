@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -12,7 +13,7 @@ from microgrid.dependence import Dependence
 from microgrid.engine import CONSTANT, Value, constant, edges_of, record, topological
 from microgrid.functional import number_or_value, recorded_value, returned, run_noting_reads
 from microgrid.linearize import Linearization
-from microgrid.primitive import Op, constants_recorded
+from microgrid.primitive import Op, constants_recorded, exactly
 from microgrid.scope import Reader, plainly_recording, reading, user_line
 
 if TYPE_CHECKING:
@@ -314,7 +315,7 @@ class Program:
         x has the inputs, y gets the outputs, both flat, in the order of `inputs` and of the leaves of the result.
         Raises ValueError for a name that is no identifier in C, or that of a function of its mathematics.
         """
-        return c_source.c(self.lowered(c_source.NATIVE), name)
+        return c_source.c(self.lowered(c_source.native()), name)
 
     def compile(self, *, strict: bool = False, cache: bool = True, threads: int | None = None) -> Compiled:
         """The program compiled, as `microgrid.compile` compiles a function."""
@@ -381,10 +382,17 @@ def _function(op: Op, static: tuple[float, ...], arithmetic: Arithmetic) -> Call
 
 def _by_definition(op: Op, static: tuple[float, ...], arithmetic: Arithmetic) -> Callable[..., Any]:
     try:
-        program = definition(op, static)
+        program = definition(op, static, arithmetic.exact)
     except TypeError:  # not in ops and operators, and yet it may take these numbers
         return functools.partial(arithmetic.forward, op)
-    return lambda *operands: program._run(operands, arithmetic)[0]
+
+    def defined(*operands: Any) -> Any:
+        try:
+            return program._run(operands, arithmetic)[0]
+        except TypeError as error:
+            raise type(error)(f"{op.name}: {error}") from None
+
+    return defined
 
 
 def _with_static(function: Callable[..., Any], static: tuple[float, ...], *operands: Any) -> Any:
@@ -392,11 +400,19 @@ def _with_static(function: Callable[..., Any], static: tuple[float, ...], *opera
 
 
 @functools.lru_cache(maxsize=1024)
-def definition(op: Op, static: tuple[float, ...]) -> Program:
-    """The program of an op's formula, or of its forward function, for these static operands."""
+def definition(op: Op, static: tuple[float, ...], exact: bool = False) -> Program:
+    """The program of an op's formula, or of its forward function, for these static operands.
+
+    Of formulas that differ for exact numbers it is the one for these, or for rounded ones.
+    """
     count = op.arity - op.static
     names = [f"x{i}" for i in range(count)]
-    with plainly_recording(), reading(_no_branch), constants_recorded(record):
+    with (
+        exactly() if exact else contextlib.nullcontext(),
+        plainly_recording(),
+        reading(_no_branch),
+        constants_recorded(record),
+    ):
         inputs = [Value(0.5) for _ in names]
         output = (op.formula or op.forward)(*inputs, *static)
     result = output if isinstance(output, Value) else constant(output)

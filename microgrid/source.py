@@ -11,9 +11,9 @@ from collections.abc import Container, Sequence
 from types import FunctionType
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
-from microgrid import forward, tree
+from microgrid import forward, straight, tree
 from microgrid.notation import PLAIN, Written, applied, is_operator, number, operators
-from microgrid.primitive import CALL, OPS, PRODUCT, SIGN, SUM, Op
+from microgrid.primitive import CALL, OPS, PRODUCT, SIGN, SUM, Op, is_formula
 
 if TYPE_CHECKING:
     pass
@@ -278,8 +278,12 @@ class PythonSource(str):
 
 
 def with_source() -> set[str]:
-    """The names of the ops whose forward function is plain to copy: those of `forward.py` and of `math`."""
-    return {op.name for op in OPS.values() if is_operator(op, PLAIN) or _home(op) in ("math", forward.__name__)}
+    """Names of the ops that have a text: operators, functions of `forward.py` and `math`, formulas of the table."""
+    return {
+        op.name
+        for op in OPS.values()
+        if is_operator(op, PLAIN) or is_formula(op) or _home(op) in ("math", forward.__name__)
+    }
 
 
 def _home(op: Op) -> str:
@@ -299,7 +303,10 @@ def python(program: Listed, name: str) -> PythonSource:
     from_math = sorted({op.forward.__name__ for op in called.values() if _home(op) == "math"} - hidden)
     helpers: dict[str, str] = {}
     for op in called.values():
-        if _home(op) == forward.__name__:
+        if is_formula(op):
+            assert op.formula is not None
+            _add_text(op.name, straight.source(op.name, op.formula, op.arity).strip(), helpers)
+        elif _home(op) == forward.__name__:
             _add_helper(op.forward.__name__, helpers)
     imports = (["import builtins"] if any("builtins." in text for text in helpers.values()) else []) + ["import math"]
     imports.append(f"from math import {', '.join([*from_math, 'inf', 'nan'])}")
@@ -321,8 +328,10 @@ def _add_helper(name: str, helpers: dict[str, str]) -> None:
     """Enter the text of a forward function, after that of those which it calls."""
     import inspect
 
-    function = getattr(forward, name)
-    text = inspect.getsource(function).strip()
+    _add_text(name, inspect.getsource(getattr(forward, name)).strip(), helpers)
+
+
+def _add_text(name: str, text: str, helpers: dict[str, str]) -> None:
     for used in re.findall(r"(?<![\w.])(\w+)\(", text):
         if used != name and used not in helpers and isinstance(getattr(forward, used, None), FunctionType):
             _add_helper(used, helpers)

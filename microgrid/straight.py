@@ -35,7 +35,11 @@ class Term:
         self.op = op
         self.operands = operands
 
-    def _apply_op(self, op: Op, operands: Sequence[Any]) -> Term:
+    def _apply_op(self, op: Op, operands: Sequence[Any]) -> Any:
+        if op.defined and op.formula is not None:
+            return op.formula(*operands)
+        if op.name == "abs" and isinstance(operands[0], Term):
+            return _absolute(op, operands[0])
         return Term(op, tuple(operands))
 
     def __add__(self, other: Any) -> Any:
@@ -65,64 +69,91 @@ class Term:
     __bool__ = __float__ = __int__ = __lt__ = __le__ = __gt__ = __ge__ = __eq__ = __ne__ = _refuse
 
 
-class _Text:
-    """The distinct terms of a formula, and the text of each: a variable where it stands twice, else within its user."""
+class Text:
+    """The distinct terms of a formula, and the text of each: a variable where it stands twice, else within its user.
 
-    def __init__(self, total: bool) -> None:
-        self.total = total  # call no function that raises
+    A language says how numbers, ops, choices and variables are written.
+    """
+
+    def __init__(self) -> None:
         self.lines: list[str] = []
         self._numbers: dict[tuple[Any, ...], int] = {}
         self._keys: list[tuple[Any, ...]] = []
         self._uses: list[int] = []
         self._written: dict[int, str] = {}
 
-    def enter(self, x: Any) -> str | int:
+    def literal(self, x: float) -> str:
+        """The text of a number."""
+        raise NotImplementedError
+
+    def code(self, name: str, given: Sequence[str]) -> str:
+        """The text of an op applied to texts; a comparison has two more operands, to choose from."""
+        raise NotImplementedError
+
+    def variable(self, name: str, code: str) -> str:
+        """The line that gives a variable its value."""
+        raise NotImplementedError
+
+    def of(self, results: Sequence[Any]) -> list[str]:
+        """Return the texts of the results, which stand behind `lines`."""
+        entered = [self._enter(x) for x in results]
+        for x in entered:
+            self._use(x)
+        return [self._text(x) for x in entered]
+
+    def _enter(self, x: Any) -> str | int:
         """The text of a number or an argument; of a term its number."""
         x = _folded(x)
         if not isinstance(x, Term):
-            return _literal(x)
+            return self.literal(x)
         if x.op is None:
             return str(x.operands[0])
         name, operands = x.op.name, x.operands
-        if name == "constant_power" and operands[1] == 1.0:
-            return self.enter(operands[0])
+        if name == "constant_power" and not isinstance(operands[1], Term) and operands[1] == 1.0:
+            return self._enter(operands[0])
         condition = operands[0] if name == "where" else x
         if isinstance(condition, Term) and condition.op is not None and condition.op.name in ("greater", "equal"):
             name = condition.op.name
             operands = (*condition.operands, *(operands[1:] if condition is not x else (1.0, 0.0)))
-        entered = tuple(map(self.enter, operands))
-        for again in (entered, entered[:2] if name in ("greater", "equal") else ()):  # those are compared twice
-            for operand in again:
-                self.use(operand)
-        key = (name, *entered)
-        if key in self._numbers:
-            for operand in entered:
-                self.use(operand, -1)
-        else:
+        key = (name, *map(self._enter, operands))
+        if key not in self._numbers:
             self._numbers[key] = len(self._keys)
             self._keys.append(key)
             self._uses.append(0)
+            for operand in (*key[1:], *(key[1:3] if name in ("greater", "equal") else ())):  # those are compared twice
+                self._use(operand)
         return self._numbers[key]
 
-    def use(self, x: str | int, times: int = 1) -> None:
-        """Count that a term stands in a text."""
+    def _use(self, x: str | int) -> None:
         if isinstance(x, int):
-            self._uses[x] += times
+            self._uses[x] += 1
 
-    def written(self, x: str | int) -> str:
-        """The text of what was entered, once everything is."""
+    def _text(self, x: str | int) -> str:
         if isinstance(x, str):
             return x
         if x not in self._written:
-            name, *entered = self._keys[x]
-            code = self._code(name, [self.written(operand) for operand in entered])
+            name, *operands = self._keys[x]
+            code = self.code(name, [self._text(operand) for operand in operands])
             if self._uses[x] > 1:
-                self.lines.append(f"t{x} = {code}")
+                self.lines.append(self.variable(f"t{x}", code))
                 code = f"t{x}"
             self._written[x] = code
         return self._written[x]
 
-    def _code(self, name: str, given: Sequence[str]) -> str:
+
+class _Python(Text):
+    """Python's expressions; `total`: calling no function that raises."""
+
+    def __init__(self, total: bool) -> None:
+        super().__init__()
+        self.total = total
+
+    def literal(self, x: float) -> str:
+        if math.isfinite(x):
+            return repr(x) if math.copysign(1.0, x) > 0.0 else f"({x!r})"
+        return "nan" if math.isnan(x) else "inf" if x > 0.0 else "(-inf)"
+
+    def code(self, name: str, given: Sequence[str]) -> str:
         if name == "greater":
             return "({2} if {0} > {1} else {3} if {0} <= {1} else nan)".format(*given)
         if name == "equal":
@@ -139,6 +170,18 @@ class _Text:
             function = OPS[name].forward.__name__
         return f"{function}({', '.join(given)})"
 
+    def variable(self, name: str, code: str) -> str:
+        return f"{name} = {code}"
+
+
+def _absolute(op: Op, x: Term) -> Any:
+    """The term abs(x): those of x, -x and -2 x follow from one, which is computed once."""
+    if x.op is not None and x.op.name == "neg":
+        return op(x.operands[0])
+    if x.op is not None and x.op.name == "mul" and isinstance(x.operands[0], float) and x.operands[0] < 0.0:
+        return op(-x.operands[0] * x.operands[1])
+    return Term(op, (x,))
+
 
 def _folded(x: Any) -> Any:
     """The number that a term without arguments has; other terms as they are."""
@@ -150,30 +193,25 @@ def _folded(x: Any) -> Any:
     return x if any(isinstance(operand, Term) for operand in operands) else x.op.forward(*operands)
 
 
-def _literal(x: float) -> str:
-    if math.isfinite(x):
-        return repr(x) if math.copysign(1.0, x) > 0.0 else f"({x!r})"
-    return "nan" if math.isnan(x) else "inf" if x > 0.0 else "(-inf)"
+def terms(formula: Callable[..., Any], names: Sequence[str], static: Sequence[float] = ()) -> Any:
+    """Return the term of a formula, or the tuple of them, of arguments of these names.
+
+    The `static` operands follow them as plain numbers. Raises TypeError where the formula looks at a number.
+    """
+    with constants_recorded(lambda op, operands: Term(op, tuple(operands))):
+        return formula(*[Term(None, (name,)) for name in names], *static)
 
 
 def source(name: str, formula: Callable[..., Any], arguments: int, static: Sequence[float] = ()) -> str:
-    """Return the text of a function of floats, which computes a formula, or a tuple of formulas.
-
-    The `static` operands follow the arguments as plain numbers. Raises TypeError where the formula looks at a number.
-    """
+    """Return the text of a function of floats, which computes a formula, or a tuple of formulas."""
     names = [f"x{i}" for i in range(arguments)]
-    with constants_recorded(lambda op, operands: Term(op, tuple(operands))):
-        result = formula(*[Term(None, (name,)) for name in names], *static)
-
-    several = isinstance(result, tuple)
+    result = terms(formula, names, static)
 
     def body(total: bool) -> str:
-        text = _Text(total)
-        entered = [text.enter(x) for x in (result if several else (result,))]
-        for x in entered:
-            text.use(x)
-        last = ", ".join([text.written(x) for x in entered])
-        return "\n".join([*text.lines, f"return ({last},)" if several else f"return {last}"])
+        text = _Python(total)
+        last = text.of(result if isinstance(result, tuple) else (result,))
+        joined = f"({', '.join(last)},)" if isinstance(result, tuple) else last[0]
+        return "\n".join([*text.lines, f"return {joined}"])
 
     fast, slow = (textwrap.indent(body(total), "        ") for total in (False, True))
     head = f"def {name}({', '.join(names)}):"
@@ -188,6 +226,23 @@ def straight(name: str, formula: Callable[..., Any], arguments: int, static: Seq
     exec(compile(source(name, formula, arguments, static), f"<{name}, laid out on floats>", "exec"), space)
     function: Function = space[name]
     return function
+
+
+def forward_on_floats(op: Op) -> Function:
+    """Return what a defined op computes as a function of floats, whose text is made when it is first used."""
+    formula = op.formula
+    assert formula is not None
+
+    def first(*numbers: float) -> Any:
+        made = straight(op.name, formula, op.arity)
+        if op.forward is first:
+            op.forward = made
+        if op.float_forward is first:
+            op.float_forward = made
+        return made(*numbers)
+
+    first.__name__ = op.name
+    return first
 
 
 def rule_on_floats(op: Op) -> Function:

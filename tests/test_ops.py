@@ -7,14 +7,16 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+import flint
 import mpmath
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import event, example, given, settings
 from hypothesis import strategies as st
 
 from microgrid import Value, ops, trace
-from microgrid.arithmetic import mpmath_numbers
-from microgrid.primitive import OPS, Interval, Op
+from microgrid.arithmetic import balls, mpmath_numbers
+from microgrid.primitive import OPS, Interval, Op, primitive, rounded
+from microgrid.program import definition
 
 INF, NAN = math.inf, math.nan
 EDGES = [
@@ -428,3 +430,49 @@ def test_power_is_c99s_pow_where_python_raises(x: float, y: float) -> None:
     except OverflowError:
         assert math.isinf(z)
         assert math.copysign(1.0, z) == (-1.0 if x < 0.0 and y % 2.0 == 1.0 else 1.0)
+
+
+# --- formulas ------------------------------------------------------------------------------------------------------
+
+FORMULAS = [op for op in TABLE if op.formula is not None]
+
+
+@pytest.mark.parametrize("op", FORMULAS, ids=ids)
+@given(data=st.data())
+def test_a_formula_for_rounded_numbers_and_one_for_exact_ones_are_the_same_function(
+    op: Op, data: st.DataObject
+) -> None:
+    """`rounded(x, y)` within a formula chooses a form, not a value: as balls, both hold the same number."""
+    static = (-0.5, 0.75) if op is ops.clip else tuple(float(data.draw(st.integers(0, 3))) for _ in range(op.static))
+    at = [
+        data.draw(st.floats(max(i.low, -20.0), min(i.high, 20.0), exclude_min=True, exclude_max=True))
+        for i in op.domain[: op.arity - op.static]
+    ]
+    given_balls = [flint.arb(x) for x in at]
+    of_rounded, of_exact = (definition(op, static, exact).replay(given_balls, balls())[0] for exact in (False, True))
+    assert of_rounded.overlaps(of_exact) or of_rounded.is_nan() or of_exact.is_nan()
+    event("both are numbers" if of_rounded.is_finite() and of_exact.is_finite() else "one has no value")
+
+
+@pytest.mark.parametrize("op", [op for op in TABLE if op.defined], ids=ids)
+def test_a_formula_on_floats_is_the_same_through_ops_and_as_text(op: Op) -> None:
+    assert op.formula is not None
+    for operands in itertools.product(EDGES if op.arity < 3 else EDGES[:8] + EDGES[-6:], repeat=op.arity):
+        assert same(op(*operands), op.formula(*operands))
+        assert math.copysign(1.0, op(*operands)) == math.copysign(1.0, op.formula(*operands)) or math.isnan(
+            op(*operands)
+        )
+
+
+def test_two_forms_that_differ_would_be_seen() -> None:
+    wrong = primitive("wrong", None, lambda z, x: (x,), formula=lambda x: rounded(ops.exp(x), ops.exp(x) + 1e-30))
+    try:
+        first, second = (definition(wrong, (), exact).replay([flint.arb(0.5)], balls())[0] for exact in (False, True))
+        assert not first.overlaps(second) or flint.ctx.prec < 100
+        with flint.ctx.workprec(200):
+            first, second = (
+                definition(wrong, (), exact).replay([flint.arb(0.5)], balls())[0] for exact in (False, True)
+            )
+        assert not first.overlaps(second)
+    finally:
+        del OPS["wrong"]

@@ -10,6 +10,7 @@ from microgrid.compiler.code import SUMMED, Accumulate, Apply, Code, Load, Opera
 from microgrid.compiler.gradient import Request, tape_of
 from microgrid.compiler.roll import Affine, roll
 from microgrid.compiler.storage import place
+from microgrid.primitive import OPS
 from microgrid.program import Program
 
 _PASSED = {
@@ -27,7 +28,7 @@ def c(program: Program, request: Request, name: str) -> str:
     Raises ValueError for a name that no function can have there, TypeError for an op that cannot be written in C.
     """
     name = c_source.checked_name(name)
-    tape = tape_of(program, request, lambda op, static: op.name in c_source.NATIVE)
+    tape = tape_of(program, request, lambda op, static: c_source.is_native(op))
     stored = place(roll(tape))
     return _Writer(stored, name).text()
 
@@ -108,7 +109,7 @@ class _Writer:
         if op == SUMMED["scaled"]:
             op = "scaled"
         if op not in _PASSED:
-            return c_source.written(op, texts, self.helpers)
+            return c_source.written(OPS[op], texts, self.helpers)
         passed = _PASSED[op].format(*texts)
         more = len(texts) - (2 if "{1}" in _PASSED[op] else 1)
         return f"{texts[-1]} + ({passed})" if more else passed

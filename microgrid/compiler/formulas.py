@@ -1,16 +1,17 @@
-"""What each op is in LLVM's language: the formulas of `forward.py`, once more.
+"""What LLVM's language has for an op, by name or in a few instructions; other ops are their formulas.
 
-In strict mode they give the very bits that `forward.py` gives. By default, exponentials have no call in them.
+In strict mode they give the very bits that floats give. By default, exponentials have no call in them.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from microgrid.compiler.code import SUMMED
-from microgrid.compiler.elementary import exp, exp_and_less_one, log1p_of_fraction
+from microgrid.compiler.elementary import exp, exp_and_less_one
 from microgrid.compiler.lanes import Mode, Number, Writer
+from microgrid.primitive import OPS, Op, is_formula
 
 Formula = Callable[..., Number]
 
@@ -24,92 +25,11 @@ def _exp(w: Writer, x: Number) -> Number:
     return w.library("exp", x) if _calls(w) else exp(w, x)
 
 
-def _log1p_exp(w: Writer, x: Number) -> Number:
-    """log(1 + exp(x)) for x up to 0."""
-    e = _exp(w, x)
-    return w.library("log1p", e) if _calls(w) else log1p_of_fraction(w, e)
-
-
 def _tanh(w: Writer, x: Number) -> Number:
     if _calls(w):
         return w.library("tanh", x)
     _, less_one = exp_and_less_one(w, abs(x) * -2.0)
     return w.intrinsic("copysign", less_one / (less_one + 2.0), x)
-
-
-def _sigmoid(w: Writer, x: Number) -> Number:
-    e = _exp(w, -abs(x))
-    above = w.choose(w.test("oge", x, 0.0), 1.0, e)
-    if w.mode.strict:
-        return above / (e + 1.0)
-    return above * (w.one() / (e + 1.0))
-
-
-def _logistic_density(w: Writer, x: Number) -> Number:
-    e = _exp(w, -abs(x))
-    if w.mode.strict:
-        return e / ((e + 1.0) * (e + 1.0))
-    reciprocal = w.one() / (e + 1.0)  # a division that sigmoid, the integral, shares
-    return e * reciprocal * reciprocal
-
-
-def _gaussian(w: Writer, x: Number) -> Number:
-    h = w.intrinsic("rint", x * 64.0) * (1.0 / 64.0)
-    squares = _exp(w, -h * h) * _exp(w, -(x - h) * (x + h))
-    near = w.test("olt", abs(x), 28.0)
-    return w.choose(near, squares, w.choose(w.is_nan(x), x, 0.0))
-
-
-def _softplus(w: Writer, x: Number) -> Number:
-    return w.choose(w.test("ogt", x, 0.0), x, 0.0) + _log1p_exp(w, -abs(x))
-
-
-def _logaddexp(w: Writer, x: Number, y: Number) -> Number:
-    larger = w.choose(w.test("ogt", x, y), x, y)
-    apart = larger + _log1p_exp(w, -abs(x - y))
-    return w.choose(w.test("oeq", x, y), x + math.log(2.0), apart)
-
-
-def _softsign(w: Writer, x: Number) -> Number:
-    at_infinity = w.intrinsic("copysign", 1.0, x)
-    return w.choose(w.test("oeq", abs(x), math.inf), at_infinity, x / (abs(x) + 1.0))
-
-
-def _silu(w: Writer, x: Number) -> Number:
-    e = _exp(w, -abs(x))
-    left = w.choose(w.test("oeq", e, 0.0), 0.0, x * e / (e + 1.0))
-    return w.choose(w.test("oge", x, 0.0), x / (e + 1.0), left)
-
-
-def _gelu(w: Writer, x: Number) -> Number:
-    tail = w.library("erfc", -x / math.sqrt(2.0))
-    return w.choose(w.test("oeq", tail, 0.0), 0.0, x * 0.5 * tail)
-
-
-def _xlogy(w: Writer, x: Number, y: Number) -> Number:
-    nothing = w.both(w.test("oeq", x, 0.0), w.test("ord", y, 0.0))
-    return w.choose(nothing, 0.0, x * w.library("log", y))
-
-
-def _relu(w: Writer, x: Number) -> Number:
-    return w.choose(w.test("ugt", x, 0.0), x, 0.0)
-
-
-def _maximum(w: Writer, x: Number, y: Number, n: Number | None = None) -> Number:
-    return w.choose(w.either(w.test("ogt", x, y), w.is_nan(x)), x, y)
-
-
-def _minimum(w: Writer, x: Number, y: Number) -> Number:
-    return w.choose(w.either(w.test("olt", x, y), w.is_nan(x)), x, y)
-
-
-def _clip(w: Writer, x: Number, low: Number, high: Number) -> Number:
-    return _minimum(w, _maximum(w, x, low), high)
-
-
-def _sign(w: Writer, x: Number) -> Number:
-    still = w.test("ueq", x, 0.0)  # 0, -0 or nan
-    return w.choose(still, x + 0.0, w.intrinsic("copysign", 1.0, x))
 
 
 def _copysign(w: Writer, x: Number, y: Number) -> Number:
@@ -118,44 +38,22 @@ def _copysign(w: Writer, x: Number, y: Number) -> Number:
 
 def _indicator(how: str) -> Formula:
     def formula(w: Writer, x: Number, y: Number) -> Number:
-        return w.choose(w.test("uno", x, y), math.nan, w.choose(w.test(how, x, y), 1.0, 0.0))
+        indicator = w.choose(w.test("uno", x, y), math.nan, w.choose(w.test(how, x, y), 1.0, 0.0))
+        indicator.comparison = how, x, y
+        return indicator
 
     return formula
 
 
 def _where(w: Writer, condition: Number, x: Number, y: Number) -> Number:
+    if condition.comparison is not None:
+        how, a, b = condition.comparison
+        return w.choose(w.test("uno", a, b), math.nan, w.choose(w.test(how, a, b), x, y))
     return w.choose(w.is_nan(condition), math.nan, w.choose(w.test("one", condition, 0.0), x, y))
-
-
-def _multiply_no_nan(w: Writer, x: Number, y: Number) -> Number:
-    return w.choose(w.test("oeq", y, 0.0), 0.0, x * y)
 
 
 def _zero_product(w: Writer, x: Number, y: Number) -> Number:
     return w.choose(w.either(w.test("oeq", x, 0.0), w.test("oeq", y, 0.0)), 0.0, x * y)
-
-
-def _mod(w: Writer, x: Number, y: Number) -> Number:
-    rest = w.library("fmod", x, y)
-    differ = w.both(_differ(w, rest, y), w.test("one", rest, 0.0))
-    at_zero = w.choose(w.test("oeq", rest, 0.0), w.intrinsic("copysign", 0.0, y), rest)
-    return w.choose(differ, rest + y, at_zero)
-
-
-def _floor_divide(w: Writer, x: Number, y: Number) -> Number:
-    rest = w.library("fmod", x, y)
-    differ = w.both(_differ(w, rest, y), w.test("one", rest, 0.0))
-    quotient = (x - rest) / y
-    quotient = w.choose(differ, quotient - 1.0, quotient)
-    whole = w.intrinsic("floor", quotient)
-    whole = w.choose(w.test("ogt", quotient - whole, 0.5), whole + 1.0, whole)
-    at_zero = w.intrinsic("copysign", 0.0, x / y)
-    return w.choose(w.test("oeq", y, 0.0), x / y, w.choose(w.test("oeq", quotient, 0.0), at_zero, whole))
-
-
-def _differ(w: Writer, x: Number, y: Number) -> Number:
-    """Whether one number is negative and the other is not."""
-    return w.line(f"xor {w.bits} {w.test('olt', x, 0.0).text}, {w.test('olt', y, 0.0).text}")
 
 
 def _constant_power(w: Writer, x: Number, c: Number) -> Number:
@@ -230,29 +128,11 @@ FORMULAS: dict[str, Formula] = {
     "exp": _exp,
     "tanh": _tanh,
     "round": _intrinsic("rint"),
-    "abs": _intrinsic("fabs"),
-    "gaussian": _gaussian,
-    "sigmoid": _sigmoid,
-    "logistic_density": _logistic_density,
-    "softplus": _softplus,
-    "softsign": _softsign,
-    "silu": _silu,
-    "gelu": _gelu,
-    "relu": _relu,
-    "logaddexp": _logaddexp,
-    "xlogy": _xlogy,
-    "maximum": _maximum,
-    "minimum": _minimum,
-    "tied_maximum": _maximum,
-    "clip": _clip,
+    "abs": lambda w, x: abs(x),
     "copysign": _copysign,
-    "sign": _sign,
-    "mod": _mod,
-    "floor_divide": _floor_divide,
     "greater": _indicator("ogt"),
     "equal": _indicator("oeq"),
     "where": _where,
-    "multiply_no_nan": _multiply_no_nan,
     "zero_product": _zero_product,
     "identity": lambda w, x: x,
     "passed": _passed,
@@ -262,7 +142,9 @@ FORMULAS: dict[str, Formula] = {
     SUMMED["mul"]: lambda w, x, y, sum: w.fused(x, y, sum),
     "chosen": _chosen,
 }
-"""Each op of the table, and each way to pass a cotangent on, in LLVM's language."""
+"""Ops that are no formulas of others, and each way to pass a cotangent on, in LLVM's language."""
+
+_BY_FORMULA = ("mod", "floor_divide")  # which C has not
 
 _CALLED_BACK = frozenset({"hypot", "sinc_derivative"})
 
@@ -272,8 +154,22 @@ def called_back(strict: bool) -> frozenset[str]:
     return _CALLED_BACK if strict else _CALLED_BACK - {"hypot"}
 
 
+def is_native(op: Op, strict: bool) -> bool:
+    """Whether an op is one step of a tape: it has a formula here or in the table, or calls its Python function."""
+    return op.name in FORMULAS or is_formula(op) or op.name in _BY_FORMULA or op.name in called_back(strict)
+
+
 def formula(name: str, mode: Mode) -> Formula:
-    """How an op is written; one without a formula calls the Python function that computes it."""
-    if name in called_back(mode.strict) or name not in FORMULAS:
-        return lambda w, *operands: w.library(f"python:{name}", *operands)
-    return FORMULAS[name]
+    """How an op is written: here, by its formula in the table, or as a call of the Python function that computes it."""
+    if name in FORMULAS and name not in called_back(mode.strict):
+        return FORMULAS[name]
+    op = OPS.get(name)
+    if op is not None and op.formula is not None and (is_formula(op) or name in _BY_FORMULA):
+        defined = op.formula
+        return lambda w, *operands: defined(*operands)
+    return lambda w, *operands: w.library(f"python:{name}", *operands)
+
+
+def apply(op: Op, operands: Sequence[Number | float], w: Writer) -> Number:
+    """Write an op within a formula."""
+    return formula(op.name, w.mode)(w, *[x if isinstance(x, Number) else Number(w, w.number(x)) for x in operands])

@@ -7,6 +7,8 @@ import struct
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from microgrid.primitive import Op
+
 SHORT = 8
 """In so many lanes sums over samples are kept: those of further lanes are added at once."""
 
@@ -22,7 +24,7 @@ class Mode(NamedTuple):
 class Number:
     """A register of the function being written, or a number that stands in the code. Arithmetic on it writes lines."""
 
-    __slots__ = ("difference", "factor", "text", "writer")
+    __slots__ = ("comparison", "difference", "factor", "text", "writer")
 
     def __init__(self, writer: Writer, text: str) -> None:
         self.writer = writer
@@ -31,6 +33,7 @@ class Number:
         # |2 x| are the same number, as are |x - y| and |y - x|, so what follows from both need be computed only once.
         self.factor: tuple[float, Number] | None = None
         self.difference: tuple[Number, Number] | None = None
+        self.comparison: tuple[str, Number, Number] | None = None  # it is 1 where this holds, 0 where not, nan at nan
 
     def __add__(self, other: Number | float) -> Number:
         return self.writer.arithmetic("fadd", self, other)
@@ -49,6 +52,20 @@ class Number:
 
     def __truediv__(self, other: Number | float) -> Number:
         return self.writer.arithmetic("fdiv", self, other)
+
+    def __radd__(self, other: float) -> Number:
+        return self.writer.arithmetic("fadd", other, self)
+
+    def __rsub__(self, other: float) -> Number:
+        return self.writer.arithmetic("fsub", other, self)
+
+    def __rmul__(self, other: float) -> Number:
+        return Number(self.writer, self.writer.number(other)) * self
+
+    def _apply_op(self, op: Op, operands: Sequence[Number | float]) -> Number:
+        from microgrid.compiler.formulas import apply
+
+        return apply(op, operands, self.writer)
 
     def __neg__(self) -> Number:
         return self.writer.line(f"fneg {self.writer.type} {self.text}")

@@ -13,7 +13,7 @@ from typing import Any
 import microgrid.compiler.cache as disk
 from microgrid.arithmetic import library
 from microgrid.compiler.agreement import checked
-from microgrid.compiler.formulas import FORMULAS, called_back
+from microgrid.compiler.formulas import is_native as has_formula
 from microgrid.compiler.gradient import Request, Static, tape_of
 from microgrid.compiler.kernel import CHUNKS
 from microgrid.compiler.lanes import Mode
@@ -51,9 +51,9 @@ class Options:
 
 def is_native(strict: bool, op: Op, static: Static) -> bool:
     """Whether an op is computed by code of its own, or by a call of its Python function, not by its definition."""
-    if op.name in FORMULAS or op.name in called_back(strict):
+    if has_formula(op, strict):
         return True
-    if strict and op.formula is not None:
+    if strict and op.formula is not None and not op.defined:
         return True  # the formula may round in another way
     try:
         definition(op, static)

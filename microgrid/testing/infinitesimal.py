@@ -10,7 +10,7 @@ import math
 from fractions import Fraction
 from typing import Any, NamedTuple
 
-from microgrid.arithmetic import Arithmetic
+from microgrid.arithmetic import ExactArithmetic
 
 
 class Infinitesimal(NamedTuple):
@@ -34,7 +34,7 @@ MOST_BITS = 50_000
 """Of a fraction: squaring doubles them, and forty squarings would fill the memory."""
 
 
-def infinitesimals(side: int) -> Arithmetic:
+def infinitesimals(side: int) -> ExactArithmetic:
     """The arithmetic of the neighbourhood on one side."""
     number = Infinitesimal
 
@@ -89,7 +89,7 @@ def infinitesimals(side: int) -> Arithmetic:
     def refuse(*_operands: Any) -> Infinitesimal:
         raise NotExact("an op that leads out of the fractions")
 
-    return Arithmetic(
+    return ExactArithmetic(
         "infinitesimals",
         constant,
         {
@@ -101,8 +101,6 @@ def infinitesimals(side: int) -> Arithmetic:
             "constant_power": power,
             "power": power,
             "abs": lambda x: neg(x) if x.sign() < 0 else x,
-            "maximum": lambda x, y: x if sub(x, y).sign() > 0 else y,
-            "minimum": lambda x, y: x if sub(x, y).sign() < 0 else y,
             "sign": lambda x: constant(x.sign()),
             "floor": floor,
             "ceil": lambda x: neg(floor(neg(x))),
@@ -111,7 +109,6 @@ def infinitesimals(side: int) -> Arithmetic:
             "greater": lambda x, y: truth(sub(x, y).sign() > 0),
             "equal": lambda x, y: truth(sub(x, y).sign() == 0),
             "where": lambda condition, x, y: x if condition.sign() else y,
-            "multiply_no_nan": mul,
             "zero_product": mul,
             "identity": lambda x: x,
         },

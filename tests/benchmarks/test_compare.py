@@ -188,7 +188,7 @@ if __name__ == "__main__":
 def test_a_worker_ends_when_the_command_is_killed(tmp_path: Path) -> None:
     (tmp_path / "endless.py").write_text(ENDLESS)
     path = os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")])
-    command = [sys.executable, tmp_path / "endless.py"]
+    command = [sys.executable, str(tmp_path / "endless.py")]
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": path}
     ) as process:
