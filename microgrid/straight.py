@@ -7,6 +7,7 @@ says instead. The bits are those of the formula called on floats, for a half to 
 
 from __future__ import annotations
 
+import functools
 import math
 import textwrap
 from collections.abc import Callable, Sequence
@@ -233,13 +234,14 @@ def forward_on_floats(op: Op) -> Function:
     formula = op.formula
     assert formula is not None
 
+    made = functools.cache(lambda: straight(op.name, formula, op.arity))
+
     def first(*numbers: float) -> Any:
-        made = straight(op.name, formula, op.arity)
         if op.forward is first:
-            op.forward = made
+            op.forward = made()
         if op.float_forward is first:
-            op.float_forward = made
-        return made(*numbers)
+            op.float_forward = made()
+        return made()(*numbers)
 
     first.__name__ = op.name
     return first
