@@ -9,7 +9,7 @@ import math
 from collections.abc import Callable, Sequence
 
 from microgrid.compiler.code import SUMMED
-from microgrid.compiler.elementary import exp, exp_and_less_one
+from microgrid.compiler.elementary import exp, exp_and_less_one, log1p_of_fraction
 from microgrid.compiler.lanes import Mode, Number, Writer
 from microgrid.primitive import OPS, Op, is_formula
 
@@ -22,7 +22,13 @@ def _calls(w: Writer) -> bool:
 
 
 def _exp(w: Writer, x: Number) -> Number:
-    return w.library("exp", x) if _calls(w) else exp(w, x)
+    result = w.library("exp", x) if _calls(w) else exp(w, x)
+    return result.within(0.0, 1.0) if x.bounds[1] <= 0.0 else result
+
+
+def _log1p(w: Writer, x: Number) -> Number:
+    low, high = x.bounds
+    return log1p_of_fraction(w, x) if low >= 0.0 and high <= 1.0 and not _calls(w) else w.library("log1p", x)
 
 
 def _tanh(w: Writer, x: Number) -> Number:
@@ -48,8 +54,15 @@ def _indicator(how: str) -> Formula:
 def _where(w: Writer, condition: Number, x: Number, y: Number) -> Number:
     if condition.comparison is not None:
         how, a, b = condition.comparison
-        return w.choose(w.test("uno", a, b), math.nan, w.choose(w.test(how, a, b), x, y))
+        chosen = w.choose(w.test("uno", a, b), math.nan, w.choose(w.test(how, a, b), x, y))
+        (low, high), (low_of_y, high_of_y) = _bounds(w, x), _bounds(w, y)
+        return chosen.within(min(low, low_of_y), max(high, high_of_y))
     return w.choose(w.is_nan(condition), math.nan, w.choose(w.test("one", condition, 0.0), x, y))
+
+
+def _bounds(w: Writer, x: Number) -> tuple[float, float]:
+    constant = w.constants.get(x.text)
+    return x.bounds if constant is None else (constant, constant)
 
 
 def _zero_product(w: Writer, x: Number, y: Number) -> Number:
@@ -122,10 +135,11 @@ FORMULAS: dict[str, Formula] = {
     "neg": lambda w, x: -x,
     "constant_power": _constant_power,
     "power": _library("pow"),
-    **{name: _library(name) for name in "exp2 expm1 log log2 log10 log1p cbrt sin cos tan asin acos atan".split()},
+    **{name: _library(name) for name in "exp2 expm1 log log2 log10 cbrt sin cos tan asin acos atan".split()},
     **{name: _library(name) for name in "atan2 sinh cosh asinh acosh atanh erf erfc fmod hypot".split()},
     **{name: _intrinsic(name) for name in "sqrt floor ceil trunc".split()},
     "exp": _exp,
+    "log1p": _log1p,
     "tanh": _tanh,
     "round": _intrinsic("rint"),
     "abs": lambda w, x: abs(x),

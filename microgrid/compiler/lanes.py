@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import itertools
+import math
 import struct
 from collections.abc import Sequence
 from typing import NamedTuple
 
 from microgrid.primitive import Op
+
+EVERYWHERE = -math.inf, math.inf
 
 SHORT = 8
 """In so many lanes sums over samples are kept: those of further lanes are added at once."""
@@ -24,7 +27,7 @@ class Mode(NamedTuple):
 class Number:
     """A register of the function being written, or a number that stands in the code. Arithmetic on it writes lines."""
 
-    __slots__ = ("comparison", "difference", "factor", "text", "writer")
+    __slots__ = ("bounds", "comparison", "difference", "factor", "text", "writer")
 
     def __init__(self, writer: Writer, text: str) -> None:
         self.writer = writer
@@ -34,6 +37,7 @@ class Number:
         self.factor: tuple[float, Number] | None = None
         self.difference: tuple[Number, Number] | None = None
         self.comparison: tuple[str, Number, Number] | None = None  # it is 1 where this holds, 0 where not, nan at nan
+        self.bounds = EVERYWHERE
 
     def __add__(self, other: Number | float) -> Number:
         return self.writer.arithmetic("fadd", self, other)
@@ -68,15 +72,23 @@ class Number:
         return apply(op, operands, self.writer)
 
     def __neg__(self) -> Number:
-        return self.writer.line(f"fneg {self.writer.type} {self.text}")
+        low, high = self.bounds
+        return self.writer.line(f"fneg {self.writer.type} {self.text}").within(-high, -low)
 
     def __abs__(self) -> Number:
         if self.factor is not None:
-            return abs(self.factor[1]) * abs(self.factor[0])
-        if self.difference is not None:
+            absolute = abs(self.factor[1]) * abs(self.factor[0])
+        elif self.difference is not None:
             first, second = sorted(self.difference, key=lambda x: x.text)
-            return self.writer.intrinsic("fabs", self.writer.arithmetic("fsub", first, second))
-        return self.writer.intrinsic("fabs", self)
+            absolute = self.writer.intrinsic("fabs", self.writer.arithmetic("fsub", first, second))
+        else:
+            absolute = self.writer.intrinsic("fabs", self)
+        return absolute.within(0.0, math.inf)
+
+    def within(self, low: float, high: float) -> Number:
+        """Itself, known to lie between these numbers where it is no nan."""
+        self.bounds = low, high
+        return self
 
 
 class Writer:
