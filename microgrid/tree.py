@@ -10,11 +10,24 @@ Structure = Any
 """The nested containers, with the number of the leaf in each leaf's place."""
 
 
-def flatten(tree: Any, check: Callable[[Any, str], Any], name: str) -> tuple[list[Any], Structure]:
-    """The leaves, each as check(leaf, path) gives it back, and the structure; a path reads name["w"][0]."""
-    leaves: list[Any] = []
+def flatten(
+    tree: Any,
+    check: Callable[[Any, str], Any],
+    name: str,
+    *,
+    leaves: list[Any] | None = None,
+    opened: Callable[[Any], Any] | None = None,
+) -> tuple[list[Any], Structure]:
+    """The leaves, each as check(leaf, path) gives it back, and the structure; a path reads name["w"][0].
+
+    They are appended to `leaves`, if there are some already. With `opened`, opened(x) takes the place of each x in the
+    tree, and of the tree itself, before it is looked at.
+    """
+    leaves = [] if leaves is None else leaves
 
     def walk(tree: Any, path: str) -> Structure:
+        if opened is not None:
+            tree = opened(tree)
         if isinstance(tree, dict):
             return {key: walk(item, f"{path}[{key!r}]") for key, item in tree.items()}
         if isinstance(tree, (list, tuple)):
@@ -32,6 +45,15 @@ def unflatten(structure: Structure, leaves: Any) -> Any:
     if isinstance(structure, (list, tuple)):
         return like(structure, [unflatten(item, leaves) for item in structure])
     return leaves[structure]
+
+
+def signature(structure: Structure) -> Any:
+    """A hashable object that is equal for structures which differ in the numbers of their leaves only."""
+    if isinstance(structure, dict):
+        return (dict, *[(key, signature(item)) for key, item in structure.items()])
+    if isinstance(structure, (list, tuple)):
+        return (type(structure), *[signature(item) for item in structure])
+    return None
 
 
 def like(container: Any, items: list[Any]) -> Any:

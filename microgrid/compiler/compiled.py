@@ -49,7 +49,7 @@ class Compiled(Shown):
         given = arguments.single(args)
         plan, _ = self._plan("gradient", given)
         values, _ = self._run(plan, given)
-        return values[0], _one_or_all([rebuild(values[1:], None) for rebuild in given.rebuild])
+        return values[0], _one_or_all(given.derivatives(None, values[1:]))
 
     def gradient(self, *args: Any) -> Any:
         """The derivatives alone."""
@@ -73,8 +73,7 @@ class Compiled(Shown):
         given = arguments.batch(args, _axes(in_axes, len(args)))
         plan, _ = self._plan("batch gradient", given)
         values, sums = self._run(plan, given)
-        derivatives = [rebuild(values[:, 1:], sums.tolist()) for rebuild in given.rebuild]
-        return values[:, 0].copy(), _one_or_all(derivatives)
+        return values[:, 0].copy(), _one_or_all(given.derivatives(values[:, 1:], sums.tolist()))
 
     def _run(self, plan: Plan, given: Arguments) -> tuple[Any, Any]:
         np = plan.numpy
@@ -93,10 +92,11 @@ class Compiled(Shown):
 
     def _compiled(self, purpose: str, given: Arguments) -> tuple[Plan, Any]:
         differentiated = "gradient" in purpose
-        if differentiated and not given.rebuild:
+        if differentiated and not given.differentiable:
             raise TypeError("there is no number to differentiate by: whole numbers are static, write 2.0 for 2")
-        names = argument_names(self._function, len(given.example))
-        record = traced(self._function, dict(zip(names, map(arguments.example_of, given.example), strict=True)))
+        example = given.example()
+        names = argument_names(self._function, len(example))
+        record = traced(self._function, dict(zip(names, example, strict=True)))
         count = len(record.program.inputs) - len(record.captured)
         shared = (*given.shared, *[True] * len(record.captured))
         request = Request(shared, tuple(range(count)) if differentiated else ())

@@ -1,0 +1,114 @@
+"""Arguments of compiled functions: flattened for the code, and what comes back put together like them."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from microgrid import Value, tree
+from microgrid.compiler import arguments
+
+NUMBERS = st.recursive(
+    st.floats(-9.0, 9.0)
+    | st.integers(-9, 9).map(np.float64)
+    | st.floats(-9.0, 9.0).map(Value)
+    | st.lists(st.floats(-9.0, 9.0), min_size=1, max_size=3).map(np.array),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.tuples(inner, inner)
+        | st.dictionaries(st.sampled_from("abc"), inner, max_size=2)
+    ),
+    max_leaves=6,
+)
+STATIC = st.sampled_from([2, True, "word", None])
+
+
+def plain(x: Any) -> Any:
+    """The same with floats and lists."""
+    if isinstance(x, dict):
+        return {key: plain(item) for key, item in x.items()}
+    if isinstance(x, (list, tuple)):
+        return tree.like(x, [plain(item) for item in x])
+    if isinstance(x, np.ndarray):
+        return x.tolist()
+    return x.item() if isinstance(x, Value) else float(x)
+
+
+def is_static(x: Any) -> bool:
+    return isinstance(x, arguments.STATIC)
+
+
+@given(st.lists(NUMBERS | STATIC, max_size=4))
+def test_the_derivatives_of_a_call_are_put_together_like_its_arguments(args: list[Any]) -> None:
+    found = arguments.single(args)
+    expected = [x if is_static(x) else plain(x) for x in args]
+    assert repr(found.example()) == repr(expected)
+    assert repr(found.derivatives(None, found.numbers)) == repr([x for x in expected if not is_static(x)])
+    assert found.differentiable == any(not is_static(x) for x in args)
+    assert found.shared == [False] * len(found.numbers)
+    again = arguments.single(found.example())
+    assert hash(tuple(again.key)) == hash(tuple(found.key))
+    assert (again.key, again.numbers) == (found.key, found.numbers)
+
+
+@st.composite
+def batches(draw: st.DrawFn) -> tuple[list[Any], list[int | None], int]:
+    """Arguments, the axes of their samples, and how many samples there are."""
+    samples = draw(st.integers(0, 3))
+    array = st.lists(st.integers(1, 3), max_size=2).map(
+        lambda shape: np.arange(float(np.prod((samples, *shape)))).reshape(samples, *shape)
+    )
+    rows = st.recursive(
+        array, lambda inner: st.tuples(inner, inner) | st.fixed_dictionaries({"a": inner}), max_leaves=3
+    )
+    args: list[Any] = [draw(rows)]
+    axes: list[int | None] = [0]
+    for _ in range(draw(st.integers(0, 2))):
+        axis = draw(st.sampled_from([0, None]))
+        args.append(draw(rows if axis == 0 else NUMBERS | STATIC))
+        axes.append(axis)
+    return args, axes, samples
+
+
+@given(batches())
+def test_the_derivatives_of_a_batch_are_put_together_like_its_arguments(
+    case: tuple[list[Any], list[int | None], int],
+) -> None:
+    args, axes, samples = case
+    found = arguments.batch(args, axes)
+    assert found.samples == samples
+    assert found.shared.count(True) == len(found.numbers)
+    assert found.shared.count(False) == sum(array.shape[1] for array in found.arrays)
+    columns = np.concatenate(found.arrays, axis=1)
+    derivatives = found.derivatives(columns, found.numbers)
+    both = [(x, axis) for x, axis in zip(args, axes, strict=True) if axis == 0 or not is_static(x)]
+    for derivative, (x, axis) in zip(derivatives, both, strict=True):
+        assert repr(derivative) == repr(x if axis == 0 else plain(x))
+    for example, x, axis in zip(found.example(), args, axes, strict=True):
+        if axis == 0:
+            rows, structure = tree.flatten(x, lambda leaf, path: leaf, "x")
+            first = [(row[0] if samples else np.zeros(row.shape[1:])).tolist() for row in rows]
+            assert repr(example) == repr(tree.unflatten(structure, first))
+        else:
+            assert repr(example) == repr(x if is_static(x) else plain(x))
+
+
+@pytest.mark.parametrize(
+    ("args", "axes", "advice"),
+    [
+        (([1.0, {"a": "word"}],), None, r"argument 0\[1\]\['a'\]: "),
+        (([[1.0], [2.0, 3.0]],), [0], r"argument 0 must be an array of numbers with a row for each sample"),
+        ((([1.0], 2.0),), [0], r"argument 0\[1\] is one number"),
+        (([1.0, 2.0], {"a": [1.0]}), [0, 0], r"argument 1\['a'\] has 1 row\(s\), the arguments before have 2"),
+        ((1.0,), [None], "not every axis may be None"),
+    ],
+)
+def test_an_argument_that_cannot_be_is_named_by_its_path(args: Any, axes: Any, advice: str) -> None:
+    take = arguments.single if axes is None else functools.partial(arguments.batch, axes=axes)
+    with pytest.raises((TypeError, ValueError), match=advice):
+        take(args)
