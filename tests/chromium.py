@@ -17,6 +17,8 @@ KINDS = {
     "phone, light": {"viewport": {"width": 390, "height": 800}, "color_scheme": "light"},
     "phone, dark": {"viewport": {"width": 390, "height": 800}, "color_scheme": "dark"},
 }
+ALWAYS = ("desktop, light", "phone, dark")
+"""Both widths and both schemes; the other pairs are for `-m slow`."""
 
 
 def chromium() -> str | None:
@@ -55,7 +57,7 @@ class Opened:
             self.errors.append(f"asked the network for {url}")
 
 
-@pytest.fixture(params=KINDS)
+@pytest.fixture(params=[pytest.param(kind, marks=() if kind in ALWAYS else pytest.mark.slow) for kind in KINDS])
 def opened(browser: Any, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Any]:
     """A function that opens a file at each width and in each colour scheme; nothing may go wrong in the page."""
     context = browser.new_context(**KINDS[request.param])

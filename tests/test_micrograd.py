@@ -77,7 +77,8 @@ def moons_of_the_demo(np: Any) -> tuple[Any, Any]:
     return x, y * 2 - 1
 
 
-def test_the_demo_trains_to_the_numbers_of_micrograd() -> None:
+@pytest.mark.parametrize("steps", [3, pytest.param(100, marks=pytest.mark.slow)])
+def test_the_demo_trains_to_the_numbers_of_micrograd(steps: int) -> None:
     np = pytest.importorskip("numpy")
     np.random.seed(1337)
     random.seed(1337)
@@ -95,7 +96,7 @@ def test_the_demo_trains_to_the_numbers_of_micrograd() -> None:
         return data_loss + reg_loss, sum(accuracy) / len(accuracy)
 
     seen: list[float] = []
-    for k in range(100):
+    for k in range(steps):
         total, accuracy = loss()
         if k == 0:
             assert accuracy == 0.5
@@ -108,8 +109,9 @@ def test_the_demo_trains_to_the_numbers_of_micrograd() -> None:
     assert seen[0] == 0.8958441028683222
     assert seen[1] == pytest.approx(1.7235905336972022, rel=1e-14)
     assert seen[2] == pytest.approx(0.742900631385113, rel=1e-12)
-    assert seen[98] == pytest.approx(0.0109788883329, rel=1e-11)
-    assert accuracy == 1.0
+    if steps == 100:
+        assert seen[98] == pytest.approx(0.0109788883329, rel=1e-11)
+        assert accuracy == 1.0
 
 
 def test_the_aliases_for_old_code_show_operands_and_operation() -> None:

@@ -1,4 +1,4 @@
-"""Every notebook runs, and prints what it shows.
+"""Every notebook runs, and prints what it shows: the quick ones always, the long ones with `-m slow`.
 
 After a change, `python tests/test_notebooks.py` runs them anew and keeps what comes out; names of files pick some.
 """
@@ -15,6 +15,8 @@ from typing import Any
 import pytest
 
 NOTEBOOKS = sorted((Path(__file__).parent.parent / "notebooks").glob("*.ipynb"))
+QUICK = ("1-", "2-", "5-")
+"""Those that train and compile nothing: three seconds at most."""
 METADATA = {
     "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
     "language_info": {"name": "python"},
@@ -76,7 +78,13 @@ def kinds(notebook: Any) -> list[list[str]]:
 
 
 @pytest.mark.filterwarnings("ignore")  # of the notebook tools, which are not ours
-@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "path",
+    [
+        pytest.param(path, id=path.stem, marks=() if path.name.startswith(QUICK) else pytest.mark.slow)
+        for path in NOTEBOOKS
+    ],
+)
 def test_a_notebook_runs_and_shows_what_it_keeps(path: Path) -> None:
     for package in ("nbclient", "ipykernel", "pygraphviz", "matplotlib", "flint"):
         pytest.importorskip(package)

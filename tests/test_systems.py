@@ -150,7 +150,10 @@ def test_two_sigmoid_layers_train_as_numpy_does() -> None:
     assert history.loss[-1] < 0.05 < history.loss[0]
 
 
-@pytest.mark.parametrize("kind", regression.KINDS)
+@pytest.mark.parametrize(
+    "kind",
+    [pytest.param(kind, marks=() if kind in ("mini-batch", "Adam") else pytest.mark.slow) for kind in regression.KINDS],
+)
 def test_the_regression_trains_as_numpy_does(kind: str) -> None:
     system = SYSTEMS["relu regression, mse"]()
     options = regression.KINDS[kind]

@@ -59,6 +59,7 @@ def test_the_results_are_the_same_numbers(peer: Peer, work: str) -> None:
         assert difference(worker.flat(ours()), worker.flat(theirs())) == ""
 
 
+@pytest.mark.slow
 def test_the_recorded_graph_its_program_and_numpy_agree() -> None:
     pytest.importorskip("numpy")
     from compare import on_microgrid, on_numpy
