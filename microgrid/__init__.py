@@ -4,16 +4,9 @@
 """
 
 from microgrid import datasets, losses, nn, optim
-from microgrid.anomaly import detect_anomaly
 from microgrid.compiler import compile as compile
-from microgrid.composed import (
-    elu,
-    hardtanh,
-    leaky_relu,
-    logsigmoid,
-    relu6,
-    sinc,
-)
+from microgrid.core.primitive import OPS, Interval, Op, primitive
+from microgrid.core.scope import no_grad
 from microgrid.draw import draw
 from microgrid.engine import Value
 from microgrid.film import Film
@@ -27,6 +20,35 @@ from microgrid.functional import (
     value_and_grad,
     vjp,
 )
+from microgrid.functions.composed import (
+    elu,
+    hardtanh,
+    leaky_relu,
+    logsigmoid,
+    relu6,
+    sinc,
+)
+from microgrid.functions.reductions import (
+    dot,
+    log_softmax,
+    logsumexp,
+    mean,
+    norm,
+    prod,
+    softmax,
+    std,
+    var,
+)
+from microgrid.functions.reductions import (
+    max as max,
+)
+from microgrid.functions.reductions import (
+    min as min,
+)
+from microgrid.functions.reductions import (
+    sum as sum,
+)
+from microgrid.graph.anomaly import detect_anomaly
 from microgrid.ops import (
     abs as abs,
 )
@@ -81,29 +103,7 @@ from microgrid.ops import (
 from microgrid.ops import (
     round as round,
 )
-from microgrid.primitive import OPS, Interval, Op, primitive
 from microgrid.program import Instruction, Program, trace
-from microgrid.reductions import (
-    dot,
-    log_softmax,
-    logsumexp,
-    mean,
-    norm,
-    prod,
-    softmax,
-    std,
-    var,
-)
-from microgrid.reductions import (
-    max as max,
-)
-from microgrid.reductions import (
-    min as min,
-)
-from microgrid.reductions import (
-    sum as sum,
-)
-from microgrid.scope import no_grad
 from microgrid.steps import steps
 from microgrid.training import fit
 

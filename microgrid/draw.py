@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from microgrid.core.files import ending
 from microgrid.engine import Value
 from microgrid.nn import Module
 from microgrid.pictures import architecture, graph
 from microgrid.pictures.digraph import ENDINGS, new_picture
 from microgrid.pictures.outline import Item, items_of, items_of_program
 from microgrid.program import Program
-from microgrid.storage import ending
 
 if TYPE_CHECKING:
     import graphviz

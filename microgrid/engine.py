@@ -11,10 +11,9 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, final
 
 from microgrid import ops
-from microgrid._mypyc import COMPILING, i64, mypyc_attr
-from microgrid.composed import COMPOSED
-from microgrid.primitive import CALL, OPS, Op, as_float, unlisted
-from microgrid.scope import (
+from microgrid.core._mypyc import COMPILING, i64, mypyc_attr
+from microgrid.core.primitive import CALL, OPS, Op, as_float, unlisted
+from microgrid.core.scope import (
     current_module,
     current_reader,
     current_watch,
@@ -24,6 +23,7 @@ from microgrid.scope import (
     reset_module,
     set_module,
 )
+from microgrid.functions.composed import COMPOSED
 
 if TYPE_CHECKING and not COMPILING:
     # What a binary operator returns: a Value, as far as people see. It may be NotImplemented, which makes Python ask
@@ -393,7 +393,7 @@ class Value(_Methods):
     def _backward(self, function: Any) -> None:
         raise AttributeError(
             "_backward cannot be assigned: declare the operation once with its derivatives, "
-            "microgrid.primitive(name, forward, partials), and call it"
+            "microgrid.core.primitive(name, forward, partials), and call it"
         )
 
     def _push(self) -> None:
@@ -412,17 +412,17 @@ class Value(_Methods):
     # Copies and pickles.
 
     def __copy__(self) -> Value:
-        from microgrid.copying import copied
+        from microgrid.graph.copying import copied
 
         return copied(self)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Value:
-        from microgrid.copying import copied_with_operands
+        from microgrid.graph.copying import copied_with_operands
 
         return copied_with_operands(self, memo)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        from microgrid.copying import pickled
+        from microgrid.graph.copying import pickled
 
         return pickled(self)
 

@@ -7,12 +7,13 @@ import math
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from microgrid.arithmetic import arrays, library
-from microgrid.module import Module
+from microgrid.core.files import ending, write_text
+from microgrid.nn.module import Module
+from microgrid.numbers.arithmetic import library
+from microgrid.numbers.arrays import arrays
 from microgrid.pictures import film, web
 from microgrid.pictures.digraph import printable
 from microgrid.program import trace
-from microgrid.storage import ending, write_text
 from microgrid.training.callbacks import Run
 from microgrid.training.plots import gradients_by_layer, span
 from microgrid.training.samples import rows

@@ -10,11 +10,12 @@ import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from microgrid import ops, tree
+from microgrid import ops
+from microgrid.core import tree
+from microgrid.core.primitive import as_float
+from microgrid.core.scope import current_module, current_reader, current_watch, reading, recording
 from microgrid.engine import Value, newest
-from microgrid.linearize import Linearization
-from microgrid.primitive import as_float
-from microgrid.scope import current_module, current_reader, current_watch, reading, recording
+from microgrid.graph.linearize import Linearization
 
 Argnums = int | Sequence[int]
 

@@ -11,7 +11,8 @@ import itertools
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Literal, NamedTuple
 
-from microgrid import ops, reductions
+from microgrid import ops
+from microgrid.functions import reductions
 
 Reduction = Literal["mean", "sum"]
 Loss = Callable[[Any, Any], Any]

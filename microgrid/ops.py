@@ -15,8 +15,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from microgrid import forward
-from microgrid.primitive import (
+from microgrid.core import forward
+from microgrid.core.primitive import (
     NONZERO,
     OPS,
     POSITIVE,
@@ -32,7 +32,7 @@ from microgrid.primitive import (
     primitive,
     rounded,
 )
-from microgrid.straight import forward_on_floats, rule_on_floats
+from microgrid.core.straight import forward_on_floats, rule_on_floats
 
 inf, nan = math.inf, math.nan
 

@@ -18,7 +18,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar
 
 from microgrid.engine import Value
-from microgrid.module import as_number
+from microgrid.nn.module import as_number
 from microgrid.schedules import Schedule, cosine, exponential_decay, rate_at, step_decay, warm_up
 
 __all__ = [

@@ -7,14 +7,16 @@ import functools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from microgrid import c_source, ops, source, tree
-from microgrid.arithmetic import FLOATS, VALUES, Arithmetic, arithmetic_of
-from microgrid.dependence import Dependence
+from microgrid import ops
+from microgrid.core import tree
+from microgrid.core.primitive import Op, constants_recorded, exactly
+from microgrid.core.scope import Reader, plainly_recording, reading, user_line
 from microgrid.engine import CONSTANT, Value, constant, edges_of, record, topological
 from microgrid.functional import number_or_value, recorded_value, returned, run_noting_reads
-from microgrid.linearize import Linearization
-from microgrid.primitive import Op, constants_recorded, exactly
-from microgrid.scope import Reader, plainly_recording, reading, user_line
+from microgrid.graph.dependence import Dependence
+from microgrid.graph.linearize import Linearization
+from microgrid.numbers.arithmetic import FLOATS, VALUES, Arithmetic, arithmetic_of
+from microgrid.text import c_source, source
 
 if TYPE_CHECKING:
     from microgrid.compiler.compiled import Compiled

@@ -8,14 +8,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, overload
 
+from microgrid.core.files import ending, write_text
 from microgrid.engine import CONSTANT, Value
-from microgrid.notation import Written
-from microgrid.passes import backpropagation
+from microgrid.graph.passes import backpropagation
 from microgrid.pictures import symbols
 from microgrid.pictures.digraph import number
 from microgrid.pictures.outline import Item, items_of, shown, static_operands
 from microgrid.program import Program
-from microgrid.storage import ending, write_text
+from microgrid.text.notation import Written
 
 LONGEST_NAME = 24
 """Characters of the expression that names a value without a label; a longer one is called v7 or so."""

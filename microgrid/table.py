@@ -10,7 +10,7 @@ import re
 from pathlib import Path
 from typing import NamedTuple
 
-from microgrid.storage import PathLike
+from microgrid.core.files import PathLike
 
 
 class Table(NamedTuple):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from microgrid.primitive import OPS
+from microgrid.core.primitive import OPS
 from microgrid.testing.pytest_plugin import sent
 
 pytest_plugins = ["chromium"]  # fixtures of the pages' tests

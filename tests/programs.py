@@ -10,7 +10,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from microgrid import Op, Program, ops
-from microgrid.primitive import OPS
+from microgrid.core.primitive import OPS
 
 SMOOTH = [OPS[name] for name in "add sub mul neg exp sin cos tanh sigmoid softplus atan asinh erf gaussian".split()]
 KINKED = [OPS[name] for name in "relu abs maximum minimum where hypot softsign".split()]

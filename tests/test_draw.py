@@ -37,7 +37,7 @@ from microgrid import (
     trace,
     where,
 )
-from microgrid.arithmetic import VALUES
+from microgrid.numbers.arithmetic import VALUES
 from microgrid.pictures import rendering
 from microgrid.pictures.outline import Box, arrows, boxes, items_of
 from microgrid.testing.strategies import programs

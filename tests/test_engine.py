@@ -25,8 +25,8 @@ from hypothesis import strategies as st
 
 import microgrid
 from microgrid import Value, grad, nn, no_grad, ops, primitive, tanh, trace, where
+from microgrid.core.primitive import OPS, Op, built_in
 from microgrid.engine import COMPILED, CONSTANT, topological
-from microgrid.primitive import OPS, Op, built_in
 
 INF, NAN = math.inf, math.nan
 EDGES = [0.0, -0.0, 1.0, -1.0, 0.5, -2.0, 3.0, 5e-324, 1e-300, 1e300, -1e300, INF, -INF, NAN]

@@ -18,8 +18,8 @@ from test_ops import REFERENCES
 
 import microgrid as mg
 from microgrid import Value, grad, gradient, hessian, hvp, jacobian, jvp, no_grad, trace, value_and_grad, vjp
+from microgrid.core.primitive import OPS, Op
 from microgrid.ops import cos, exp, log, sin, tanh
-from microgrid.primitive import OPS, Op
 
 near = pytest.approx
 

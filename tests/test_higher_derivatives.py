@@ -17,7 +17,7 @@ from test_ops import REFERENCES
 
 import microgrid as mg
 from microgrid import grad, hessian, jvp, ops, trace
-from microgrid.primitive import OPS, Op
+from microgrid.core.primitive import OPS, Op
 
 INF, NAN = math.inf, math.nan
 DIGITS = 220

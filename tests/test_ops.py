@@ -14,8 +14,9 @@ from hypothesis import event, example, given, settings
 from hypothesis import strategies as st
 
 from microgrid import Value, ops, trace
-from microgrid.arithmetic import balls, mpmath_numbers
-from microgrid.primitive import OPS, Interval, Op, primitive, rounded
+from microgrid.core.primitive import OPS, Interval, Op, primitive, rounded
+from microgrid.numbers.balls import balls
+from microgrid.numbers.mpmath_numbers import mpmath_numbers
 from microgrid.program import definition
 
 INF, NAN = math.inf, math.nan

@@ -18,34 +18,17 @@ from microgrid.engine import COMPILED
 PACKAGE = Path(microgrid.__file__).parent
 ROOT = Path(__file__).parent.parent
 
-# From the bottom up: a module imports those before it only.
+# From the bottom up: a room, or a module in front, imports those before it only.
 ORDER = [
-    "_mypyc",
-    "primitive",
-    "scope",
-    "forward",
-    "straight",
+    "core",
     "ops",
-    "composed",
+    "functions",
     "engine",
-    "copying",
-    "linearize",
-    "passes",
-    "dependence",
-    "tree",
+    "graph",
     "functional",
-    "reductions",
-    "arithmetic",
-    "notation",
-    "source",
-    "c_source",
+    "numbers",
+    "text",
     "program",
-    "anomaly",
-    "expression",
-    "given",
-    "storage",
-    "module",
-    "initializers",
     "nn",
     "losses",
     "schedules",
@@ -59,12 +42,14 @@ ORDER = [
     "steps",
     "film",
     "__init__",
+    "testing",
+    "commands",
+    "__main__",
 ]
-ORDER += ["testing", "demo", "commands", "cli", "__main__"]
 
 # A method that hands over to a module further down imports it when it is called.
 DOORS = {
-    "engine": {"copying"},  # __copy__, __deepcopy__, __reduce__
+    "engine": {"graph"},  # __copy__, __deepcopy__, __reduce__
     "program": {"compiler"},  # Program.compile, whose annotation names it, too
 }
 

@@ -22,8 +22,12 @@ from programs import RATIONAL, RandomFunction, functions, listed, points
 
 import microgrid as mg
 from microgrid import Op, Program, Value, grad, ops, primitive, trace
-from microgrid.arithmetic import FLOATS, VALUES, Arithmetic, arrays, balls, mpmath_numbers, rationals
-from microgrid.primitive import OPS
+from microgrid.core.primitive import OPS
+from microgrid.numbers.arithmetic import FLOATS, VALUES, Arithmetic
+from microgrid.numbers.arrays import arrays
+from microgrid.numbers.balls import balls
+from microgrid.numbers.fractions import rationals
+from microgrid.numbers.mpmath_numbers import mpmath_numbers
 
 INF, NAN = math.inf, math.nan
 

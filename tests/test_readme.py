@@ -88,7 +88,7 @@ def test_what_it_links_to_is_there() -> None:
 def test_its_commands_are_understood(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import shlex
 
-    from microgrid.cli import main
+    from microgrid.commands.cli import main
 
     (block,) = re.findall(r"```console\n(.*?)```", README, re.DOTALL)
     monkeypatch.chdir(tmp_path)

@@ -13,7 +13,7 @@ from test_program import inside
 
 import microgrid as mg
 from microgrid import OPS, Op, Program, Value, nn, steps
-from microgrid.arithmetic import VALUES
+from microgrid.numbers.arithmetic import VALUES
 from microgrid.testing.strategies import points, programs
 
 

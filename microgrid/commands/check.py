@@ -15,9 +15,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, cast
 
-from microgrid import tree
-from microgrid.given import Misuse, assignments, number, plain
-from microgrid.primitive import Op, as_float, built_in
+from microgrid.commands.given import Misuse, assignments, number, plain
+from microgrid.core import tree
+from microgrid.core.primitive import Op, as_float, built_in
 from microgrid.testing.enclosure import nearest_float
 from microgrid.testing.report import Report
 

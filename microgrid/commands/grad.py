@@ -8,15 +8,15 @@ from pathlib import Path
 from typing import Any
 
 from microgrid.commands.check import as_json
+from microgrid.commands.given import CommandError, Misuse, assignments, number, plain, table
+from microgrid.core.files import ending
 from microgrid.draw import draw
 from microgrid.engine import Value, constant
-from microgrid.expression import Expression, check_name
 from microgrid.functional import hessian
-from microgrid.given import CommandError, Misuse, assignments, number, plain, table
 from microgrid.pictures import digraph, web
 from microgrid.program import trace
 from microgrid.steps import steps
-from microgrid.storage import ending
+from microgrid.text.expression import Expression, check_name
 
 
 def grad(

@@ -13,10 +13,10 @@ import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from microgrid.arithmetic import VALUES
 from microgrid.compiler.kernel import CHUNKS
+from microgrid.core.scope import plainly_recording
 from microgrid.engine import Value
-from microgrid.scope import plainly_recording
+from microgrid.numbers.arithmetic import VALUES
 
 if TYPE_CHECKING:
     from microgrid.compiler.plan import Plan

@@ -6,10 +6,11 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from microgrid import tree
-from microgrid.arithmetic import array_of_floats, library
+from microgrid.core import tree
+from microgrid.core.primitive import as_float
 from microgrid.engine import Value
-from microgrid.primitive import as_float
+from microgrid.numbers.arithmetic import library
+from microgrid.numbers.arrays import array_of_floats
 
 STATIC = (int, bool, str, bytes, type(None))
 """What is compiled in when it stands as an argument by itself: another one compiles anew."""

@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from microgrid import c_source
 from microgrid.compiler.code import SUMMED, Accumulate, Apply, Code, Load, Operand, Repeat, Store, Stored
 from microgrid.compiler.gradient import Request, tape_of
 from microgrid.compiler.roll import Affine, roll
 from microgrid.compiler.storage import place
-from microgrid.primitive import OPS
+from microgrid.core.primitive import OPS
 from microgrid.program import Program
+from microgrid.text import c_source
 
 _PASSED = {
     "passed": "{0} + 0.0",

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, overload
 
-from microgrid.arithmetic import library
 from microgrid.nn import Module
+from microgrid.numbers.arithmetic import library
 
 if TYPE_CHECKING:
     from microgrid.compiler.compiled import Compiled

@@ -6,13 +6,13 @@ import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from microgrid import tree
 from microgrid.compiler import arguments
 from microgrid.compiler.arguments import Arguments
 from microgrid.compiler.gradient import Request
 from microgrid.compiler.made import Kept, Shown
 from microgrid.compiler.plan import Options, Plan
 from microgrid.compiler.tracing import traced
+from microgrid.core import tree
 from microgrid.program import argument_names
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
-from microgrid.arithmetic import library
 from microgrid.compiler.code import Accumulate, Apply, Code, Load, Repeat, Store, Stored
 from microgrid.compiler.roll import Affine
 from microgrid.compiler.tape import ONCE, Tape
+from microgrid.numbers.arithmetic import library
 
 
 def densely(

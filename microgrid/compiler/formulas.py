@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from microgrid.compiler.code import SUMMED
 from microgrid.compiler.elementary import exp, exp_and_less_one, log1p_of_fraction
 from microgrid.compiler.lanes import Mode, Number, Writer
-from microgrid.primitive import OPS, Op, is_formula
+from microgrid.core.primitive import OPS, Op, is_formula
 
 Formula = Callable[..., Number]
 

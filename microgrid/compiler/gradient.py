@@ -10,10 +10,10 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from microgrid.compiler.tape import Tape
+from microgrid.core.primitive import Op
+from microgrid.core.scope import plainly_recording, reading
 from microgrid.engine import Value, constant
-from microgrid.primitive import Op
 from microgrid.program import Program, definition
-from microgrid.scope import plainly_recording, reading
 
 Cell = tuple[str, int]
 Static = tuple[float, ...]

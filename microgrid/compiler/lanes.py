@@ -8,7 +8,7 @@ import struct
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from microgrid.primitive import Op
+from microgrid.core.primitive import Op
 
 EVERYWHERE = -math.inf, math.inf
 

@@ -8,8 +8,8 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from microgrid.compiler.roll import Affine, Loop, Node, Statement, statements
-from microgrid.notation import operators
-from microgrid.primitive import OPS
+from microgrid.core.primitive import OPS
+from microgrid.text.notation import operators
 
 if TYPE_CHECKING:
     from microgrid.compiler.plan import Plan

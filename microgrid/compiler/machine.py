@@ -12,8 +12,8 @@ import weakref
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from microgrid.arithmetic import library
-from microgrid.primitive import Op, as_float
+from microgrid.core.primitive import Op, as_float
+from microgrid.numbers.arithmetic import library
 
 _LOCK = threading.RLock()  # a collection within may unload what nobody holds any more
 

@@ -11,7 +11,6 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import microgrid.compiler.cache as disk
-from microgrid.arithmetic import library
 from microgrid.compiler.agreement import checked
 from microgrid.compiler.formulas import is_native as has_formula
 from microgrid.compiler.gradient import Request, Static, tape_of
@@ -22,7 +21,8 @@ from microgrid.compiler.machine import Loaded, machine
 from microgrid.compiler.roll import roll
 from microgrid.compiler.storage import place
 from microgrid.compiler.tracing import Traced, without_collection
-from microgrid.primitive import Op
+from microgrid.core.primitive import Op
+from microgrid.numbers.arithmetic import library
 from microgrid.program import definition
 
 POISON = False

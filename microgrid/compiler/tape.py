@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from microgrid.primitive import Op
+from microgrid.core.primitive import Op
 
 
 class Shape(NamedTuple):

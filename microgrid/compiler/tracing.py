@@ -12,12 +12,12 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from microgrid import tree
-from microgrid.dependence import Dependence
+from microgrid.core import tree
+from microgrid.core.scope import plainly_recording, reading, user_line
 from microgrid.engine import CONSTANT, Value, edges_of, newest, topological
 from microgrid.functional import returned, run_noting_reads
+from microgrid.graph.dependence import Dependence
 from microgrid.program import Instruction, Program
-from microgrid.scope import plainly_recording, reading, user_line
 
 
 class Traced(NamedTuple):

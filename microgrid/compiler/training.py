@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from microgrid.arithmetic import array_of_floats, library
 from microgrid.compiler.gradient import Request
 from microgrid.compiler.made import Kept, Shown
 from microgrid.compiler.plan import Options, Plan
 from microgrid.compiler.tracing import traced
-from microgrid.dependence import Dependence
+from microgrid.graph.dependence import Dependence
 from microgrid.nn import Module
+from microgrid.numbers.arithmetic import library
+from microgrid.numbers.arrays import array_of_floats
 
 
 class CompiledLoss(Shown):

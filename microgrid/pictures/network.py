@@ -6,10 +6,10 @@ import functools
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
-from microgrid import tree
+from microgrid.core import tree
+from microgrid.core.scope import plainly_recording, reading
 from microgrid.engine import CONSTANT, Value, topological
 from microgrid.nn import MLP, Layer, Module, Neuron
-from microgrid.scope import plainly_recording, reading
 
 Place = tuple[int, int]
 """A number between neurons: the column and the place in it of the neuron that gives it; column -1 are the inputs."""

@@ -7,9 +7,9 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
+from microgrid.core.primitive import POWER, Op
 from microgrid.engine import CONSTANT, Value, edges_of, topological
 from microgrid.pictures.digraph import printable
-from microgrid.primitive import POWER, Op
 from microgrid.program import Program
 
 Role = Literal["input", "parameter", "constant", "intermediate", "output"]

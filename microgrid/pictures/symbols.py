@@ -8,11 +8,11 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from microgrid import notation
+from microgrid.core.primitive import POWER, Op
 from microgrid.functional import grad
-from microgrid.notation import LOOSE, Written, operators_by_node
-from microgrid.primitive import POWER, Op
 from microgrid.program import trace
+from microgrid.text import notation
+from microgrid.text.notation import LOOSE, Written, operators_by_node
 
 _WITHIN = re.compile(r"\([^()]*\)|\[[^][]*\]")
 _LOOSE = re.compile(r"[-+*/%^=<>|&,\s]")

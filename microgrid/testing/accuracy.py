@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from fractions import Fraction
 
-from microgrid.arithmetic import UnknownFunction
+from microgrid.numbers.arithmetic import UnknownFunction
 from microgrid.program import Program
 from microgrid.testing.diagnosis import alone
 from microgrid.testing.enclosure import enclosures, is_sharp, nearest_float

@@ -7,12 +7,12 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from microgrid import tree
-from microgrid.arithmetic import UnknownFunction
+from microgrid.core import tree
+from microgrid.core.scope import plainly_recording
 from microgrid.engine import Value, topological
 from microgrid.functional import grad, number_or_value
+from microgrid.numbers.arithmetic import UnknownFunction
 from microgrid.program import Program
-from microgrid.scope import plainly_recording
 from microgrid.testing.diagnosis import diagnose, wrong_value
 from microgrid.testing.enclosure import Enclosure, enclosures
 from microgrid.testing.kinks import at_a_kink

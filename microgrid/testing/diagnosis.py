@@ -6,8 +6,8 @@ import math
 from collections.abc import Callable, Sequence
 from fractions import Fraction
 
-from microgrid.arithmetic import UnknownFunction
-from microgrid.primitive import Op, built_in
+from microgrid.core.primitive import Op, built_in
+from microgrid.numbers.arithmetic import UnknownFunction
 from microgrid.program import Instruction, Program
 from microgrid.testing.enclosure import enclosures, nearest_float
 from microgrid.testing.report import Report

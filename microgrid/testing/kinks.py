@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator, Sequence
 
 from microgrid import ops
-from microgrid.primitive import Op
+from microgrid.core.primitive import Op
 from microgrid.program import Program
 
 

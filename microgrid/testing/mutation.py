@@ -6,8 +6,8 @@ import contextlib
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from microgrid import tree
-from microgrid.primitive import Op
+from microgrid.core import tree
+from microgrid.core.primitive import Op
 from microgrid.program import Program
 from microgrid.testing.check import check_gradient
 from microgrid.testing.subject import Subject

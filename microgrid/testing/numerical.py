@@ -12,11 +12,12 @@ from collections.abc import Callable, Sequence
 from fractions import Fraction
 from typing import Any, Literal, NamedTuple
 
-from microgrid.arithmetic import UnknownFunction, library, mpmath_numbers
+from microgrid.numbers.arithmetic import UnknownFunction, library
+from microgrid.numbers.complex_balls import complex_balls
+from microgrid.numbers.infinitesimals import Infinitesimal, NotExact, infinitesimals
+from microgrid.numbers.mpmath_numbers import mpmath_numbers
 from microgrid.program import Program
 from microgrid.testing.enclosure import LARGEST, ends, fraction_of_mpf, narrower
-from microgrid.testing.holomorphic import complex_balls
-from microgrid.testing.infinitesimal import Infinitesimal, NotExact, infinitesimals
 from microgrid.testing.subject import Subject
 
 Reference = Literal["auto", "flint", "exact", "mpmath", "floats"]

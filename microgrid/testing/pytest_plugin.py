@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from microgrid.primitive import OPS
+from microgrid.core.primitive import OPS
 
 if TYPE_CHECKING:
     from microgrid.testing.report import Report

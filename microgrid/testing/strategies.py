@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from microgrid import nn
+from microgrid.core.primitive import OPS, Op
 from microgrid.engine import Value
-from microgrid.primitive import OPS, Op
 from microgrid.program import Instruction, Program
 
 _Step: TypeAlias = tuple[Op, tuple[tuple[bool, int], ...]]

@@ -7,11 +7,11 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from microgrid import tree
-from microgrid.arithmetic import library
+from microgrid.core import tree
+from microgrid.core.primitive import Op, as_float
 from microgrid.engine import Value
 from microgrid.functional import number_or_value
-from microgrid.primitive import Op, as_float
+from microgrid.numbers.arithmetic import library
 from microgrid.program import Program, input_names, parameters_of, trace
 
 

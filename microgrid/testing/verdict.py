@@ -9,11 +9,11 @@ from collections.abc import Callable, Sequence
 from fractions import Fraction
 from typing import NamedTuple
 
-from microgrid.arithmetic import VALUES, Arithmetic
+from microgrid.core.primitive import Op
+from microgrid.core.scope import plainly_recording
 from microgrid.engine import Value, edges_of, topological
-from microgrid.primitive import Op
+from microgrid.numbers.arithmetic import VALUES, Arithmetic
 from microgrid.program import Program
-from microgrid.scope import plainly_recording
 from microgrid.testing.enclosure import TINIEST, Enclosure, nearest_float
 from microgrid.testing.report import Check, Verdict
 

@@ -13,9 +13,9 @@ import warnings
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol, runtime_checkable
 
-from microgrid.module import Module, as_number
+from microgrid.core.files import PathLike, write_json
+from microgrid.nn.module import Module, as_number
 from microgrid.optim import Optimizer
-from microgrid.storage import PathLike, write_json
 from microgrid.training.history import History
 from microgrid.training.samples import at_least
 

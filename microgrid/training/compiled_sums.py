@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from microgrid.compiler.compile import compile as in_machine_code
 from microgrid.engine import Value
 from microgrid.losses import Loss, kind_of
-from microgrid.module import Module
+from microgrid.nn.module import Module
 from microgrid.training.samples import Target
 from microgrid.training.sums import RecordedSums, Sums, outputs_of
 

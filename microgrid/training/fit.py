@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from microgrid.core.files import PathLike
 from microgrid.losses import Loss, kind_of
-from microgrid.module import Module
+from microgrid.nn.module import Module
 from microgrid.optim import OPTIMIZERS, Optimizer
 from microgrid.schedules import Schedule
-from microgrid.storage import PathLike
 from microgrid.training.callbacks import Callback, Saved
 from microgrid.training.history import History
 from microgrid.training.loop import Loop

@@ -9,10 +9,10 @@ import warnings
 from collections.abc import Sequence
 from typing import Any
 
-from microgrid.module import Module
+from microgrid.core.files import PathLike
 from microgrid.nn import Neuron
+from microgrid.nn.module import Module
 from microgrid.optim import Optimizer
-from microgrid.storage import PathLike
 from microgrid.training.callbacks import Callback, Run, Saved
 from microgrid.training.history import History
 from microgrid.training.metrics import Measure

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
+from microgrid.core.scope import recording
 from microgrid.engine import Value
 from microgrid.losses import Loss, kind_of, loss_named
-from microgrid.module import Module
-from microgrid.scope import recording
+from microgrid.nn.module import Module
 from microgrid.training.compiled_sums import CompiledSums, why_not
 from microgrid.training.samples import Samples
 from microgrid.training.sums import RecordedSums, Summation

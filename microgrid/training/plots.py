@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from microgrid.module import Module
+from microgrid.nn.module import Module
 from microgrid.training.samples import rows
 from microgrid.training.sums import outputs_of
 

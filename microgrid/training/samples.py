@@ -10,8 +10,8 @@ import random
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from microgrid.core.primitive import as_float
 from microgrid.losses import Kind
-from microgrid.primitive import as_float
 
 Target = float | int | list[float]
 

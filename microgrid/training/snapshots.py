@@ -6,9 +6,9 @@ import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from microgrid.module import as_number
+from microgrid.core.files import PathLike, as_stored, digest, read_json
+from microgrid.nn.module import as_number
 from microgrid.schedules import Schedule, rate_at
-from microgrid.storage import PathLike, as_stored, digest, read_json
 from microgrid.training.callbacks import Run, Saved, Stateful
 
 

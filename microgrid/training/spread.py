@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from microgrid.engine import Value
 from microgrid.losses import Loss
-from microgrid.module import Module
+from microgrid.nn.module import Module
 from microgrid.training.objective import Objective, Penalty
 from microgrid.training.samples import Samples, Target, at_least
 from microgrid.training.sums import Failure, RecordedSums, Sums

@@ -10,11 +10,11 @@ import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple, Protocol
 
-from microgrid.anomaly import detect_anomaly
+from microgrid.core.scope import no_grad, recording
 from microgrid.engine import Value
+from microgrid.graph.anomaly import detect_anomaly
 from microgrid.losses import Loss
-from microgrid.module import Module
-from microgrid.scope import no_grad, recording
+from microgrid.nn.module import Module
 from microgrid.training.samples import Target
 
 

@@ -21,9 +21,9 @@ from tqdm import tqdm
 
 import microgrid
 from microgrid import nn, relu, softmax, softplus, trace
-from microgrid.cli import build
-from microgrid.reductions import prod
-from microgrid.reductions import sum as total_of
+from microgrid.commands.cli import build
+from microgrid.functions.reductions import prod
+from microgrid.functions.reductions import sum as total_of
 
 ONE_THREAD = dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 ONE_THREAD["XLA_FLAGS"] = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"

@@ -16,9 +16,9 @@ import numpy as np
 from tqdm import tqdm
 
 import microgrid
-import microgrid.cli
+import microgrid.commands.cli
 from microgrid import Value, grad, hessian, nn, trace
-from microgrid.reductions import sum as total_of
+from microgrid.functions.reductions import sum as total_of
 
 
 def seconds(run: Callable[[], Any], repeats: int) -> float:
@@ -98,7 +98,7 @@ def program_against_recording(name: str, f: Callable[[Any], Value], at: list[flo
 
 def main() -> None:
     """Print the table."""
-    print(f"microgrid {microgrid.__version__} ({microgrid.cli.build()}), Python {platform.python_version()}")
+    print(f"microgrid {microgrid.__version__} ({microgrid.commands.cli.build()}), Python {platform.python_version()}")
     print("ratios of times; median of pairs [least - most]")
     for length in (1_000, 10_000, 100_000, 1_000_000):
         backward_against_recording(length)

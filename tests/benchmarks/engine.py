@@ -20,7 +20,7 @@ from typing import Any
 from tqdm import tqdm
 
 import microgrid
-import microgrid.cli
+import microgrid.commands.cli
 from microgrid import Value, nn
 from microgrid.datasets import moons
 from microgrid.engine import topological
@@ -136,7 +136,7 @@ def import_seconds() -> float:
 
 def main() -> None:
     """Print the table."""
-    print(f"microgrid {microgrid.__version__} ({microgrid.cli.build()}), Python {platform.python_version()}")
+    print(f"microgrid {microgrid.__version__} ({microgrid.commands.cli.build()}), Python {platform.python_version()}")
     print(f"demo loss, {NODES:,} nodes, forward and backward, against micrograd; median of pairs [least - most]")
     for name, pairs in ratios(15).items():
         each = sorted(theirs / ours for theirs, ours in pairs)

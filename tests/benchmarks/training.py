@@ -26,7 +26,7 @@ from numpy_network import NumpyNetwork
 from systems import five_labels, xor
 
 import microgrid
-import microgrid.cli
+import microgrid.commands.cli
 from microgrid import datasets, fit, losses, nn, optim
 from microgrid.training import History, Objective, Spread
 
@@ -118,7 +118,7 @@ def against_one_process(samples: int = 2000) -> None:
 
 def main() -> None:
     """Print the figures."""
-    print(f"microgrid {microgrid.__version__} ({microgrid.cli.build()}), Python {platform.python_version()}")
+    print(f"microgrid {microgrid.__version__} ({microgrid.commands.cli.build()}), Python {platform.python_version()}")
     told("demo, 100 epochs", [seconds(demo) for _ in range(7)])
     told("XOR to 100 %", [seconds(lambda: xor.train(xor.network(), epochs=20_000)) for _ in range(7)])
     against_one_process()

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from microgrid import OPS
-from microgrid.cli import main
+from microgrid.commands.cli import main
 
 SOMEBODYS = """
 from __future__ import annotations

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from microgrid import OPS, functional, trace
-from microgrid.cli import main
+from microgrid.commands.cli import main
 from microgrid.testing import mutated
 
 

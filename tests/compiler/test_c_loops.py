@@ -16,7 +16,7 @@ import pytest
 
 import microgrid as mg
 from microgrid import nn
-from microgrid.primitive import built_in
+from microgrid.core.primitive import built_in
 
 
 def squared(out: Any, y: Any) -> Any:

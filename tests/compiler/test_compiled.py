@@ -16,8 +16,8 @@ from eagerly import eager
 
 import microgrid as mg
 from microgrid import Program, Value, trace
-from microgrid.arithmetic import arrays
 from microgrid.compiler import plan
+from microgrid.numbers.arrays import arrays
 
 
 def test_it_is_a_decorator_with_and_without_options() -> None:

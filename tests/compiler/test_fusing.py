@@ -13,7 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import microgrid as mg
-from microgrid import OPS, Program, tree
+from microgrid import OPS, Program
+from microgrid.core import tree
 from microgrid.testing.strategies import points, programs
 
 CANCELS: dict[str, Callable[[Any, Any], Any]] = {

@@ -16,7 +16,7 @@ from test_conventions import ROWS
 import microgrid as mg
 from microgrid import OPS, Op, Value, losses, nn
 from microgrid.compiler import machine, plan
-from microgrid.primitive import built_in
+from microgrid.core.primitive import built_in
 
 INF, NAN = math.inf, math.nan
 SPECIAL = [0.0, -0.0, 1.0, -1.0, 0.5, 2.5, -3.0, 20.0, -40.0, 1000.0, 1e-8, 1e-310, 1e300, INF, -INF, NAN]

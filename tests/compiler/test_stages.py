@@ -14,14 +14,15 @@ from hypothesis import strategies as st
 from programs import KINKED, SMOOTH
 
 import microgrid as mg
-from microgrid import Program, Value, nn, trace, tree
-from microgrid.arithmetic import VALUES
+from microgrid import Program, Value, nn, trace
 from microgrid.compiler import plan
 from microgrid.compiler.gradient import Request, tape_of
 from microgrid.compiler.roll import Loop, Node, Rolled, roll
 from microgrid.compiler.storage import place
 from microgrid.compiler.tape import Shape, Tape
-from microgrid.primitive import built_in
+from microgrid.core import tree
+from microgrid.core.primitive import built_in
+from microgrid.numbers.arithmetic import VALUES
 from microgrid.testing.strategies import points, programs
 
 QUICK = settings(deadline=None, max_examples=25)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import microgrid as mg
-from microgrid.primitive import OPS, built_in
+from microgrid.core.primitive import OPS, built_in
 
 LENGTHS = (0, 1, 2, 3, 3, 3, 4, 4, 5, 5, 6, 7, 7, 8, 9, 11, 12, 13, 16, 17, 19, 23)
 SMOOTH = "tanh sin cos sigmoid softplus atan erf asinh gaussian".split()

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from microgrid.compiler.code import SUMMED, Accumulate, Apply, Code, Load, Operand, Repeat, Store, Stored
 from microgrid.compiler.roll import Affine
-from microgrid.primitive import OPS
+from microgrid.core.primitive import OPS
 
 Copy = tuple[dict[int, int], dict[int, float]]
 """One of the iterations that run side by side: its counters, and its registers."""

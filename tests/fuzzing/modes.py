@@ -21,12 +21,14 @@ import microgrid as mg
 from fuzzing.cases import Case, filled, laid
 from fuzzing.interpreter import interpreted
 from fuzzing.rounding import Bound
-from microgrid import Program, Value, nn, trace, tree
-from microgrid.arithmetic import FLOATS, arrays
+from microgrid import Program, Value, nn, trace
 from microgrid.compiler import storage
 from microgrid.compiler.gradient import Request, tape_of
 from microgrid.compiler.plan import is_native
 from microgrid.compiler.roll import roll
+from microgrid.core import tree
+from microgrid.numbers.arithmetic import FLOATS
+from microgrid.numbers.arrays import arrays
 
 CALLS = ("value", "value_and_grad", "batch", "batch_value_and_grad", "loss")
 """What compiled code is called by; each to the bit, and to rounding."""

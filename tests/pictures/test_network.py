@@ -12,7 +12,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from microgrid import Value, draw, nn, ops
-from microgrid.composed import COMPOSED
+from microgrid.functions.composed import COMPOSED
 from microgrid.pictures.network import called, chain
 from microgrid.testing.strategies import modules
 

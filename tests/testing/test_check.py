@@ -19,7 +19,8 @@ from programs import KINKED, SMOOTH, functions
 from programs import points as points_of
 
 import microgrid as mg
-from microgrid import OPS, Program, Value, forward, nn, no_grad, ops, trace
+from microgrid import OPS, Program, Value, nn, no_grad, ops, trace
+from microgrid.core import forward
 from microgrid.testing import (
     GradientError,
     assert_detects_wrong_gradient,
@@ -218,7 +219,7 @@ def test_a_rule_is_mutated_once_even_where_nothing_has_used_it_yet(name: str) ->
     op = OPS[name]
     at = (0.3, 0.5, 2.0)[: op.arity]
     program = f"""
-from microgrid.primitive import OPS
+from microgrid.core.primitive import OPS
 import microgrid.ops
 from microgrid.testing import mutated
 op = OPS[{name!r}]

@@ -23,8 +23,8 @@ from test_program import inside
 
 import microgrid as mg
 from microgrid import ops, trace
-from microgrid.arithmetic import mpmath_numbers
-from microgrid.primitive import OPS
+from microgrid.core.primitive import OPS
+from microgrid.numbers.mpmath_numbers import mpmath_numbers
 from microgrid.testing import check_gradient, derivative, enclosure, numerical
 from microgrid.testing.enclosure import fraction_of_mpf
 from microgrid.testing.kinks import at_a_kink

@@ -17,7 +17,7 @@ from test_ops import REFERENCES
 
 import microgrid as mg
 from microgrid import trace
-from microgrid.primitive import OPS
+from microgrid.core.primitive import OPS
 from microgrid.testing import Derivative, derivative
 from microgrid.testing.enclosure import fraction_of_mpf
 

@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 
 import microgrid as mg
 from microgrid import fit, losses, nn, optim
-from microgrid.storage import digest
+from microgrid.core.files import digest
 from microgrid.training import Checkpoint, EarlyStopping, History, Objective, Run
 
 POINTS, LABELS = mg.datasets.moons(10, seed=5)

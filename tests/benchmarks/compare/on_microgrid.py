@@ -21,7 +21,7 @@ from compare.works import (
     SUMMED,
 )
 from microgrid import Value, nn, softmax, softplus, trace
-from microgrid.reductions import sum as total_of
+from microgrid.functions.reductions import sum as total_of
 
 HOW = {
     "demo": "scalars",

@@ -9,7 +9,7 @@ from typing import Final
 
 from compare.peers import OURS
 from compare.race import Entry, Results
-from microgrid.given import plain, table
+from microgrid.commands.given import plain, table
 
 FORMATS: Final = ("text", "markdown", "json")
 

@@ -1,0 +1,64 @@
+"""What a person gives on the command line, and what is said to them when it cannot be done."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from microgrid.text.expression import Expression, ExpressionError
+
+
+class CommandError(Exception):
+    """Something the person can mend; its text says how. The command ends with exit code 1."""
+
+    exit_code = 1
+
+
+class Misuse(CommandError):
+    """The command was not asked for anything that it does: exit code 2."""
+
+    exit_code = 2
+
+
+def assignments(texts: Sequence[str]) -> dict[str, str]:
+    """`x=2 y=0.5` as a dict of texts."""
+    found: dict[str, str] = {}
+    for text in texts:
+        name, sign, value = text.partition("=")
+        name = name.strip()
+        if not sign or not name or not value.strip():
+            raise Misuse(f"{text!r} gives no variable a value: write x=2, without spaces around the =")
+        if name in found:
+            raise Misuse(f"{name} is given twice: leave one of the two out")
+        found[name] = value
+    return found
+
+
+def number(name: str, text: str) -> float:
+    """The number that a constant expression stands for: 2, -1e-3, pi/4."""
+    try:
+        return float(Expression(text)())
+    except ExpressionError as error:
+        said = re.sub(r"^(\w+) has no value: .*", r"\1 is no number: write one, as 0.5 or pi/4", str(error))
+        raise Misuse(f"the value of {name}: {said}") from None
+
+
+def plain(x: Any) -> Any:
+    """The same in what JSON has: a number that is not finite becomes the text that float() and JavaScript read."""
+    if isinstance(x, float) and not math.isfinite(x):
+        return "NaN" if math.isnan(x) else "Infinity" if x > 0 else "-Infinity"
+    if isinstance(x, dict):
+        return {key: plain(item) for key, item in x.items()}
+    return [plain(item) for item in x] if isinstance(x, (list, tuple)) else x
+
+
+def table(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Lines with the columns aligned: the first to the left, the others to the right."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = []
+    for first, *others in rows:
+        cells = [first.ljust(widths[0]), *(x.rjust(w) for x, w in zip(others, widths[1:], strict=True))]
+        lines.append("  ".join(cells).rstrip())
+    return lines

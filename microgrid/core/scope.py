@@ -1,0 +1,150 @@
+"""What holds at the moment a node is made: which module is being called, whether to record at all, and who watches."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextvars import ContextVar, Token
+from typing import Any, Final, NamedTuple, ParamSpec, TypeVar
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+# The path of the module being called in this thread or asyncio task; None where nodes are not simply recorded: in
+# `no_grad`, where none is, and under a watch, where each one is looked at. So the plain case is a single question.
+_module: Final[ContextVar[str | None]] = ContextVar("microgrid_module", default="")
+
+current_module: Final[Callable[[], str | None]] = _module.get
+"""The path of the module being called, "" outside of any; None within `no_grad` and under a watch."""
+
+set_module: Final[Callable[[str | None], Token[str | None]]] = _module.set
+reset_module: Final[Callable[[Token[str | None]], None]] = _module.reset
+
+
+class Watch(NamedTuple):
+    """Who looks at each node, and before a backward pass at what it is about to do; and the path of the module."""
+
+    node: Callable[[Any], None]
+    backward: Callable[[Any, float], None]
+    path: str
+
+
+_watch: Final[ContextVar[Watch | None]] = ContextVar("microgrid_watch", default=None)
+
+current_watch: Final[Callable[[], Watch | None]] = _watch.get
+set_watch: Final[Callable[[Watch | None], Token[Watch | None]]] = _watch.set
+reset_watch: Final[Callable[[Token[Watch | None]], None]] = _watch.reset
+
+Reader = Callable[[str, Any, Any, Any], None]
+"""Who is told, while a function is traced, that a Value's number was looked at: (how, value, other, what it saw)."""
+
+_reader: Final[ContextVar[Reader | None]] = ContextVar("microgrid_reader", default=None)
+
+current_reader: Final[Callable[[], Reader | None]] = _reader.get
+set_reader: Final[Callable[[Reader | None], Token[Any]]] = _reader.set
+reset_reader: Final[Callable[[Token[Any]], None]] = _reader.reset
+
+
+@functools.lru_cache(maxsize=65536)
+def extended_path(path: str, name: str) -> str:
+    """The path of the module `name` when it is called by the module at path; one string for all its nodes."""
+    return f"{path}.{name}" if path else name
+
+
+def enter_module(name: str) -> Token[Any] | None:
+    """Extend the path of the module being called by a name, until `leave_module`."""
+    path = current_module()
+    if path is not None:
+        return set_module(extended_path(path, name))
+    watch = current_watch()
+    return None if watch is None else set_watch(watch._replace(path=extended_path(watch.path, name)))
+
+
+def leave_module(token: Token[Any] | None) -> None:
+    """Back to the path that was before."""
+    if token is not None:
+        token.var.reset(token)
+
+
+@contextlib.contextmanager
+def recording() -> Iterator[None]:
+    """A context within which operations are recorded, even within `no_grad`."""
+    if current_module() is not None or current_watch() is not None:
+        yield
+        return
+    token = set_module("")
+    try:
+        yield
+    finally:
+        reset_module(token)
+
+
+@contextlib.contextmanager
+def plainly_recording() -> Iterator[None]:
+    """A context within which operations are recorded outside of any module, unwatched."""
+    module, watch, reader = set_module(""), set_watch(None), set_reader(None)
+    try:
+        yield
+    finally:
+        reset_reader(reader)
+        reset_watch(watch)
+        reset_module(module)
+
+
+@contextlib.contextmanager
+def reading(reader: Reader) -> Iterator[None]:
+    """A context within which the reader is told of each look at a Value's number."""
+    token = set_reader(reader)
+    try:
+        yield
+    finally:
+        reset_reader(token)
+
+
+_PACKAGE: Final = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
+_COPY: Final = os.path.join(os.path.dirname(os.__file__), "copy.py")
+
+
+def user_line() -> str:
+    """Return the line of code outside of this package, and of `copy`, that is being run, as file:line."""
+    frame = sys._getframe(1)
+    while frame.f_back is not None and frame.f_code.co_filename.startswith((_PACKAGE, "microgrid/", _COPY)):
+        frame = frame.f_back
+    return f"{frame.f_code.co_filename}:{frame.f_lineno}"
+
+
+class no_grad:
+    """A context, or a decorator, within which operations record nothing: their results are leaves.
+
+    It holds for the thread or asyncio task that entered it.
+
+    >>> from microgrid import Value
+    >>> x = Value(3.0)
+    >>> with no_grad():
+    ...     (x * x).operands
+    ()
+    """
+
+    def __init__(self) -> None:
+        self._tokens: list[tuple[Token[str | None], Token[Watch | None]]] = []
+
+    def __enter__(self) -> None:
+        self._tokens.append((set_module(None), set_watch(None)))
+
+    def __exit__(self, *_exception: object) -> None:
+        module, watch = self._tokens.pop()
+        reset_watch(watch)
+        reset_module(module)
+
+    def __call__(self, function: Callable[P, R]) -> Callable[P, R]:
+        """The function, recording nothing while it runs."""
+
+        @functools.wraps(function)
+        def paused(*args: P.args, **kwargs: P.kwargs) -> R:
+            with no_grad():
+                return function(*args, **kwargs)
+
+        return paused

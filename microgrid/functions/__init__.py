@@ -1,0 +1,1 @@
+"""Functions composed of ops."""

@@ -1,0 +1,158 @@
+"""Many values to one, or to as many: `sum`, `dot`, `norm`, `max`, `logsumexp`, `softmax` and their like.
+
+Each takes an iterable of `Value`s and numbers. Numbers alone give a number. The derivatives hold at ties and at zeros.
+Nothing over- or underflows on the way to `norm`, `logsumexp` and `softmax`; the sums and products of the others may,
+the sum in `mean` too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from microgrid import ops
+from microgrid.core.primitive import as_float
+
+Numbers = Iterable[Any]
+
+
+def sum(xs: Numbers) -> Any:
+    """x1 + x2 + ..., from the left; 0.0 for none."""
+    return _from_the_left(ops.add, _list(xs, "sum"), 0.0)
+
+
+def prod(xs: Numbers) -> Any:
+    """x1 * x2 * ..., from the left; 1.0 for none. One zero among them leaves the others' derivatives exact."""
+    return _from_the_left(ops.mul, _list(xs, "prod"), 1.0)
+
+
+def mean(xs: Numbers) -> Any:
+    """The sum by the count. Raises ValueError for none."""
+    xs = _list(xs, "mean", at_least=1)
+    return ops.div(sum(xs), float(len(xs)))
+
+
+def var(xs: Numbers, *, ddof: int = 0) -> Any:
+    """The mean square of the deviations from the mean; with ddof=1 by n - 1, as an estimate from a sample.
+
+    For equal numbers whose sum is finite it is 0, with derivatives 0. Raises ValueError for ddof numbers or fewer.
+    """
+    deviations, n = _deviations(xs, "var", ddof)
+    return ops.div(sum([ops.mul(d, d) for d in deviations]), n)
+
+
+def std(xs: Numbers, *, ddof: int = 0) -> Any:
+    """The root of the variance; for equal numbers whose sum is finite it is 0, with derivatives 0.
+
+    Raises ValueError as `var` does.
+    """
+    deviations, n = _deviations(xs, "std", ddof)
+    return ops.div(norm(deviations), ops.sqrt(n))
+
+
+def _deviations(xs: Numbers, name: str, ddof: int) -> tuple[list[Any], float]:
+    deviations = _list(xs, name, at_least=ddof + 1)
+    for _ in range(2):  # the mean of three times 0.1 is an ulp off; that of what is left has no digits to lose
+        middle = mean(deviations)
+        deviations = [ops.sub(d, middle) for d in deviations]
+    return deviations, float(len(deviations) - ddof)
+
+
+def dot(xs: Numbers, ys: Numbers) -> Any:
+    """x1 * y1 + x2 * y2 + .... Raises ValueError when there are not as many of each."""
+    xs, ys = _list(xs, "dot"), _list(ys, "dot")
+    if len(xs) != len(ys):
+        raise ValueError(f"dot takes as many numbers on the left as on the right, got {len(xs)} and {len(ys)}")
+    return sum([ops.mul(x, y) for x, y in zip(xs, ys, strict=True)])
+
+
+def norm(xs: Numbers) -> Any:
+    """The Euclidean length; 0, with derivatives 0, for zeros and for none."""
+    xs = _list(xs, "norm")
+    return _pairwise(ops.hypot, xs) if len(xs) > 1 else _from_the_left(ops.hypot, [ops.abs(x) for x in xs], 0.0)
+
+
+def max(xs: Numbers) -> Any:
+    """The largest; k equal largest share its derivative, 1/k each. Raises ValueError for none."""
+    xs = _list(xs, "max", at_least=1)
+    if len(xs) == 2:
+        return ops.maximum(*xs)
+    largest, count = xs[0], 1.0
+    for x in xs[1:]:
+        before = largest
+        largest = ops.tied_maximum(before, x, count)
+        tied = ops.where(ops.equal(before, x), ops.add(count, 1.0), 1.0)
+        count = ops.where(ops.greater(before, x), count, tied)
+    return largest
+
+
+def min(xs: Numbers) -> Any:
+    """The smallest; k equal smallest share its derivative, 1/k each. Raises ValueError for none."""
+    return ops.neg(max([ops.neg(x) for x in _list(xs, "min", at_least=1)]))
+
+
+def logsumexp(xs: Numbers) -> Any:
+    """log(exp(x1) + exp(x2) + ...); -inf for none. The derivatives are the softmax."""
+    xs = _list(xs, "logsumexp")
+    if len(xs) < 2:
+        return xs[0] if xs else float("-inf")
+    scale, exponentials = shifted_exponentials(xs)
+    total = sum(exponentials)
+    # Where each is -inf, so is the result, and there is no softmax: (-1)**n is 1 or -1, and its derivatives are nan.
+    shift = ops.where(ops.equal(scale, float("-inf")), ops.power(-1.0, total), ops.log(total))
+    return ops.add(scale, shift)
+
+
+def softmax(xs: Numbers) -> list[Any]:
+    """exp(xi) by the sum of all exp(xj), a list."""
+    xs = _list(xs, "softmax")
+    if not xs:
+        return []
+    _, exponentials = shifted_exponentials(xs)
+    total = sum(exponentials)
+    return [ops.div(e, total) for e in exponentials]
+
+
+def log_softmax(xs: Numbers) -> list[Any]:
+    """The logarithms of the softmax, a list."""
+    xs = _list(xs, "log_softmax")
+    if not xs:
+        return []
+    scale, exponentials = shifted_exponentials(xs)
+    logarithm = ops.log(sum(exponentials))
+    return [ops.sub(ops.sub(x, scale), logarithm) for x in xs]
+
+
+def shifted_exponentials(xs: list[Any]) -> tuple[Any, list[Any]]:
+    """A number near the logsumexp, and exp(xi - it) for each: so their sum is near 1, and no shift is lost in it.
+
+    What is made of both must not depend on the number: the derivatives take it for a constant. It is the logsumexp
+    itself, up to rounding, and not the largest, which has kinks.
+    """
+    scale = ops.stop_gradient(_pairwise(ops.logaddexp, xs))
+    return scale, [ops.shifted_exp(x, scale) for x in xs]
+
+
+def _list(xs: Numbers, name: str, at_least: int = 0) -> list[Any]:
+    if hasattr(xs, "_apply_op") or not hasattr(xs, "__iter__"):
+        raise TypeError(f"{name} takes a list, or another iterable, of numbers and Values, got {xs!r}")
+    numbers = [x if hasattr(x, "_apply_op") else as_float(x) for x in xs]
+    if len(numbers) < at_least:
+        raise ValueError(f"{name} takes at least {at_least} number(s), got {len(numbers)}")
+    return numbers
+
+
+def _from_the_left(op: Callable[..., Any], xs: list[Any], of_none: float) -> Any:
+    if not xs:
+        return of_none
+    total = xs[0]
+    for x in xs[1:]:
+        total = op(total, x)
+    return total
+
+
+def _pairwise(op: Callable[..., Any], xs: list[Any]) -> Any:
+    """By halves, so that errors grow with the logarithm of the count."""
+    while len(xs) > 1:
+        xs = [op(*xs[i : i + 2]) if i + 1 < len(xs) else xs[i] for i in range(0, len(xs), 2)]
+    return xs[0]

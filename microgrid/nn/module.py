@@ -1,0 +1,266 @@
+"""`Module`, the base of networks: its parameters and their names, saving and loading them, the path of its values."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextvars import ContextVar
+from typing import Any, Final, NamedTuple, Self
+
+from microgrid.core.files import PathLike, read_json, write_json
+from microgrid.core.primitive import as_float
+from microgrid.core.scope import enter_module, leave_module
+from microgrid.engine import Value
+
+
+class Module:
+    """Something with parameters. Subclass it and define `__call__`.
+
+    Its parameters are the leaves in its attributes, those of modules there, and those in lists, tuples and dicts of
+    either; attributes whose names start with an underscore do not count. A class may say itself by `parameters`.
+
+    Values made while a module is called carry its path, such as `MLP.layers[0].neurons[3]`: a module knows its name
+    from the attribute, or the list or dict in an attribute, of the module that holds it.
+    """
+
+    _name = ""
+    _adds_path = True  # whether Neuron.__call__ still has to: a __call__ of a subclass does it before
+
+    def __init_subclass__(cls, *, scoped: bool = True) -> None:
+        super().__init_subclass__()
+        if scoped and "__call__" in cls.__dict__:
+            cls._adds_path = False
+            setattr(cls, "__call__", _in_scope(cls.__dict__["__call__"]))  # noqa: B010  # mypy forbids the assignment
+
+    def __setattr__(self, name: str, value: object) -> None:
+        super().__setattr__(name, value)
+        if isinstance(value, Module):
+            value.__dict__["_name"] = name
+        elif isinstance(value, (list, tuple, dict)):
+            for key, item in value.items() if isinstance(value, dict) else enumerate(value):
+                if isinstance(item, Module):
+                    item.__dict__["_name"] = f"{name}[{key!r}]"
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """What the module computes; a subclass says."""
+        raise NotImplementedError(f"{type(self).__name__} defines no __call__")
+
+    def parameters(self) -> list[Value]:
+        """The values to train, each once, always in the same order."""
+        found: dict[int, Value] = {}
+        with _looked_through(self) as places:
+            for place in places:
+                for value in place.held.parameters() if isinstance(place.held, Module) else [place.held]:
+                    found[id(value)] = value
+        return list(found.values())
+
+    def named_parameters(self) -> list[tuple[str, Value]]:
+        """The parameters with their names, such as layers[0].neurons[3].w[1], in the order of `parameters()`."""
+        names: dict[int, str] = {}
+        with _looked_through(self) as places:
+            for place in places:
+                if isinstance(place.held, Module):
+                    for inner, value in place.held.named_parameters():
+                        names.setdefault(id(value), f"{place.name}.{inner}")
+                else:
+                    names.setdefault(id(place.held), place.name)
+        return [(names.get(id(p), f"parameters[{i}]"), p) for i, p in enumerate(self.parameters())]
+
+    def modules(self) -> list[Module]:
+        """The module and those inside, in private attributes, too, each once."""
+        found: dict[int, Module] = {id(self): self}
+        agenda: list[Module] = [self]
+        while agenda:
+            for place in _places(agenda.pop(), private=True):
+                if isinstance(place.held, Module) and id(place.held) not in found:
+                    found[id(place.held)] = place.held
+                    agenda.append(place.held)
+        return list(found.values())
+
+    def count_parameters(self) -> int:
+        """How many numbers there are to train."""
+        return len(self.parameters())
+
+    def zero_grad(self) -> None:
+        """Set the grad of every parameter to 0."""
+        for parameter in self.parameters():
+            parameter.grad = 0.0
+
+    def state_dict(self) -> dict[str, float]:
+        """The number of each parameter, by its name."""
+        return {name: parameter.data for name, parameter in self.named_parameters()}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> Self:
+        """Give each parameter its number; the module itself.
+
+        Raises ValueError, and changes nothing, when the names are not exactly those of the parameters, or when one has
+        no number.
+        """
+        named = self.named_parameters()
+        if not isinstance(state, Mapping):
+            raise ValueError(f"the parameters must be a dict of numbers by their names, got {state!r:.80}")
+        if state.keys() != {name for name, _ in named}:
+            raise ValueError(f"these parameters do not fit {type(self).__name__}: {_misfit(named, state)}")
+        numbers = [as_number(name, state[name]) for name, _ in named]
+        for (_, parameter), number in zip(named, numbers, strict=True):
+            parameter.data = number
+        return self
+
+    def save(self, path: PathLike) -> None:
+        """Write the parameters to a JSON file, exact to the bit; the old file is there until the new one is whole."""
+        write_json(path, "parameters", {"module": type(self).__name__, "parameters": self.state_dict()})
+
+    def load(self, path: PathLike) -> Self:
+        """Read the parameters that `save` wrote; the module itself.
+
+        Raises ValueError, and changes nothing, when the file holds no parameters or those of another network.
+        """
+        state = read_json(path, "parameters").get("parameters")
+        if not isinstance(state, dict):
+            raise ValueError(f"{path} holds no parameters")
+        try:
+            return self.load_state_dict(state)
+        except ValueError as error:
+            raise ValueError(f"{path}: {error}") from None
+
+    def summary(self) -> str:
+        """A line for each module directly inside: its name, its kind, its parameters; and their sum."""
+        with _looked_through(self) as places:
+            inside = [(place.name, place.held) for place in places if isinstance(place.held, Module)]
+            rows = [(name, type(module).__name__, f"{module.count_parameters():,}") for name, module in inside]
+        rows.append(("", type(self).__name__, f"{self.count_parameters():,}"))
+        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+        return "\n".join(f"{a:{widths[0]}}  {b:{widths[1]}}  {c:>{widths[2]}}" for a, b, c in rows)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__} of {self.count_parameters()} parameters"
+
+
+def _in_scope(call: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(call)
+    def scoped_call(self: Module, *args: Any, **kwargs: Any) -> Any:
+        if type(self).__call__ is not scoped_call:  # reached through super(): the path has the name already
+            return call(self, *args, **kwargs)
+        token = enter_module(self._name or type(self).__name__)
+        try:
+            return call(self, *args, **kwargs)
+        finally:
+            leave_module(token)
+
+    return scoped_call
+
+
+# --- what the attributes hold --------------------------------------------------------------------------------------
+
+
+class _Place(NamedTuple):
+    """Where a parameter or a module is held: container[key] is it, and the name says so to people."""
+
+    name: str
+    held: Any
+    container: Any
+    key: Any
+
+
+def _places(module: Module, *, private: bool = False) -> Iterator[_Place]:
+    """The parameters and modules that a module holds itself, in private attributes if asked, not in its modules."""
+
+    def walk(name: str, held: Any, container: Any, key: Any) -> Iterator[_Place]:
+        if isinstance(held, Module) or (isinstance(held, Value) and held.op is None):
+            yield _Place(name, held, container, key)
+        elif isinstance(held, dict):
+            for inner, item in held.items():
+                yield from walk(f"{name}[{inner!r}]", item, held, inner)
+        elif isinstance(held, (list, tuple)):
+            for i, item in enumerate(held):
+                yield from walk(f"{name}[{i}]", item, held, i)
+
+    attributes = vars(module)
+    for name, held in attributes.items():
+        if private or not name.startswith("_"):
+            yield from walk(name, held, attributes, name)
+
+
+_under_way: Final[ContextVar[frozenset[int]]] = ContextVar("microgrid_modules_under_way", default=frozenset())
+
+
+@contextlib.contextmanager
+def _looked_through(module: Module) -> Iterator[list[_Place]]:
+    """What the module holds, but for modules that are looked through further out: it may refer back to them."""
+    outer = _under_way.get()
+    known = outer | {id(module)}
+    token = _under_way.set(known)
+    try:
+        yield [] if id(module) in outer else [place for place in _places(module) if id(place.held) not in known]
+    finally:
+        _under_way.reset(token)
+
+
+def functional_call(module: Module, parameters: Iterable[Any], *args: Any) -> Any:
+    """What the module computes with these values, or numbers, in the places of its parameters, in their order.
+
+    So a network is a function of its parameters, too, for `grad`, `hessian`, `trace` or `check_gradient`. Raises
+    ValueError when there are not as many, or when one is in no attribute of a module, nor in a list or dict there:
+    nothing could take its place. Meanwhile, other threads must leave the module alone.
+
+    >>> from microgrid import grad, nn
+    >>> neuron = nn.Neuron(1, nonlin=False)
+    >>> grad(lambda w, b: functional_call(neuron, [w, b], [3.0]), (0, 1))(2.0, 1.0)
+    (3.0, 1.0)
+    """
+    own = module.parameters()
+    given = [x if isinstance(x, Value) else Value(x) for x in parameters]
+    if len(given) != len(own):
+        raise ValueError(f"the module has {len(own)} parameter(s), got {len(given)} value(s)")
+    instead = {id(before): after for before, after in zip(own, given, strict=True)}
+    changed: list[_Place] = []
+    try:
+        for holder in module.modules():
+            for place in list(_places(holder, private=True)):
+                if id(place.held) in instead:
+                    if isinstance(place.container, tuple):
+                        raise TypeError(f"{place.name} is in a tuple, where nothing can take its place: use a list")
+                    changed.append(place)
+                    place.container[place.key] = instead[id(place.held)]
+        found = {id(place.held) for place in changed}
+        for i, parameter in enumerate(own):
+            if id(parameter) not in found:
+                raise ValueError(
+                    f"parameters()[{i}] is in no attribute of {type(module).__name__} or of a module there, nor in a "
+                    "list or dict in one, so nothing can take its place: keep it there"
+                )
+        return module(*args)
+    finally:
+        for place in changed:
+            place.container[place.key] = place.held
+
+
+# --- what does not fit ---------------------------------------------------------------------------------------------
+
+
+def _misfit(named: list[tuple[str, Value]], state: Mapping[str, Any]) -> str:
+    """The first difference in size, or else in names."""
+    here, there = (Counter(re.sub(r"\[\d+\]$", "", name) for name in names) for names in (dict(named), state))
+    for name, size in here.items():
+        if there[name] not in (0, size):
+            return f"{name} has {there[name]} number(s) there and {size} in the network"
+    for name, _ in named:
+        if name not in state:
+            return f"{name} is missing there"
+    own = dict(named)
+    return f"the network has no {next(name for name in state if name not in own)}"
+
+
+def as_number(name: str, x: Any) -> float:
+    """A number as `write_json` has it in a file; ValueError with the name when it is none."""
+    if isinstance(x, str) and x in ("inf", "-inf", "nan"):
+        return float(x)
+    try:
+        if not isinstance(x, bool):
+            return as_float(x)
+        raise TypeError(f"expected a number, got {x}")
+    except (TypeError, OverflowError) as error:
+        raise ValueError(f"{name}: {error}") from None

@@ -1,0 +1,155 @@
+"""The kinds of numbers that a program can be replayed on, each with its function for every op that it has one for.
+
+An op that an arithmetic does not name is computed by its definition in other ops: its formula, or its forward function
+where that is ordinary arithmetic.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import importlib
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from microgrid.core.primitive import Op, as_float
+from microgrid.engine import Value, constant
+
+
+class UnknownFunction(TypeError):
+    """An arithmetic is asked for an op that only floats have."""
+
+
+class Arithmetic:
+    """Numbers of one kind: how a float becomes one, and what computes each op on them.
+
+    An op that has no function here is its formula: the one for `exact` numbers, or for rounded ones. `irrational`,
+    where it is given, computes every op that leads out of the fractions, or refuses it: it is told the op's name first.
+    """
+
+    exact = False
+
+    def __init__(
+        self,
+        name: str,
+        number: Callable[[Any], Any],
+        functions: Mapping[str, Callable[..., Any]],
+        irrational: Callable[..., Any] | None = None,
+    ) -> None:
+        self.name = name
+        self.number = number
+        self.functions = functions
+        self.irrational = irrational
+
+    def function(self, op: Op) -> Callable[..., Any] | None:
+        """What computes the op; None where its definition in other ops has to."""
+        if op.irrational and self.irrational is not None:
+            return functools.partial(self.irrational, op.name)
+        return self.functions.get(op.name)
+
+    def extended(self, op: Op, static: Sequence[float], function: Callable[..., Any]) -> Callable[..., Any]:
+        """The op with these static operands on all others, given what computes it on finite ones."""
+        return function
+
+    def accept(self, x: Any) -> Any:
+        """An input as a number of this kind; TypeError when it is none."""
+        if isinstance(x, type(self.number(1.0))):
+            return x
+        try:
+            return self.number(x if isinstance(x, int) else as_float(x))
+        except TypeError as error:
+            raise TypeError(f"a replay on {self.name}: {error}") from None
+
+    def context(self) -> contextlib.AbstractContextManager[Any]:
+        """Within which the arithmetic is done."""
+        return contextlib.nullcontext()
+
+    def finish(self, outputs: Sequence[Any], inputs: Sequence[Any]) -> list[Any]:
+        """The outputs as they are given back."""
+        return list(outputs)
+
+    def forward(self, op: Op, *operands: Any) -> Any:
+        """The op's forward function, where it is ordinary arithmetic: a float for an answer would have lost digits."""
+        try:
+            result = op.forward(*operands)
+        except TypeError:
+            result = nan
+        if isinstance(result, float):
+            raise UnknownFunction(
+                f"{op.name} computes floats only, not {self.name}: declare it with formula=, its definition in ops and "
+                "operators"
+            )
+        return result
+
+    def __repr__(self) -> str:
+        return f"<arithmetic of {self.name}>"
+
+
+class ExactArithmetic(Arithmetic):
+    """Numbers that are not rounded, or know by how much."""
+
+    exact = True
+
+
+nan, inf = math.nan, math.inf
+
+
+class _Floats(Arithmetic):
+    def function(self, op: Op) -> Callable[..., Any]:
+        return op.forward
+
+    def accept(self, x: Any) -> float:
+        return as_float(x)
+
+
+class _Values(Arithmetic):
+    def function(self, op: Op) -> Callable[..., Any]:
+        return op
+
+    def accept(self, x: Any) -> Value:
+        return x if isinstance(x, Value) else constant(x)
+
+
+FLOATS = _Floats("floats", float, {})
+VALUES = _Values("Values", constant, {})
+
+
+def library(name: str, extra: str) -> Any:
+    """A third-party module; ImportError with the extra that brings it where it is missing."""
+    try:
+        return importlib.import_module(name)
+    except ImportError:
+        raise ImportError(f"this arithmetic needs {name}: pip install 'microgrid[{extra}]'") from None
+
+
+def arithmetic_of(numbers: Sequence[Any]) -> Arithmetic:
+    """The arithmetic for numbers of these kinds; TypeError when they do not go together."""
+    kinds = {_kind(x): x for x in numbers}
+    kinds.pop("floats", None)
+    if len(kinds) > 1:
+        raise TypeError(f"numbers of several kinds at once: {', '.join(sorted(kinds))}")
+    (kind,) = kinds or {"floats"}
+    from microgrid.numbers.arrays import arrays
+    from microgrid.numbers.balls import balls
+    from microgrid.numbers.fractions import rationals
+    from microgrid.numbers.mpmath_numbers import mpmath_numbers
+
+    made: dict[str, Callable[[], Arithmetic]] = {
+        "floats": lambda: FLOATS,
+        "Values": lambda: VALUES,
+        "fractions": rationals,
+        "arrays": arrays,
+        "mpmath": mpmath_numbers,
+        "flint": balls,
+    }
+    return made[kind]()
+
+
+def _kind(x: Any) -> str:
+    if isinstance(x, Value):
+        return "Values"
+    package = type(x).__module__.split(".")[0]
+    if package in ("fractions", "mpmath", "flint"):
+        return package
+    return "arrays" if getattr(x, "ndim", 0) else "floats"

@@ -1,0 +1,99 @@
+"""NumPy's arrays of floats: a whole batch at once."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import math
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from microgrid.core.primitive import Op, as_float
+from microgrid.numbers.arithmetic import Arithmetic, library
+
+nan, inf = math.nan, math.inf
+
+
+def array_of_floats(x: Any) -> Any:
+    """The numbers as an array of floats in C's order; TypeError for complex, masked and missing ones, texts and times.
+
+    NumPy itself would drop imaginary parts and masks, read texts, and make nan of None.
+    """
+    import numpy as np
+
+    if type(x) is np.ndarray and x.dtype.kind == "f":
+        return np.asarray(x, dtype=float, order="C")
+    if "numpy.ma" in sys.modules and _is_masked(x):
+        raise TypeError("some of its numbers are masked: leave them out or fill them in")
+    array = np.asarray(x, order="C")
+    if array.dtype == object:
+        return np.array([as_float(item) for item in array.flat], dtype=float).reshape(array.shape)
+    if array.dtype.kind not in "fiub":
+        raise TypeError(f"expected an array of real numbers, got one of {array.dtype}")
+    return array.astype(float, copy=False)
+
+
+def _is_masked(x: Any) -> bool:
+    if isinstance(x, (list, tuple)):
+        return any(_is_masked(item) for item in x if type(item) is not float)
+    mask: Any = getattr(x, "mask", None)  # a method of a data frame
+    return hasattr(mask, "any") and bool(mask.any())
+
+
+class _Arrays(Arithmetic):
+    def function(self, op: Op) -> Callable[..., Any] | None:
+        return self.functions.get(op.name) or (None if op.defined else functools.partial(_elementwise, op.forward))
+
+    def accept(self, x: Any) -> Any:
+        return array_of_floats(x).copy()
+
+    def context(self) -> contextlib.AbstractContextManager[Any]:
+        import numpy as np
+
+        return np.errstate(all="ignore")  # inf and nan are answers here
+
+    def finish(self, outputs: Sequence[Any], inputs: Sequence[Any]) -> list[Any]:
+        import numpy as np
+
+        shape = np.broadcast_shapes(*[x.shape for x in inputs])
+        return [np.broadcast_to(x, shape).copy() for x in outputs]
+
+
+def _elementwise(forward: Callable[..., float], *operands: Any) -> Any:
+    import numpy as np
+
+    results = np.frompyfunc(lambda *xs: forward(*map(float, xs)), len(operands), 1)(*operands)
+    return np.asarray(results, dtype=float)  # of numbers without dimensions there is one result, a float
+
+
+@functools.cache
+def arrays() -> Arithmetic:
+    """NumPy's arrays of floats; of any shapes that broadcast."""
+    np = library("numpy", "train")
+
+    same = "sqrt cbrt hypot exp exp2 expm1 log log2 log10 log1p logaddexp sin cos tan sinh cosh tanh floor ceil trunc"
+    functions: dict[str, Callable[..., Any]] = {name: getattr(np, name) for name in same.split()}
+    named = {"asin": "arcsin", "acos": "arccos", "atan": "arctan", "atan2": "arctan2"}
+    named |= {"asinh": "arcsinh", "acosh": "arccosh", "atanh": "arctanh"}
+    named |= {"add": "add", "sub": "subtract", "mul": "multiply", "div": "divide", "neg": "negative", "abs": "abs"}
+    named |= {"power": "power", "constant_power": "float_power", "round": "rint", "sign": "sign", "mod": "mod"}
+    named |= {"fmod": "fmod", "floor_divide": "floor_divide", "maximum": "maximum", "minimum": "minimum"}
+    functions |= {name: getattr(np, theirs) for name, theirs in named.items()}
+
+    def nan_where(x: Any, y: Any, result: Any) -> Any:
+        return np.where(np.isnan(x) | np.isnan(y), nan, result)
+
+    return _Arrays(
+        "NumPy arrays",
+        np.float64,
+        functions
+        | {
+            "greater": lambda x, y: nan_where(x, y, x > y),
+            "equal": lambda x, y: nan_where(x, y, x == y),
+            "where": lambda condition, x, y: np.where(np.isnan(condition), nan, np.where(condition != 0.0, x, y)),
+            "copysign": lambda x, y: np.where(np.isnan(y), nan, np.copysign(x, y)),
+            "zero_product": lambda x, y: np.where((x == 0.0) | (y == 0.0), 0.0, x * y),
+            "identity": lambda x: x,
+        },
+    )

@@ -1,0 +1,58 @@
+"""Numbers finer than floats, which at infinity and nan give what floats give."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from microgrid.core.primitive import Op
+from microgrid.numbers.arithmetic import Arithmetic
+
+nan, inf = math.nan, math.inf
+
+
+class BeyondFloats(Arithmetic):
+    """Numbers finer than floats. At infinity and nan an op gives what it gives on floats: they are the same there."""
+
+    def __init__(
+        self,
+        name: str,
+        number: Callable[[Any], Any],
+        functions: Mapping[str, Callable[..., Any]],
+        is_finite: Callable[[Any], bool],
+        irrational: Callable[..., Any] | None = None,
+        exact: bool = False,
+    ) -> None:
+        super().__init__(name, number, functions, irrational)
+        self.is_finite = is_finite
+        self.exact = exact
+
+    def extended(self, op: Op, static: Sequence[float], function: Callable[..., Any]) -> Callable[..., Any]:
+        """The op on all operands, given what computes it on finite ones."""
+        bounded = all(map(math.isfinite, static))
+
+        def computed(*operands: Any) -> Any:
+            if bounded and all(map(self.is_finite, operands)):
+                return function(*operands)
+            try:
+                z = op.forward(*map(_near, operands), *static)
+            except (ArithmeticError, ValueError):  # a person's own op, which is not total
+                return function(*operands)
+            limit = z in (-1.0, 0.0, 1.0) or (z.is_integer() and not any(map(self.is_finite, operands)))
+            if limit or not math.isfinite(z):
+                return self.number(z)
+            return function(*operands)  # it is a finite operand, or was rounded, as pi / 2 is
+
+        return computed
+
+
+def _near(x: Any) -> float:
+    """The float nearest to x, but one on the side of -1, 0, 1 and infinity where x is."""
+    try:
+        near = float(x)
+    except OverflowError:
+        near = inf if x > 0 else -inf
+    if near in (-inf, -1.0, 0.0, 1.0, inf) and near != x:
+        return math.nextafter(near, inf if x > near else -inf)
+    return near

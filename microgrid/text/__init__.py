@@ -1,0 +1,1 @@
+"""A program as text, and an expression read from one."""

@@ -1,0 +1,338 @@
+"""A program as text: a listing that can be parsed, one expression, a formula in LaTeX, a Python function on its own."""
+
+from __future__ import annotations
+
+import functools
+import keyword
+import math
+import re
+import unicodedata
+from collections.abc import Container, Sequence
+from types import FunctionType
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+from microgrid.core import forward, straight, tree
+from microgrid.core.primitive import CALL, OPS, PRODUCT, SIGN, SUM, Op, is_formula
+from microgrid.text.notation import PLAIN, Written, applied, is_operator, number, operators
+
+if TYPE_CHECKING:
+    pass
+
+RESERVED = {"inf", "nan", "math", "builtins", "f"} | set(vars(forward))
+"""Names that the text uses for something else than a number of the program."""
+
+
+class Listed(Protocol):
+    """What is printed of a program."""
+
+    parameters: tuple[str, ...]
+    inputs: tuple[str, ...]
+    constants: tuple[float, ...]
+    instructions: tuple[Any, ...]
+    outputs: tuple[int, ...]
+    in_structure: tuple[tree.Structure, ...]
+    out_structure: tree.Structure
+    labels: dict[int, str]
+    fixed: tuple[str, ...] | None
+
+
+# --- the listing ---------------------------------------------------------------------------------------------------
+
+
+def listing(program: Listed) -> str:
+    """One instruction a line: a Python function, once the ops are imported under their names."""
+    names = _names(program)
+    lines = [f"def f({', '.join(program.parameters)}):"]
+    for text in program.fixed or ():
+        lines.append(f"    # fixed while tracing: {text if text.isprintable() else ascii(text)[1:-1]}")
+    lines += _unpacking(program)
+    given = _written(program, names)
+    for name, (op, operands) in zip(_results(program, names), program.instructions, strict=True):
+        lines.append(f"    {name} = {applied(op, [given[i] for i in operands]).text}")
+    lines.append(f"    return {_structured(program.out_structure, [names[i] for i in program.outputs])}")
+    return "\n".join(lines)
+
+
+def _names(program: Listed) -> list[str]:
+    """What each slot is called in text; a constant is its number."""
+    names = [*program.inputs, *map(repr, program.constants)]
+    taken = {*program.inputs, *program.parameters}
+    for k in range(len(program.instructions)):
+        name = normal(program.labels.get(len(names), ""))
+        if not is_free(name, taken):
+            name = f"t{k}"
+            while name in taken:
+                name += "_"
+        taken.add(name)
+        names.append(name)
+    return names
+
+
+def normal(name: str) -> str:
+    """The name as Python reads it in source text: two that look alike may be one there (PEP 3131)."""
+    return unicodedata.normalize("NFKC", name)
+
+
+def is_free(name: str, taken: Container[str]) -> bool:
+    """Whether a number of the program can have this normal name in text."""
+    return is_name(name) and name not in RESERVED and name not in OPS and name not in taken
+
+
+def is_name(name: str) -> bool:
+    """Whether it is an identifier, and no keyword."""
+    return name.isidentifier() and not keyword.iskeyword(name)
+
+
+def _results(program: Listed, names: Sequence[str]) -> Sequence[str]:
+    return names[len(program.inputs) + len(program.constants) :]
+
+
+def _written(program: Listed, names: Sequence[str]) -> list[Written]:
+    """The names and numbers of all slots, as operands."""
+    first = len(program.inputs)
+    written = list(map(Written, names))
+    written[first : first + len(program.constants)] = [number(x, repr(x)) for x in program.constants]
+    return written
+
+
+def _structured(structure: tree.Structure, texts: Sequence[str]) -> str:
+    """The text of nested containers of texts."""
+    if isinstance(structure, int):
+        return texts[structure]
+    if isinstance(structure, dict):
+        return "{" + ", ".join(f"{key!r}: {_structured(item, texts)}" for key, item in structure.items()) + "}"
+    items = [_structured(item, texts) for item in structure]
+    if isinstance(structure, list):
+        return f"[{', '.join(items)}]"
+    return f"({', '.join(items)}{',' if len(items) == 1 else ''})"
+
+
+def _unpacking(program: Listed) -> list[str]:
+    """The lines that take arguments apart into inputs."""
+    lines = []
+    for parameter, structure in zip(program.parameters, program.in_structure, strict=True):
+        if isinstance(structure, int):
+            if program.inputs[structure] != parameter:
+                lines.append(f"    {program.inputs[structure]} = {parameter}")
+            continue
+        for path, i in tree.paths(structure):
+            lines.append(f"    {program.inputs[i]} = {parameter}{''.join(f'[{key!r}]' for key in path)}")
+    return lines
+
+
+# --- one expression ------------------------------------------------------------------------------------------------
+
+
+def expression(program: Listed, limit: int = 100_000) -> str:
+    """The results as one expression; ValueError when it has more characters than the limit."""
+    names = _names(program)
+    texts = _written(program, names)[: len(names) - len(program.instructions)]
+    for op, operands in program.instructions:
+        texts.append(applied(op, [texts[i] for i in operands]))
+        _check_length(texts[-1].text, limit)
+    return _structured(program.out_structure, [texts[i].text for i in program.outputs])
+
+
+def _check_length(text: str, limit: int) -> None:
+    if len(text) > limit:
+        raise ValueError(
+            f"one expression would take more than {limit} characters: print(program) has a line for each op"
+        )
+
+
+# --- a formula in LaTeX --------------------------------------------------------------------------------------------
+
+_ATOM = CALL + 1  # needs no brackets beside a function's name either
+
+
+class _Formula(NamedTuple):
+    """A formula, how tightly it binds, and its text where an operator stands beside it."""
+
+    text: str
+    precedence: int
+    beside: str
+
+
+def latex(program: Listed, limit: int = 100_000) -> str:
+    """The results as one formula; ValueError when it has more characters than the limit."""
+    formulas = [_Formula(name, _ATOM, name) for name in _latex_names(program.inputs)]
+    formulas += map(_latex_number, program.constants)
+    for op, operands in program.instructions:
+        formulas.append(_latex_of(op.latex, [formulas[i] for i in operands]))
+        _check_length(formulas[-1].text, limit)
+    results = [formulas[i].text for i in program.outputs]
+    return results[0] if len(results) == 1 else rf"\left({', '.join(results)}\right)"
+
+
+@functools.cache
+def _plain_templates() -> dict[str, int]:
+    return {op.latex: op.precedence for op in operators().values() if op.symbol in PLAIN}
+
+
+# Any other template binds as its notation does, whatever the op: one that is open at an end, as #1 \bmod #2, takes and
+# makes operands in brackets only. x - y mod z has two readings, and so has sin x + y, where ISO 80000-2 asks for
+# brackets.
+_OPEN = 0
+
+_RELATION = re.compile(r"[<>=]\s*$|^\s*[<>=]")
+_BRACKET_BEFORE = re.compile(r"(\\left\W|[(\[,<>=]|\\l(floor|ceil)|([\^_}\]]|\\[A-Za-z]+)\{)\s*$")
+_BRACKET_AFTER = re.compile(r"\s*([)\],<>=]|\}|\\right)")
+_BRACKETS = re.compile(r"\\left(?:\\\w+|.)(?:(?!\\left|\\right).)*\\right(?:\\\w+|.)")
+_FUNCTION = re.compile(r"\\[A-Za-z]+(_\w?)? #\d")
+_OPERATOR = re.compile(r"[-+*/<>=,!#\s]|\\(cdot|times|bmod|circ)")
+
+
+@functools.lru_cache(maxsize=1024)
+def _needs(template: str, operand: str) -> int:
+    """How tightly an operand of a template has to bind, from what stands beside its first place there."""
+    before, _, after = template.partition(operand)
+    if template in _plain_templates():
+        return _plain_templates()[template] + (operand == "#2")
+    if _BRACKET_BEFORE.search(before) and _BRACKET_AFTER.match(after):
+        return SUM if _RELATION.search(before) or _RELATION.search(after) else _OPEN
+    return PRODUCT if before.endswith("(1 + ") and _BRACKET_AFTER.match(after) else _ATOM
+
+
+@functools.lru_cache(maxsize=1024)
+def _binds(template: str) -> int:
+    """How tightly what a template makes binds."""
+    outside, found = template, 1
+    while found:
+        outside, found = _BRACKETS.subn("()", outside)
+    outside, found = re.sub(r"\(\)", "B", outside), 1
+    while found:
+        outside, found = re.subn(r"\{[^{}]*\}", "", outside)
+    if template in _plain_templates():
+        return _plain_templates()[template]
+    if outside == "B" or ("#2" in template and re.fullmatch(r"\\[A-Za-z]+B", outside)):
+        return _ATOM
+    return CALL if _FUNCTION.fullmatch(outside) or not _OPERATOR.search(outside) else _OPEN
+
+
+def _latex_of(template: str, operands: Sequence[_Formula]) -> _Formula:
+    """The template with its operands in brackets where they need them, or where somebody could miss them."""
+    if template == "#1":
+        return operands[0]
+
+    def filled(match: re.Match[str]) -> str:
+        operand, least = operands[int(match[0][1]) - 1], _needs(template, match[0])
+        if least == _OPEN:
+            return operand.text
+        second = operand.beside.startswith("-") and match.start() > 0 and least > SUM
+        bare = operand.precedence >= least and not second
+        return operand.beside if bare else rf"\left({operand.text}\right)"
+
+    text, binds = re.sub(r"#\d", filled, template), _binds(template)
+    beside = text
+    if binds == CALL and template[-2] == "#":  # \sin x
+        beside = rf"{template[:-2]}\left({operands[int(template[-1]) - 1].text}\right)"
+    return _Formula(text, binds, beside)
+
+
+def _latex_names(names: Sequence[str]) -> list[str]:
+    """What the inputs are called in a formula; as they are typed, where that is what something else is called."""
+    taken = {"e", r"\mathrm{NaN}"}
+    found = []
+    for name in names:
+        text = _latex_name(name)
+        if text in taken:
+            text = rf"\mathtt{{{name.replace('_', chr(92) + '_')}}}"
+        taken.add(text)
+        found.append(text)
+    return found
+
+
+def _latex_name(name: str) -> str:
+    rest = name.lstrip("_")
+    first, *below = [part for part in re.split(r"_|(?<=[A-Za-z])(?=\d)", rest) if part] or [""]
+    first = r"\_" * (len(name) - len(rest)) + first
+    first = first if len(first) == 1 else rf"\mathrm{{{first}}}"
+    return f"{first}_{{{','.join(below)}}}" if below else first
+
+
+def _latex_number(x: float) -> _Formula:
+    text = rf"{'-' if x < 0 else ''}\infty" if math.isinf(x) else repr(x).removesuffix(".0")
+    mantissa, e, exponent = text.partition("e")
+    if math.isnan(x):
+        text, precedence = r"\mathrm{NaN}", _ATOM
+    elif e:
+        text, precedence = rf"{mantissa} \cdot 10^{{{int(exponent)}}}", SIGN if x < 0 else PRODUCT
+    else:
+        precedence = SIGN if text.startswith("-") else _ATOM
+    return _Formula(text, precedence, text)
+
+
+# --- a Python function on its own ----------------------------------------------------------------------------------
+
+
+class PythonSource(str):
+    """The text of a Python function; calling it runs the function."""
+
+    def __call__(self, *args: Any) -> Any:
+        """What the function returns."""
+        if not hasattr(self, "_function"):
+            space: dict[str, Any] = {}
+            exec(compile(self, "<microgrid program>", "exec"), space)
+            self._function = space[re.findall(r"^def ([^(]+)\(", self, re.MULTILINE)[-1]]
+        return self._function(*args)
+
+
+def with_source() -> set[str]:
+    """Names of the ops that have a text: operators, functions of `forward.py` and `math`, formulas of the table."""
+    return {
+        op.name
+        for op in OPS.values()
+        if is_operator(op, PLAIN) or is_formula(op) or _home(op) in ("math", forward.__name__)
+    }
+
+
+def _home(op: Op) -> str:
+    return getattr(op.forward, "__module__", "")
+
+
+def python(program: Listed, name: str) -> PythonSource:
+    """The text of a function of that name, and of what it calls."""
+    name = normal(name)
+    if not is_name(name):
+        raise ValueError(f"the function's name must be a Python identifier, and no keyword, got {name!r}")
+    if name != "f" and not is_free(name, ()):
+        raise ValueError(f"{name} has a meaning of its own in the text: choose another name, as my_{name}")
+    called = {op.name: op for op, _ in program.instructions if not is_operator(op, PLAIN)}
+    names = _names(program)
+    hidden = {name, *names, *program.parameters}  # a function of Python's that is called so needs its full name
+    from_math = sorted({op.forward.__name__ for op in called.values() if _home(op) == "math"} - hidden)
+    helpers: dict[str, str] = {}
+    for op in called.values():
+        if is_formula(op):
+            assert op.formula is not None
+            _add_text(op.name, straight.source(op.name, op.formula, op.arity).strip(), helpers)
+        elif _home(op) == forward.__name__:
+            _add_helper(op.forward.__name__, helpers)
+    imports = (["import builtins"] if any("builtins." in text for text in helpers.values()) else []) + ["import math"]
+    imports.append(f"from math import {', '.join([*from_math, 'inf', 'nan'])}")
+    lines = [f"def {name}({', '.join(program.parameters)}):", *_unpacking(program)]
+    given = _written(program, names)
+    for result, (op, operands) in zip(_results(program, names), program.instructions, strict=True):
+        if is_operator(op, PLAIN):
+            text = applied(op, [given[i] for i in operands]).text
+        else:
+            function = op.forward.__name__
+            prefix = "math." if function in hidden and _home(op) == "math" else ""
+            text = f"{prefix}{function}({', '.join([names[i] for i in operands])})"
+        lines.append(f"    {result} = {text}")
+    lines.append(f"    return {_structured(program.out_structure, [names[i] for i in program.outputs])}")
+    return PythonSource("\n\n\n".join(["\n".join(imports), *helpers.values(), "\n".join(lines)]) + "\n")
+
+
+def _add_helper(name: str, helpers: dict[str, str]) -> None:
+    """Enter the text of a forward function, after that of those which it calls."""
+    import inspect
+
+    _add_text(name, inspect.getsource(getattr(forward, name)).strip(), helpers)
+
+
+def _add_text(name: str, text: str, helpers: dict[str, str]) -> None:
+    for used in re.findall(r"(?<![\w.])(\w+)\(", text):
+        if used != name and used not in helpers and isinstance(getattr(forward, used, None), FunctionType):
+            _add_helper(used, helpers)
+    helpers.setdefault(name, text)

@@ -1,0 +1,165 @@
+"""One meaning: at zeros, infinities, nan and the ends of the floats each op is in all arithmetics what it is on floats.
+
+Fractions, fifty digits and balls know more than floats: no overflow, no underflow. They know one thing less: -0.0.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterator
+from fractions import Fraction
+from typing import Any
+
+import pytest
+
+from microgrid import Value, jvp, trace
+from microgrid.core.primitive import OPS, Op, primitive
+from microgrid.numbers.arithmetic import Arithmetic
+from microgrid.numbers.arrays import arrays
+from microgrid.numbers.balls import balls
+from microgrid.numbers.fractions import rationals
+from microgrid.numbers.mpmath_numbers import mpmath_numbers
+from microgrid.testing.diagnosis import alone
+
+INF, NAN = math.inf, math.nan
+SPECIAL = [0.0, -0.0, 1.0, -1.0, 0.5, 2.5, -2.0, 3.0, INF, -INF, NAN, 5e-324, 1.7e308]
+FEWER = [0.0, 1.0, -1.0, 2.0, INF, -INF, NAN]
+TABLE = list(OPS.values())
+
+each_op = pytest.mark.parametrize("op", TABLE, ids=lambda op: op.name)
+
+
+def points(op: Op) -> Iterator[tuple[float, ...]]:
+    return itertools.product(SPECIAL if op.arity < 3 else FEWER, repeat=op.arity)
+
+
+def unsigned(op: Op) -> Iterator[tuple[float, ...]]:
+    """The points without -0.0."""
+    return (at for at in points(op) if not any(x == 0.0 and math.copysign(1.0, x) < 0.0 for x in at))
+
+
+def replayed(op: Op, at: tuple[float, ...], arithmetic: Arithmetic) -> Any:
+    return alone(op, at).replay(at[: op.arity - op.static], arithmetic)[0]
+
+
+def nearest(x: Any) -> float:
+    try:
+        return float(x)
+    except OverflowError:
+        return INF if x > 0 else -INF
+
+
+def agree(got: float, expected: float) -> bool:
+    if math.isnan(got) or math.isnan(expected):
+        return math.isnan(got) and math.isnan(expected)
+    return got == expected or abs(got - expected) <= 1e-12 * abs(expected) + 1e-320
+
+
+@each_op
+def test_fractions_give_what_floats_give_or_say_that_there_is_none(op: Op) -> None:
+    arithmetic = rationals()
+    for at in unsigned(op):
+        expected = op.forward(*at)
+        try:
+            got = replayed(op, at, arithmetic)
+        except (TypeError, OverflowError):
+            assert op.irrational or op.name in ("power", "constant_power", "power_derivative"), at
+            assert math.isfinite(expected) or all(map(math.isfinite, at)), at
+            continue
+        assert agree(nearest(got), expected), (at, got)
+        assert isinstance(got, Fraction) or not math.isfinite(got)
+
+
+@each_op
+def test_fifty_digits_give_what_floats_give(op: Op) -> None:
+    mpmath = pytest.importorskip("mpmath")
+    with mpmath.workdps(50):
+        for at in unsigned(op):
+            got = replayed(op, at, mpmath_numbers())
+            assert agree(nearest(got), op.forward(*at)), (at, got)
+    assert mpmath.mp.prec == 53
+
+
+@each_op
+def test_balls_contain_what_floats_give_or_know_nothing(op: Op) -> None:
+    flint = pytest.importorskip("flint")
+    for at in unsigned(op):
+        got, expected = replayed(op, at, balls()), op.forward(*at)
+        if math.isfinite(expected):
+            rounded = flint.arb(expected, 1e-12 * abs(expected) + 1e-320)
+            assert got.is_nan() or got.overlaps(rounded), (at, got)
+            assert got.is_finite() or 1.7e308 in at or not all(map(math.isfinite, at)), (at, got)
+
+
+@each_op
+def test_arrays_give_what_floats_give(op: Op) -> None:
+    np = pytest.importorskip("numpy")
+    for at in points(op):
+        program = alone(op, at)
+        (got,) = program.replay([np.array([0.25, x]) for x in at[: len(program.inputs)]], arrays())
+        assert agree(float(got[1]), op.forward(*at)), (at, got)
+
+
+@each_op
+def test_arrays_stand_beside_floats_in_any_place(op: Op) -> None:
+    """Also where an op sees floats only, and an array stands elsewhere in the program."""
+    np = pytest.importorskip("numpy")
+    count = op.arity - op.static
+    at = [0.75, 0.5, 0.25][:count]
+    program = trace(lambda x, *ys: x * op(*ys, *[2.0, 3.0][: op.static]))(1.0, *at)
+    expected = 3.0 * program(1.0, *at)
+    for which in itertools.product([False, True], repeat=count):
+        mixed = [np.full(2, x) if array else x for x, array in zip(at, which, strict=True)]
+        got = program(np.array([3.0, 3.0]), *mixed)
+        assert got.shape == (2,)
+        assert all(agree(float(x), expected) for x in got)
+
+
+@each_op
+def test_values_and_dual_numbers_give_what_floats_give(op: Op) -> None:
+    for at in points(op):
+        moving, static = at[: op.arity - op.static], at[op.arity - op.static :]
+        recorded = op(*map(Value, moving), *static)
+
+        def f(*xs: Any, static: Any = static) -> Any:
+            return op(*xs, *static)
+
+        primal, _ = jvp(f, moving, (1.0,) * len(moving))
+        again = trace(f)(*[0.5] * len(moving))(*map(Value, moving))
+        assert repr(recorded.data) == repr(primal) == repr(again.data) == repr(op.forward(*at)), at
+
+
+def test_a_nan_in_an_exact_replay_stands_and_shows() -> None:
+    for name in ("relu", "sign", "floor", "softsign", "abs", "leaky_relu"):
+        assert math.isnan(trace(lambda x, name=name: getattr(x / x, name)())(1.0)(Fraction(0)))
+    assert math.isnan(trace(lambda x: (x / x).maximum(1.0))(1.0)(Fraction(0)))
+    assert math.isnan(trace(lambda x: (x / x).greater(1.0))(1.0)(Fraction(0)))
+
+
+def test_a_finite_operand_beside_an_infinite_one_keeps_its_digits() -> None:
+    third, near = Fraction(1, 3), Fraction(2**100 + 1, 2**100)
+    assert trace(lambda x: (1.0 / (x - x)).minimum(x))(1.0)(third) == third
+    assert trace(lambda x: x % (1.0 / (x - x)))(1.0)(third) == third
+    assert trace(lambda x: x.clip(-INF, INF))(1.0)(third) == third
+    assert trace(lambda x: x ** (1.0 / (x - x)))(1.0)(near) == INF  # near rounds to 1
+    mpmath = pytest.importorskip("mpmath")
+    with mpmath.workdps(50):
+        assert trace(lambda x: x.atan())(1.0)(mpmath.inf) == mpmath.pi / 2
+        huge = mpmath.mpf(10) ** 1000
+        assert trace(lambda x: x * (1.0 / (x - x)))(1.0)(1 / huge) == mpmath.inf
+        assert trace(lambda x: x.sinc_derivative(2.0))(1.0)(mpmath.mpf("1e300")) != 0
+
+
+def test_a_power_that_would_fill_the_memory_is_an_error() -> None:
+    with pytest.raises(OverflowError, match="too many digits"):
+        trace(lambda x, y: x**y)(1.0, 1.0)(Fraction(3), Fraction(10**300))
+
+
+def test_an_op_of_ones_own_is_what_it_is_on_floats_too() -> None:
+    op = primitive("halved", lambda x: x / 2.0, lambda z, x: (0.5,))
+    try:
+        assert trace(op)(1.0)(Fraction(1, 3)) == Fraction(1, 6)
+        assert math.isnan(trace(lambda x: op(x / x))(1.0)(Fraction(0)))
+    finally:
+        del OPS["halved"]
