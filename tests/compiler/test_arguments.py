@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from microgrid import Value, tree
+from microgrid import Value
 from microgrid.compiler import arguments
+from microgrid.core import tree
 
 NUMBERS = st.recursive(
     st.floats(-9.0, 9.0)

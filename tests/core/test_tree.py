@@ -8,7 +8,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from microgrid import tree
+from microgrid.core import tree
 
 Pair = namedtuple("Pair", "first second")
 
