@@ -319,11 +319,13 @@ class Program:
         """
         return c_source.c(self.lowered(c_source.native()), name)
 
-    def compile(self, *, strict: bool = False, cache: bool = True, threads: int | None = None) -> Compiled:
+    def compile(
+        self, *, strict: bool = False, cache: bool = True, threads: int | None = None, check: bool = True
+    ) -> Compiled:
         """The program compiled, as `microgrid.compile` compiles a function."""
         from microgrid.compiler import compile
 
-        return compile(self, strict=strict, cache=cache, threads=threads)
+        return compile(self, strict=strict, cache=cache, threads=threads, check=check)
 
     def _results(self) -> str:
         return tree.shape(self.out_structure)

@@ -46,7 +46,7 @@ class Arguments:
         return [x if kind == "static" else tree.unflatten(x, leaves[kind]) for kind, x in self._parts]
 
     def derivatives(self, columns: Any, shared: Sequence[float]) -> list[Any]:
-        """Those by each argument that is not static, put together from a column a number, and from shared ones."""
+        """Put together the derivatives by each argument that is not static, from a column a number, and shared ones."""
         rows, at = [], 0
         for array, shape in zip(self.arrays, self.shapes, strict=True):
             rows.append(columns[:, at : at + array.shape[1]].reshape(len(columns), *shape))

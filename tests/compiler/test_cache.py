@@ -27,7 +27,7 @@ def own_folder() -> Path:
 
 
 def pieces() -> int:
-    """How many pieces of machine code are in memory."""
+    """The number of pieces of machine code in memory."""
     return sum(type(x) is machine.Loaded for x in gc.get_objects())
 
 

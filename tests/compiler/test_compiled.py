@@ -5,6 +5,7 @@ from __future__ import annotations
 import builtins
 import functools
 import importlib
+import inspect
 import math
 from collections.abc import Callable
 from types import ModuleType
@@ -494,6 +495,11 @@ def test_a_missing_package_is_one_line_that_names_the_extra(missing: str, monkey
 
 
 # --- programs --------------------------------------------------------------------------------------------------------
+
+
+def test_a_program_is_compiled_with_the_options_of_compile() -> None:
+    options = list(inspect.signature(mg.compile).parameters.values())[2:]
+    assert list(inspect.signature(Program.compile).parameters.values())[1:] == options
 
 
 def test_a_program_compiles_and_so_do_its_gradients() -> None:
