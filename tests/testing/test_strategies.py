@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from typing import Any
 
 import pytest
@@ -50,7 +51,12 @@ def test_programs_are_programs_and_their_gradients_pass(data: st.DataObject, pro
 
 def test_a_program_shrinks_to_the_operation_that_matters() -> None:
     effort = settings(max_examples=2000, database=None)
-    found = find(programs(max_size=12), lambda p: any(op.name == "tanh" for op, _ in p.instructions), settings=effort)
+    found = find(
+        programs(max_size=12),
+        lambda p: any(op.name == "tanh" for op, _ in p.instructions),
+        settings=effort,
+        random=random.Random(0),  # it takes a second or ten, as it happens
+    )
     assert [op.name for op, _ in found.instructions] == ["tanh"]
 
 
