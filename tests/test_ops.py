@@ -312,7 +312,7 @@ def _ulp(x: Any) -> float:
 
 
 def _slope(reference: Callable[..., Any], exact: list[Any], i: int, here: Any) -> Any:
-    """The derivative by operand i, `here` being the value; None where the slopes from both sides differ: a kink, a jump."""
+    """The derivative by operand i; None where the slopes left and right of the value `here` differ: a kink, a jump."""
     step = (abs(exact[i]) or 1) * mpmath.mpf(10) ** -STEP
     up, down = list(exact), list(exact)
     up[i], down[i] = exact[i] + step, exact[i] - step
