@@ -717,7 +717,7 @@ def neuron(weights: list[Value], inputs: Iterable[Any], bias: Value, activation:
 
     Raises ValueError when there are not as many inputs as weights.
     """
-    xs = list(inputs)
+    xs = inputs if type(inputs) is list else list(inputs)
     if len(weights) != len(xs):
         raise ValueError(f"expected {len(weights)} input(s), one for each weight, got {len(xs)}")
     module = _current_module()

@@ -129,7 +129,13 @@ class Layer(Module):
     def __call__(self, x: Iterable[Value | float]) -> Any:
         """A list of the neurons' outputs; the output itself when there is one neuron."""
         xs = [x] if isinstance(x, Value) else list(x)  # a Value is what a layer of one neuron returned
-        out = [neuron(xs) for neuron in self.neurons]
+        # a plain neuron is called without the detour through its own __call__: a network calls nothing as often
+        out = [
+            neuron(n.w, xs, n.b, n.activation, n._name or "Neuron")
+            if type(n) is Neuron and (n.activation is None or type(n.activation) is Op)
+            else n(xs)
+            for n in self.neurons
+        ]
         return out[0] if len(out) == 1 else out
 
     def __repr__(self) -> str:
