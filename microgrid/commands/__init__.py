@@ -1,1 +1,1 @@
-"""What the subcommands of `microgrid` do, one file each; `cli.py` reads their options."""
+"""The subcommands of `microgrid`, one file each; `cli.py` reads their options."""

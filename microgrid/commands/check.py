@@ -1,4 +1,4 @@
-"""`microgrid check`: is the gradient of a function in somebody's file right?"""
+"""`microgrid check`: check the gradient of a function in a file against certified derivatives."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ SCALARS = ("float", "Value", "Value | float", "float | Value")
 """Annotations for which a number can be drawn."""
 
 FIXED = ("int", "bool", "str", "static")
-"""Annotations of arguments that are held, not differentiated by; `static` marks the plain numbers of an op."""
+"""Annotations of arguments that are held fixed; `static` marks the plain numbers of an op."""
 
 
 def check(
     target: str, given: Sequence[str], *, gradient: str | None = None, seed: int = 0, as_text: bool = True
 ) -> int:
-    """Print the report on `FILE::function` at a point; the exit code, which is 1 when it says FAIL."""
+    """Print the report on `FILE::function` at a point and return the exit code, which is 1 on FAIL."""
     from microgrid.testing import check_gradient
 
     file, sign, name = target.rpartition("::")
@@ -50,7 +50,7 @@ def check(
 
 
 def as_json(report: Report) -> dict[str, Any]:
-    """The report, in what JSON has."""
+    """Return the report as an object that JSON can hold."""
     checks = []
     for c in report.checks:
         middle, radius = c.numerical.middle, c.numerical.radius
@@ -74,7 +74,7 @@ def as_json(report: Report) -> dict[str, Any]:
 
 
 def load(path: Path) -> types.ModuleType:
-    """The file as a module, with its folder on the path, as Python has it when it runs the file."""
+    """Import the file as a module, with its folder on the path, as when Python runs the file."""
     if not path.is_file():
         raise Misuse(f"there is no file {path}: write FILE.py::function with a path from {Path.cwd()}")
     name = f"checked_{path.stem}"
@@ -94,7 +94,7 @@ def load(path: Path) -> types.ModuleType:
 
 
 def _where(error: BaseException, file: str) -> str:
-    """An exception in one line, with the last line of the person's file that it came through."""
+    """Return an exception in one line, with the last line of the user's file that it passed through."""
     own = [
         frame for frame in traceback.extract_tb(error.__traceback__) if Path(frame.filename) == Path(file).absolute()
     ]
@@ -123,7 +123,7 @@ def _named(module: types.ModuleType, name: str, file: str) -> Callable[..., Any]
 def _point(
     function: Callable[..., Any], name: str, texts: dict[str, str], rng: random.Random
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The arguments to differentiate by, and those that are held."""
+    """Return the arguments to differentiate by, and those that are held fixed."""
     moving: dict[str, Any] = {}
     fixed: dict[str, Any] = {}
     parameters = _parameters(function, name)
@@ -150,7 +150,7 @@ def _point(
 
 
 def _kind(annotation: Any) -> str:
-    """An annotation as a person writes it, without the modules' names."""
+    """Return an annotation as a person writes it, without the names of modules."""
     if not isinstance(annotation, str):
         annotation = annotation.__name__ if isinstance(annotation, type) else str(annotation)
     return re.sub(r"\w+\.|['\"]", "", annotation)
@@ -170,7 +170,7 @@ def _parameters(function: Callable[..., Any], name: str) -> dict[str, inspect.Pa
 
 
 def _given(name: str, text: str) -> Any:
-    """What the text says: JSON for lists, objects, texts and true or false, else a number."""
+    """Parse the text of an argument: JSON for lists, objects, strings and booleans, else a number."""
     if text.lstrip()[0] not in '[{"' and text.strip() not in ("true", "false", "null"):
         return number(name, text)
     try:
@@ -188,7 +188,7 @@ def _whole(name: str, x: float, kind: str) -> Any:
 
 
 def _is_numbers(x: Any) -> bool:
-    """Whether x is a number to differentiate by, or lists, tuples and dicts of such."""
+    """Return True if x is a number to differentiate by, or lists, tuples and dicts of such numbers."""
     if hasattr(x, "tolist"):
         x = x.tolist()
 
@@ -204,7 +204,7 @@ def _is_numbers(x: Any) -> bool:
 
 
 def _bound(function: Callable[..., Any], moving: Sequence[str], fixed: dict[str, Any]) -> Callable[..., Any]:
-    """The function of the arguments that move, with the others held."""
+    """Return the function of the arguments that vary, with the others held fixed."""
     parameters = _parameters(function, "the function")
 
     def bound(*numbers: Any) -> Any:
@@ -220,7 +220,7 @@ def _bound(function: Callable[..., Any], moving: Sequence[str], fixed: dict[str,
 
 
 def _leading(parameters: dict[str, inspect.Parameter], known: dict[str, Any]) -> list[str]:
-    """The arguments that can be passed by place: up to the first that keeps its default."""
+    """Return the arguments that can be positional: those before the first that keeps its default."""
     leading = []
     for key, parameter in parameters.items():
         if key not in known or parameter.kind is parameter.KEYWORD_ONLY:

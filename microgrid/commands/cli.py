@@ -46,7 +46,7 @@ that are no floats. PASS and UNDECIDED have the exit code 0, FAIL has 1.
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command with these arguments, those of the process by default; its exit code."""
+    """Run the command with these arguments (default: those of the process) and return its exit code."""
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # a name may have letters that the terminal lacks
     parser = _parser()
@@ -76,7 +76,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _finish_output() -> None:
-    """What was printed is written; where that fails, it is dropped, since it would raise again when Python ends."""
+    """Flush what was printed; drop it if that fails, since Python would raise again at exit."""
     try:
         print(end="", flush=True)
     except OSError:
@@ -159,7 +159,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _with_minus(arguments: Sequence[str]) -> list[str]:
-    """The arguments, with a space before an expression such as -x**2, which argparse takes for an option else."""
+    """Return the arguments, with a space before an expression such as -x**2: argparse takes it for an option."""
     if not arguments or arguments[0] != "grad":
         return list(arguments)
     return [
@@ -169,7 +169,7 @@ def _with_minus(arguments: Sequence[str]) -> list[str]:
 
 
 def build() -> str:
-    """Which build of the engine runs."""
+    """Return the name of the build that runs: compiled or pure Python."""
     return "compiled" if COMPILED else "pure Python, not compiled"
 
 

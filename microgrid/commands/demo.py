@@ -1,4 +1,4 @@
-"""The demo: a network of scalars learns to separate two moons, and what it learned is drawn."""
+"""The demo: train a network of scalars to separate two moons, and draw it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ STEPS = 100
 
 
 class DemoError(Exception):
-    """Something the person can mend; its text says how."""
+    """An error that the user can mend; its text says how."""
 
 
 def demo(folder: Path, *, steps: int = STEPS, samples: int = 100, seed: int = 1337, quiet: bool = False) -> None:
@@ -67,7 +67,7 @@ def demo(folder: Path, *, steps: int = STEPS, samples: int = 100, seed: int = 13
 
 
 def draw_neuron(model: nn.MLP, point: Sequence[float], folder: Path) -> str:
-    """Write the graph of the first hidden neuron that is active at a point, differentiated; the name of the file."""
+    """Draw the first hidden neuron that is active at a point, with gradients; return the name of the file."""
     inputs = [Value(x, label=f"x[{i}]") for i, x in enumerate(point)]
     neurons = model.layers[0].neurons
     neuron = next((neuron for neuron in neurons if neuron(inputs).data > 0.0), neurons[0])

@@ -1,4 +1,4 @@
-"""What a person gives on the command line, and what is said to them when it cannot be done."""
+"""Arguments of the command line, parsed, and the errors about them."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from microgrid.text.expression import Expression, ExpressionError
 
 
 class CommandError(Exception):
-    """Something the person can mend; its text says how. The command ends with exit code 1."""
+    """An error that the user can mend; its text says how. The command ends with exit code 1."""
 
     exit_code = 1
 
 
 class Misuse(CommandError):
-    """The command was not asked for anything that it does: exit code 2."""
+    """The command line names no task; the command ends with exit code 2."""
 
     exit_code = 2
 
 
 def assignments(texts: Sequence[str]) -> dict[str, str]:
-    """`x=2 y=0.5` as a dict of texts."""
+    """Return `x=2 y=0.5` as a dict of texts."""
     found: dict[str, str] = {}
     for text in texts:
         name, sign, value = text.partition("=")
@@ -37,7 +37,7 @@ def assignments(texts: Sequence[str]) -> dict[str, str]:
 
 
 def number(name: str, text: str) -> float:
-    """The number that a constant expression stands for: 2, -1e-3, pi/4."""
+    """Return the number that a constant expression stands for: 2, -1e-3, pi/4."""
     try:
         return float(Expression(text)())
     except ExpressionError as error:
@@ -46,7 +46,7 @@ def number(name: str, text: str) -> float:
 
 
 def plain(x: Any) -> Any:
-    """The same in what JSON has: a number that is not finite becomes the text that float() and JavaScript read."""
+    """Return an object that JSON can hold; inf and nan become texts that float() and JavaScript read."""
     if isinstance(x, float) and not math.isfinite(x):
         return "NaN" if math.isnan(x) else "Infinity" if x > 0 else "-Infinity"
     if isinstance(x, dict):
@@ -55,7 +55,7 @@ def plain(x: Any) -> Any:
 
 
 def table(rows: Sequence[Sequence[str]]) -> list[str]:
-    """Lines with the columns aligned: the first to the left, the others to the right."""
+    """Return lines with aligned columns: the first to the left, the others to the right."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = []
     for first, *others in rows:

@@ -1,4 +1,4 @@
-"""`microgrid grad`: the value and the derivatives of an expression at a point, and what else is asked for."""
+"""`microgrid grad`: the value and derivatives of an expression at a point, with options to check, draw and step."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def grad(
     check: bool = False,
     as_text: bool = True,
 ) -> int:
-    """Print it; the exit code, which is 1 when the check says FAIL."""
+    """Print the derivatives and return the exit code, which is 1 when the check says FAIL."""
     expression, at = _read(text, given)
     _ends_in(picture, digraph.ENDINGS)
     _ends_in(page, web.ENDINGS)
@@ -73,7 +73,7 @@ def grad(
 
 
 def _read(text: str, given: Sequence[str]) -> tuple[Expression, dict[str, float]]:
-    """The expression, and its variables' values in the order in which they were given."""
+    """Return the expression, and the values of its variables in the order given."""
     texts = assignments(given)
     try:
         for name in texts:
@@ -113,7 +113,7 @@ def _formula(write: Callable[[], str]) -> str:
 
 
 def _lines(found: dict[str, Any], report: Any) -> list[str]:
-    """What is found, for a person to read."""
+    """Return the results as lines of text."""
     slopes = found["gradient"]
     lines = table([["value", repr(found["value"])], *([f"d/d{x}", repr(slope)] for x, slope in slopes.items())])
     if "hessian" in found:

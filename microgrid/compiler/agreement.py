@@ -1,4 +1,4 @@
-"""The first result of new code, compared with recording at the same numbers before anybody uses it.
+"""Comparison of the first result of new code with recording at the same numbers.
 
 Rounding differs, so numbers that are not nearly the same are judged by replays in which every operation is moved by
 some units in the last place: after D. S. Parker, "Monte Carlo Arithmetic", UCLA CSD-970002 (1997), section 5. Where
@@ -22,30 +22,30 @@ if TYPE_CHECKING:
     from microgrid.compiler.plan import Plan
 
 NEAR = 1e-13
-"""Numbers that differ by no more than this part of them are the same but for rounding, whatever was computed."""
+"""Relative difference up to which numbers are equal but for rounding, whatever was computed."""
 
 MOVED = 2.0**-48
-"""The most by which an operation is moved in a replay, as a part of its result: 16 units in the last place."""
+"""Largest relative change of an operation in a replay: 16 units in the last place."""
 
 REPLAYS = (6, 60)
-"""So many replays tell how far a result scatters; and so many before there is an alarm."""
+"""Numbers of replays: the first estimate the scatter of a result; an error is raised only after the second."""
 
 FARTHER = 8.0
-"""A result may be so many times as far from the recorded one as the farthest replay."""
+"""Largest distance of a result from the recorded one, as a multiple of that of the farthest replay."""
 
 SHARE = 0.5
-"""The part of the time that compiling took after which no more rows of a batch are recorded."""
+"""Fraction of the time of compilation after which no more rows of a batch are recorded."""
 
 
 class Recorded(NamedTuple):
-    """The outputs of a program, and the derivatives of the first one by some of its inputs."""
+    """The outputs of a program, and derivatives of the first one by some of its inputs."""
 
     outputs: list[float]
     derivatives: list[float]
 
 
 def checked(plan: Plan, sources: Sequence[Any], shared: Any, samples: int, weight: float, got: tuple[Any, Any]) -> None:
-    """Compare what a plan gave for its first samples with recording. Raises RuntimeError where they differ.
+    """Compare the results of a plan for its first samples with recording. Raises RuntimeError where they differ.
 
     Of many samples up to three are recorded, the last one first. Sums over samples are then compared for a batch of
     these rows alone, repeated so that it fills all lanes and more than one round of blocks where the samples did.
@@ -88,14 +88,14 @@ def _near(mine: float, theirs: float, size: float) -> bool:
 
 
 def _numbers(plan: Plan, sources: Sequence[Any], shared: Any, row: int) -> list[float]:
-    """The inputs of the program for a row."""
+    """Return the inputs of the program for a row."""
     own = iter([x for source in sources for x in source[row].ravel().tolist()])
     common = iter(shared.tolist())
     return [next(common if is_shared else own) for is_shared in plan.request.shared]
 
 
 def _recorded(plan: Plan, numbers: Sequence[float], seed: float, moves: random.Random | None = None) -> Recorded:
-    """The program recorded and differentiated; with `moves`, each operation is moved at random."""
+    """Record the program and differentiate it; with `moves`, perturb each operation at random."""
     program = plan.traced.program
     leaves = [Value(x) for x in numbers]
     with plainly_recording():
@@ -118,7 +118,7 @@ def _moved(result: Value, moves: random.Random) -> Value:
 
 
 class _Replays:
-    """The places of a plan's results in what was recorded, and how far they scatter."""
+    """Positions of a plan's results in the recording, and how far they scatter."""
 
     def __init__(
         self, plan: Plan, sources: Sequence[Any], shared: Any, weight: float, rows: dict[int, list[Recorded]]
@@ -134,19 +134,19 @@ class _Replays:
         self.common = [k for k, i in enumerate(request.by) if request.shared[i]]
 
     def output(self, place: int, recorded: Recorded) -> float:
-        """A sample's output."""
+        """Return an output of a sample."""
         if place < self.plain:
             return recorded.outputs[place + self.plan.request.total]
         return recorded.derivatives[self.own[place - self.plain]]
 
     def sum(self, place: int, recorded: Recorded) -> float:
-        """A sample's contribution to a sum over samples."""
+        """Return a sample's contribution to a sum over samples."""
         if place < len(self.common):
             return recorded.derivatives[self.common[place]]
         return self.weight * recorded.outputs[0]
 
     def explain(self, times: dict[int, int], place: int, mine: float, theirs: float) -> None:
-        """Raise RuntimeError where rounding does not explain an output of a row, or a sum over rows so many times."""
+        """Raise RuntimeError where rounding does not explain an output of a row, or a sum over `times` rows."""
         spread = 0.0
         for count in REPLAYS:
             spread = FARTHER * sum([n * self.spread(row, place, count) for row, n in times.items()])
@@ -155,7 +155,7 @@ class _Replays:
         raise RuntimeError(_difference(self.plan, self.name(place), mine, theirs, spread))
 
     def spread(self, row: int, place: int, count: int) -> float:
-        """How far an output of a row, or its contribution to a sum, scatters; inf where it is not always finite."""
+        """Return the spread of an output of a row, or of its contribution to a sum; inf if it is not always finite."""
         known = self.rows[row]
         if len(known) <= count:
             numbers = _numbers(self.plan, *self.given, row)
@@ -169,7 +169,7 @@ class _Replays:
         return 0.0 if all(repr(other) == repr(first) for other in others) else math.inf
 
     def name(self, place: int) -> str:
-        """The name of an output, or of a sum."""
+        """Return the name of an output, or of a sum."""
         labels = self.plan.traced.program.inputs
         by = self.plan.request.by
         outputs = self.plan.outputs

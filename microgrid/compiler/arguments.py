@@ -1,4 +1,4 @@
-"""The arguments of a call, taken apart: what is static, what samples share, and arrays with a row for each sample."""
+"""Arguments of a call, flattened: static ones, shared ones, and arrays with a row for each sample."""
 
 from __future__ import annotations
 
@@ -13,40 +13,40 @@ from microgrid.numbers.arithmetic import library
 from microgrid.numbers.arrays import array_of_floats
 
 STATIC = (int, bool, str, bytes, type(None))
-"""What is compiled in when it stands as an argument by itself: another one compiles anew."""
+"""Types of arguments that are compiled in as constants; another value recompiles."""
 
 
 class Arguments:
-    """Arguments flattened. `key` is what code is compiled for."""
+    """Flattened arguments; `key` is the cache key of compiled code."""
 
     def __init__(self) -> None:
         self.key: list[Any] = []
         self.numbers: list[float] = []
-        """What samples share, in order; for a single sample, all numbers."""
+        """Numbers that samples share, in order; for a single sample, all numbers."""
         self.arrays: list[Any] = []
         """Arrays of two axes, with a row for each sample, in order."""
         self.shapes: list[tuple[int, ...]] = []
-        """For each array the shape that one sample has of it."""
+        """Shape of one sample, for each array."""
         self.shared: list[bool] = []
-        """For each number of a sample whether samples share it."""
+        """For each number of a sample, True if samples share it."""
         self.samples = -1
         self._parts: list[tuple[str, Any]] = []
-        """For each argument what its leaves are, and its structure: numbers of them; or "static", and itself."""
+        """For each argument its kind and its structure; or "static", and the argument itself."""
 
     @property
     def differentiable(self) -> bool:
-        """Whether there is an argument to differentiate by."""
+        """True if there is an argument to differentiate by."""
         return any(kind != "static" for kind, _ in self._parts)
 
     def example(self) -> list[Any]:
-        """For each argument a tree of numbers to trace with: those of the first sample, or zeros without one."""
+        """Return for each argument a tree of numbers to trace with: the first sample, or zeros without one."""
         first = [rows[0] if len(rows) else 0.0 * rows.sum(axis=0) for rows in self.arrays]
         rows = [row.reshape(shape).tolist() for row, shape in zip(first, self.shapes, strict=True)]
         leaves = {"numbers": self.numbers, "rows": rows}
         return [x if kind == "static" else tree.unflatten(x, leaves[kind]) for kind, x in self._parts]
 
     def derivatives(self, columns: Any, shared: Sequence[float]) -> list[Any]:
-        """Put together the derivatives by each argument that is not static, from a column a number, and shared ones."""
+        """Assemble the derivatives by all arguments but static ones, from columns, one a number, and shared numbers."""
         rows, at = [], 0
         for array, shape in zip(self.arrays, self.shapes, strict=True):
             rows.append(columns[:, at : at + array.shape[1]].reshape(len(columns), *shape))
@@ -55,18 +55,18 @@ class Arguments:
         return [tree.unflatten(x, leaves[kind]) for kind, x in self._parts if kind != "static"]
 
     def add_static(self, arg: Any) -> None:
-        """An argument that is compiled in."""
+        """Add an argument that is compiled in as a constant."""
         self.key.append((type(arg), arg))
         self._parts.append(("static", arg))
 
     def add_numbers(self, arg: Any, path: str) -> None:
-        """An argument that is a number, or lists, tuples, dictionaries and arrays of numbers."""
+        """Add an argument that is a number, or lists, tuples, dictionaries and arrays of numbers."""
         _, structure = tree.flatten(arg, _number, path, leaves=self.numbers, opened=_listed)
         self.key.append(tree.signature(structure))
         self._parts.append(("numbers", structure))
 
     def add_rows(self, arg: Any, path: str) -> None:
-        """An argument that is an array with a row for each sample, or lists, tuples and dictionaries of arrays."""
+        """Add an array with a row for each sample, or lists, tuples and dictionaries of such arrays."""
         before = len(self.shapes)
         _, structure = tree.flatten(arg, self._rows, path, leaves=self.arrays, opened=_array)
         self.key.append(("rows", tree.signature(structure), *self.shapes[before:]))
@@ -92,7 +92,7 @@ class Arguments:
 
 
 def single(args: Sequence[Any]) -> Arguments:
-    """The arguments of one call."""
+    """Flatten the arguments of one call."""
     found = Arguments()
     for position, arg in enumerate(args):
         if type(arg) is float:  # as `add_numbers` does, in half the time
@@ -108,7 +108,7 @@ def single(args: Sequence[Any]) -> Arguments:
 
 
 def batch(args: Sequence[Any], axes: Sequence[int | None]) -> Arguments:
-    """The arguments of a batch: those with axis 0 have a row for each sample, those with None are shared by all."""
+    """Flatten the arguments of a batch: axis 0 means a row for each sample, None means shared by all."""
     found = Arguments()
     for position, (arg, axis) in enumerate(zip(args, axes, strict=True)):
         if isinstance(arg, STATIC) and (axis is None or not isinstance(arg, int)):
@@ -132,12 +132,12 @@ def _number(leaf: Any, path: str) -> float:
 
 
 def _listed(x: Any) -> Any:
-    """An array as lists; anything else as it is."""
+    """Return an array as lists, anything else unchanged."""
     return x.tolist() if getattr(x, "ndim", 0) else x
 
 
 class _Array:
-    """A list that is an array: no part of it is one."""
+    """A nested list taken as one array, not as a container of arrays."""
 
     def __init__(self, given: list[Any]) -> None:
         self.given = given

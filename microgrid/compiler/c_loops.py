@@ -22,7 +22,7 @@ _PASSED = {
 
 
 def c(program: Program, request: Request, name: str) -> str:
-    """The text of `void name(const double *x, const double *p, double *y, double *d)`, with what it calls.
+    """Return the text of `void name(const double *x, const double *p, double *y, double *d)` and its helpers.
 
     What is on the way is in static memory, so two threads must not run it at once.
     Raises ValueError for a name that no function can have there, TypeError for an op that cannot be written in C.
@@ -70,7 +70,7 @@ class _Writer:
         )
 
     def drop_unused(self) -> None:
-        """Leave out what an op's text in C did not need after all, as the count of a tied maximum."""
+        """Drop terms that the C text of an op does not use, such as the count of a tied maximum."""
         while True:
             read = {int(r) for line in self.lines for r in re.findall(r"\br(\d+)\b", line.partition("=")[2])}
             unused = {f"r{register} =" for register in self.registers - read}

@@ -1,4 +1,4 @@
-"""Machine code kept on disk between runs, by a hash of the code, the machine and the compiler.
+"""Disk cache of machine code, keyed by a hash of the code, the machine and the compiler.
 
 Writers never meet: each writes a file of its own and renames it into place, and whoever reads checks that it is whole.
 Code from a file is run, so only files and folders are read that belong to this user and that nobody else can write to.
@@ -15,11 +15,11 @@ import tempfile
 from pathlib import Path
 
 KEPT = 500
-"""The most files that stay: the ones used last."""
+"""Capacity of the cache in files; the least recently used are deleted."""
 
 
 def folder() -> Path | None:
-    """Where the cache is: `MICROGRID_CACHE`, or a place of the system's; ~ is the home in either.
+    """Return the folder of the cache: `MICROGRID_CACHE`, or the system's cache folder; ~ is the home directory.
 
     None where that variable says "off", and where the user has no home.
     """
@@ -39,12 +39,12 @@ def folder() -> Path | None:
 
 
 def key(*parts: str) -> str:
-    """The name of what these texts describe."""
+    """Return the cache key of these texts."""
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()
 
 
 def load(name: str) -> bytes | None:
-    """The bytes kept under a name; None where there are none, or not the whole of them, or others may have written."""
+    """Load the bytes of a cache entry; None if it is missing, incomplete, or could be written by other users."""
     where = folder()
     if where is None:
         return None
@@ -62,7 +62,7 @@ def load(name: str) -> bytes | None:
 
 
 def _opened(where: Path, name: str) -> int:
-    """A handle of a file in a folder of this user's. A link is not followed, and a pipe not waited for."""
+    """Open a file in a folder of this user; follow no links and wait for no pipes."""
     flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
     if os.open not in os.supports_dir_fd:
         return os.open(where / name, flags)
@@ -76,19 +76,19 @@ def _opened(where: Path, name: str) -> int:
 
 
 def _only_ours(state: os.stat_result) -> bool:
-    """Whether a file or folder belongs to this user, and nobody else may write to it."""
+    """Return True if a file or folder belongs to this user and nobody else may write to it."""
     if sys.platform == "win32":  # the folder is within the user's own, and rights are no bits
         return True
     return state.st_uid == os.geteuid() and not state.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
 
 
 def _digest(name: str, content: bytes) -> bytes:
-    """What a file begins with. The name is in it, so that one file is not taken for another."""
+    """Return the header of a file, which contains the name, so that one entry is not taken for another."""
     return hashlib.sha256(name.encode() + b"\0" + content).digest()
 
 
 def save(name: str, content: bytes) -> None:
-    """Keep bytes under a name. Where the disk is full or not to be written, or others may write, nothing is kept."""
+    """Store bytes as a cache entry; store nothing if the disk is full or read-only, or others may write there."""
     where = folder()
     if where is None:
         return

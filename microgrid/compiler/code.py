@@ -8,10 +8,10 @@ from typing import NamedTuple
 from microgrid.compiler.roll import Affine
 
 SUMMED = {"mul": "summed product", "scaled": "summed scaled"}
-"""A product that is added to a sum of many, its last operand: it may be rounded once with it. In code only."""
+"""Products added to a sum of many terms, their last operand; they may be fused with it. In code only."""
 
 Operand = int | float
-"""A register, or a number that stands in the code."""
+"""A register or a literal number."""
 
 
 class Load(NamedTuple):
@@ -23,7 +23,7 @@ class Load(NamedTuple):
 
 
 class Apply(NamedTuple):
-    """Compute an op. A way to pass a cotangent on has one more operand where its result is added to it."""
+    """Compute an op. An op that passes a cotangent on has one more operand where its result is added to it."""
 
     target: int
     op: str
@@ -39,7 +39,7 @@ class Store(NamedTuple):
 
 
 class Accumulate(NamedTuple):
-    """Pass a cotangent on to a sum in memory."""
+    """Add a cotangent to a sum in memory."""
 
     array: str
     cell: Affine
@@ -48,7 +48,7 @@ class Accumulate(NamedTuple):
 
 
 class Repeat(NamedTuple):
-    """Run a body for counter = 0, ..., times - 1; (register, at first, afterwards) for what it keeps.
+    """Run a body for counter = 0, ..., times - 1; `kept` are (register, initial value, next value).
 
     `jams`: several iterations may run side by side, statement by statement, and nothing in a register outlives them.
     """
@@ -64,7 +64,7 @@ Code = Load | Apply | Store | Accumulate | Repeat
 
 
 class Stored(NamedTuple):
-    """Code in segments that share no registers, and how many cells each array in memory has.
+    """Code in segments that share no registers, and the number of cells of each array in memory.
 
     Sums over samples wait for the end: nobody reads them, and over many samples at once they cost less memory traffic.
     """

@@ -1,4 +1,4 @@
-"""`microgrid.compile`. It imports the stages when it is called: most programs that import microgrid never compile."""
+"""`microgrid.compile`, which imports the stages when it is called: most programs never compile."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def compile(
     threads: int | None = None,
     check: bool = True,
 ) -> Any:
-    """The function compiled to machine code; also a decorator. With a model, its loss and gradients over batches.
+    """Compile a function to machine code; also a decorator. With a model, compile its loss and gradients over batches.
 
     `strict` gives each sample the bits of eager evaluation; without it, products that are added to sums of many may be
     rounded once with them, and functions may differ in the last digits. `cache=False` keeps nothing on disk. `threads`

@@ -1,4 +1,4 @@
-"""What `microgrid.compile` gives: a function of scalars, traced at its first call, that runs as machine code."""
+"""`Compiled`: a function of scalars, traced at its first call, that runs as machine code."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from microgrid.program import argument_names
 
 
 class Compiled(Shown):
-    """A compiled function. Call it as the function it was made from; numbers and nested lists of numbers give floats.
+    """A compiled function. Call it as the original one; numbers and nested lists of numbers give floats.
 
     The first call with a new structure traces and compiles. Structure is how lists nest and how long they are, and what
     stands for itself: whole numbers, strings and None as arguments, and what stands under the free and global names in
@@ -38,25 +38,27 @@ class Compiled(Shown):
         self._last: Plan | None = None
 
     def __call__(self, *args: Any) -> Any:
-        """What the function returns, with floats for Values."""
+        """Return the result of the function, with floats for Values."""
         given = arguments.single(args)
         plan, structure = self._plan("value", given)
         values, _ = self._run(plan, given)
         return tree.unflatten(structure, values)
 
     def value_and_grad(self, *args: Any) -> tuple[float, Any]:
-        """The value, and its derivatives by all arguments that are not static, in their structure: one, or a tuple."""
+        """Return the value, and its derivatives by the arguments that are not static: one structure, or a tuple of
+        them."""
         given = arguments.single(args)
         plan, _ = self._plan("gradient", given)
         values, _ = self._run(plan, given)
         return values[0], _one_or_all(given.derivatives(None, values[1:]))
 
     def gradient(self, *args: Any) -> Any:
-        """The derivatives alone."""
+        """Return the derivatives alone."""
         return self.value_and_grad(*args)[1]
 
     def batch(self, *args: Any, in_axes: int | Sequence[int | None] | None = 0) -> Any:
-        """The results for all samples, as arrays. Arguments have a row for each; those whose axis is None are shared.
+        """Return the results for all samples as arrays. Arguments have a row for each; those whose axis is None are
+        shared.
 
         `in_axes` has 0 or None for each argument, or one for all.
         """
@@ -66,7 +68,7 @@ class Compiled(Shown):
         return tree.unflatten(structure, values.T)
 
     def batch_value_and_grad(self, *args: Any, in_axes: int | Sequence[int | None] | None = 0) -> tuple[Any, Any]:
-        """The values for all samples, and the derivatives of their sum by all arguments that are not static.
+        """Return the values for all samples, and the derivatives of their sum by the arguments that are not static.
 
         So an argument with a row for each sample gets each sample's derivatives, a shared one their sum.
         """
@@ -85,7 +87,7 @@ class Compiled(Shown):
         return plan.run(given.arrays, np.array(given.numbers + outside), given.samples)
 
     def _plan(self, purpose: str, given: Arguments) -> tuple[Plan, Any]:
-        """The code for these arguments, and the structure of the function's result."""
+        """Return the plan for these arguments, and the structure of the function's result."""
         found = self._plans.get((purpose, *given.key), lambda: self._compiled(purpose, given))
         self._last = found[0]
         return found

@@ -1,4 +1,4 @@
-"""The cells that code stores, numbered anew without gaps: neighbours in time become neighbours in memory."""
+"""Renumbering of memory cells without gaps: neighbours in time become neighbours in memory."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from microgrid.numbers.arithmetic import library
 def densely(
     segments: Sequence[tuple[Code, ...]], sums: tuple[Code, ...], tape: Tape, reached_by: Callable[[Affine], Any]
 ) -> Stored:
-    """The same code, with the cells of each array numbered without gaps where the loops stay what they are."""
+    """Return the same code, with the cells of each array renumbered without gaps where the loops allow it."""
     np = library("numpy", "compile")
     sizes = dict(tape.sizes)
     sizes["s"] = 1 if any(array == "s" for array, _ in _indices(sums)) else 0
@@ -42,7 +42,7 @@ def densely(
 
 
 def _affine(np: Any, cells: Any, like: Affine) -> Affine | None:
-    """The index that reaches these cells, an axis for each loop of another index; None where there is none."""
+    """Return the affine index of these cells, an axis for each loop; None if there is none."""
     steps = []
     found = base = int(cells.flat[0])
     for axis, (counter, _) in enumerate(like.steps):
@@ -65,7 +65,7 @@ def _indices(code: Sequence[Code]) -> Iterator[tuple[str, Affine]]:
 
 
 def _needed(code: Iterable[Code], used: set[int]) -> tuple[Code, ...]:
-    """The code without registers that nobody uses; `used` are those that are used after it, and gets those in it."""
+    """Eliminate unused registers; `used` are those used after the code, to which those used in it are added."""
     kept: list[Code] = []
     for item in reversed(tuple(code)):
         if isinstance(item, (Load, Apply)) and item.target not in used:

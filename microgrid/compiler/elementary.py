@@ -1,4 +1,4 @@
-"""Exponentials and a logarithm in plain arithmetic, to a few units in the last place: a call would cost all registers.
+"""Exponentials and a logarithm in plain arithmetic, to a few ulps: a call would spill all registers.
 
 After P. T. P. Tang, "Table-Driven Implementation of the Exponential Function in IEEE Floating-Point Arithmetic", ACM
 TOMS 15 (1989), section 2, without the table: x = n log 2 + r, and a polynomial in r of a degree that leaves 4e-18.
@@ -16,12 +16,12 @@ _LOG2_LOW = float.fromhex("0x1.a39ef35793c76p-33")
 
 
 def exp(w: Writer, x: Number) -> Number:
-    """exp(x), from exp(-inf) to exp(inf)."""
+    """Return exp(x), from exp(-inf) to exp(inf)."""
     return exp_and_less_one(w, x)[0]
 
 
 def exp_and_less_one(w: Writer, x: Number) -> tuple[Number, Number]:
-    """exp(x), and exp(x) - 1, which holds near 0, too."""
+    """Return exp(x) and expm1(x), the latter accurate near 0."""
     x = w.choose(w.test("olt", x, -746.0), -746.0, w.choose(w.test("ogt", x, 710.0), 710.0, x))
     shifted = w.fused(x, 1.0 / math.log(2.0), _SHIFT)
     n = shifted - _SHIFT
@@ -41,7 +41,7 @@ def exp_and_less_one(w: Writer, x: Number) -> tuple[Number, Number]:
 
 
 def log1p_of_fraction(w: Writer, x: Number) -> Number:
-    """log(1 + x) for x from 0 to 1: 2 atanh(s), s = x / (2 + x), by its series."""
+    """Return log(1 + x) for x from 0 to 1: 2 atanh(s), s = x / (2 + x), by its series."""
     s = x / (x + 2.0)
     square = s * s
     series = w.fused(square, 1.0 / 33.0, 1.0 / 31.0)

@@ -1,4 +1,4 @@
-"""A program to a tape of its values and gradient, cotangents accumulated in place, in the order of a backward pass.
+"""From a program to a tape of its values and gradient; cotangents accumulate in place, in the order of `backward`.
 
 The formulas are those of `ops.py`: a rule is traced once for each op, and its instructions stand wherever the op does.
 """
@@ -18,11 +18,11 @@ from microgrid.program import Program, definition
 Cell = tuple[str, int]
 Static = tuple[float, ...]
 Native = Callable[[Op, Static], bool]
-"""Whether the machine computes an op, with these static operands, by itself."""
+"""Predicate: True if the machine computes an op with these static operands directly."""
 
 
 class Request(NamedTuple):
-    """What a tape is to compute: for each input whether samples share it, and the inputs to differentiate by.
+    """The task of a tape: for each input, True if samples share it; and the inputs to differentiate by.
 
     With `total`, the first result is summed over samples, times the seed, and comes last in the space d; it is the one
     that is differentiated, and the others are given for each sample.
@@ -34,7 +34,8 @@ class Request(NamedTuple):
 
 
 def tape_of(program: Program, request: Request, native: Native) -> Tape:
-    """The tape whose outputs are the program's, but for a total, then the derivatives by each of the inputs `by`.
+    """Return the tape whose outputs are the program's, but for a total, then the derivatives by each of the inputs
+    `by`.
 
     Derivatives by shared inputs go to the space d instead, in their order. Ops that are not native are taken apart.
     Raises ValueError for derivatives of several results, TypeError for a rule that branches.
@@ -85,7 +86,7 @@ class _Writer:
         return tuple(self.program.constants[i - inputs] for i in operands[op.arity - op.static :]) if op.static else ()
 
     def apply(self, op: Op, target: Cell, operands: Sequence[Cell], static: Static) -> None:
-        """The steps that compute an op."""
+        """Append the steps that compute an op."""
         if self.native(op, static):
             if self.tape.ops.setdefault(op.name, op) is not op:
                 raise TypeError(f"two ops are called {op.name}, one of them declared again: give it another name")
@@ -94,7 +95,7 @@ class _Writer:
             self.inline(definition(op, static), operands[: op.arity - op.static], [target])
 
     def inline(self, program: Program, inputs: Sequence[Cell], targets: Sequence[Cell | None]) -> list[Cell]:
-        """The steps of a program on these cells: those that its outputs need. Gives the cells of the outputs."""
+        """Append the steps of a program on these cells that its outputs need; return the cells of the outputs."""
         first = len(inputs) + len(program.constants)
         needed = _needed(program, tuple([target is not None for target in targets]))
         wanted = {slot: target for slot, target in zip(program.outputs, targets, strict=True) if target and target[0]}
@@ -161,7 +162,7 @@ class _Writer:
                 tape.add("identity", target, tape.constant(0.0))
 
     def partials(self, rule: _Rule, k: int, places: Sequence[int]) -> Mapping[int, Cell]:
-        """The cells of an instruction's partials by the operands at these places, but for those that are constants."""
+        """Return the cells of an instruction's partials by the operands at these places, without constant ones."""
         op, operands = self.program.instructions[k]
         if rule.direct.issuperset(places):
             slots = rule.program.outputs
@@ -174,7 +175,7 @@ class _Writer:
         return dict(enumerate(self.inline(rule.program, given, wanted)))
 
     def edges(self, active: Sequence[bool]) -> tuple[list[list[tuple[int, int]]], list[int]]:
-        """For each instruction its (place, operand)s that may receive something, and how many each slot does.
+        """Return for each instruction its active (place, operand) pairs, and the number of contributions to each slot.
 
         Only instructions that the output depends on receive a cotangent, and only those pass one on.
         """
@@ -198,7 +199,7 @@ class _Writer:
     def contribute(
         self, target: Cell, cotangent: Cell, partial: Cell | float, piecewise: bool, begun: set[int], slot: int
     ) -> None:
-        """One more contribution to a cotangent; the first sets it, but for sums over samples, which begin at 0."""
+        """Add a contribution to a cotangent; the first sets it, except for sums over samples, which begin at 0."""
         adds = slot in begun or target[0] == "d"
         begun.add(slot)
         if partial == 1.0:
@@ -211,7 +212,7 @@ class _Writer:
 
 
 class _Rule(NamedTuple):
-    """A traced rule: the program from (result, operands) to partials, and which of those are what.
+    """A traced rule: the program from (result, operands) to partials, and the roles of its inputs.
 
     There are plain numbers; the result or an operand itself, as those of a product; and silent ones, which are 0
     whatever happens in a piecewise op: nothing ever passes.
@@ -243,7 +244,7 @@ def _rule(op: Op, static: Static) -> _Rule:
 
 @functools.lru_cache(maxsize=1024)
 def _needed(program: Program, wanted: tuple[bool, ...]) -> frozenset[int]:
-    """The slots that the wanted outputs need."""
+    """Return the slots that the requested outputs need."""
     first = len(program.inputs) + len(program.constants)
     needed = {slot for slot, want in zip(program.outputs, wanted, strict=True) if want}
     for k in range(len(program.instructions) - 1, -1, -1):

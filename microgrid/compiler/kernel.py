@@ -1,4 +1,4 @@
-"""The kernel around the code: it runs it for block after block of samples, as many at once as there are lanes.
+"""The kernel around the code, which runs it for each block of samples, one sample per lane.
 
 kernel(sources, strides, table, functions, p, y, d, scratch, begin, end, samples, weight) runs the blocks from begin to
 end: it writes the outputs of their samples to y, and the sums over these samples, each times the weight, to d.
@@ -15,18 +15,18 @@ from microgrid.compiler.code import Stored
 from microgrid.compiler.lanes import Mode
 
 CHUNKS = 8
-"""So many blocks are in memory at once, so that sums over samples are taken over all of them in registers."""
+"""Number of blocks in memory at once, so that sums over samples accumulate in registers over all of them."""
 
 COLUMNS = 8
-"""So many columns of the inputs are transposed at a time."""
+"""Number of columns of the inputs that are transposed at a time."""
 
 SCRATCH = ("x", "y", "s", "v", "t", "g", "a")
 ARRAYS = ("p", "c", *SCRATCH)
-"""What a segment is given, in this order."""
+"""Arguments of a segment, in this order."""
 
 
 def layout(sizes: dict[str, int], lanes: int) -> tuple[dict[str, int], int]:
-    """Where each array begins in the memory of a block, and the size of that, in numbers."""
+    """Return the offset of each array in the memory of a block, and the size of the block, in numbers."""
     starts, end = {}, 0
     for array in SCRATCH:
         starts[array] = end
@@ -42,12 +42,12 @@ entry:"""
 
 
 def kernel_of(stored: Stored, mode: Mode, columns: Sequence[int], sums: int) -> tuple[str, int]:
-    """The text of the kernel, and how many numbers of scratch memory it needs; the sums are in so many functions."""
+    """Return the text of the kernel, and the size of its scratch memory in numbers."""
     return _Kernel(stored, mode, columns, sums).text()
 
 
 class _Kernel:
-    """Lines with loops around them."""
+    """Writer of lines with loops around them."""
 
     def __init__(self, stored: Stored, mode: Mode, columns: Sequence[int], sums: int) -> None:
         self.stored = stored
@@ -94,12 +94,12 @@ class _Kernel:
         return "\n".join(lines), (CHUNKS if lanes > 1 else 1) * chunk
 
     def given(self, arrays: dict[str, str]) -> str:
-        """What every function is given."""
+        """Parameters of every function."""
         pointers = {"p": "%p", "c": "%table", **arrays}
         return ", ".join([*[f"ptr {pointers[array]}" for array in ARRAYS], "ptr %functions"])
 
     def bring_in(self, start: str, x: str) -> None:
-        """Transpose the inputs of a block of samples, a few columns at a time, so that all lines stay in the cache."""
+        """Transpose the inputs of a block of samples, a few columns at a time to stay in the cache."""
         last = self.set("sub i64 %samples, 1")
         offset = 0
         for number, width in enumerate(self.columns):
@@ -123,7 +123,7 @@ class _Kernel:
             offset += width
 
     def seed(self, count: str) -> str:
-        """The weight in each lane that has a sample, 0 in the others."""
+        """Set the seed: the weight in each lane that has a sample, 0 in the others."""
         lanes = self.lanes
         if lanes == 1:
             return "%weight"
@@ -168,7 +168,7 @@ class _Kernel:
         return self.set(f"load {type}, ptr {self.address(type, base, index)}, align 8")
 
     def begin(self, name: str, first: str, end: str) -> str:
-        """Open a loop of a counter from first to before end; its body may run not once."""
+        """Open a loop from first to end, exclusive; its body may run zero times."""
         go = self.set(f"icmp slt i64 {first}, {end}")
         self.do(f"br i1 {go}, label %{name}, label %{name}.done")
         self.lines.append(f"{name}:")

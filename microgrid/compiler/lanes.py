@@ -1,4 +1,4 @@
-"""Writing LLVM's language: arithmetic on vectors of lanes, a lane being one sample."""
+"""Writer of LLVM IR: arithmetic on vectors of lanes, one sample per lane."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from microgrid.core.primitive import Op
 EVERYWHERE = -math.inf, math.inf
 
 SHORT = 8
-"""In so many lanes sums over samples are kept: those of further lanes are added at once."""
+"""Number of lanes in which sums over samples accumulate; further lanes are added at once."""
 
 
 class Mode(NamedTuple):
-    """How many lanes there are, whether to the bit, and how many lanes a call of the vector library takes (1: none)."""
+    """Number of lanes, strictness (same bits as recording), and lanes per call of the vector library (1: none)."""
 
     lanes: int = 1
     strict: bool = False
@@ -25,7 +25,7 @@ class Mode(NamedTuple):
 
 
 class Number:
-    """A register of the function being written, or a number that stands in the code. Arithmetic on it writes lines."""
+    """A register of the function being written, or a literal. Arithmetic on it writes lines."""
 
     __slots__ = ("bounds", "comparison", "difference", "factor", "text", "writer")
 
@@ -86,7 +86,7 @@ class Number:
         return absolute.within(0.0, math.inf)
 
     def within(self, low: float, high: float) -> Number:
-        """Itself, known to lie between these numbers where it is no nan."""
+        """Return the number with bounds between which it is known to lie, unless it is nan."""
         self.bounds = low, high
         return self
 
@@ -100,7 +100,8 @@ class Writer:
         self.bits = "i1" if mode.lanes == 1 else f"<{mode.lanes} x i1>"
         self.lines: list[str] = []
         self.known: dict[str, str] = {}
-        """What was computed, by its text: every block dominates those behind it, since loops run at least once."""
+        """Results by the text of their instruction: every block dominates those behind it, since loops run at least
+        once."""
         self.intrinsics: set[str] = set()
         self.constants: dict[str, float] = {}
         self.called: dict[str, int] = {}
@@ -111,23 +112,23 @@ class Writer:
         self.lines, self.called, self._names, self.known = other.lines, other.called, other._names, other.known
 
     def name(self) -> str:
-        """A name that no other register has."""
+        """Return a fresh name."""
         return f"%t{next(self._names)}"
 
     def line(self, text: str) -> Number:
-        """The register that an instruction gives: that of the same instruction, where there was one."""
+        """Return the register of an instruction; an equal earlier instruction is reused."""
         known = self.known.get(text)
         if known is None:
             known = self.known[text] = self.fresh(text).text
         return Number(self, known)
 
     def fresh(self, text: str) -> Number:
-        """The register of an instruction that may give another number each time, such as a load."""
+        """Return the register of an instruction that may give a different number each time, such as a load."""
         self.lines.append(f"  {(name := self.name())} = {text}")
         return Number(self, name)
 
     def number(self, x: Number | float) -> str:
-        """The text of an operand."""
+        """Return the text of an operand."""
         if isinstance(x, Number):
             return x.text
         literal = hexadecimal(x)
@@ -136,15 +137,15 @@ class Writer:
         return text
 
     def one(self) -> Number:
-        """The number 1, as an operand on the left."""
+        """Return the number 1, as an operand on the left."""
         return Number(self, self.number(1.0))
 
     def arithmetic(self, instruction: str, x: Number | float, y: Number | float) -> Number:
-        """x + y and its like."""
+        """Write a binary operation such as x + y."""
         return self.line(f"{instruction} {self.type} {self.number(x)}, {self.number(y)}")
 
     def fused(self, x: Number | float, y: Number | float, z: Number | float) -> Number:
-        """x * y + z: rounded once where the machine can, but in strict mode.
+        """Write x * y + z, rounded once where the machine can, but in strict mode.
 
         For sums of many products only: x * x - y * y, fused, is not 0 where x is y.
         """
@@ -153,28 +154,28 @@ class Writer:
         return self.intrinsic("fmuladd", x, y, z)
 
     def test(self, how: str, x: Number | float, y: Number | float) -> Number:
-        """A comparison: `ogt` is greater, `ugt` greater or unordered, and so on."""
+        """Write a comparison: `ogt` is greater, `ugt` greater or unordered, and so on."""
         return self.line(f"fcmp {how} {self.type} {self.number(x)}, {self.number(y)}")
 
     def either(self, a: Number, b: Number) -> Number:
-        """Whether one of two tests holds."""
+        """Write the disjunction of two tests."""
         return self.line(f"or {self.bits} {a.text}, {b.text}")
 
     def both(self, a: Number, b: Number) -> Number:
-        """Whether both of two tests hold."""
+        """Write the conjunction of two tests."""
         return self.line(f"and {self.bits} {a.text}, {b.text}")
 
     def choose(self, condition: Number, x: Number | float, y: Number | float) -> Number:
-        """x where the condition holds, else y."""
+        """Write a choice: x where the condition holds, else y."""
         operands = f"{self.type} {self.number(x)}, {self.type} {self.number(y)}"
         return self.line(f"select {self.bits} {condition.text}, {operands}")
 
     def is_nan(self, x: Number | float) -> Number:
-        """Whether x is nan."""
+        """Write a test for nan."""
         return self.test("uno", x, 0.0)
 
     def intrinsic(self, name: str, *operands: Number | float) -> Number:
-        """One of LLVM's own functions."""
+        """Write a call of an LLVM intrinsic."""
         suffix = "f64" if self.mode.lanes == 1 else f"v{self.mode.lanes}f64"
         types = ", ".join([self.type] * len(operands))
         self.intrinsics.add(f"declare {self.type} @llvm.{name}.{suffix}({types})")
@@ -182,14 +183,14 @@ class Writer:
         return self.line(f"call {self.type} @llvm.{name}.{suffix}({given})")
 
     def function(self, symbol: str, type: str, *operands: str) -> str:
-        """A call of a function outside, by its address in the table of functions."""
+        """Write a call of an external function, by its address in the table of functions."""
         place = self.called.setdefault(symbol, len(self.called))
         slot = self.line(f"getelementptr ptr, ptr %functions, i64 {place}").text
         address = self.line(f"load ptr, ptr {slot}, !invariant.load !0").text
         return self.line(f"call {type} {address}({', '.join(f'{type} {x}' for x in operands)}) #1").text
 
     def library(self, name: str, *operands: Number | float) -> Number:
-        """A function of the C library, lane by lane, or several lanes at a time by its vector library."""
+        """Write a call of the C library, lane by lane, or several lanes at a time by its vector library."""
         lanes, width = self.mode.lanes, self.mode.vector
         texts = [self.number(x) for x in operands]
         if not self.mode.strict and width > 1 and lanes % width == 0 and name in VECTORISED:
@@ -211,7 +212,7 @@ class Writer:
         return Number(self, result)
 
     def spread(self, number: Number) -> Number:
-        """The same number in all lanes."""
+        """Broadcast a number to all lanes."""
         lanes = self.mode.lanes
         if lanes == 1:
             return number
@@ -219,7 +220,7 @@ class Writer:
         return self.line(f"shufflevector {self.type} {first}, {self.type} poison, <{lanes} x i32> zeroinitializer")
 
     def totals(self, numbers: Sequence[Number]) -> list[str]:
-        """For each number the sum of its lanes; as many numbers as there are lanes are added up side by side."""
+        """Return the sum of the lanes of each number; as many numbers as there are lanes are added side by side."""
         lanes = self.mode.lanes
         if lanes == 1:
             return [number.text for number in numbers]
@@ -252,14 +253,14 @@ class Writer:
         return self.line(f"{add}(double -0.0, {self.type} {number.text})").text
 
     def part(self, text: str, start: int, width: int) -> str:
-        """Some neighbouring lanes."""
+        """Return a slice of neighbouring lanes."""
         if width == self.mode.lanes:
             return text
         mask = ", ".join(f"i32 {i}" for i in range(start, start + width))
         return self.line(f"shufflevector {self.type} {text}, {self.type} poison, <{width} x i32> <{mask}>").text
 
     def joined(self, parts: list[str], width: int) -> str:
-        """All lanes, from parts of so many."""
+        """Concatenate slices of lanes."""
         while len(parts) > 1:
             mask = ", ".join(f"i32 {i}" for i in range(2 * width))
             pairs = zip(parts[::2], parts[1::2], strict=True)
@@ -277,9 +278,9 @@ VECTORISED = frozenset(
     "sin cos exp log pow acos acosh asin asinh atan atan2 atanh cbrt cosh erf erfc exp2 expm1 hypot log10 log1p log2 "
     "sinh tan tanh".split()
 )
-"""What libmvec has (glibc 2.35)."""
+"""Functions of libmvec (glibc 2.35)."""
 
 
 def hexadecimal(x: float) -> str:
-    """A number as LLVM reads it, to the bit."""
+    """Return a number as LLVM reads it, to the bit."""
     return "0x" + struct.pack(">d", x).hex().upper()

@@ -1,4 +1,4 @@
-"""Code to LLVM's language: a function for each segment, and one for the sums over samples.
+"""From code to LLVM IR: a function for each segment, and one for the sums over samples.
 
 Loops whose iterations are independent run several of them side by side ("unroll and jam"): their sums are kept apart
 from one another in registers, and what they share is loaded once.
@@ -16,16 +16,16 @@ from microgrid.compiler.lanes import SHORT, Mode, Number, Writer
 from microgrid.compiler.roll import Affine
 
 TILE = 4
-"""So many of each of two nested loops, where sums over samples are taken."""
+"""Tile size, in iterations of each of two nested loops, for sums over samples."""
 
 SUMS = 40
-"""The most loops of sums in one function."""
+"""Maximum number of loops of sums in one function."""
 
 Counters = dict[int, str]
 
 
 class Module(NamedTuple):
-    """The text of a module, the functions outside that it calls, and the numbers of scratch memory that it needs."""
+    """The text of a module, the external functions that it calls, and the size of its scratch memory in numbers."""
 
     text: str
     functions: tuple[str, ...]
@@ -33,7 +33,7 @@ class Module(NamedTuple):
 
 
 def module_of(stored: Stored, mode: Mode, columns: Sequence[int]) -> Module:
-    """The module with the function `kernel`, for inputs that come in arrays of so many columns."""
+    """Return the module with the function `kernel`, for inputs in arrays of these numbers of columns."""
     called: dict[str, int] = {}
     intrinsics: set[str] = set()
     parts = []
@@ -62,7 +62,7 @@ def module_of(stored: Stored, mode: Mode, columns: Sequence[int]) -> Module:
 
 
 def _some(sums: Sequence[Code]) -> Iterator[list[Code]]:
-    """The sums over samples in parts, since LLVM's time grows faster than a function; each loads what it needs."""
+    """Return the sums over samples in parts, since LLVM's time grows faster than the size of a function."""
     part: list[Code] = []
     ends = 0
     for item in sums:
@@ -76,7 +76,7 @@ def _some(sums: Sequence[Code]) -> Iterator[list[Code]]:
 
 
 Copy = tuple[Counters, dict[int, Number]]
-"""One of the iterations that run side by side: the registers of its counters, and those of its numbers."""
+"""One of the iterations that run side by side: registers of its counters, and of its numbers."""
 
 
 class _Body:
@@ -121,7 +121,7 @@ class _Body:
         return registers[x] if isinstance(x, int) else Number(self.writer, self.writer.number(x))
 
     def place(self, cell: Affine, counters: Counters) -> str:
-        """The number of a cell."""
+        """Return the number of a cell."""
         place = str(cell.base)
         for counter, step in cell.steps:
             term = counters[counter]
@@ -145,7 +145,7 @@ class _Body:
         return writer.spread(number) if alone else number
 
     def accumulate(self, item: Accumulate, copies: list[Copy]) -> None:
-        """One copy after the other: they may add to the same cell."""
+        """Accumulate one copy after the other: they may add to the same cell."""
         writer = self.writer
         for counters, registers in copies:
             at = self.address(writer.type, f"%{item.array}", item.cell, counters)
@@ -157,7 +157,7 @@ class _Body:
     # Loops.
 
     def repeat(self, loop: Repeat, copies: list[Copy]) -> None:
-        """A loop; one that jams as a loop over several iterations at once, and one over those that are left."""
+        """Write a loop; one that jams as a loop over several iterations at once, and a loop over the remaining ones."""
         times, jam = loop.times, self.jam(loop, copies)
         whole = times - times % jam if jam > 1 else 0
         if whole:
@@ -166,13 +166,13 @@ class _Body:
             self.loop(loop, copies, 1, whole, times - whole)
 
     def jam(self, loop: Repeat, copies: list[Copy]) -> int:
-        """How many iterations of a loop run side by side."""
+        """Return the number of iterations of a loop that run side by side."""
         if not loop.jams or len(copies) > 1:
             return 1
         return max(self.writer.mode.lanes // 2, 4)  # with two registers for the lanes of each: half of all there are
 
     def loop(self, loop: Repeat, copies: list[Copy], jam: int, start: int, times: int) -> None:
-        """times iterations of a body, each of which is jam iterations of the loop, from its iteration `start` on."""
+        """Write a loop of `times` iterations, each of which is `jam` iterations of the original, from `start` on."""
         writer = self.writer
         firsts = [[self.operand(first, registers).text for _, first, _ in loop.kept] for _, registers in copies]
         before = self.block
@@ -218,7 +218,7 @@ class _Body:
 
 
 class _Sums(_Body):
-    """The lines that add up derivatives over samples: for each, a loop over chunks of lanes within all other loops.
+    """Writer of the sums of derivatives over samples: for each, a loop over chunks of lanes within all other loops.
 
     The registers of operands stand for what they are loaded from, which is loaded within that loop.
     """
@@ -277,7 +277,7 @@ class _Sums(_Body):
             self.write(f"store double {new}, ptr {at}, align 8")
 
     def source(self, x: Operand, counters: Counters) -> Callable[[str, int], Number]:
-        """What gives an operand, for lanes from a start on in a chunk at an offset."""
+        """Return the operand of lanes from `start` on in a chunk at an offset."""
         narrow = self.narrow
         if not isinstance(x, int):
             return lambda offset, start: Number(narrow, narrow.number(x))

@@ -1,4 +1,4 @@
-"""The recovered loops as text to read: cells by the names that people gave them, with the modules they belong to."""
+"""The recovered loops as text: cells by the names that the user gave them, with their modules."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 
 
 ARRAYS = {**{space: space for space in "xpdcvagt"}, "y": "result"}
-"""What arrays of a tape are called; with an underscore where a person has the name for something else."""
+"""Names of the arrays of a tape, with an underscore where the user has the name for something else."""
 
 
 class Loops:
-    """What `print` shows of a plan: its loops, a line for each instruction."""
+    """The printed form of a plan: its loops, one line per instruction."""
 
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
@@ -57,7 +57,7 @@ class Loops:
                 yield indent + self._statement(node)
 
     def _module(self, loop: Loop) -> str:
-        """The module that the results of a loop belong to, with a star for the numbers that change within it."""
+        """Return the module of the results of a loop, with a star for the numbers that change within it."""
         paths = set()
         for statement in statements(loop.body):
             for step in self._places(statement):
@@ -66,7 +66,7 @@ class Loops:
         return _common(sorted(paths))
 
     def _places(self, statement: Statement) -> Iterator[int]:
-        """The steps of a statement in the first two iterations of each loop around it."""
+        """Return the steps of a statement in the first two iterations of each loop around it."""
         yield statement.first
         if statement.shape.target == "v":
             cell = statement.cells[0]
@@ -90,13 +90,13 @@ class Loops:
         return self._label(self._names.get(space, []), index) or f"{self._arrays[space]}[{index}]"
 
     def _iterations(self, index: Affine) -> Iterator[dict[int, int]]:
-        """The counters of the loops that an index depends on, in each of their iterations."""
+        """Return the counters of the loops that an index depends on, in each of their iterations."""
         counters = [counter for counter, _ in index.steps]
         for values in itertools.product(*[range(self._counts[counter]) for counter in counters]):
             yield dict(zip(counters, values, strict=True))
 
     def _label(self, names: Sequence[str], index: Affine) -> str:
-        """One name for the cells that an index reaches, w[i + 1] for w[1], w[2], ...; "" where there is none."""
+        """Return one name for the cells of an index, w[i + 1] for w[1], w[2], ...; "" if there is none."""
         if not names or not names[index.base]:
             return ""
         first = names[index.base]
@@ -119,7 +119,7 @@ def _value(index: Affine, at: dict[int, int]) -> int:
 
 
 def _common(paths: Sequence[str]) -> str:
-    """One path for several: where they differ in a number, a star; from where they differ in more on, nothing."""
+    """Return a common path: a star where they differ in one number, nothing from where they differ in more."""
     if not paths:
         return ""
     parts = [path.split(".") for path in paths]

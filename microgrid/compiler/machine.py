@@ -1,4 +1,4 @@
-"""A module's text to machine code in memory, by way of LLVM, and back out of memory when nobody needs it any more."""
+"""From a module's text to machine code in memory by LLVM, and its release when it is no longer needed."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ PASSES = (
     "always_inliner sroa instruction_combine simplify_cfg loop_simplify lcssa loop_unroll instruction_combine "
     "dead_store_elimination aggressive_dce simplify_cfg"
 ).split()
-"""What LLVM does with a module. The lanes are vectors already, so there is nothing for it to vectorise.
+"""Passes of LLVM. Vectorisation is not among them: the lanes are vectors already.
 
 Without `new_gvn`, which ends the process by an assertion on ordinary code (LLVM 20 and 22: "Seem to have processed the
 same Value a lot"): `lanes.Writer` writes nothing twice, and with that the pass brought no more than 3 % anywhere.
@@ -31,7 +31,7 @@ KERNEL = ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * 8, *[ctypes.c_int64] * 3, c
 
 
 class Machine:
-    """This computer as LLVM sees it."""
+    """The host machine as LLVM sees it."""
 
     def __init__(self) -> None:
         self.llvm = llvm = library("llvmlite.binding", "compile")
@@ -55,13 +55,13 @@ class Machine:
 
     @functools.cached_property
     def vector(self) -> int:
-        """How many lanes a call of the C library's vector functions takes; 1 where it has none."""
+        """Return the number of lanes of the C library's vector functions; 1 where it has none."""
         if platform.machine() not in ("x86_64", "AMD64"):
             return 1
         return self.width if _address("_ZGVdN4v_tanh") else 1
 
     def object_of(self, text: str) -> bytes:
-        """The machine code of a module, optimised for this computer. Raises RuntimeError with the stage that failed."""
+        """Compile a module to an object file for this machine. Raises RuntimeError with the stage that failed."""
         llvm = self.llvm
         with _stage("reading the text"):
             module = llvm.parse_assembly(text, llvm.create_context())
@@ -76,7 +76,7 @@ class Machine:
                 return bytes(self.target.emit_object(module))
 
     def engine(self, code: bytes) -> Any:
-        """Machine code in memory, until its `close()`. Raises RuntimeError where it cannot be loaded."""
+        """Load machine code into memory, until its `close()`. Raises RuntimeError where it cannot be loaded."""
         llvm = self.llvm
         empty = llvm.parse_assembly("", llvm.create_context())
         with _LOCK, _stage("loading machine code"):
@@ -90,7 +90,7 @@ class Machine:
 
 @contextlib.contextmanager
 def _stage(name: str) -> Iterator[None]:
-    """Says in which stage LLVM failed."""
+    """Name the stage in the error when LLVM fails."""
     try:
         yield
     except (RuntimeError, OSError, MemoryError) as error:
@@ -102,12 +102,12 @@ def _stage(name: str) -> Iterator[None]:
 
 @functools.cache
 def machine() -> Machine:
-    """This computer."""
+    """Return the host machine."""
     return Machine()
 
 
 class Loaded:
-    """Machine code in memory, for as long as this object lives."""
+    """Machine code in memory for the lifetime of this object."""
 
     def __init__(self, code: bytes, functions: tuple[str, ...], ops: dict[str, Op]) -> None:
         engine = machine().engine(code)
@@ -117,7 +117,7 @@ class Loaded:
         self._kernel: Callable[..., None] = KERNEL(engine.get_function_address("kernel"))
         self.functions = (ctypes.c_void_p * max(len(functions), 1))(*[self._pointer(name, ops) for name in functions])
         self.run = self._run_and_raise if self._kept else self._kernel
-        """Run it. What a function in Python raised on the way is raised after it."""
+        """Run the code. An exception of a Python function that it called is raised after it."""
         weakref.finalize(self, _unload, engine)
 
     def _run_and_raise(self, *args: Any) -> None:
@@ -138,7 +138,7 @@ class Loaded:
 
 
 def _guarded(op: Op, errors: dict[int, BaseException]) -> Callable[..., float]:
-    """The op's function in Python, which cannot raise through machine code: the thread's first error is kept."""
+    """Return the op's Python function with its exceptions kept, since they cannot pass through machine code."""
 
     def forward(*xs: float) -> float:
         try:
@@ -157,7 +157,7 @@ def _unload(engine: Any) -> None:
 
 @functools.cache
 def _address(name: str) -> int:
-    """Where a function of the C library is; 0 where it is not."""
+    """Return the address of a function of the C library, 0 where it is missing."""
     for source in ("libmvec.so.1",) if name.startswith("_ZGV") else (None, "libm.so.6", "ucrtbase"):
         try:
             return ctypes.cast(getattr(ctypes.CDLL(source), name), ctypes.c_void_p).value or 0

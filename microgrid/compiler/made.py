@@ -1,4 +1,4 @@
-"""The code that was made for a function: kept by what it was made for, and shown."""
+"""LRU cache of compiled variants, keyed by argument structure and by the state of captured names."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from microgrid.compiler.plan import Plan
 T = TypeVar("T")
 
 KEPT = 64
-"""For so many structures of arguments, and states of what is outside, a function keeps its code: those used last."""
+"""Capacity of the LRU cache: variants per function, one per argument structure and state of captured names."""
 
 
 class Kept(Generic[T]):
-    """What was made, by what was asked for and what stood outside of the functions then. `made` counts."""
+    """LRU cache of compiled variants; `made` counts the misses."""
 
     def __init__(self, functions: Callable[[], Sequence[Any]]) -> None:
         self._functions = functions
@@ -29,7 +29,7 @@ class Kept(Generic[T]):
         return len(self._known)
 
     def get(self, asked: tuple[Any, ...], make: Callable[[], T]) -> T:
-        """What was made for that, or is made now."""
+        """Return the cached variant for these arguments, or make it."""
         key = (*asked, *self._outside.key())
         known = self._known.get(key)
         if known is None:
@@ -45,22 +45,22 @@ class Kept(Generic[T]):
 
 
 class Shown:
-    """Tells of the code that ran last, `_last`."""
+    """Mixin that shows the code that ran last, `_last`."""
 
     _last: Plan | None
     _nothing: str
 
     @property
     def loops(self) -> loops.Loops:
-        """The loops of the code that ran last, to print. Raises RuntimeError before the first call."""
+        """Return the loops of the code that ran last, to print. Raises RuntimeError before the first call."""
         return loops.Loops(self._ran())
 
     def report(self) -> str:
-        """Of the code that ran last: instructions, elements, bytes, seconds a stage."""
+        """Return a report on the code that ran last: instructions, elements, bytes, seconds per stage."""
         return self._ran().report()
 
     def c(self, name: str = "f") -> str:
-        """The same loops as a function in C99 that needs the C library's mathematics only.
+        """Return the same loops as a C99 function that needs only the C library's mathematics.
 
         `void name(const double *x, const double *p, double *y, double *d)` takes the numbers of one sample, and those
         that samples share; it writes the results and derivatives to y, and adds derivatives by shared numbers to d.

@@ -1,4 +1,4 @@
-"""What functions find outside of their arguments, by name: compiled code holds it, and another must be seen."""
+"""Captured names: objects from outside that a function reads. Another object under a name recompiles."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ NOWHERE = object()
 
 _PACKAGE = os.path.realpath(os.path.dirname(os.path.dirname(__file__))) + os.sep
 _INSTALLED = (_PACKAGE, *[os.path.realpath(sysconfig.get_path(name)) + os.sep for name in ("stdlib", "purelib")])
-"""Where functions are whose globals nobody changes."""
+"""Folders of functions whose globals are taken to be constant."""
 
 
 class Outside:
@@ -36,7 +36,7 @@ class Outside:
         self._state: tuple[list[Any], tuple[Any, ...]] = now, (*self._seen, *map(_known, now))
 
     def key(self) -> tuple[Any, ...]:
-        """Whose names these are, and what stands under them now."""
+        """Return the cache key of the names: their functions, and the objects that they refer to now."""
         now = [read() for read in self._readers]
         last, key = self._state
         if not all(map(operator.is_, now, last)):
@@ -45,7 +45,7 @@ class Outside:
         return key
 
     def held(self) -> list[Any]:
-        """The functions, and the objects under their names."""
+        """Return references to the functions, and to the objects under their names."""
         return [*self._seen.values(), *[read() for read in self._readers]]
 
     def _add(self, function: Any, but: tuple[str, ...]) -> None:
@@ -79,7 +79,7 @@ class Outside:
                         self._attribute(there, attribute)
 
     def _attribute(self, owner: Any, name: str) -> None:
-        """Read an attribute of a module or a class, too, where it is the same object each time."""
+        """Read an attribute of a module or a class, if it is the same object each time."""
         there = getattr(owner, name, NOWHERE)
         if there is getattr(owner, name, NOWHERE) and not isinstance(there, ModuleType):
             self._readers.append(functools.partial(getattr, owner, name, NOWHERE))
@@ -87,7 +87,7 @@ class Outside:
 
 
 def _functions(x: Any) -> Iterator[FunctionType]:
-    """The functions in Python that may run when x is called, or its methods are."""
+    """Yield the Python functions that may run when x, or one of its methods, is called."""
     if isinstance(x, FunctionType):
         yield x
         yield from _functions(getattr(x, "__wrapped__", None))
@@ -112,7 +112,7 @@ def _path(filename: str) -> str:
 
 
 def _names(code: CodeType) -> set[str]:
-    """The global names in a function's code, and in that of functions and generators within."""
+    """Return the global names in a function's code, nested functions and generators included."""
     names = {i.argval for i in dis.get_instructions(code) if i.opname in ("LOAD_GLOBAL", "LOAD_NAME")}
     for constant in code.co_consts:
         if isinstance(constant, CodeType):
@@ -121,7 +121,7 @@ def _names(code: CodeType) -> set[str]:
 
 
 def _attributes(code: CodeType) -> dict[str, set[str]]:
-    """For each name in a function's code, and in that within, the attributes that are taken of it."""
+    """Return the attributes that are read from each name in a function's code, nested functions included."""
     found: dict[str, set[str]] = {}
     before: Any = None
     for i in dis.get_instructions(code):

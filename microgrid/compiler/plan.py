@@ -1,4 +1,4 @@
-"""All stages in a row, from a program to code that runs on arrays; with what each made, and how long it took."""
+"""From a program to code that runs on arrays: all stages, with their results and times."""
 
 from __future__ import annotations
 
@@ -26,19 +26,19 @@ from microgrid.numbers.arithmetic import library
 from microgrid.program import definition
 
 POISON = False
-"""Whether scratch memory is filled with nan before each run: what is read without being written then shows."""
+"""Debug switch: fill scratch memory with nan before each run, so that a read before a write shows."""
 
 WORTH = 12_000_000
-"""From so many instructions times samples on, threads pay: they take some 0.4 ms in one, and 0.3 ms in two."""
+"""Minimum of instructions x samples for which threads are used: 0.4 ms in one thread, 0.3 ms in two."""
 
 PARTS = 8
-"""Into so many parts, at most, the blocks of samples are divided, whatever the number of threads: so the sums over
-samples have the same bits on any."""
+"""Maximum number of parts into which blocks of samples are divided, for any number of threads: sums over samples have
+the same bits."""
 
 
 class Options:
-    """What a person chose: bits like eager evaluation; the cache on disk; how many threads, None for where they pay;
-    whether first results are compared with recording."""
+    """Options of the user: bits like eager evaluation; the disk cache; number of threads, or None for automatic;
+    comparison of first results with recording."""
 
     def __init__(self, strict: bool, cache: bool, threads: int | None, check: bool = True) -> None:
         if threads is not None and (isinstance(threads, bool) or not isinstance(threads, int) or threads < 1):
@@ -50,7 +50,7 @@ class Options:
 
 
 def is_native(strict: bool, op: Op, static: Static) -> bool:
-    """Whether an op is computed by code of its own, or by a call of its Python function, not by its definition."""
+    """Return True if an op has code of its own or calls its Python function, False if its definition is inlined."""
     if has_formula(op, strict):
         return True
     if strict and op.formula is not None and not op.defined:
@@ -63,7 +63,7 @@ def is_native(strict: bool, op: Op, static: Static) -> bool:
 
 
 class Plan:
-    """A program compiled for a purpose. `columns` are the widths of the arrays of inputs; None for a single sample."""
+    """A compiled program. `columns` are the widths of the arrays of inputs; None for a single sample."""
 
     def __init__(self, traced: Traced, request: Request, columns: Sequence[int] | None, options: Options) -> None:
         self.numpy = library("numpy", "compile")
@@ -113,7 +113,7 @@ class Plan:
     def run(
         self, sources: Sequence[Any], shared: Any, samples: int, weight: float = 1.0, compare: bool = True
     ) -> tuple[Any, Any]:
-        """The outputs, a row for each sample, and the sums over samples, whose seed is the weight.
+        """Return the outputs, a row for each sample, and the sums over samples, whose seed is the weight.
 
         Sources are whole arrays of floats with a row for each sample. The first results are compared with recording:
         raises RuntimeError where they differ.
@@ -154,19 +154,19 @@ class Plan:
         return outputs, total
 
     def _new_scratch(self) -> tuple[Any, int]:
-        """Memory for one thread, and the address in it from which on it is aligned to lines of the cache."""
+        """Allocate scratch memory for one thread; return it with its first address aligned to cache lines."""
         array = self.numpy.empty(self.module.scratch + 8)
         return array, -(-address(array) // 64) * 64
 
     def threads(self, parts: int, samples: int) -> int:
-        """How many threads run this many samples."""
+        """Return the number of threads for this many samples."""
         wish = self.options.threads
         if wish is None:
             wish = processors() if self.steps * samples >= WORTH else 1
         return min(wish, parts)
 
     def report(self) -> str:
-        """Sizes and seconds, a line each."""
+        """Return sizes and seconds, a line each."""
         lines = [
             f"instructions   {self.steps:>10,}",
             f"elements       {self.rolled.elements:>10,}",
@@ -181,7 +181,7 @@ _START = ctypes.c_char * 0
 
 
 def address(array: Any) -> int:
-    """Where the numbers of a contiguous array are: in 0.2 us, where `array.ctypes.data` takes 0.8."""
+    """Return the address of a contiguous array's data: 0.2 us, where `array.ctypes.data` takes 0.8."""
     try:
         return ctypes.addressof(_START.from_buffer(array))
     except (TypeError, ValueError):  # it may not be written to
@@ -189,7 +189,7 @@ def address(array: Any) -> int:
 
 
 def processors() -> int:
-    """How many processors this process may use."""
+    """Return the number of processors that this process may use."""
     try:
         return len(os.sched_getaffinity(0))
     except AttributeError:

@@ -1,4 +1,4 @@
-"""A tape to the loops that it was unrolled from: nested-loop recognition, applied to instructions.
+"""From a tape to the loops that it was unrolled from: nested-loop recognition, applied to instructions.
 
 After A. Ketterlin and P. Clauss, "Prediction and Trace Compression of Data Access Addresses through Nested Loop
 Recognition", CGO 2008, section 3. Elements are pushed on a stack one by one; a block that continues the loop below it
@@ -14,7 +14,7 @@ from typing import NamedTuple
 from microgrid.compiler.tape import Shape, Tape
 
 LONGEST = 60
-"""The most elements that a loop's body may have."""
+"""Maximum number of elements in a loop's body."""
 
 
 class Affine(NamedTuple):
@@ -24,7 +24,7 @@ class Affine(NamedTuple):
     steps: tuple[tuple[int, int], ...] = ()
 
     def at(self, counter: int, value: int) -> Affine:
-        """The same with a number for a counter."""
+        """Return the index with a number substituted for a counter."""
         step = dict(self.steps).get(counter, 0)
         return Affine(self.base + step * value, tuple([pair for pair in self.steps if pair[0] != counter]))
 
@@ -68,7 +68,7 @@ class Rolled(NamedTuple):
 
     @property
     def elements(self) -> int:
-        """How many statements there are."""
+        """Return the number of statements."""
         return sum(1 for _ in statements(self.nodes))
 
     def __str__(self) -> str:
@@ -92,7 +92,7 @@ def _lines(nodes: Sequence[Node], indent: str) -> Iterator[str]:
 
 
 def statements(nodes: Sequence[Node]) -> Iterator[Statement]:
-    """All statements, those within loops once."""
+    """Return all statements, those within loops once."""
     for node in nodes:
         if isinstance(node, Loop):
             yield from statements(node.body)
@@ -101,7 +101,7 @@ def statements(nodes: Sequence[Node]) -> Iterator[Statement]:
 
 
 def only(nodes: Sequence[Node], wanted: Callable[[Statement], bool]) -> tuple[Node, ...]:
-    """The loops with some of their statements."""
+    """Return the loops with only some of their statements."""
     kept: list[Node] = []
     for node in nodes:
         if isinstance(node, Loop):
@@ -114,7 +114,7 @@ def only(nodes: Sequence[Node], wanted: Callable[[Statement], bool]) -> tuple[No
 
 
 def roll(tape: Tape) -> Rolled:
-    """The loops of a tape, found greedily in one pass over it."""
+    """Find the loops of a tape, greedily in one pass over it."""
     stack = _Stack(len(tape.shapes))
     for k, (shape, cells) in enumerate(tape.steps):
         stack.push(shape, cells, k)
@@ -165,7 +165,7 @@ class _Stack:
         self.fresh = shapes
 
     def number(self, *key: object) -> int:
-        """The number of a shape of loops: loops of one number differ in the numbers of their cells only."""
+        """Return the number of a shape of loops, equal for loops that differ only in the numbers of their cells."""
         number = self.known.get(key)
         if number is None:
             number = self.known[key] = self.fresh
@@ -182,13 +182,13 @@ class _Stack:
             self.loops.pop()
 
     def base(self, start: int, end: int) -> tuple[int, ...]:
-        """The numbers of the cells of the elements from start to end."""
+        """Return the numbers of the cells of the elements from start to end."""
         if end - start == 1:
             return self.elements[start].base
         return tuple([cell for element in self.elements[start:end] for cell in element.base])
 
     def extend(self) -> bool:
-        """Whether the last elements were one more iteration of the loop below them."""
+        """Absorb the last elements as one more iteration of the loop below them; return True if they were one."""
         size = len(self.elements)
         for at in reversed(self.loops):
             length = size - 1 - at
@@ -208,7 +208,7 @@ class _Stack:
         return False
 
     def fold(self) -> bool:
-        """Whether the last elements were three like blocks, the numbers of whose cells advance evenly."""
+        """Fold the last elements into a loop; return True if they were three equal blocks with evenly spaced cells."""
         shapes = self.shapes
         size = len(shapes)
         top = shapes[-1]

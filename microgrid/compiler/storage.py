@@ -1,4 +1,4 @@
-"""Loops to code: which numbers stay in registers, which are kept from one iteration to the next, which go to memory.
+"""From loops to code: allocation of numbers to registers, loop-carried registers and memory.
 
 A number that an instruction of the same body made, in this iteration or the one before, is in a register. Only what is
 read from elsewhere is stored; `density` then numbers it anew.
@@ -16,11 +16,11 @@ from microgrid.compiler.roll import Affine, Loop, Node, Rolled, Statement, only,
 from microgrid.compiler.tape import ONCE, PASSED, Shape
 
 SEGMENT = 400
-"""The most statements in one function: LLVM takes 0.5 s for 4,000 of them in a row, but 39 s for 50,000."""
+"""Maximum number of statements in one function: LLVM takes 0.5 s for 4,000 of them in a row, but 39 s for 50,000."""
 
 
 def place(rolled: Rolled) -> Stored:
-    """The code of loops."""
+    """Return the code of loops, with cells placed in registers or memory."""
     first = _Placement(rolled, None)
     first.all()
     second = _Placement(rolled, first)
@@ -33,7 +33,7 @@ Known = dict[Cell, int]
 
 
 class _Placement:
-    """One pass over the loops; the first one finds out which cells are read from memory, and within which loops."""
+    """One pass over the loops; the first pass finds the cells that are read from memory, and within which loops."""
 
     def __init__(self, rolled: Rolled, first: _Placement | None) -> None:
         import numpy as np
@@ -54,7 +54,7 @@ class _Placement:
         self.summing = False  # then registers stand for what they are loaded from, within the loops around only
 
     def all(self) -> tuple[list[tuple[Code, ...]], tuple[Code, ...]]:
-        """The segments, and the sums over samples."""
+        """Return the segments, and the sums over samples."""
         segments = list(self.segments(only(self.rolled.nodes, lambda statement: statement.shape.target != "d")))
         sums: list[Code] = []
         self.summing = True
@@ -75,7 +75,7 @@ class _Placement:
         yield tuple(code)
 
     def masks(self) -> dict[str, Any]:
-        """For each space the cells that are read from memory."""
+        """Return a mask of the cells that are read from memory, for each space."""
         masks = {}
         for space, found in self.reads.items():
             masks[space] = self.np.zeros(max(self.rolled.tape.sizes[space], 1), dtype=bool)
@@ -88,7 +88,7 @@ class _Placement:
         return self.registers - 1
 
     def cells(self, index: Affine) -> Any:
-        """All cells that an index reaches, an axis for each loop."""
+        """Return all cells of an index, an axis for each loop."""
         cells = self.np.array(index.base)
         for counter, step in index.steps:
             cells = cells[..., None] + step * self.np.arange(self.counts[counter])
@@ -110,7 +110,7 @@ class _Placement:
         return target
 
     def from_memory(self, cell: Cell) -> None:
-        """Note that a cell is read from memory, and within which loops."""
+        """Record that a cell is read from memory, and within which loops."""
         self.reads.setdefault(cell[0], []).append(self.cells(cell[1]))
         if not self.summing:  # sums are taken after all loops
             for counter in self.around:
@@ -139,12 +139,12 @@ class _Placement:
                 code.append(Store(*target, result))
 
     def summed(self, shape: Shape, index: Affine) -> str:
-        """The op of a contribution; it tells where that is one of many: of samples, or of the iterations of a loop."""
+        """Return the op of a contribution, which distinguishes sums of many terms: over samples, or over iterations."""
         many = shape.target == "d" or len(index.steps) < len(self.around)
         return SUMMED.get(shape.op, shape.op) if many else shape.op
 
     def store(self, cell: Cell, value: int, code: list[Code]) -> None:
-        """Store a result where it is read from memory: at once, or once after a loop that needs the last one only."""
+        """Store a result that is read from memory: at once, or once after a loop that needs only the last one."""
         space, index = cell
         if self.wanted is None or space not in self.wanted:
             return
@@ -157,7 +157,7 @@ class _Placement:
             code.append(Store(space, index, value))
 
     def waits(self, cell: Cell) -> bool:
-        """Whether the last number of a loop may be stored after it: in the loop nobody reads it from memory."""
+        """Return True if the last number of a loop may be stored after it: no iteration reads it from memory."""
         counter, _ = cell[1].steps[-1]
         if counter in self.jammed:
             return False
@@ -219,14 +219,14 @@ class _Placement:
             self.store((space, index.at(counter, count - 1)), register, code)
 
     def still(self, cell: Cell, loop: Loop, written: Sequence[Cell]) -> bool:
-        """Whether a cell is the same one in all iterations of a loop, and the loop does not write it."""
+        """Return True if a cell is invariant in a loop: the same in all iterations, and not written."""
         inner = self.inner[loop.counter]
         if cell[0] in ("a", "y", "d") or not inner.isdisjoint([counter for counter, _ in cell[1].steps]):
             return False
         return not any(self.meet(cell, other, inner) for other in written)
 
     def jams(self, loop: Loop) -> bool:
-        """Whether iterations are independent: what one writes no other reads or writes.
+        """Return True if iterations are independent: none reads or writes what another writes.
 
         They may add to the same cells, if it is one statement that does, and does so once for a cell in an iteration:
         then each cell gets its sum in the same order, and none is in a register of a loop within.
@@ -257,7 +257,7 @@ class _Placement:
         return True
 
     def distinct(self, index: Affine, counters: Sequence[int]) -> bool:
-        """Whether an index reaches another cell for all numbers of these counters."""
+        """Return True if an index reaches a different cell for each combination of these counters."""
         steps = dict(index.steps)
         if any(counter not in steps for counter in counters):
             return False
@@ -265,7 +265,7 @@ class _Placement:
         return bool(len(self.np.unique(cells)) == cells.size)
 
     def iterations(self, index: Affine, counter: int) -> Any:
-        """For all cells that an index reaches, in which iteration of a loop; -1 where it does not depend on it."""
+        """Return the iteration of a loop for all cells of an index; -1 where it does not depend on the loop."""
         counters = [own for own, _ in index.steps]
         if counter not in counters:
             return self.np.array(-1)
@@ -273,7 +273,7 @@ class _Placement:
         return self.np.arange(self.counts[counter]).reshape(shape)
 
     def sums(self, loop: Loop) -> list[Cell]:
-        """The cells that a loop adds to, the same ones in each iteration, and touches in no other way."""
+        """Return the cells that a loop adds to, the same in each iteration, and does not touch otherwise."""
         found: dict[Cell, int] = {}
         for node in loop.body:
             if isinstance(node, Statement) and node.shape.adds:
@@ -294,7 +294,7 @@ class _Placement:
         ]
 
     def meet(self, a: Cell, b: Cell, inner: set[int]) -> bool:
-        """Whether two cells may be the same one while the loops around these inner ones stand still."""
+        """Return True if two cells may alias while the loops around these inner ones stand still."""
         if a[0] != b[0]:
             return False
         ours, theirs = a[1].steps, b[1].steps
@@ -315,7 +315,7 @@ class _Placement:
 
 
 def _summed(body: Sequence[Code], kept: Sequence[tuple[int, Operand, int]]) -> tuple[Code, ...]:
-    """A loop's body, in which products that are added to what the loop keeps may be fused."""
+    """Return a loop's body with products fused that are added to loop-carried registers."""
     made = {item.target: item for item in body if isinstance(item, Apply)}
     summed: dict[int, Apply] = {}
     for register, _, after in kept:
@@ -342,7 +342,7 @@ def _loops(nodes: Iterable[Node]) -> Iterator[Loop]:
 
 
 def _nested(nodes: Iterable[Node], around: tuple[int, ...] = ()) -> Iterator[tuple[Statement, tuple[int, ...]]]:
-    """All statements, each with the counters of the loops around it."""
+    """Yield all statements, each with the counters of the loops around it."""
     for node in nodes:
         if isinstance(node, Loop):
             yield from _nested(node.body, (*around, node.counter))
@@ -356,7 +356,7 @@ def _used(nodes: Iterable[Node]) -> Iterator[Cell]:
 
 
 def _made(nodes: Iterable[Node]) -> Iterator[Cell]:
-    """The cells, written once, whose numbers are at hand at the end of an iteration."""
+    """Yield the cells, written once, whose numbers are in registers at the end of an iteration."""
     for node in nodes:
         if isinstance(node, Loop):
             for space, index in _made(node.body):

@@ -9,7 +9,7 @@ from microgrid.core.primitive import Op
 
 
 class Shape(NamedTuple):
-    """What an instruction does, apart from the numbers of its cells.
+    """The shape of an instruction: all but the numbers of its cells.
 
     `op` is an op of the table, or one of the ways in which a cotangent is passed on (`PASSED`). It is applied to cells
     of the spaces `operands`; the result is written to the space `target`, or added to what is there.
@@ -52,13 +52,13 @@ class Tape:
         self.constants: list[float] = []
         self.sizes: dict[str, int] = dict.fromkeys(SPACES, 0)
         self.origins: dict[int, int] = {}
-        """For a step that computes a result of the program: which."""
+        """Index of the program's result that a step computes."""
         self.ops: dict[str, Op] = {}
         """The ops that occur, by name."""
         self._known: dict[tuple[str, bool, str, tuple[str, ...]], int] = {}
 
     def shape(self, op: str, adds: bool, target: str, operands: tuple[str, ...]) -> int:
-        """The number of a shape, new or known."""
+        """Return the number of a shape, new or known."""
         key = (op, adds, target, operands)
         known = self._known.get(key)
         if known is None:
@@ -73,17 +73,17 @@ class Tape:
         self.steps.append((self.shape(op, adds, space, spaces), (cell, *cells)))
 
     def constant(self, x: float) -> tuple[str, int]:
-        """The cell of one more occurrence of a constant."""
+        """Return the cell of one more occurrence of a constant."""
         self.constants.append(x)
         return "c", len(self.constants) - 1
 
     def temporary(self) -> tuple[str, int]:
-        """A new cell on the way."""
+        """Return a new temporary cell."""
         self.sizes["t"] += 1
         return "t", self.sizes["t"] - 1
 
     def lines(self) -> Iterator[str]:
-        """A line of text for each step."""
+        """Return a line of text for each step."""
         for number, cells in self.steps:
             op, adds, target, spaces = self.shapes[number]
             operands = [

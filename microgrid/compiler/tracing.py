@@ -1,4 +1,4 @@
-"""A function to a program, with the Values from outside that it uses as inputs, and the modules that made each result.
+"""From a function to a program, with captured Values as further inputs, and the module path of each result.
 
 What the function compares or reads is an error: compiled code has no other path.
 """
@@ -21,7 +21,7 @@ from microgrid.program import Instruction, Program
 
 
 class Traced(NamedTuple):
-    """A program, the Values from outside that are its last inputs, and for each instruction the path of its module."""
+    """A program, the captured Values that are its last inputs, and the module path of each instruction."""
 
     program: Program
     captured: tuple[Value, ...]
@@ -33,7 +33,7 @@ class Traced(NamedTuple):
 def traced(
     function: Callable[..., Any], arguments: Mapping[str, Any], outside: Sequence[Value] = (), result: str = ""
 ) -> Traced:
-    """The program of function(*arguments), trees of numbers in which what is no float is passed as it is.
+    """Return the program of function(*arguments), trees of numbers; leaves that are not floats are passed unchanged.
 
     Values that the function finds outside become inputs, those of `outside` first. Raises TypeError with the line where
     the function looked at a number.
@@ -74,7 +74,7 @@ def traced(
 
 @contextlib.contextmanager
 def without_collection() -> Iterator[None]:
-    """A context without cycle collection: 200,000 nodes are recorded, and none of them is garbage."""
+    """Disable cycle collection within a context: 200,000 nodes are recorded, and none of them is garbage."""
     enabled = gc.isenabled()
     gc.disable()
     try:
@@ -85,7 +85,7 @@ def without_collection() -> Iterator[None]:
 
 
 def _condition(how: str) -> str:
-    """A comparison that is recorded, in place of Python's."""
+    """Record a comparison, in place of Python's."""
     recorded = {">": "x.greater(y)", ">=": "1 - y.greater(x)", "<": "y.greater(x)", "<=": "1 - x.greater(y)"}
     return recorded.get(how, "x.equal(y)")
 
@@ -114,7 +114,8 @@ def _laid_flat(
     outside: list[Value],
     start: int,
 ) -> tuple[Program, tuple[str, ...]]:
-    """The program, and the module of each instruction; Values from before the start are appended to those outside."""
+    """Return the program and the module of each instruction; captured Values from before the start are appended to
+    `outside`."""
     slots = {node.number: i for i, node in enumerate([*inputs, *outside])}
     older: dict[int, Value] = {}
     nodes = topological(outputs, inputs=[*inputs, *outside], start=start, older=older)

@@ -16,7 +16,7 @@ from microgrid.numbers.arrays import array_of_floats
 
 
 class CompiledLoss(Shown):
-    """The mean over samples of loss(model(x), y), compiled with its gradients.
+    """Compiled mean over samples of loss(model(x), y), with its gradients.
 
     `parameters` is an array with the numbers of `model.parameters()`, in their order: calls read it. Change it in
     place, and `write()` the model when a person is to see it; `read()` takes the model's numbers again.
@@ -47,20 +47,20 @@ class CompiledLoss(Shown):
 
     @property
     def compilations(self) -> int:
-        """How often code was made."""
+        """Number of compilations so far."""
         return self._plans.made
 
     def read(self) -> None:
-        """Take the numbers of the model's parameters into `parameters`."""
+        """Copy the numbers of the model's parameters into `parameters`."""
         self.parameters = self._numpy.array([value.item() for value in self._values])
 
     def write(self) -> None:
-        """Give the numbers of `parameters` to the model's parameters."""
+        """Copy `parameters` into the model's parameters."""
         for value, x in zip(self._values, self.parameters.tolist(), strict=True):
             value.data = x
 
     def __call__(self, x: Any, y: Any) -> tuple[float, Any]:
-        """The mean loss over the rows of x and y, and its derivatives by the parameters, an array.
+        """Return the mean loss over the rows of x and y, and its derivatives by the parameters, an array.
 
         A row of x is what the model is called with, a row of y what the loss gets beside its output: a number, or a
         list where the array has more axes.
@@ -69,7 +69,7 @@ class CompiledLoss(Shown):
         return sums.item(-1), sums[:-1]
 
     def with_outputs(self, x: Any, y: Any) -> tuple[float, Any, Any]:
-        """The mean loss, its derivatives, and what the model gave for each sample: a row of its outputs."""
+        """Return the mean loss, its derivatives, and the model's outputs, a row for each sample."""
         outputs, sums = self._run(x, y, outputs=True)
         return sums.item(-1), sums[:-1], outputs
 
@@ -116,7 +116,7 @@ class CompiledLoss(Shown):
 
 
 def _rows(array: Any, name: str) -> Any:
-    """An array of floats with a row for each sample."""
+    """Return an array of floats with a row for each sample."""
     try:
         rows = array_of_floats(array)
     except (TypeError, ValueError, OverflowError) as error:
