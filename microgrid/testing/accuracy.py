@@ -1,4 +1,4 @@
-"""How far the partials that an op computes in floats lie from the exact ones, at the points where a program uses it."""
+"""Accuracy of the partials that an op computes in floats, at the points where a program uses it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from microgrid.testing.enclosure import enclosures, is_sharp, nearest_float
 
 
 def worst_ulps(program: Program, at: Sequence[float]) -> dict[str, float]:
-    """For each op of the program its worst partial, in units of the last place; nan where none could be compared."""
+    """Return for each op of the program the worst error of a partial in ulps; nan where none could be compared."""
     numbers = [*at, *program.constants]
     worst: dict[str, float] = {}
     seen = set()

@@ -1,4 +1,4 @@
-"""What the ratio of a claimed to a true gradient suggests about the mistake."""
+"""Likely causes of a wrong gradient, from the ratio of the claimed to the true one."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from microgrid.program import Program
 
 
 def likely_cause(pairs: Sequence[tuple[float, float]], program: Program | None, at: Sequence[float]) -> str:
-    """A sentence for pairs (claimed, true) that all are wrong; "" where the numbers suggest nothing."""
+    """Return a sentence for pairs (claimed, true) that are all wrong; "" where the numbers suggest nothing."""
     ratios = [claimed / true for claimed, true in pairs if true and math.isfinite(claimed / true)]
     if not ratios:
         return ""
@@ -43,7 +43,7 @@ def _common(ratios: Sequence[float]) -> float | None:
 
 
 def _missing_derivative(ratio: float, program: Program, at: Sequence[float]) -> str:
-    """The function whose derivative, at the point, is the ratio or its reciprocal."""
+    """Return the function whose derivative, at the point, is the ratio or its reciprocal."""
     numbers = [*at, *program.constants]
     for op, operands in program.instructions:
         given = [numbers[i] for i in operands]

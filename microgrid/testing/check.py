@@ -1,4 +1,4 @@
-"""`check_gradient`: is this gradient right? Ours, or what a person claims, against certified numerical derivatives."""
+"""`check_gradient`: check a gradient, of the engine or claimed, against certified numerical derivatives."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def check_gradient(
     order: int = 1,
     reference: Reference = "auto",
 ) -> Report:
-    """A report on the gradient of a scalar function at a point, by all numbers in its arguments.
+    """Check the gradient of a scalar function at a point, by all numbers in its arguments, and return a report.
 
     Without `gradient` it is the engine's own, by `backward()`; the rules of its ops are judged apart from rounding.
     With it, it is what a person claims: nested lists, tuples, dicts or NumPy arrays of numbers, structured like the
@@ -66,7 +66,7 @@ def check_gradient(
 
 
 def _diagnosed(subject: Subject, reference: Reference, kinked: Program) -> Report:
-    """The check of the engine's gradient, with the culprit of a FAIL; kinks are those of that program."""
+    """Check the engine's gradient, with the culprit of a FAIL; `kinks` are those of this program."""
     assert subject.program is not None
     report = _own_check(subject, reference, kinked)
     if report.verdict == "FAIL" and subject.program.reads:
@@ -89,7 +89,7 @@ def _report(checks: Sequence[Check], subject: Subject) -> Report:
 
 
 def _checks(subject: Subject, claimed: Sequence[float], reference: Reference, kinked: Program | None) -> list[Check]:
-    """One for each input. Of our own gradient `kinked` has the kinks; None says that it is a claim."""
+    """Return a check for each input. `kinked` has the kinks of our own gradient; None marks a claim."""
     program, at, ours = subject.program, subject.numbers, kinked is not None
     names = subject.names()
     checks = [Check(names[i], x, claimed[i], derivative_of(subject, i, reference)) for i, x in enumerate(at)]
@@ -108,7 +108,7 @@ def _checks(subject: Subject, claimed: Sequence[float], reference: Reference, ki
 
 
 def _by_rules(slopes: Program, numbers: Sequence[float]) -> Sequence[Enclosure | None]:
-    """A gradient by the rules of the ops, in an arithmetic that loses nothing: an enclosure of each partial."""
+    """Return an enclosure of each partial, by the rules of the ops in exact or interval arithmetic."""
     try:
         return enclosures(slopes, numbers)
     except UnknownFunction:
@@ -129,7 +129,7 @@ def assert_gradient(
 
 
 def _second_order(subject: Subject, reference: Reference, program: Program) -> Report:
-    """The checks of all components of the gradient. The kinks are those of the function: its rules have none to add."""
+    """Return the checks of all components of the gradient. The kinks are those of the function: its rules add none."""
 
     def component(j: int) -> Callable[..., Any]:
         def slope(*args: Any) -> Any:
@@ -152,7 +152,7 @@ def _second_order(subject: Subject, reference: Reference, program: Program) -> R
 
 
 def _claimed(gradient: Any, subject: Subject) -> list[float]:
-    """The claimed numbers in the order of the inputs: matched by keys and places, never by position alone."""
+    """Return the claimed numbers in the order of the inputs, matched by keys and places, never by position alone."""
     listed = _lists(gradient)
     numbers, shape = tree.flatten(listed, lambda x, path: float(number_or_value(bare(x), path)), "gradient")
     count = len(subject.numbers)
@@ -174,7 +174,7 @@ def _claimed(gradient: Any, subject: Subject) -> list[float]:
 
 
 def _matched(claim: Any, structure: tree.Structure) -> list[tuple[int, float]] | None:
-    """Each input with its number; None where the two do not match."""
+    """Return each input with its number; None where the two do not match."""
     if isinstance(structure, int):
         return None if isinstance(claim, (dict, list)) else [(structure, float(bare(claim)))]
     if isinstance(structure, dict):
@@ -196,7 +196,7 @@ def _has_keys(structure: tree.Structure) -> bool:
 
 
 def _lists(x: Any) -> Any:
-    """Nested containers with NumPy's arrays as lists."""
+    """Return nested containers with NumPy's arrays as lists."""
     if hasattr(x, "tolist"):
         return x.tolist()
     if isinstance(x, dict):
@@ -205,7 +205,7 @@ def _lists(x: Any) -> Any:
 
 
 def _by_backward(subject: Subject) -> list[float]:
-    """What the engine computes eagerly: on fresh leaves, by `backward()`. ValueError where two calls differ."""
+    """Return the engine's eager gradient, by `backward()` on fresh leaves. Raises ValueError if two calls differ."""
     leaves = [Value(x) for x in subject.numbers]
     with plainly_recording():
         result = subject(leaves)

@@ -1,4 +1,5 @@
-"""Whose fault is it: which op's rule, by which operand; or, with all rules right, where accumulation goes wrong."""
+"""Diagnosis of a wrong gradient: the op and operand whose rule is wrong; or, with all rules right, the faulty
+accumulation."""
 
 from __future__ import annotations
 
@@ -16,7 +17,7 @@ CheckProgram = Callable[[Program, Sequence[float]], Report]
 
 
 def diagnose(program: Program, at: Sequence[float], check: CheckProgram) -> str:
-    """The culprit and the smallest program that shows it, for a gradient of the engine's that is wrong."""
+    """Return the culprit and the smallest program that shows it, for a wrong gradient of the engine."""
     numbers = [*at, *program.constants]
     for op, operands in program.instructions:
         numbers.append(op.forward(*[numbers[i] for i in operands]))
@@ -34,7 +35,7 @@ def diagnose(program: Program, at: Sequence[float], check: CheckProgram) -> str:
 
 
 def wrong_value(program: Program, at: Sequence[float]) -> str:
-    """The first op whose forward function computes something else than its definition; "" if none does.
+    """Return the first op whose forward function differs from its definition; "" if none does.
 
     One of a person's own is held to it beside the point, too: a derivative is that of the values around.
     """
@@ -78,7 +79,7 @@ def _wrong_value(op: Op, given: Sequence[float]) -> str:
 
 
 def alone(op: Op, given: Sequence[float]) -> Program:
-    """The op's own program; its static operands as given."""
+    """Return the program of the op alone, with its static operands."""
     count = op.arity - op.static
     names = [f"x{i}" for i in range(count)]
     return Program(
@@ -109,7 +110,7 @@ def _wrong_rule(instruction: Instruction, given: Sequence[float], label: str, ch
 
 
 def _wrong_accumulation(program: Program, at: Sequence[float], check: CheckProgram) -> str:
-    """The smallest program whose gradient is wrong: the earliest result, then as few of its operations as will do."""
+    """Return the smallest program whose gradient is wrong: its earliest result, its fewest operations."""
     first = len(program.inputs)
     numbers = [*at, *program.constants]
     steps: dict[int, Instruction] = {}
@@ -146,7 +147,7 @@ def _wrong_accumulation(program: Program, at: Sequence[float], check: CheckProgr
 def _part(
     steps: dict[int, Instruction], output: int, numbers: Sequence[float], constants: range
 ) -> tuple[Program, list[float]]:
-    """The program of those steps that the output needs, with inputs for what else it needs; and where they stand."""
+    """Return the program of the steps that the output needs, with inputs for the rest; and their indices."""
     needed = {output}
     for slot, step in reversed(steps.items()):
         if slot in needed:

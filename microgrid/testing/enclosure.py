@@ -1,4 +1,4 @@
-"""What a program computes, enclosed: in balls of 600 bits, or as many as it takes; else to some 30 sure digits."""
+"""Enclosures of a program's results: in balls of 600 bits or more; else to some 30 certain digits."""
 
 from __future__ import annotations
 
@@ -15,17 +15,18 @@ from microgrid.program import Program
 Enclosure = tuple[Fraction, Fraction]
 
 BITS = (600, 3600)
-"""Of balls: the second where the first leave a result open. They hold 1e-308 beside 1e308, with 1500 bits to spare."""
+"""Precisions of balls; the second is for results that the first leaves open. They hold 1e-308 beside 1e308, with 1500
+bits to spare."""
 
 DIGITS = (100, 700, 1500)
-"""Of mpmath's numbers, which know no error: it is taken from two runs that differ in digits."""
+"""Precisions of mpmath's numbers, which carry no error bound: it is taken from two runs that differ in digits."""
 
 TINIEST = Fraction(1, 2**1072)
-"""Four times the smallest positive float: numbers that lie no further apart are the same to floats."""
+"""Four times the smallest positive float: numbers no further apart are equal to floats."""
 
 
 def enclosures(program: Program, at: Sequence[float]) -> Sequence[Enclosure | None]:
-    """Between which numbers each result lies, None where that is not known: no library for it, or not finite.
+    """Return an enclosure of each result; None where it is unknown: without a library for it, or not finite.
 
     Raises UnknownFunction for an op that only floats have.
     """
@@ -53,7 +54,7 @@ def enclosures(program: Program, at: Sequence[float]) -> Sequence[Enclosure | No
 
 
 def is_sharp(enclosed: Enclosure | None) -> bool:
-    """Whether it leaves nothing open that floats could tell."""
+    """Return True if the enclosure is narrow enough to decide everything that floats can tell."""
     if enclosed is None:
         return False
     low, high = enclosed
@@ -61,14 +62,14 @@ def is_sharp(enclosed: Enclosure | None) -> bool:
 
 
 def narrower(x: Enclosure | None, y: Enclosure | None) -> Enclosure | None:
-    """The one of two enclosures of the same number that says more."""
+    """Return the narrower of two enclosures of the same number."""
     if x is None or y is None:
         return x or y
     return y if y[1] - y[0] < x[1] - x[0] else x
 
 
 def ends(x: Any) -> Enclosure | None:
-    """The ends of a ball; None for one that is not finite, or so large that its fraction would not fit into memory."""
+    """Return the ends of a ball; None for one that is not finite, or whose fraction would not fit into memory."""
     if not x.is_finite():
         return None
     low, high = _no_more(x.lower()), _no_less(x.upper())
@@ -76,11 +77,11 @@ def ends(x: Any) -> Enclosure | None:
 
 
 LARGEST, SMALLEST = 20_000, -20_000
-"""The exponents of two up to which a number is kept exactly."""
+"""Exponents of two up to which a number is kept exactly."""
 
 
 def _no_more(x: Any) -> Fraction | None:
-    """The fraction of an exact arb, or one below it when it is very small; None when it is very large."""
+    """Return the fraction of an exact arb, or one below it when it is very small; None when it is very large."""
     mantissa, exponent = (int(part) for part in x.man_exp())
     if mantissa.bit_length() + exponent > LARGEST:
         return None
@@ -95,7 +96,7 @@ def _no_less(x: Any) -> Fraction | None:
 
 
 def _kept(x: Any) -> Fraction | None:
-    """An mpf as a fraction; None for one that is not finite or too large."""
+    """Return an mpf as a fraction; None for one that is not finite or too large."""
     try:
         return fraction_of_mpf(x) if x - x == 0 else None
     except OverflowError:
@@ -110,7 +111,7 @@ def _around(x: Fraction | None, rougher: Fraction | None) -> Enclosure | None:
 
 
 def fraction_of_mpf(x: Any) -> Fraction:
-    """mpmath's number as a fraction, 0 for one too small to be kept exactly; OverflowError for one too large."""
+    """Return an mpf as a fraction, 0 for one too small to be kept exactly. Raises OverflowError for one too large."""
     sign, mantissa, exponent, bits = x._mpf_
     if bits + exponent > LARGEST:
         raise OverflowError("a number that is too large for a fraction")
@@ -120,7 +121,7 @@ def fraction_of_mpf(x: Any) -> Fraction:
 
 
 def nearest_float(x: Fraction) -> float:
-    """The float nearest to a fraction; inf beyond the largest."""
+    """Return the float nearest to a fraction; inf beyond the largest."""
     try:
         return float(x)
     except OverflowError:

@@ -1,4 +1,4 @@
-"""How near a program stands to a kink, a jump or an edge of a domain, in the numbers that its ops are given."""
+"""Distances of a program to a kink, a jump or an edge of a domain, at the operands of its ops."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from microgrid.program import Program
 
 
 def at_a_kink(program: Program, at: Sequence[float]) -> bool:
-    """Whether an op stands within a billionth of a kink or a jump of its own."""
+    """Return True if an op is within a billionth of one of its kinks or jumps."""
     numbers = [*at, *program.constants]
     for op, operands in program.instructions:
         given = [numbers[i] for i in operands]
@@ -22,7 +22,7 @@ def at_a_kink(program: Program, at: Sequence[float]) -> bool:
 
 
 def _bends(op: Op, given: Sequence[float], along: int) -> bool:
-    """Whether an op is straight on both sides of its operand, and not the same line.
+    """Return True if an op is linear on both sides of its operand, with different lines.
 
     Forward values alone are asked, and none at the point itself: a rule that treats a point apart makes no kink there,
     nor does a number that differs in that point only, as that of `equal` does.
@@ -46,7 +46,7 @@ def _bends(op: Op, given: Sequence[float], along: int) -> bool:
 
 
 def nearest_edge(program: Program, at: Sequence[float]) -> str:
-    """Of all ops the one whose operands are nearest to a kink, a jump or an edge, as a sentence; "" if none has any."""
+    """Return a sentence on the op whose operands are nearest to a kink, a jump or an edge; "" if there is none."""
     numbers = [*at, *program.constants]
     nearest: tuple[float, str] | None = None
     for op, operands in program.instructions:

@@ -1,4 +1,4 @@
-"""Wrong rules on purpose: the negative control of the checker."""
+"""Mutation of rules: the negative control of the checker."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from microgrid.testing.subject import Subject
 
 @contextlib.contextmanager
 def mutated(op: Op, operand: int = 0, *, delta: float = 1e-12) -> Iterator[None]:
-    """A context within which an op's partial by one operand is wrong by the factor 1 + delta, for the whole process.
+    """Make an op's partial by one operand wrong by the factor 1 + delta within a context, for the whole process.
 
     `+` and `*` between values are recorded with their partials written out; there, the rules alone are wrong.
     """
@@ -40,7 +40,7 @@ def mutated(op: Op, operand: int = 0, *, delta: float = 1e-12) -> Iterator[None]
 def assert_detects_wrong_gradient(
     function: Program | Callable[..., Any], *at: Any, delta: float = 1e-12
 ) -> list[tuple[str, int]]:
-    """Check that a gradient check at this point would see each rule of the function that matters there go wrong.
+    """Assert that a gradient check at this point detects an error in each rule that matters there.
 
     It makes each partial of each op wrong in turn and demands FAIL; AssertionError names the one that got by. Gives the
     (op, operand) that it tried: those whose partial has a share in the gradient.

@@ -1,4 +1,4 @@
-"""The numerical derivative of a program along one input, enclosed with a proof where there can be one.
+"""Numerical derivatives of a program along one input, enclosed with a proof where possible.
 
 Only forward values are used: what is found owes nothing to any rule of differentiation.
 """
@@ -24,14 +24,15 @@ Reference = Literal["auto", "flint", "exact", "mpmath", "floats"]
 Evidence = Literal["certified", "exact", "50 digits", "floats", "none"]
 
 BITS = (900, 2000, 4500)
-"""Of the arithmetic, more where they leave the derivative open. The step is h = R / 2**(bits / 3)."""
+"""Precisions of the arithmetic in bits; more where they leave the derivative open. The step is h = R / 2**(bits / 3).
+"""
 
 RUNGS = ((16, 120), (120, 800), (300, 1600), (600, 3000))
-"""Digits before which a step begins, digits of the arithmetic: a slope counts once two rungs agree on it."""
+"""Pairs (digits of the first step, digits of the arithmetic): a slope counts once two rungs agree on it."""
 
 
 class Derivative(NamedTuple):
-    """What is known of a derivative: it lies between low and high, which are exact; and what vouches for it.
+    """An enclosure of a derivative: exact bounds low and high, and the evidence for them.
 
     At a kink there is no derivative but two slopes, `left` and `right`, and `reason` says so.
     """
@@ -45,16 +46,16 @@ class Derivative(NamedTuple):
 
     @property
     def middle(self) -> Fraction | None:
-        """The middle of the enclosure."""
+        """Midpoint of the enclosure."""
         return None if self.low is None or self.high is None else (self.low + self.high) / 2
 
     @property
     def radius(self) -> Fraction | None:
-        """How far the derivative can be from the middle."""
+        """Half the width of the enclosure."""
         return None if self.low is None or self.high is None else (self.high - self.low) / 2
 
     def __contains__(self, x: object) -> bool:
-        """Whether a number is in the enclosure."""
+        """Return True if a number is in the enclosure."""
         if self.low is None or self.high is None or not isinstance(x, (int, float, Fraction)):
             return False
         return math.isfinite(x) and self.low <= Fraction(x) <= self.high
@@ -63,7 +64,7 @@ class Derivative(NamedTuple):
 def derivative(
     function: Program | Callable[..., Any], *at: Any, along: int = 0, reference: Reference = "auto"
 ) -> Derivative:
-    """The derivative of a scalar program or function at a point, along the input of that number.
+    """Return the derivative of a scalar program or function at a point, along the input of this number.
 
     The inputs are counted through nested arguments, in order. "flint" encloses it by Cauchy's estimate on complex balls
     (python-flint), "exact" computes it in fractions, where the ops are rational, "mpmath" to some 50 digits without a
@@ -77,7 +78,7 @@ def derivative(
 
 
 def derivative_of(subject: Subject, along: int, reference: Reference = "auto") -> Derivative:
-    """The derivative of a function at a point, along its input of that number."""
+    """Return the derivative of a function at a point, along its input of this number."""
     if not 0 <= along < len(subject.numbers):
         raise ValueError(f"along={along}, but there are {len(subject.numbers)} input(s)")
     if reference not in ("auto", "floats", *_METHODS):
@@ -138,7 +139,7 @@ def _by_balls(program: Program, at: Sequence[float], along: int) -> Derivative:
 
 
 def _narrowest(program: Program, at: Sequence[float], along: int, bits: int, first: int) -> tuple[Any, int] | None:
-    """The narrowest ball over the radii R from |x| / 2**first on, and the exponent of its radius."""
+    """Return the narrowest ball over the radii R from |x| / 2**first on, and the exponent of its radius."""
     flint = library("flint", "check")
     acb, arb = flint.acb, flint.arb
     arithmetic = complex_balls()
@@ -197,7 +198,8 @@ def _exactly(program: Program, at: Sequence[float], along: int) -> Derivative:
 
 
 def _by_digits(program: Program, at: Sequence[float], along: int) -> Derivative:
-    """The slopes from both sides, or why there are none, as two rungs find them: one may miss what is finer than it.
+    """Return the slopes from both sides, or the reason for none, on which two rungs agree: one may miss finer
+    structure.
 
     Steps of 1e-16 alone take sin(1e18 x) for a kink, and 136 digits alone take (1e200 + x) - 1e200 for a constant.
     """
@@ -211,7 +213,7 @@ def _by_digits(program: Program, at: Sequence[float], along: int) -> Derivative:
 
 
 def _agree(rougher: Derivative, finer: Derivative) -> bool:
-    """Whether the finer one is of the kind of the rougher, and its numbers where that says, to 18 digits."""
+    """Return True if the finer result is of the same kind as the rougher, with numbers equal to 18 digits."""
     if rougher.evidence != finer.evidence or rougher.reason != finer.reason:
         return False
     if finer.low is None or finer.high is None:
@@ -225,7 +227,7 @@ def _agree(rougher: Derivative, finer: Derivative) -> bool:
 
 
 def _rung(program: Program, at: Sequence[float], along: int, step: int, digits: int) -> Derivative:
-    """Slopes from both sides, by differences extrapolated over three halvings."""
+    """Return slopes from both sides, by differences extrapolated over three halvings."""
     mp = library("mpmath", "check").mp
     arithmetic = mpmath_numbers()
     size = abs(at[along]) or 1.0
@@ -275,12 +277,12 @@ _METHODS = {"flint": _by_balls, "exact": _exactly, "mpmath": _by_digits}
 
 
 TINY, LOST = 2.0**-20, 2.0**-900
-"""Below the first a point is looked at in steps of size 1, too: to exp(x) - 1, steps of its own size may be nothing.
-Below the second there are no others."""
+"""Sizes of a point: below TINY, steps of size 1 are tried, too, since exp(x) - 1 may not resolve its own; below LOST
+only those."""
 
 
 def ladder(f: Callable[[float], float], x: float) -> Derivative:
-    """Differences over steps from large to small; the two neighbours that agree best say how well.
+    """Extrapolate differences over steps from large to small; the two neighbours that agree best give the error.
 
     They are central where those from both sides agree; else there is a kink, as far as floats can tell.
     """
@@ -322,7 +324,7 @@ def _ladder(f: Callable[[float], float], x: float, size: float) -> Derivative:
 
 
 def _most_agreed(slopes: Sequence[tuple[float, float]]) -> tuple[float, float] | None:
-    """The mean of the two neighbours that agree best, and how well they do: rounding of the values counts, too."""
+    """Return the mean of the two neighbours that agree best, and their error, which includes rounding of the values."""
     pairs = [
         ((a + b) / 2, abs(a - b) + max(noise_a, noise_b))
         for (a, noise_a), (b, noise_b) in itertools.pairwise(slopes)

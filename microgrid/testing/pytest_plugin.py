@@ -21,11 +21,11 @@ if TYPE_CHECKING:
 REFERENCES = ("auto", "flint", "exact", "mpmath", "floats")
 OPTIONS = ("reference", "order", "mutation")
 KNOWN = pytest.StashKey[list[str]]()
-"""Names of the ops that the workers of pytest-xdist knew at their end, a project's own included."""
+"""Names of the ops known to the workers of pytest-xdist at their end, the project's own included."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """The options, for all tests that do not say otherwise by their marker."""
+    """Add the options, for all tests whose marker does not override them."""
     group = parser.getgroup("microgrid", "gradient checks")
     group.addoption(
         "--gradcheck-reference",
@@ -45,7 +45,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """The marker is known."""
+    """Register the marker."""
     config.addinivalue_line(
         "markers",
         "gradcheck(reference='auto', order=1, mutation=None): options of the fixture gradcheck in this test; "
@@ -54,7 +54,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """`-m gradcheck` selects all tests that check gradients."""
+    """Mark all tests that use `gradcheck`, for `-m gradcheck`."""
     for item in items:
         if "gradcheck" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.gradcheck, append=True)
@@ -62,7 +62,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture
 def gradcheck(request: pytest.FixtureRequest) -> Callable[..., Report]:
-    """`check_gradient` with the test's options: it gives the report, raises GradientError on FAIL, and keeps count."""
+    """Return `check_gradient` with the test's options, which also raises GradientError on FAIL, and keeps count."""
     from microgrid.testing.accuracy import worst_ulps
     from microgrid.testing.check import check_gradient
     from microgrid.testing.mutation import assert_detects_wrong_gradient
@@ -113,12 +113,12 @@ def _count(counts: dict[str, int], name: str) -> None:
 
 
 def _worse(x: float, y: float) -> float:
-    """The larger one; a number is worse than nan."""
+    """Return the larger number; any number is worse than nan."""
     return y if math.isnan(x) else x if math.isnan(y) else max(x, y)
 
 
 def pytest_assertrepr_compare(op: str, left: object, right: object) -> list[str] | None:
-    """`assert check_gradient(...).verdict == "PASS"` shows the report."""
+    """Show the report for `assert check_gradient(...).verdict == "PASS"`."""
     report = getattr(left, "report", None)
     if op != "==" or type(left).__name__ != "ReportedVerdict" or report is None:
         return None
@@ -126,19 +126,19 @@ def pytest_assertrepr_compare(op: str, left: object, right: object) -> list[str]
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """In a worker of pytest-xdist, tell the process that prints which ops there are: it has imported no test file."""
+    """In a worker of pytest-xdist, send the names of the ops to the main process, which imports no test file."""
     if hasattr(session.config, "workeroutput"):
         session.config.workeroutput["gradcheck"] = list(OPS)
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_testnodedown(node: Any) -> None:
-    """Keep what a worker told; one that crashed told nothing."""
+    """Keep the data of a worker; one that crashed sent none."""
     node.config.stash.setdefault(KNOWN, []).extend(getattr(node, "workeroutput", {}).get("gradcheck", ()))
 
 
 def sent(terminalreporter: pytest.TerminalReporter, name: str) -> Iterator[Any]:
-    """The user properties of that name of all tests that ran, in this process or in a worker of pytest-xdist."""
+    """Return the user properties of this name of all tests that ran, in this process or in a worker of pytest-xdist."""
     for reports in terminalreporter.stats.values():
         for test in reports:
             if getattr(test, "when", "") == "call":
@@ -146,7 +146,7 @@ def sent(terminalreporter: pytest.TerminalReporter, name: str) -> Iterator[Any]:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    """How many partials were checked, what was undecided, the worst rounding of each op, and ops never exercised."""
+    """Print the number of partials checked, what was undecided, the worst rounding of each op, unexercised ops."""
     verdicts: Counter[str] = Counter()
     reasons: Counter[str] = Counter()
     ops: dict[str, float] = {}

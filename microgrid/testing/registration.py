@@ -1,4 +1,4 @@
-"""What Hypothesis calls when it is imported: from then on it knows how to draw a `Value`, a `Program`, an `MLP`."""
+"""Entry point of Hypothesis, called on its import: registers strategies for `Value`, `Program` and `MLP`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 
 def register() -> None:
-    """Make `st.from_type` draw them. The strategies are imported when one is drawn: they import Hypothesis in turn."""
+    """Register the strategies with `st.from_type`. They are imported on first use: they import Hypothesis in turn."""
     from hypothesis import strategies as st
 
     from microgrid import nn

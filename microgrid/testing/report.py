@@ -1,4 +1,4 @@
-"""What a gradient check found, as text for a terminal and a table for a notebook."""
+"""The report of a gradient check, as text for a terminal and a table for a notebook."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Verdict = Literal["PASS", "FAIL", "UNDECIDED"]
 
 
 class Check(NamedTuple):
-    """One partial derivative: what was claimed, what it is, and the verdict with its reason.
+    """One partial derivative: the claim, the enclosure, and the verdict with its reason.
 
     `ulps` is the distance between the two, from the far end of the enclosure; PASS says that it is at most `allowed`.
     `explained` is how many of them rounding accounts for. `rule` says whether the rules of the ops, applied in exact
@@ -37,13 +37,13 @@ class Check(NamedTuple):
 
     @property
     def ratio(self) -> float:
-        """What was claimed, by what it is; nan where that says nothing."""
+        """Ratio of the claim to the derivative; nan where it is meaningless."""
         middle = self.numerical.middle
         return self.analytic / nearest_float(middle) if middle and nearest_float(middle) else math.nan
 
 
 class GradientError(AssertionError):
-    """A gradient that is wrong; `report` has the particulars."""
+    """A gradient is wrong; `report` has the details."""
 
     def __init__(self, report: Report) -> None:
         super().__init__(f"\n{report}")
@@ -51,19 +51,19 @@ class GradientError(AssertionError):
 
 
 class ReportedVerdict(str):
-    """A verdict that knows its report, for pytest to show when `report.verdict == "PASS"` does not hold."""
+    """A verdict with its report, for pytest to show when `report.verdict == "PASS"` fails."""
 
     report: Report
 
     def __new__(cls, verdict: str, report: Report) -> ReportedVerdict:
-        """The verdict, which is text for all other purposes."""
+        """Return the verdict, a str in all other respects."""
         made = super().__new__(cls, verdict)
         made.report = report
         return made
 
 
 class Report:
-    """The checks of all partial derivatives of a function at a point, and the verdict on the whole.
+    """Checks of all partial derivatives of a function at a point, and the overall verdict.
 
     On a FAIL of the engine's own gradient, `culprit` names the rule that is wrong, or says that none is. `value` says
     which op computed a wrong value to begin with.
@@ -79,7 +79,7 @@ class Report:
 
     @property
     def verdict(self) -> Verdict:
-        """FAIL if one partial fails, or the value itself; else UNDECIDED if one is; else PASS."""
+        """Overall verdict: FAIL if one partial fails, or the value itself; else UNDECIDED if one is; else PASS."""
         if self.value:
             return cast(Verdict, ReportedVerdict("FAIL", self))
         for verdict in ("FAIL", "UNDECIDED"):
@@ -89,7 +89,7 @@ class Report:
 
     @property
     def cause(self) -> str:
-        """What the ratio of the claimed to the true gradient suggests, on a FAIL; else nothing."""
+        """Likely cause of a FAIL, from the ratio of the claimed to the true gradient; "" otherwise."""
         return "; ".join(self._causes())
 
     def _causes(self) -> list[str]:
@@ -118,7 +118,7 @@ class Report:
         return self.checks[i].analytic, nearest_float(middle)
 
     def _remarks(self, checks: Sequence[Check]) -> list[str]:
-        """What is to be said below the table."""
+        """Return the remarks below the table."""
         remarks = [f"{check.name}: {check.reason}" for check in checks if check.reason]
         if self.value:
             remarks.append(f"the value itself is wrong, before any derivative: {self.value}")

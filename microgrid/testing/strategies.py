@@ -25,7 +25,7 @@ _Step: TypeAlias = tuple[Op, tuple[tuple[bool, int], ...]]
 
 
 def smooth_ops() -> list[Op]:
-    """The ops that are smooth on the whole line, and need no plain-number operand."""
+    """Return the ops that are smooth on the whole line and take no static operand."""
     return [op for op in OPS.values() if not op.static and not any(op.piecewise) and _everywhere(op)]
 
 
@@ -35,7 +35,7 @@ def _everywhere(op: Op) -> bool:
 
 @st.composite
 def values(draw: st.DrawFn, *, min_value: float = -1e3, max_value: float = 1e3, labels: bool = False) -> Value:
-    """Leaves with finite numbers between the bounds."""
+    """Draw leaves with finite numbers between the bounds."""
     names = st.sampled_from(["", "x", "y", "w"]) if labels else st.just("")
     return Value(draw(st.floats(min_value, max_value)), label=draw(names))
 
@@ -50,7 +50,7 @@ def programs(
     min_size: int = 1,
     max_size: int = 40,
 ) -> Program:
-    """Programs of one result, of `min_size` to `max_size` instructions of these ops: the smooth ones if none are named.
+    """Draw programs of one result, of `min_size` to `max_size` instructions of these ops (default: the smooth ones).
 
     Each instruction refers back to any number before it; those that the result does not need are left out, as long as
     `min_size` remain. Raises InvalidArgument when the bounds leave none.
@@ -91,13 +91,13 @@ def _steps(ops: tuple[Op, ...], min_size: int, max_size: int) -> st.SearchStrate
 
 @functools.lru_cache
 def _with_references(op: Op) -> st.SearchStrategy[_Step]:
-    """An op and what its operands are, counted from the start or back from here: so that any other can be dropped."""
+    """Draw an op and its operands, counted from the start or back from here, so that any other step can be dropped."""
     reference = st.one_of(st.tuples(st.just(False), st.integers(0, 99)), st.tuples(st.just(True), st.integers(0, 3)))
     return st.tuples(st.just(op), st.tuples(*[reference] * op.arity))
 
 
 def _needed(instructions: Sequence[Instruction], base: int) -> list[Instruction]:
-    """Those that the last one depends on."""
+    """Return the steps that the last one depends on."""
     live = {base + len(instructions) - 1}
     for k in reversed(range(len(instructions))):
         if base + k in live:
@@ -119,12 +119,12 @@ _MOVES: list[Callable[[float], float]] = [
     lambda x: x / 4.0,
     lambda x: 1.5 + abs(x) / 8.0,
 ]
-"""What brings a number into the domain of one op or another."""
+"""Maps of a number into the domain of one op or another."""
 
 
 @st.composite
 def points(draw: st.DrawFn, program: Program | int, *, min_value: float = -2.0, max_value: float = 2.0) -> list[float]:
-    """Points for the inputs of a program, or for so many: with whole numbers, zeros and ties on purpose.
+    """Draw points for the inputs of a program, or of this many inputs: with whole numbers, zeros and ties on purpose.
 
     For a program, a point outside of its domain is moved inside, where one of a few simple moves does that.
     """
@@ -145,7 +145,7 @@ def points(draw: st.DrawFn, program: Program | int, *, min_value: float = -2.0, 
 
 @st.composite
 def modules(draw: st.DrawFn, *, max_inputs: int = 3, max_width: int = 4, max_depth: int = 3) -> nn.MLP:
-    """Small networks with parameters of ordinary size."""
+    """Draw small networks with parameters of ordinary size."""
     sizes = draw(st.lists(st.integers(1, max_width), min_size=1, max_size=max_depth))
     activation = draw(st.sampled_from([name for name in nn.ACTIVATIONS if name != "identity"]))
     inputs = draw(st.integers(1, max_inputs))
@@ -158,7 +158,7 @@ def modules(draw: st.DrawFn, *, max_inputs: int = 3, max_width: int = 4, max_dep
 
 
 class GradientMachine(RuleBasedStateMachine):
-    """Grows a graph step by step beside a list of instructions, and compares all gradients after each step.
+    """State machine that grows a graph beside a list of instructions, and compares all gradients after each step.
 
     `backward(root, seed)` is what is under test: `Value.backward`, or another in a subclass. pytest runs its
     `TestCase`.
@@ -166,7 +166,7 @@ class GradientMachine(RuleBasedStateMachine):
 
     @staticmethod
     def backward(root: Value, seed: float) -> None:
-        """The pass that is compared."""
+        """Run the backward pass under test."""
         root.backward(seed)
 
     UNARY = ("neg", "tanh", "sin", "relu", "abs", "exp")
@@ -198,34 +198,34 @@ class GradientMachine(RuleBasedStateMachine):
 
     @initialize(x=NUMBERS)
     def begin(self, x: float) -> None:
-        """One leaf to start from."""
+        """Begin with one leaf."""
         self._note(Value(x), [])
 
     @rule(x=NUMBERS)
     def add_leaf(self, x: float) -> None:
-        """A leaf, which may stay unreachable."""
+        """Add a leaf, which may stay unreachable."""
         self._note(Value(x), [])
 
     @rule(name=st.sampled_from(UNARY), data=st.data())
     def apply_unary(self, name: str, data: st.DataObject) -> None:
-        """An op of one operand."""
+        """Apply an op of one operand."""
         self._apply(OPS[name], self._any(data))
 
     @rule(name=st.sampled_from(BINARY), data=st.data())
     def apply_binary(self, name: str, data: st.DataObject) -> None:
-        """An op of two operands, perhaps the same."""
+        """Apply an op of two operands, possibly the same."""
         self._apply(OPS[name], self._any(data), self._any(data))
 
     @rule(data=st.data(), x=NUMBERS)
     def change_data(self, data: st.DataObject, x: float) -> None:
-        """A leaf gets another number, which no recorded derivative may notice."""
+        """Assign another number to a leaf, which no recorded derivative may notice."""
         i = self._any(data)
         if not self.edges[i]:
             self.values[i].data = x
 
     @rule()
     def zero_grad(self) -> None:
-        """All leaves are set to zero."""
+        """Set the gradient of all leaves to zero."""
         for i, value in enumerate(self.values):
             if not self.edges[i]:
                 value.grad = self.expected[i] = 0.0
@@ -233,7 +233,7 @@ class GradientMachine(RuleBasedStateMachine):
     @precondition(lambda self: bool(self.values))
     @rule(data=st.data(), seed=st.sampled_from([1.0, 2.0, 0.0]), times=st.integers(1, 2))
     def run_backward(self, data: st.DataObject, seed: float, times: int) -> None:
-        """One pass or two, from any value: passes interleave, leaves accumulate."""
+        """Run one pass or two, from any value: passes interleave, leaves accumulate."""
         root = self._any(data)
         for _ in range(times):
             type(self).backward(self.values[root], seed)
@@ -253,7 +253,7 @@ class GradientMachine(RuleBasedStateMachine):
 
     @invariant()
     def same_gradients(self) -> None:
-        """All gradients are those of the list of instructions, to the bit."""
+        """Compare all gradients with those of the list of instructions, to the bit."""
         for i, value in enumerate(self.values):
             got, expected = value.grad, self.expected[i]
             assert got == expected or (math.isnan(got) and math.isnan(expected)), (i, value, expected)

@@ -1,4 +1,4 @@
-"""What is to be checked: a function at a point, as a program where it can be traced, as a black box on floats else."""
+"""The subject of a check: a function at a point, as a program where it can be traced, else as a black box on floats."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from microgrid.program import Program, input_names, parameters_of, trace
 
 
 class Subject:
-    """A scalar function and a point. `program` is None for a black box, and `blind` says why.
+    """A scalar function at a point. `program` is None for a black box, and `blind` says why.
 
     NumPy arrays among the arguments stay arrays: of floats, or of Values when the function is recorded.
     """
@@ -72,26 +72,26 @@ class Subject:
         return called
 
     def __call__(self, numbers: Sequence[Any]) -> Any:
-        """What the function gives at these numbers, or Values."""
+        """Return the result of the function at these numbers, or Values."""
         return self.function(*tree.unflatten(self.structure, list(numbers)))
 
     def names(self) -> Sequence[str]:
-        """Of the inputs."""
+        """Names of the inputs."""
         if self.program is not None:
             return self.program.inputs
         return input_names(parameters_of(self.function, len(self.at)), self.structure)
 
     def parameters(self) -> Sequence[str]:
-        """The names of the arguments."""
+        """Names of the arguments."""
         return parameters_of(self.function, len(self.at)) if self.program is None else self.program.parameters
 
     def arguments(self) -> list[tuple[str, list[int]]]:
-        """Each argument that holds numbers: its name, and which of the inputs they are."""
+        """Return each argument that holds numbers: its name, and the indices of its inputs."""
         held = [[i for _, i in tree.paths(structure)] for structure in self.structure]
         return [(name, inputs) for name, inputs in zip(self.parameters(), held, strict=True) if inputs]
 
     def along(self, i: int) -> Callable[[float], float]:
-        """The function of its i-th number alone, from float to float."""
+        """Return the function of its i-th number alone, from float to float."""
         box: Callable[[float], Any] = float if self.program is None or isinstance(self.function, Program) else Value
 
         def moved(x: float) -> float:
@@ -105,5 +105,5 @@ class Subject:
 
 
 def bare(x: Any) -> Any:
-    """A Value's number; anything else as it is."""
+    """Return a Value's number; anything else unchanged."""
     return x.item() if isinstance(x, Value) else x

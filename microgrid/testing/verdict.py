@@ -1,4 +1,4 @@
-"""The verdict on one partial derivative: a number against an enclosure, the whole of it, and what rounding explains."""
+"""The verdict on one partial derivative: a number against a whole enclosure and the rounding that explains it."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from microgrid.testing.enclosure import TINIEST, Enclosure, nearest_float
 from microgrid.testing.report import Check, Verdict
 
 GENEROUS = 64
-"""How many times what rounding explains is still blamed on rounding, not on a wrong formula."""
+"""Multiple of the expected rounding that still counts as rounding, not as a wrong formula."""
 
 ALLOWED = Fraction(1, 2**45)
-"""How far a claim may be from the derivative, relative to it, or to the contributions that were summed to it."""
+"""Tolerance of a claim, relative to the derivative or to the contributions that were summed to it."""
 
 DIGITS = Fraction(1, 10**6)
-"""How far from the derivative, relative to it, no claim may be, however much was summed: six digits are compared."""
+"""Relative error above which any claim fails, whatever was summed: six digits are compared."""
 
 
 class Grounds(NamedTuple):
-    """The grounds of a verdict beside the enclosure: whose gradient it is, what its rules give, what rounding explains.
+    """Grounds of a verdict beside the enclosure: origin of the gradient, result of its rules, expected rounding.
 
     `replayed` is what the recorded rules give on floats, `rules` encloses what they give, None where that is not known.
     `spread` is how far results of jittered arithmetic lie apart, `size` the sum of the contributions without signs.
@@ -46,7 +46,7 @@ class Grounds(NamedTuple):
 
 
 def judged(check: Check, grounds: Grounds) -> Check:
-    """The check with its verdict and reason."""
+    """Return the check with its verdict and reason."""
     numerical = check.numerical
     if numerical.evidence == "none":
         return check._replace(reason=numerical.reason)
@@ -70,7 +70,7 @@ def judged(check: Check, grounds: Grounds) -> Check:
 
 
 class _Measured(NamedTuple):
-    """Distances, exactly: to the nearest and the farthest number of the enclosure; and those that are allowed.
+    """Exact distances to the nearest and the farthest number of the enclosure; and the tolerances.
 
     Within `within` a number passes as it is. Rounding explains `explained`; it is blamed up to `beyond`.
     """
@@ -102,7 +102,7 @@ class _Measured(NamedTuple):
         return distance if isinstance(distance, float) else nearest_float(distance / self.ulp)
 
     def too_wide(self) -> str:
-        """Why an enclosure leaves it open, where that is because it is wide: else ""."""
+        """Return the reason for which an enclosure is too wide to decide; "" if it is not."""
         radius = (self.far - self.near) / 2
         if radius <= self.within:
             return ""
@@ -160,7 +160,7 @@ def _of_ours(check: Check, enclosed: Enclosure, measured: _Measured, grounds: Gr
 
 
 def _rule(enclosed: Enclosure, grounds: Grounds, by_digits: bool) -> bool | None:
-    """Whether the rules give the derivative, to 17 digits and more; None where one of the enclosures is too wide."""
+    """Return True if the rules give the derivative, to 17 digits and more; None where an enclosure is too wide."""
     if grounds.rules is None:
         return None
     (low, high), (least, most) = enclosed, grounds.rules
@@ -172,7 +172,7 @@ def _rule(enclosed: Enclosure, grounds: Grounds, by_digits: bool) -> bool | None
 
 
 def _not_finite(check: Check, enclosed: Enclosure, grounds: Grounds) -> Check:
-    """Of a number that is infinite or nan. Infinite is right where all of the enclosure is beyond the largest float."""
+    """Judge a number that is infinite or nan. Infinity is right where all of the enclosure exceeds every float."""
     ends = {nearest_float(end) for end in enclosed}
     if ends in ({math.inf}, {-math.inf}):
         verdict: Verdict = "PASS" if check.analytic in ends else "FAIL"
@@ -206,7 +206,7 @@ def _at_a_kink(check: Check, left: Fraction, right: Fraction, grounds: Grounds) 
 
 
 class _Jittered(Arithmetic):
-    """Floats, on which each result is moved by -1, 0 or 1 ulp at random."""
+    """Arithmetic of floats that moves each result by -1, 0 or 1 ulp at random."""
 
     def __init__(self, seed: int) -> None:
         super().__init__("jittered floats", float, {})
@@ -222,14 +222,14 @@ class _Jittered(Arithmetic):
 
 
 def spreads_of(slopes: Program, numbers: Sequence[float]) -> list[float]:
-    """How far six gradients with jittered results lie apart, for each input."""
+    """Return the spread of six gradients with jittered results, for each input."""
     runs = [slopes.replay(list(numbers), _Jittered(seed)) for seed in range(6)]
     columns = list(zip(*runs, strict=True))
     return [max(column) - min(column) if all(map(math.isfinite, column)) else math.inf for column in columns]
 
 
 def sizes_of(program: Program, numbers: Sequence[float]) -> list[float]:
-    """The size of what is summed to each input's gradient: the contributions of all paths, without their signs."""
+    """Return the sum of the absolute contributions of all paths to each input's gradient."""
     with plainly_recording():
         inputs = [Value(x) for x in numbers]
         (output,) = program.replay(inputs, VALUES)

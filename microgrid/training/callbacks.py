@@ -1,4 +1,4 @@
-"""Callbacks: any function of the `Run`, called after each epoch; here are those that many want.
+"""Callbacks: functions of the `Run`, called after each epoch; the common ones are defined here.
 
 A callback that is an object may have more methods. `begin(run)` is called before the first epoch. `keep(run)` is called
 when all callbacks have seen an epoch, and when Ctrl-C or an error has ended the run; one that has it need not be a
@@ -20,11 +20,11 @@ from microgrid.training.history import History
 from microgrid.training.samples import at_least
 
 Saved = Mapping[str, Any]
-"""A run after a whole epoch, as JSON: settings, parameters, optimizer, history, states of callbacks."""
+"""A run after a whole epoch, as a JSON object: settings, parameters, optimizer, history, states of callbacks."""
 
 
 class Run:
-    """A training run of so many epochs, as callbacks see it after each."""
+    """A training run of `epochs` epochs, as callbacks see it after each."""
 
     def __init__(self, model: Module, optimizer: Optimizer, epochs: int) -> None:
         self.model = model
@@ -32,24 +32,26 @@ class Run:
         self.epochs = epochs
         self.history = History()
         self.before: list[float] = []
-        """The parameters with which the last epoch began."""
+        """Parameters at the beginning of the last epoch."""
         self.after: list[float] = []
-        """Those with which it ended, and with which validation was measured; callbacks may have changed them since."""
+        """Parameters at the end of the last epoch, for which validation was measured; callbacks may have changed them
+        since."""
         self.training: dict[str, Callable[[], float] | None] = {}
-        """The curves of the training data. Where an epoch has several steps, with what measures one anew."""
+        """Curves of the training data by name. With several steps an epoch, a function that measures the curve anew,
+        else None."""
         self.ended = False
-        """Whether there will be no further epoch."""
+        """True if no further epoch follows."""
         self.checkpoint: Callable[[], Saved] = dict
-        """Gives the last epoch that all callbacks have seen, as `fit(..., resume=...)` takes it."""
+        """Return the last epoch that all callbacks have seen, as `fit(..., resume=...)` takes it."""
 
     @property
     def epoch(self) -> int:
-        """How many there were."""
+        """Number of epochs so far."""
         return len(self.history)
 
     @property
     def loss(self) -> float:
-        """The loss of the last one."""
+        """Loss of the last epoch."""
         return self.history.loss[-1]
 
     def stop(self, reason: str) -> None:
@@ -57,7 +59,7 @@ class Run:
         self.history.stopped = reason
 
     def judged(self, name: str) -> tuple[float, list[float]]:
-        """The last number of a curve, and the parameters that have it.
+        """Return the last number of a curve, and the parameters that it was measured with.
 
         The loss and the metrics of the training data are taken before each step. With one step an epoch they belong to
         the parameters with which it began; with several, to none, and are measured anew, now.
@@ -73,7 +75,7 @@ class Keeper(Protocol):
     """A callback that keeps whole epochs."""
 
     def keep(self, run: Run) -> object:
-        """Keep `run.checkpoint()`, if it is worth keeping."""
+        """Keep `run.checkpoint()`, if it is due."""
         ...
 
 
@@ -82,19 +84,19 @@ Callback = Callable[[Run], object] | Keeper
 
 @runtime_checkable
 class Stateful(Protocol):
-    """A callback that remembers: its state is JSON's numbers, strings, lists and dicts."""
+    """A callback with a state of numbers, strings, lists and dicts, as in JSON."""
 
     def state(self) -> dict[str, Any]:
-        """What it remembers, to be kept; it must not be changed in place later."""
+        """Return the state, to be kept; it must not be changed in place later."""
         ...
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Remember that."""
+        """Take up a state that `state` returned."""
         ...
 
 
 class Checkpoint:
-    """Writes a run into a file after every so many epochs and when it has ended, also by Ctrl-C or a TrainingError.
+    """Write a run to a file after every n-th epoch and at its end, also by Ctrl-C or a TrainingError.
 
     `fit(..., resume=path)` goes on from there, to the same bits as a run that was never stopped. The file holds the
     last whole epoch, with the state of the other callbacks, wherever among them this one stands.
@@ -111,7 +113,7 @@ class Checkpoint:
 
 
 HIGHEST = {"loss": False, "validation_loss": False, "accuracy": True, "validation_accuracy": True}
-"""Whether a curve is the better the higher it is."""
+"""Direction of each known curve: True if higher is better."""
 
 
 class EarlyStopping:
@@ -156,12 +158,12 @@ class EarlyStopping:
         self._count = 0
 
     def begin(self, run: Run) -> None:
-        """Forget what there was: it is of another run."""
+        """Reset the state, which belongs to another run."""
         self.best, self.best_epoch, self.best_parameters = None, 0, []
         self._count = run.model.count_parameters()
 
     def __call__(self, run: Run) -> None:
-        """Look at the epoch that has just ended."""
+        """Judge the epoch that has just ended."""
         name = self._curve(run)
         number, parameters = run.judged(name)
         if not math.isnan(number) and (self.best is None or self._gain(number, self.best) > self.min_delta):
@@ -187,12 +189,12 @@ class EarlyStopping:
         return number - best if self.highest else best - number
 
     def state(self) -> dict[str, Any]:
-        """The best there was, and what it was looked for by."""
+        """Return the best epoch, and the settings that it was found with."""
         names = ("monitor", "highest", "patience", "min_delta", "best", "best_epoch", "best_parameters")
         return {name: getattr(self, name) for name in names}
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Go on from there. Raises ValueError, and changes nothing, for a state that is none of this callback's."""
+        """Take up a state. Raises ValueError, and changes nothing, for a state of another callback."""
         missing = [name for name in self.state() if name not in state]
         if missing:
             raise ValueError(f"the state of EarlyStopping has no {missing[0]}")

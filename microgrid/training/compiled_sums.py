@@ -18,17 +18,17 @@ if TYPE_CHECKING:
     from microgrid.compiler.training import CompiledLoss
 
 ENOUGH = 20_000
-"""Samples times parameters from which on `compile="auto"` compiles: below, recording is done before LLVM has begun."""
+"""Minimum of samples x parameters for which `compile="auto"` compiles: below, recording ends before LLVM has begun."""
 
 CHANGES = 4
-"""So often code is made, since what the loss finds outside, or in objects, has changed, before recording takes over."""
+"""Number of recompilations, caused by changes in captured names or objects, after which recording takes over."""
 
 WATCHED = 4
-"""Samples that are recorded, too, in the first, the second, the fourth, the eighth batch, ..."""
+"""Number of samples that are also recorded in batches 1, 2, 4, 8, ..."""
 
 
 def why_not(samples: int, parameters: int) -> str:
-    """The reason not to compile of one's own accord; "" when there is none."""
+    """Return the reason for not compiling by default; "" if there is none."""
     if importlib.util.find_spec("llvmlite") is None or importlib.util.find_spec("numpy") is None:
         return "llvmlite is not installed: pip install 'microgrid[compile]'"
     return "" if samples * parameters >= ENOUGH else "there is little to compute"
@@ -39,7 +39,7 @@ class NotTheSame(RuntimeError):
 
 
 class CompiledSums:
-    """Sums over a batch by compiled code. `how` says in a line what is used; where compiling fails, recording, and why.
+    """Sums over a batch by compiled code; by recording where compilation fails. `how` says which, and why.
 
     Compiled code is what was traced once. A model that draws at random, or a loss that looks targets up in a table, is
     not that; so some samples are recorded as well, at first the examples, too, and where the two differ
@@ -72,11 +72,11 @@ class CompiledSums:
 
     @property
     def remark(self) -> str:
-        """The same: it may be news to people."""
+        """The text of `how`, since it may be news to the user."""
         return self.how
 
     def loss_and_gradients(self, parameters: Sequence[Value], xs: Sequence[list[float]], ys: Sequence[Target]) -> Sums:
-        """The sums, as `RecordedSums` gives them, to rounding."""
+        """Return the sums, as `RecordedSums` does, to rounding."""
         if self.how != "compiled":
             return self.recorded.loss_and_gradients(parameters, xs, ys)
         if self._code is not None and self._numbers != [_numbers_in(x) for x in self._objects]:
@@ -103,7 +103,7 @@ class CompiledSums:
         return sums
 
     def _remember(self, made: int) -> None:
-        """The numbers that objects hold which the code is made for: they may be others for the next batch."""
+        """Return the numbers in objects that the code depends on: they may change before the next batch."""
         if self._code is not None and self._made + self._code.compilations != made:
             from microgrid.compiler.outside import Outside  # it loads Python's build settings
 
@@ -128,7 +128,7 @@ class CompiledSums:
         return Sums(mean * len(xs), (gradient * len(xs)).tolist(), outputs)
 
     def _arrays(self, xs: Sequence[list[float]], ys: Sequence[Target]) -> tuple[Any, Any]:
-        """The batch as arrays, which are kept: where all samples are one batch, it comes again and again."""
+        """Return the batch as arrays, cached: where all samples are one batch, it comes again and again."""
         if self._batch[0] is not xs or self._batch[1] is not ys:
             import numpy as np
 
@@ -139,7 +139,7 @@ class CompiledSums:
         return self._batch[2:]
 
     def _target(self, y: Target) -> Any:
-        """A class by its number becomes a probability for each: compiled code does not index."""
+        """Encode a class as a probability for each class: compiled code does not index."""
         if not self._classes or isinstance(y, list):
             return y
         if not 0 <= y < self._width or y != int(y):
@@ -147,7 +147,7 @@ class CompiledSums:
         return [float(k == y) for k in range(self._width)]
 
     def _watch(self, parameters: Sequence[Value], xs: Sequence[list[float]], ys: Sequence[Target]) -> None:
-        """Raises NotTheSame when recording gives something else for these samples."""
+        """Compare with recording on these samples. Raises NotTheSame where they differ."""
         ours = self._computed(xs, ys)
         theirs = self.recorded.loss_and_gradients(parameters, xs, ys)
         size = max([abs(g) for g in theirs.gradient if math.isfinite(g)], default=0.0) + abs(theirs.loss)
@@ -161,7 +161,7 @@ class CompiledSums:
 
 
 def _numbers_in(x: Any) -> list[tuple[Any, Any]]:
-    """The numbers and strings in a list or a dict, or in the attributes of anything else."""
+    """Return the numbers and strings in a list or a dict, or in the attributes of any other object."""
     if isinstance(x, (list, tuple)):
         return [(i, item) for i, item in enumerate(x) if isinstance(item, (int, float, str))]
     held = x if isinstance(x, dict) else getattr(x, "__dict__", {})

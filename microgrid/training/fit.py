@@ -1,4 +1,4 @@
-"""`fit`: trains a network on samples. What is asked for is checked here and put together; `loop.py` runs it."""
+"""`fit`: train a network on samples. Its arguments are checked and assembled here; `loop.py` runs it."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def fit(
     resume: PathLike | Saved | None = None,
     progress: bool | None = None,
 ) -> History:
-    """Train the model on samples x and their targets y; the history of the epochs.
+    """Train the model on samples x and their targets y; return the history of the epochs.
 
     x and y are lists or anything array-like: a row of numbers for each sample; a number, a class or a row for its
     target. `loss` is a name of `microgrid.losses`, or a function of the outputs and the target of one sample: its mean

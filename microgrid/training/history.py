@@ -1,4 +1,4 @@
-"""`History`, what a training run tells of its epochs."""
+"""`History`: loss and metrics of each epoch of a training run."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from microgrid.training.plots import plot_curves
 
 
 class History:
-    """The loss, and what else was measured, of each epoch; in a notebook it shows itself as a picture.
+    """Loss and metrics of each epoch; a notebook shows them as a picture.
 
     The loss of an epoch is the mean over its batches, each taken before the step that it led to; what is measured on
     validation data is taken after the last. `measured` has "validation_loss", "accuracy", "validation_accuracy" and the
@@ -32,7 +32,7 @@ class History:
         return len(self.loss)
 
     def __getitem__(self, name: str) -> list[float]:
-        """A curve by its name: "loss", or one of those measured."""
+        """Return a curve by its name: "loss", or the name of a metric."""
         if name == "loss":
             return self.loss
         if name not in self.measured:
@@ -40,13 +40,13 @@ class History:
         return self.measured[name]
 
     def add(self, loss: float, measured: dict[str, float]) -> None:
-        """One epoch more."""
+        """Append an epoch."""
         self.loss.append(loss)
         for name, number in measured.items():
             self.measured.setdefault(name, []).append(number)
 
     def plot(self, *, title: str = "") -> Any:
-        """A matplotlib figure of the curves; ImportError names the extra where matplotlib is missing."""
+        """Return a matplotlib figure of the curves; ImportError names the extra where matplotlib is missing."""
         return plot_curves(self.loss, self.measured, title=title)
 
     def _repr_png_(self) -> bytes | None:

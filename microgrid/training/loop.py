@@ -1,4 +1,4 @@
-"""The loop of training: epoch after epoch, batch after batch, step after step, and what may end it."""
+"""The training loop over epochs, batches and steps, and the ways in which it ends."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from microgrid.training.sums import Failure, Summation, Sums, birth_of_nan, loss
 
 
 class TrainingError(RuntimeError):
-    """A run that cannot go on. The model is as it was after the last whole epoch, which may not have been the best.
+    """A run that cannot go on. The model is as it was after the last whole epoch, not necessarily the best one.
 
     `history` tells of the epochs until then; `fit(..., resume=error.checkpoint)` goes on from there.
     """
@@ -35,7 +35,7 @@ class TrainingError(RuntimeError):
 
 
 class Loop:
-    """The parts of a run, put together."""
+    """The training loop with all parts of a run."""
 
     def __init__(
         self,
@@ -56,7 +56,7 @@ class Loop:
         self.stepping = False
 
     def settings(self) -> dict[str, Any]:
-        """Name what a run must have in common with the one that it goes on from."""
+        """Return the settings that a run must have in common with the one that it resumes."""
         place = {id(p): i for i, p in enumerate(self.parameters)}
         trained = [place[id(p)] for p in self.optimizer.parameters]
         return self.objective.settings() | {
@@ -70,11 +70,11 @@ class Loop:
         }
 
     def hyperparameters(self) -> dict[str, Any]:
-        """Name what decides on the steps, and may change within a run, but not unseen."""
+        """Return the settings that determine the steps, and may change on resuming, but not unnoticed."""
         return self.objective.hyperparameters(self.parameters) | self.optimizer.hyperparameters()
 
     def _activations(self) -> str:
-        """Those of the neurons, each once; two networks may have the same parameters and others of them."""
+        """Return the activations of the neurons, each once; networks with equal parameters may differ in them."""
         neurons = [Neuron.__repr__(module) for module in self.model.modules() if isinstance(module, Neuron)]
         names = [re.sub(r"Neuron\(\d+\)$| at 0x[0-9a-fA-F]+", "", neuron) for neuron in neurons]
         return ", ".join(dict.fromkeys(names))
@@ -82,7 +82,7 @@ class Loop:
     def run(
         self, epochs: int, callbacks: Sequence[Callback], resume: PathLike | Saved | None, progress: bool | None
     ) -> History:
-        """Epoch after epoch, until all are done or something ends it."""
+        """Run epochs until all are done or something ends the run."""
         run = Run(self.model, self.optimizer, epochs)
         run.history.how = self.summation.how
         one_step = len(self.samples.batches(0)) == 1
@@ -135,7 +135,7 @@ class Loop:
         return run.history
 
     def epoch(self, number: int) -> tuple[float, dict[str, float]]:
-        """Train on every sample once: the loss, and what was measured."""
+        """Train on every sample once; return the loss and the metrics."""
         xs, ys = self.samples.xs, self.samples.ys
         losses: list[float] = []
         weights: list[float] = []
@@ -157,7 +157,7 @@ class Loop:
         return total, measured
 
     def step(self, batch: Sequence[int], name: str) -> tuple[float, list[list[float]]]:
-        """Change the parameters once: the loss before, and the outputs."""
+        """Make one step; return the loss before it, and the outputs."""
         xs, ys = self.samples.batch(batch)
         sums = self.sums(xs, ys, name)
         count = len(batch) if self.objective.mean else 1
@@ -181,14 +181,14 @@ class Loop:
         return loss, sums.outputs
 
     def sums(self, xs: Sequence[list[float]], ys: Sequence[Target], name: str) -> Sums:
-        """The sums over these samples."""
+        """Return the sums over these samples."""
         try:
             return self.summation.loss_and_gradients(self.parameters, xs, ys)
         except Failure as error:
             raise _CannotGoOn(f"{name}: {error}") from error.__cause__
 
     def anew(self, name: str) -> float:
-        """A number that an epoch gives, for the parameters as they are: that of an epoch without steps."""
+        """Measure a number of an epoch again for the present parameters, as an epoch without steps would."""
         gradient = [p.grad for p in self.parameters]  # that of the last step, which callbacks may look at
         sums = self.sums(self.samples.xs, self.samples.ys, "all samples")
         for p, g in zip(self.parameters, gradient, strict=True):
@@ -202,23 +202,23 @@ class Loop:
         return loss
 
     def measured(self, outputs: Sequence[list[float]], ys: Sequence[Target]) -> dict[str, float]:
-        """What was asked for, of these outputs and targets."""
+        """Return the metrics of these outputs and targets."""
         return {name: measure(outputs, ys) for name, measure in self.measures.items()}
 
 
 class _CannotGoOn(Exception):
-    """Why, and where in the epoch."""
+    """Reason for the end of a run, and its place in the epoch."""
 
 
 def _tell(callbacks: Sequence[Callback], event: str, run: Run) -> None:
-    """Call the method of that name of the callbacks that have it."""
+    """Call the method of this name of the callbacks that have it."""
     for callback in callbacks:
         if hasattr(callback, event):
             getattr(callback, event)(run)
 
 
 def _bar(progress: bool | None, start: int, epochs: int) -> Any:
-    """A progress bar, or None."""
+    """Return a progress bar, or None."""
     if progress is False:
         return None
     try:

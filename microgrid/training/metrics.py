@@ -1,4 +1,4 @@
-"""What is measured beside the loss: accuracy, and a person's own functions."""
+"""Metrics: accuracy, and functions of the user."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from microgrid.losses import Kind, Loss, kind_of
 from microgrid.training.samples import Target
 
 Metric = Callable[[Any, Any], float]
-"""A person's own: of the outputs, as numbers, and the target of one sample."""
+"""A metric of the user: a function of the outputs, as numbers, and the target of one sample."""
 
 Measure = Callable[[Sequence[list[float]], Sequence[Target]], float]
-"""Of the outputs and targets of all samples."""
+"""A function of the outputs and targets of all samples."""
 
 
 def measures_of(metrics: Sequence[str | Metric], loss: Loss, ys: Sequence[Target]) -> dict[str, Measure]:
-    """What to measure, by name; a yes is told from a no as fits the loss, or targets that are negative."""
+    """Return the metrics by name; the threshold of a yes follows from the loss, or from negative targets."""
     kind = kind_of(loss)
     if kind.targets in ("numbers", "any") and any(y < 0 for y in ys if not isinstance(y, list)):
         kind = kind._replace(threshold=0.0)
@@ -38,7 +38,7 @@ def measures_of(metrics: Sequence[str | Metric], loss: Loss, ys: Sequence[Target
 
 
 def accuracy(kind: Kind, outputs: Sequence[list[float]], ys: Sequence[Target]) -> float:
-    """Of classes, how often the largest output is that of the target; else how many are on its side of the threshold.
+    """Return the fraction of correct classes (largest output), or of outputs on the target's side of the threshold.
 
     The second is the mean over samples of the fraction of the outputs.
     """
@@ -56,6 +56,6 @@ def accuracy(kind: Kind, outputs: Sequence[list[float]], ys: Sequence[Target]) -
 
 
 def _mean(metric: Metric, outputs: Sequence[list[float]], ys: Sequence[Target]) -> float:
-    """The mean of a person's own."""
+    """Return the mean of a metric of the user."""
     each = [metric(os if len(os) > 1 else os[0], y) for os, y in zip(outputs, ys, strict=True)]
     return math.fsum(each) / len(each)

@@ -1,4 +1,4 @@
-"""`Objective`: what a run of `fit` minimises, and whether it is recorded or compiled."""
+"""`Objective`: the function that `fit` minimises, and its computation by recording or compiled code."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class Objective:
         self.compile = compile
 
     def summation(self, model: Module, samples: Samples, *, outputs: bool) -> Summation:
-        """Choose what gives the sums of the losses over batches of these samples, and the outputs where asked for."""
+        """Choose the way to compute sums of losses over batches of these samples, with outputs if asked for."""
         why_recorded = "" if self.compile else "compile=False"
         if self.compile == "auto":
             why_recorded = why_not(samples.batch_size, len(model.parameters()))
@@ -60,7 +60,7 @@ class Objective:
         return CompiledSums(model, self.loss, outputs=outputs, strict=self.compile is True, examples=examples)
 
     def added(self, parameters: Sequence[Value]) -> Value | None:
-        """The penalty, recorded. Raises TypeError when it is no Value."""
+        """Return the recorded penalty. Raises TypeError if it is no Value."""
         if self.penalty is None:
             return None
         with recording():
@@ -70,12 +70,12 @@ class Objective:
         return value
 
     def settings(self) -> dict[str, Any]:
-        """Name what a run must have in common with the one that it goes on from."""
+        """Return the settings that a run must have in common with the one that it resumes."""
         name = getattr(self.loss, "__name__", type(self.loss).__name__)
         return {"loss": name, "reduction": "mean" if self.mean else "sum"}
 
     def hyperparameters(self, parameters: Sequence[Value]) -> dict[str, Any]:
-        """Name what may change within a run, but not unseen: penalties are told apart by that of fixed numbers."""
+        """Return the settings that may change on resuming, but not unnoticed; a penalty is judged at fixed numbers."""
         if self.penalty is None:
             return {}
         numbers = [p.data for p in parameters]

@@ -1,4 +1,4 @@
-"""Pictures of training: the loss, the decision boundary, the gradients of each layer. Each returns a matplotlib figure.
+"""Pictures of training: loss, decision boundary, gradients of each layer. Each function returns a matplotlib figure.
 
 Nothing here is written to a file; `figure.savefig("loss.png")` does that, and a notebook shows the figure.
 """
@@ -43,7 +43,7 @@ def _bare(axes: Any) -> Any:
 
 
 def plot_curves(loss: Sequence[float], measured: Mapping[str, Sequence[float]], *, title: str = "") -> Any:
-    """The loss by the epoch, on a logarithmic scale where it is positive; beside it what else was measured."""
+    """Plot the loss by epoch, on a logarithmic scale where it is positive, beside the metrics."""
     losses = {"loss": loss}
     others = dict(measured)
     if "validation_loss" in others:
@@ -70,7 +70,7 @@ def plot_curves(loss: Sequence[float], measured: Mapping[str, Sequence[float]], 
 def plot_boundary(
     model: Module, x: Any, y: Any, *, threshold: float | None = None, cells: int = 60, title: str = ""
 ) -> Any:
-    """What the network says over the plane, and the points with their labels.
+    """Plot the output of the network over the plane, and the points with their labels.
 
     Of one output its height, and the line where it is `threshold`: 0 where a label is negative, else 1/2. Of several
     the regions where each is largest. Raises ValueError when the points are not in the plane.
@@ -122,7 +122,7 @@ def plot_boundary(
 
 
 def gradients_by_layer(model: Module) -> dict[str, list[float]]:
-    """The grads of the parameters, by the layer: the part of their names up to the first number, layers[0]."""
+    """Group the grads of the parameters by layer: the part of their names up to the first number, layers[0]."""
     layers: dict[str, list[float]] = {}
     for name, parameter in model.named_parameters():
         found = re.match(r"[^\[.]*(\[[^\]]*\])?", name)
@@ -131,7 +131,7 @@ def gradients_by_layer(model: Module) -> dict[str, list[float]]:
 
 
 def plot_gradients(model: Module, *, title: str = "") -> Any:
-    """The sizes of the gradients in each layer, as they stand after `backward()` or `fit`, on a logarithmic scale.
+    """Plot the sizes of the gradients in each layer, as they stand after `backward()` or `fit`, on a logarithmic scale.
 
     A box holds the middle half of a layer, its line the median, its whiskers the rest; gradients of exactly 0 are
     counted above it. Boxes that sink towards the first layer are vanishing gradients, boxes that rise exploding ones.
@@ -171,7 +171,7 @@ def _largest(outputs: Sequence[float]) -> int:
 
 
 def span(numbers: Sequence[float]) -> tuple[float, float]:
-    """From where to where a field reaches that holds these coordinates, with a margin."""
+    """Return the range of a field that holds these coordinates, with a margin."""
     low, high = min(numbers), max(numbers)
     margin = 0.15 * (high - low) or 0.5
     return low - margin, high + margin

@@ -1,4 +1,4 @@
-"""What people have to learn from, as rows of floats and targets, in batches; errors name the row.
+"""Samples for training, as rows of floats and targets, in batches; errors name the row.
 
 Lists, NumPy arrays, tensors and data frames will do.
 """
@@ -16,11 +16,11 @@ from microgrid.losses import Kind
 Target = float | int | list[float]
 
 CLASSES = 16
-"""So many different targets, at most, may be classes to a person's own loss."""
+"""Maximum number of distinct targets that may be classes for a loss of the user."""
 
 
 class Samples:
-    """Rows and their targets, those to train on apart from those to validate with."""
+    """Rows and their targets, split into training and validation."""
 
     def __init__(
         self,
@@ -46,7 +46,7 @@ class Samples:
                 raise ValueError(f"validation x has rows of {len(xs_apart[0])} number(s), x of {len(xs[0])}")
             self.validation = (xs_apart, targets(vy, len(xs_apart), outputs, kind, "validation y"))
         self.numbers = [i for i in range(len(xs)) if i not in kept]
-        """Which row each was in what people passed."""
+        """Index of each row in the data passed to `fit`."""
         self.xs, self.ys = [xs[i] for i in self.numbers], [ys[i] for i in self.numbers]
         self.batch_size = min(batch_size or len(self.xs), len(self.xs))
         self.shuffle = seed is not None and self.batch_size < len(self.xs)
@@ -64,20 +64,20 @@ class Samples:
         return set(kept)
 
     def batches(self, epoch: int) -> list[list[int]]:
-        """The samples of each batch, in an order that the seed and the epoch decide."""
+        """Yield the samples of each batch, in an order determined by the seed and the epoch."""
         order = list(range(len(self.xs)))
         if self.shuffle:
             random.Random(f"{self.seed}: epoch {epoch}").shuffle(order)
         return [order[i : i + self.batch_size] for i in range(0, len(order), self.batch_size)]
 
     def batch(self, numbers: Sequence[int]) -> tuple[list[list[float]], list[Target]]:
-        """The rows and targets of a batch: all of them are the same two lists each time."""
+        """Return the rows and targets of a batch; for all samples, the same two lists each time."""
         if len(numbers) == len(self.xs) and not self.shuffle:
             return self.xs, self.ys
         return [self.xs[i] for i in numbers], [self.ys[i] for i in numbers]
 
     def of_each_target(self) -> tuple[list[list[float]], list[Target]]:
-        """The first row of each target, and the targets; nothing where there are too many to be classes."""
+        """Return the first row of each target, and the targets; nothing where there are too many to be classes."""
         first: dict[float, int] = {}
         for i, y in enumerate(self.ys):
             if isinstance(y, list) or (len(first) == CLASSES and y not in first):
@@ -86,21 +86,21 @@ class Samples:
         return [self.xs[i] for i in first.values()], [self.ys[i] for i in first.values()]
 
     def digest(self) -> str:
-        """A short text that differs for other data."""
+        """Return a hash of the data as a short text."""
         import hashlib
 
         return hashlib.sha256(repr((self.xs, self.ys, self.validation)).encode()).hexdigest()[:16]
 
 
 def at_least(least: int, name: str, number: Any) -> int:
-    """The number, which must be a whole one from `least` on: ValueError."""
+    """Return a whole number of at least `least`. Raises ValueError otherwise."""
     if not isinstance(number, int) or number < least:
         raise ValueError(f"{name} must be a whole number from {least} on, got {number!r}")
     return number
 
 
 def rows(x: Any, name: str = "x") -> list[list[float]]:
-    """A list of floats for each sample; a plain number is a sample of one.
+    """Return a list of floats for each sample; a plain number is a sample of one.
 
     Raises TypeError for what is no list of rows, ValueError with the row for one of another length than the first, for
     what is no number in it, and for inf and nan.
@@ -115,7 +115,8 @@ def rows(x: Any, name: str = "x") -> list[list[float]]:
 
 
 def targets(y: Any, count: int, outputs: int, kind: Kind, name: str = "y") -> list[Target]:
-    """A target for each of `count` samples, for a network of so many outputs: a class, a number, or a list of numbers.
+    """Return a target for each of `count` samples, for a network of this many outputs: a class, a number, or a list of
+    numbers.
 
     Raises ValueError with the row for a target of the wrong length, and for one that the loss does not know.
     """
@@ -179,7 +180,7 @@ def _dimensions(x: Any) -> int:
 
 
 def _listed(x: Any, name: str) -> Sequence[Any]:
-    """The items of a list or of anything array-like."""
+    """Return the items of a list or of anything array-like."""
     if hasattr(x, "to_numpy"):  # a data frame, which iterates over the names of its columns
         x = x.to_numpy()
     if hasattr(x, "tolist") and _dimensions(x):

@@ -1,4 +1,4 @@
-"""The state of a training run after an epoch: remembered, gone back to, and taken up again from a checkpoint."""
+"""Snapshots of a training run after an epoch, and resuming from a checkpoint."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from microgrid.training.callbacks import Run, Saved, Stateful
 
 
 class Snapshots:
-    """The last whole epoch of a run, which has not begun: an epoch is whole when all callbacks have seen it."""
+    """The last whole epoch of a run: an epoch is whole once all callbacks have seen it."""
 
     def __init__(
         self, run: Run, callbacks: Sequence[Any], settings: dict[str, Any], hyperparameters: dict[str, Any]
@@ -28,7 +28,7 @@ class Snapshots:
         self.take()
 
     def take(self) -> None:
-        """Remember the run as it is, which is after a whole epoch."""
+        """Store the state of the run after a whole epoch."""
         numbers = [p.data for p in self.parameters]
         optimizer = self.run.optimizer.state_dict()
         states = [callback.state() for callback in self.remembering]
@@ -37,7 +37,7 @@ class Snapshots:
         self.epoch, self.stopped, self.numbers, self.optimizer, self.states = epoch, stopped, numbers, optimizer, states
 
     def go_back(self) -> None:
-        """Make the run again as it was."""
+        """Restore the stored state."""
         for p, x in zip(self.parameters, self.numbers, strict=True):
             p.data = x
         self.run.optimizer.load_state_dict(self.optimizer)
@@ -49,7 +49,7 @@ class Snapshots:
         history.stopped = self.stopped
 
     def checkpoint(self) -> Saved:
-        """The epoch that is remembered, as a file holds it."""
+        """Return the stored epoch as a JSON object."""
         history = self.run.history
         content = {
             "settings": self.settings,
@@ -67,7 +67,7 @@ class Snapshots:
         return content | {"digest": digest(content)}
 
     def resume(self, source: PathLike | Saved) -> None:
-        """Take the run to where a checkpoint, or the file of one, left it.
+        """Resume the run from a checkpoint, or from the file of one.
 
         Raises ValueError, and changes nothing, when it is damaged, or of a run with other data, settings or parameters.
         Warns when steps are to come with other hyperparameters than those before.
@@ -106,14 +106,14 @@ class Snapshots:
 
 
 def _differences(there: Mapping[str, Any], here: Mapping[str, Any]) -> list[str]:
-    """The settings in which two runs differ."""
+    """Return the settings in which two runs differ."""
     there, here = as_stored(there), as_stored(here)
     both = {name: (there.get(name), here.get(name)) for name in {**here, **there}}
     return [f"{name} = {x!r:.200}, this one has {y!r:.200}" for name, (x, y) in both.items() if x != y]
 
 
 def _other_rates(rates: Sequence[Any], lr: float | Schedule) -> list[str]:
-    """The first of the steps that another schedule would have made otherwise, if there is one."""
+    """Return the first step to which another schedule gives another rate, if there is one."""
     for step, rate in rates:
         if as_number("rates", rate) != (here := rate_at(lr, step)):
             return [f"lr = {rate} in step {step + 1}, this one has {here}"]
@@ -121,7 +121,7 @@ def _other_rates(rates: Sequence[Any], lr: float | Schedule) -> list[str]:
 
 
 def _curves(told: Mapping[str, Any]) -> tuple[list[float], dict[str, list[float]], str]:
-    """The parts of a history; ValueError when they are none."""
+    """Return the parts of a history. Raises ValueError if there are none."""
     loss = [as_number("loss", x) for x in told["loss"]]
     measured = {name: [as_number(name, x) for x in curve] for name, curve in told["measured"].items()}
     if any(len(curve) != len(loss) for curve in measured.values()) or not isinstance(told["stopped"], str):

@@ -41,12 +41,12 @@ class Spread(Objective):
         self.parts = at_least(1, "parts", parts)
 
     def summation(self, model: Module, samples: Samples, *, outputs: bool) -> SpreadSums:
-        """The workers' sums. Raises TypeError when the model or the loss cannot be sent to them."""
+        """Return the workers' sums. Raises TypeError if the model or the loss cannot be pickled."""
         return SpreadSums(model, self.loss, self.executor, self.parts)
 
 
 class SpreadSums:
-    """Cuts a batch into parts, which an executor's workers record, and adds up what they send back, in order."""
+    """Sums over a batch in parts, which an executor's workers record; results are added in order."""
 
     how = "spread"
     remark = ""
@@ -60,7 +60,7 @@ class SpreadSums:
         self.key = hashlib.sha256(self.task).hexdigest()
 
     def loss_and_gradients(self, parameters: Sequence[Value], xs: Sequence[list[float]], ys: Sequence[Target]) -> Sums:
-        """The sums. An error that a worker raises, or its death, is the cause of a Failure."""
+        """Return the sums. An error in a worker, or its death, is the cause of a Failure."""
         numbers = [p.data for p in parameters]
         size = math.ceil(len(xs) / self.parts)
         futures = []
@@ -86,7 +86,7 @@ _unpacked = threading.local()  # a thread of its own each: workers may be thread
 
 
 def _part(key: str, task: bytes, numbers: list[float], xs: list[list[float]], ys: list[Target]) -> Sums:
-    """What a worker does: the sums of its part. It keeps the network until another one comes."""
+    """Compute the sums of a part in a worker, which caches the network until another one comes."""
     if getattr(_unpacked, "key", None) != key:
         import pickle
 
@@ -100,7 +100,7 @@ def _part(key: str, task: bytes, numbers: list[float], xs: list[list[float]], ys
 
 
 def _pickled(task: Any) -> bytes:
-    """The task as bytes; with cloudpickle, where it is, what a notebook or a script defines goes along."""
+    """Pickle the task; with cloudpickle, where installed, definitions of a notebook or a script are included."""
     pickler = importlib.import_module("cloudpickle" if importlib.util.find_spec("cloudpickle") else "pickle")
     try:
         return bytes(pickler.dumps(task))

@@ -1,4 +1,4 @@
-"""Sums over the samples of a batch: the wall between training and how derivatives come about.
+"""Sums over the samples of a batch: the interface between training and differentiation.
 
 The loop knows the protocol `Summation` only. Recording with `backward()` is here; compiled code and an executor's
 workers are one more class each.
@@ -19,7 +19,7 @@ from microgrid.training.samples import Target
 
 
 class Sums(NamedTuple):
-    """Over the samples of a batch: the sum of the losses, its gradient, and the outputs for each sample."""
+    """Sums over the samples of a batch: the losses and their gradient; and the outputs for each sample."""
 
     loss: float
     gradient: list[float]
@@ -27,11 +27,11 @@ class Sums(NamedTuple):
 
 
 class Summation(Protocol):
-    """Gives sums over samples; the mean is for the caller to take."""
+    """A way to compute sums over samples; the caller takes the mean."""
 
     @property
     def how(self) -> str:
-        """One line on the way in which sums are computed, and why: `history.how`."""
+        """One line on how and why sums are computed this way: `history.how`."""
         ...
 
     @property
@@ -40,7 +40,7 @@ class Summation(Protocol):
         ...
 
     def loss_and_gradients(self, parameters: Sequence[Value], xs: Sequence[list[float]], ys: Sequence[Target]) -> Sums:
-        """The sums at the present numbers of these parameters, all that the model has, in their order.
+        """Return the sums at the present numbers of these parameters, all parameters of the model in their order.
 
         It may write to `grad`, and to no `data`. Raises Failure when what computes has failed.
         """
@@ -48,11 +48,11 @@ class Summation(Protocol):
 
 
 class Failure(RuntimeError):
-    """Sums could not be computed, through no fault of the loss: a run may go on from its last whole epoch."""
+    """Sums could not be computed, through no fault of the loss: a run may resume from its last whole epoch."""
 
 
 class RecordedSums:
-    """Records the loss of one sample after the other, and walks each backward: memory for one sample is enough."""
+    """Sums by recording: one sample after the other, each with its backward pass, in the memory of one sample."""
 
     remark = ""
 
@@ -62,7 +62,7 @@ class RecordedSums:
         self.how = how
 
     def loss_and_gradients(self, parameters: Sequence[Value], xs: Sequence[list[float]], ys: Sequence[Target]) -> Sums:
-        """The sums, which are left in the parameters' `grad`, too."""
+        """Return the sums, which are left in the parameters' `grad`, too."""
         for p in parameters:
             p.grad = 0.0
         total, outputs = 0.0, []
@@ -79,12 +79,12 @@ class RecordedSums:
 
 
 def numbers_of(output: Any) -> list[float]:
-    """The outputs of a network, one value or several, as floats."""
+    """Return the outputs of a network, one value or several, as floats."""
     return [output.data] if isinstance(output, Value) else [v.data if isinstance(v, Value) else v for v in output]
 
 
 def outputs_of(model: Module, xs: Sequence[list[float]]) -> list[list[float]]:
-    """The outputs for each sample, recording nothing."""
+    """Return the outputs for each sample, without recording."""
     with no_grad():
         return [numbers_of(model([Value(number) for number in x])) for x in xs]
 
@@ -92,7 +92,7 @@ def outputs_of(model: Module, xs: Sequence[list[float]]) -> list[list[float]]:
 def loss_and_outputs(
     model: Module, loss: Loss, xs: Sequence[list[float]], ys: Sequence[Target]
 ) -> tuple[float, list[list[float]]]:
-    """The sum of the losses, and the outputs for each sample, recording nothing."""
+    """Return the sum of the losses, and the outputs for each sample, without recording."""
     total, outputs = 0.0, []
     with no_grad():
         for x, y in zip(xs, ys, strict=True):
@@ -105,7 +105,8 @@ def loss_and_outputs(
 def birth_of_nan(
     model: Module, loss: Loss, parameters: Sequence[Value], xs: Sequence[list[float]], ys: Sequence[Target], names: Any
 ) -> str:
-    """The first operation in a batch that is not finite, as `detect_anomaly` tells it, with the name of its sample."""
+    """Return the first operation in a batch that is not finite, as `detect_anomaly` reports it, with the name of its
+    sample."""
     for name, p in zip((name for name, _ in model.named_parameters()), parameters, strict=True):
         if not math.isfinite(p.data):
             return (
