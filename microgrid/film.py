@@ -11,7 +11,7 @@ from microgrid.core.files import ending, write_text
 from microgrid.nn.module import Module
 from microgrid.numbers.arithmetic import library
 from microgrid.numbers.arrays import arrays
-from microgrid.pictures import film, web
+from microgrid.pictures import film_page, web
 from microgrid.pictures.digraph import printable
 from microgrid.program import trace
 from microgrid.training.callbacks import Run
@@ -91,7 +91,7 @@ class Film:
             for point in self.points
         ]
         kinds = [int(label) if self.classes > 1 else int(label > self.threshold) for label in self.labels]
-        return film.svg(places, kinds, self.frames, self.layers, CELLS, self.classes)
+        return film_page.svg(places, kinds, self.frames, self.layers, CELLS, self.classes)
 
     def html(self) -> str:
         """The film as one self-contained piece of HTML. Raises ValueError before there is a frame."""
@@ -100,14 +100,14 @@ class Film:
         data = {
             "cells": CELLS,
             "classes": self.classes,
-            "colours": film.COLOURS,
+            "colours": film_page.COLOURS,
             "epochs": [frame.epoch for frame in self.frames],
             "losses": [f"{frame.loss:.4g}" for frame in self.frames],
             "field": base64.b64encode(b"".join(frame.field for frame in self.frames)).decode(),
             "layers": self.layers,
             "gradients": [[f"{size:.2g}" for size in frame.gradients] for frame in self.frames],
-            "curve": film.curve([frame.loss for frame in self.frames]),
-            "bars": film.bars([frame.gradients for frame in self.frames]),
+            "curve": film_page.curve([frame.loss for frame in self.frames]),
+            "bars": film_page.bars([frame.gradients for frame in self.frames]),
         }
         last = self.frames[-1]
         words = f"After epoch {last.epoch}: the network's regions with the points, and its loss, {last.loss:.4g}."

@@ -210,3 +210,16 @@ def test_the_root_holds_nothing_else() -> None:
         "pyproject.toml",
         "tests",
     }
+
+
+def test_no_two_files_or_classes_have_one_name() -> None:
+    """Each name is one idea."""
+    files = [path.name for path in PACKAGE.rglob("*.py") if path.name != "__init__.py"]
+    classes = [
+        node.name
+        for path in PACKAGE.rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        if isinstance(node, ast.ClassDef)
+    ]
+    for names in (files, classes):
+        assert sorted(names) == sorted(set(names))

@@ -30,10 +30,10 @@ def c(program: Program, request: Request, name: str) -> str:
     name = c_source.checked_name(name)
     tape = tape_of(program, request, lambda op, static: c_source.is_native(op))
     stored = place(roll(tape))
-    return _Writer(stored, name).text()
+    return _LoopWriter(stored, name).text()
 
 
-class _Writer:
+class _LoopWriter:
     def __init__(self, stored: Stored, name: str) -> None:
         self.stored = stored
         self.name = name

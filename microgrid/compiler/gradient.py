@@ -40,10 +40,10 @@ def tape_of(program: Program, request: Request, native: Native) -> Tape:
     Derivatives by shared inputs go to the space d instead, in their order. Ops that are not native are taken apart.
     Raises ValueError for derivatives of several results, TypeError for a rule that branches.
     """
-    return _Writer(program, request, native).tape
+    return _TapeWriter(program, request, native).tape
 
 
-class _Writer:
+class _TapeWriter:
     def __init__(self, program: Program, request: Request, native: Native) -> None:
         self.tape = tape = Tape()
         self.native = functools.cache(native)

@@ -24,7 +24,7 @@ SUMS = 40
 Counters = dict[int, str]
 
 
-class Module(NamedTuple):
+class ModuleText(NamedTuple):
     """The text of a module, the external functions that it calls, and the size of its scratch memory in numbers."""
 
     text: str
@@ -32,7 +32,7 @@ class Module(NamedTuple):
     scratch: int
 
 
-def module_of(stored: Stored, mode: Mode, columns: Sequence[int]) -> Module:
+def module_of(stored: Stored, mode: Mode, columns: Sequence[int]) -> ModuleText:
     """Return the module with the function `kernel`, for inputs in arrays of these numbers of columns."""
     called: dict[str, int] = {}
     intrinsics: set[str] = set()
@@ -58,7 +58,7 @@ def module_of(stored: Stored, mode: Mode, columns: Sequence[int]) -> Module:
         'attributes #0 = { nounwind "prefer-vector-width"="512" "min-legal-vector-width"="512" }\n'
         "attributes #1 = { nounwind willreturn memory(none) }\n!0 = !{}"
     )
-    return Module("\n\n".join([*parts, kernel, *sorted(intrinsics), attributes]) + "\n", tuple(called), scratch)
+    return ModuleText("\n\n".join([*parts, kernel, *sorted(intrinsics), attributes]) + "\n", tuple(called), scratch)
 
 
 def _some(sums: Sequence[Code]) -> Iterator[list[Code]]:

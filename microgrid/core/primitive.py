@@ -43,13 +43,13 @@ class Remark(NamedTuple):
     below: float = 0.0
 
 
-class Traced(Protocol):
+class Reinterpreting(Protocol):
     """A number that records or reinterprets the ops applied to it."""
 
     def _apply_op(self, op: Op, operands: Sequence[Any]) -> Any: ...
 
 
-T = TypeVar("T", bound=Traced)
+T = TypeVar("T", bound=Reinterpreting)
 
 # What an op applied to plain floats becomes while a rule is recorded: None computes it, as always.
 _recorder: Final[ContextVar[Callable[[Op, Sequence[Any]], Any] | None]] = ContextVar("microgrid_recorder", default=None)

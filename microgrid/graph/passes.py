@@ -8,7 +8,7 @@ from typing import NamedTuple
 from microgrid.engine import CONSTANT, Value, edges_of, pass_back, topological
 
 
-class Contribution(NamedTuple):
+class Passed(NamedTuple):
     """An operand of a node, the local derivative by it, what it gets from the node, and what it had before."""
 
     operand: Value
@@ -17,7 +17,7 @@ class Contribution(NamedTuple):
     before: float
 
 
-def backpropagation(root: Value, seed: float) -> Iterator[tuple[Value, float, list[Contribution]]]:
+def backpropagation(root: Value, seed: float) -> Iterator[tuple[Value, float, list[Passed]]]:
     """Yield each result with its cotangent and its contributions to its operands, in the order of `backward()`."""
     cotangents = {root.number: seed}
     for node in reversed(topological([root])):
@@ -29,5 +29,5 @@ def backpropagation(root: Value, seed: float) -> Iterator[tuple[Value, float, li
             before = cotangents.get(operand.number, 0.0)
             contribution = pass_back(cotangent, partial, node, i)
             cotangents[operand.number] = before + contribution
-            contributions.append(Contribution(operand, partial, contribution, before))
+            contributions.append(Passed(operand, partial, contribution, before))
         yield node, cotangent, contributions

@@ -6,7 +6,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from microgrid.testing.check import assert_gradient, check_gradient
+    from microgrid.testing.checker import assert_gradient, check_gradient
     from microgrid.testing.mutation import assert_detects_wrong_gradient, mutated
     from microgrid.testing.numerical import Derivative, derivative
     from microgrid.testing.report import Check, GradientError, Report
@@ -24,7 +24,7 @@ __all__ = [
 ]
 
 _FILES = {
-    "check": ("assert_gradient", "check_gradient"),
+    "checker": ("assert_gradient", "check_gradient"),
     "mutation": ("assert_detects_wrong_gradient", "mutated"),
     "numerical": ("Derivative", "derivative"),
     "report": ("Check", "GradientError", "Report"),

@@ -9,7 +9,7 @@ from typing import Any
 from microgrid.core import tree
 from microgrid.core.primitive import Op
 from microgrid.program import Program
-from microgrid.testing.check import check_gradient
+from microgrid.testing.checker import check_gradient
 from microgrid.testing.subject import Subject
 
 

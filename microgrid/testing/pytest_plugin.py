@@ -64,7 +64,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def gradcheck(request: pytest.FixtureRequest) -> Callable[..., Report]:
     """Return `check_gradient` with the test's options, which also raises GradientError on FAIL, and keeps count."""
     from microgrid.testing.accuracy import worst_ulps
-    from microgrid.testing.check import check_gradient
+    from microgrid.testing.checker import check_gradient
     from microgrid.testing.mutation import assert_detects_wrong_gradient
     from microgrid.testing.report import GradientError
 

@@ -12,7 +12,7 @@ from microgrid.optim import OPTIMIZERS, Optimizer
 from microgrid.schedules import Schedule
 from microgrid.training.callbacks import Callback, Saved
 from microgrid.training.history import History
-from microgrid.training.loop import Loop
+from microgrid.training.loop import EpochLoop
 from microgrid.training.metrics import Metric, measures_of
 from microgrid.training.objective import Objective
 from microgrid.training.samples import Samples, at_least, rows
@@ -83,7 +83,7 @@ def fit(
     samples = Samples(xs, y, outputs, kind, validation, batch_size, seed)
     measures = measures_of(metrics, objective.loss, samples.ys)
     summation = objective.summation(model, samples, outputs=bool(measures))
-    loop = Loop(objective, summation, model, _optimizer(optimizer, model, lr), samples, measures)
+    loop = EpochLoop(objective, summation, model, _optimizer(optimizer, model, lr), samples, measures)
     return loop.run(epochs, callbacks, resume, progress)
 
 

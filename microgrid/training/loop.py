@@ -34,7 +34,7 @@ class TrainingError(RuntimeError):
         self.checkpoint = checkpoint
 
 
-class Loop:
+class EpochLoop:
     """The training loop with all parts of a run."""
 
     def __init__(

@@ -26,13 +26,13 @@ def _figure(width: float, height: float) -> Any:
     except ImportError:
         raise ImportError("pictures of training need matplotlib: pip install 'microgrid[train]'") from None
 
-    class Picture(Figure):
+    class Plot(Figure):
         def _repr_png_(self) -> bytes:  # matplotlib's own figures are shown where `%matplotlib inline` was called only
             buffer = io.BytesIO()
             self.savefig(buffer, format="png", dpi=100, bbox_inches="tight")
             return buffer.getvalue()
 
-    return Picture(figsize=(width, height), layout="constrained")
+    return Plot(figsize=(width, height), layout="constrained")
 
 
 def _bare(axes: Any) -> Any:

@@ -15,7 +15,7 @@ import microgrid as mg
 from microgrid import nn
 from microgrid.compiler import agreement, formulas, plan
 from microgrid.compiler.code import Accumulate, Code, Repeat, Stored
-from microgrid.compiler.llvm import Module, module_of
+from microgrid.compiler.llvm import ModuleText, module_of
 from microgrid.compiler.roll import Loop, Node, Rolled, roll
 from microgrid.compiler.storage import place
 
@@ -75,7 +75,7 @@ def plant_in_storage(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def plant_in_text(monkeypatch: pytest.MonkeyPatch) -> None:
-    def wrong(*given: Any) -> Module:
+    def wrong(*given: Any) -> ModuleText:
         module = module_of(*given)
         return module._replace(text=module.text.replace(" fmul ", " fadd ", 1))
 

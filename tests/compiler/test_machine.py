@@ -11,7 +11,7 @@ import pytest
 
 import microgrid as mg
 from microgrid.compiler import llvm, machine
-from microgrid.compiler.llvm import Module
+from microgrid.compiler.llvm import ModuleText
 
 MAHALANOBIS = """
 import numpy as np
@@ -59,8 +59,8 @@ def test_packed_triangles_do_not_end_the_process() -> None:
     ],
 )
 def test_where_llvm_fails_the_stage_is_named(text: str, stage: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken(*given: Any) -> Module:
-        return Module(text, (), 0)
+    def broken(*given: Any) -> ModuleText:
+        return ModuleText(text, (), 0)
 
     monkeypatch.setattr("microgrid.compiler.plan.module_of", broken)
     with pytest.raises(RuntimeError, match=f"(?s)LLVM failed at {stage}: .*please report it"):

@@ -15,7 +15,7 @@ import pytest
 
 from microgrid import Film, datasets, fit, nn
 from microgrid.film import CELLS
-from microgrid.pictures.film import COLOURS
+from microgrid.pictures.film_page import COLOURS
 from microgrid.training import History
 
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")

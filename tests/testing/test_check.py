@@ -243,7 +243,7 @@ def test_each_rule_that_matters_in_a_function_is_tried() -> None:
 
 
 def test_wrong_accumulation_is_told_from_a_wrong_rule(monkeypatch: pytest.MonkeyPatch) -> None:
-    from microgrid.testing import check
+    from microgrid.testing import checker as check
 
     real = check._by_backward
     monkeypatch.setattr(check, "_by_backward", lambda *args: [0.5 * g for g in real(*args)])
@@ -295,7 +295,7 @@ def planted(bug: str) -> Callable[[Subject], list[float]]:
 def test_a_bug_of_the_engine_is_found_and_made_small(
     monkeypatch: pytest.MonkeyPatch, bug: str, f: Any, at: Any, operations: int
 ) -> None:
-    from microgrid.testing import check
+    from microgrid.testing import checker as check
 
     monkeypatch.setattr(check, "_by_backward", planted(bug))
     report = check_gradient(f, *at)

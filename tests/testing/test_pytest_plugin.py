@@ -143,7 +143,7 @@ import sys
 def test_it():
     loaded = {name.split(".")[0] for name in sys.modules}
     assert not loaded & {"flint", "mpmath", "numpy", "matplotlib"}
-    assert "microgrid.testing.check" not in sys.modules
+    assert "microgrid.testing.checker" not in sys.modules
 """
     (tmp_path / "test_it.py").write_text(source)
     done = subprocess.run(
