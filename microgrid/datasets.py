@@ -137,7 +137,7 @@ def _check(what: str, samples: int, least: int, noise: float) -> None:
 
 
 def _shares(samples: int, parts: int) -> list[int]:
-    """The samples in parts, as even as can be, the last ones larger."""
+    """Return sizes of equal parts of the samples, the last ones larger by one where needed."""
     return [samples * (k + 1) // parts - samples * k // parts for k in range(parts)]
 
 

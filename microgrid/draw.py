@@ -31,7 +31,7 @@ def draw(
     depth: int | None = None,
     max_nodes: int = 200,
 ) -> graphviz.Digraph:
-    """The picture of what root was computed by, of a program, or of a model's neurons: a notebook shows it.
+    """Draw the graph of a value, a program, or a model's neurons, as a picture that a notebook shows.
 
     Of a graph each box has the label and the operation, the number and the gradient (a dash before `backward()`), and
     each edge the local derivative; modules are frames. `names=locals()` uses variable names where a value has no label.

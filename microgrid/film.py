@@ -1,4 +1,4 @@
-"""`Film`: how a small network learns, epoch by epoch, as a page that plays: boundary, loss and gradients."""
+"""`Film`: the learning of a small network, epoch by epoch, as a page that plays: boundary, loss and gradients."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from microgrid.training.samples import rows
 from microgrid.training.sums import outputs_of
 
 CELLS = 32
-"""Along each side of the field on which the network is evaluated."""
+"""Number of cells along each side of the field on which the network is evaluated."""
 
 
 class Frame(NamedTuple):
-    """What is seen of one epoch: the field is a byte a cell, row by row from the bottom; 128 is undecided."""
+    """One epoch of the film: the field is a byte a cell, row by row from the bottom; 128 is undecided."""
 
     epoch: int
     loss: float
@@ -33,7 +33,7 @@ class Frame(NamedTuple):
 
 
 class Film:
-    """A callback for `fit` that films what the network says over the plane, its loss, and the gradients of its layers.
+    """A callback for `fit` that films the network's output over the plane, its loss, and the gradients of its layers.
 
     x are points in the plane, y their labels: two classes for a network of one output (told apart at 0 if a label is
     negative, else at 1/2), or one of several for a network of as many outputs. At most `frames` epochs are kept, evenly
@@ -94,7 +94,7 @@ class Film:
         return film_page.svg(places, kinds, self.frames, self.layers, CELLS, self.classes)
 
     def html(self) -> str:
-        """The film as one self-contained piece of HTML. Raises ValueError before there is a frame."""
+        """Return the film as one self-contained piece of HTML. Raises ValueError before there is a frame."""
         if not self.frames:
             raise ValueError("nothing was filmed yet: pass the film to fit(..., callbacks=[film])")
         data = {
@@ -129,7 +129,7 @@ class Film:
 
 
 def _over_the_plane(model: Module, across: tuple[float, float], up: tuple[float, float]) -> list[list[float]]:
-    """Each output on the field: all at once where the model can be traced and does not branch, else one by one."""
+    """Return each output on the field: all at once if the model can be traced without branches, else one by one."""
     np = library("numpy", "train")
     x, y = np.meshgrid(np.linspace(*across, CELLS), np.linspace(*up, CELLS))
     program = trace(lambda point: model(point))([0.5, 0.5])

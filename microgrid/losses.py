@@ -1,4 +1,4 @@
-"""What a network is told is wrong: losses of one sample, and penalties on parameters.
+"""Losses of one sample, and penalties on parameters.
 
 Each loss takes the outputs for one sample (a value, or a list of them) and its target (a number, or a list of as many),
 values or numbers, and gives one value. `fit` takes the mean over samples. No exponential overflows on the way.
@@ -100,7 +100,8 @@ def l2(parameters: Iterable[Any], strength: float) -> Any:
 
 
 class Kind(NamedTuple):
-    """What targets a loss takes (any, numbers, probabilities, signs, classes), and above which output it is a yes."""
+    """Targets that a loss takes (any, numbers, probabilities, signs, classes), and the threshold of a yes among
+    outputs."""
 
     targets: Literal["any", "numbers", "probabilities", "signs", "classes"] = "numbers"
     threshold: float = 0.5
@@ -118,11 +119,11 @@ KINDS: dict[Loss, Kind] = {
 }
 
 LOSSES: dict[str, Loss] = {loss.__name__: loss for loss in KINDS}
-"""The losses that `fit` can be asked for by name."""
+"""Losses that `fit` takes by name."""
 
 
 def loss_named(loss: str | Loss) -> Loss:
-    """The loss of that name, or the function itself."""
+    """Return the loss of this name, or the function itself."""
     if callable(loss):
         return loss
     if loss not in LOSSES:
@@ -131,7 +132,7 @@ def loss_named(loss: str | Loss) -> Loss:
 
 
 def kind_of(loss: Loss) -> Kind:
-    """What is known of the loss: of a person's own function nothing."""
+    """Return the kind of a loss; a function of the user takes any targets."""
     while isinstance(loss, functools.partial):
         loss = loss.func
     return KINDS.get(loss, Kind("any"))
@@ -152,12 +153,12 @@ def _pairs(outputs: Any, target: Any) -> list[tuple[Any, Any]]:
 
 
 def _weighted(loss: Any, weight: Any) -> Any:
-    """The product, and 0 where the weight is 0, also of an infinite loss."""
+    """Return the product, and 0 where the weight is 0, also of an infinite loss."""
     return ops.multiply_no_nan(loss, weight)
 
 
 def _against(logit: Any, scale: Any, others: Any) -> Any:
-    """-log of the softmax at a logit, given the sum of the others' exponentials, as a multiple of exp(scale).
+    """Return -log of the softmax at a logit, given the sum of the others' exponentials, as a multiple of exp(scale).
 
     Written as softplus(log(others) - logit), whose derivative by the logit is the probability of the others: 1 - p
     would lose it where p is near 1.
@@ -167,7 +168,7 @@ def _against(logit: Any, scale: Any, others: Any) -> Any:
 
 
 def _each_against_the_others(logits: list[Any]) -> list[Any]:
-    """-log of the softmax at each: by sums over those before and those after it, in linear time."""
+    """Return -log of the softmax at each logit, by sums over those before and after it, in linear time."""
     if len(logits) < 2:
         return [ops.sub(z, z) for z in logits]
     scale, exponentials = reductions.shifted_exponentials(logits)

@@ -1,4 +1,4 @@
-"""How gradients change parameters: `SGD`, `Adagrad`, `RMSprop`, `Adam`, `AdamW`, gradient clipping, and schedules.
+"""Optimisers: `SGD`, `Adagrad`, `RMSprop`, `Adam`, `AdamW`, gradient clipping, and schedules.
 
 The updates, the names and the defaults are PyTorch's; a test compares them.
 
@@ -39,14 +39,14 @@ __all__ = [
 
 
 def clip_grad_value(parameters: Iterable[Value], limit: float) -> None:
-    """Hold each gradient between -limit and limit. Raises ValueError when the limit is not positive."""
+    """Clip each gradient to between -limit and limit. Raises ValueError when the limit is not positive."""
     _positive(limit=limit)
     for p in parameters:
         p.grad = min(max(p.grad, -limit), limit)
 
 
 def clip_grad_norm(parameters: Iterable[Value], limit: float) -> float:
-    """Shorten the gradient to the length `limit` where it is longer; the length that it had.
+    """Scale the gradient to the norm `limit` where it is longer; return the norm that it had.
 
     As in PyTorch, the factor is limit / (length + 1e-6), so that the new length is a little less than the limit. A
     parameter counts once, however often it is listed. Raises ValueError when the limit is not positive.
@@ -62,7 +62,7 @@ def clip_grad_norm(parameters: Iterable[Value], limit: float) -> float:
 
 
 class Optimizer:
-    """Changes parameters by their gradients, one `step()` at a time. Subclass it: define `update` and `slots`.
+    """Update parameters by their gradients, one `step()` at a time. Subclass it: define `update` and `slots`.
 
     `lr` is the learning rate, a number or a schedule: a function from the number of steps made to the rate.
     `weight_decay` adds so many times the parameter to its gradient; before that, `clip_value` and `clip_norm` clip the
@@ -73,7 +73,7 @@ class Optimizer:
     """
 
     slots: ClassVar[tuple[str, ...]] = ()
-    """What is remembered from step to step, a number for each parameter, 0 at first."""
+    """Names of the state kept between steps: a number for each parameter, initially 0."""
 
     def __init__(
         self,
@@ -103,7 +103,7 @@ class Optimizer:
 
     @property
     def rate(self) -> float:
-        """The learning rate of the next step."""
+        """Return the learning rate of the next step."""
         return rate_at(self.lr, self.steps)
 
     def step(self) -> None:
@@ -124,7 +124,7 @@ class Optimizer:
         return [p.grad + self.weight_decay * x for p, x in zip(self.parameters, data, strict=True)]
 
     def update(self, data: list[float], gradients: list[float], rate: float) -> list[float]:
-        """The parameters after step number `self.steps`, the first being 1; what it remembers is in `self.memory`."""
+        """Return the parameters after step number `self.steps`, the first being 1; the state is in `self.memory`."""
         raise NotImplementedError(f"{type(self).__name__} defines no update")
 
     def zero_grad(self) -> None:
@@ -133,12 +133,12 @@ class Optimizer:
             p.grad = 0.0
 
     def state_dict(self) -> dict[str, Any]:
-        """The steps made and what is remembered of them."""
+        """Return the number of steps made and the state."""
         memory = {slot: list(numbers) for slot, numbers in self.memory.items()}
         return {"kind": type(self).__name__, "steps": self.steps, "memory": memory}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on from there. Raises ValueError, and changes nothing, when it is no state, or another optimiser's."""
+        """Take up a state. Raises ValueError, and changes nothing, when it is no state, or another optimiser's."""
         if not isinstance(state, Mapping):
             raise ValueError(f"the state of an optimizer has kind, steps and memory, got {state!r:.80}")
         if state.get("kind") != type(self).__name__:
@@ -161,7 +161,8 @@ class Optimizer:
         self.steps = steps
 
     def hyperparameters(self) -> dict[str, Any]:
-        """The numbers and words in its attributes that it was made with, but for the rate, which may be a schedule."""
+        """Return the numbers and words in its attributes that it was made with, except the rate, which may be a
+        schedule."""
         held = {name: x for name, x in vars(self).items() if name not in ("lr", "steps")}
         return {
             name: list(x) if isinstance(x, tuple) else x
@@ -170,7 +171,7 @@ class Optimizer:
         }
 
     def rates(self) -> list[tuple[int, float]]:
-        """Some of the steps made, the last among them, with the learning rate of each; all, where they are few."""
+        """Return some of the steps made, the last among them, with the learning rate of each; all if they are few."""
         made = sorted({*range(0, self.steps, 1 + self.steps // 256), self.steps - 1} - {-1})
         return [(step, rate_at(self.lr, step)) for step in made]
 
@@ -318,7 +319,7 @@ OPTIMIZERS: dict[str, type[Any]] = {
     "adam": Adam,
     "adamw": AdamW,
 }
-"""The optimisers that `fit` can be asked for by name."""
+"""Optimisers that `fit` takes by name."""
 
 
 def _each_once(parameters: Iterable[Value]) -> list[Value]:

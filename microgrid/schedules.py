@@ -1,4 +1,4 @@
-"""Learning rates that change: each schedule is a function from the number of steps made so far to the rate."""
+"""Learning-rate schedules: functions from the number of steps made so far to the rate."""
 
 from __future__ import annotations
 
@@ -9,31 +9,32 @@ Schedule = Callable[[int], float]
 
 
 def rate_at(lr: float | Schedule, step: int) -> float:
-    """The rate after so many steps, of a schedule or of a number."""
+    """Return the rate after this many steps, of a schedule or of a number."""
     return lr(step) if callable(lr) else lr
 
 
 def step_decay(lr: float | Schedule, every: int, factor: float = 0.1) -> Schedule:
-    """The rate times the factor once for each `every` steps: PyTorch's StepLR."""
+    """Return a schedule that multiplies the rate by the factor once for each `every` steps: PyTorch's StepLR."""
     if every < 1:
         raise ValueError(f"every, the steps between two changes, must be at least 1, got {every}")
     return lambda step: rate_at(lr, step) * factor ** (step // every)
 
 
 def exponential_decay(lr: float | Schedule, factor: float) -> Schedule:
-    """The rate times the factor at each step: PyTorch's ExponentialLR."""
+    """Return a schedule that multiplies the rate by the factor at each step: PyTorch's ExponentialLR."""
     return lambda step: rate_at(lr, step) * factor**step
 
 
 def cosine(lr: float, steps: int, low: float = 0.0) -> Schedule:
-    """Down from lr to low along half a cosine in so many steps, then low (Loshchilov and Hutter 2017, eq. 5)."""
+    """Return a schedule from lr down to low along half a cosine over `steps` steps, then low (Loshchilov and Hutter
+    2017, eq. 5)."""
     if steps < 1:
         raise ValueError(f"steps, the length of the way down, must be at least 1, got {steps}")
     return lambda step: low + (lr - low) * 0.5 * (1.0 + math.cos(math.pi * min(step, steps) / steps))
 
 
 def warm_up(lr: float | Schedule, steps: int, start: float = 0.1) -> Schedule:
-    """The rate times a factor that grows from `start` to 1 in equal parts over so many steps: PyTorch's LinearLR."""
+    """Return a schedule whose factor grows from `start` to 1 linearly over `steps` steps: PyTorch's LinearLR."""
     if steps < 1:
         raise ValueError(f"steps, the length of the warm-up, must be at least 1, got {steps}")
     return lambda step: rate_at(lr, step) * (start + (1.0 - start) * min(step, steps) / steps)

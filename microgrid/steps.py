@@ -18,11 +18,12 @@ from microgrid.program import Program
 from microgrid.text.notation import Written
 
 LONGEST_NAME = 24
-"""Characters of the expression that names a value without a label; a longer one is called v7 or so."""
+"""Maximum length of an expression that names a value without a label; a longer one is called v7 or so."""
 
 
 class Contribution(NamedTuple):
-    """What one node passes back to one operand: upstream times partial, added to what the operand had before.
+    """The gradient that one node passes back to one operand: upstream times partial, added to the operand's gradient
+    before.
 
     `formula` is the partial derivative in symbols, as `d(a * b)/da = b`.
     """
@@ -76,7 +77,7 @@ class Step(NamedTuple):
 
 
 class Steps(Sequence[Step]):
-    """All steps of a pass, first forward, then backward; a notebook shows them as a stepper. Made by `steps`.
+    """All steps, forward then backward, made by `steps`; a notebook shows them as a stepper.
 
     `values` are the nodes, `names` what they are called; `starts` their gradients before the backward pass, `grads` in
     the end. A step is put together when it is looked at, so that a large graph can be stepped, too.
@@ -94,7 +95,7 @@ class Steps(Sequence[Step]):
         self._sweep()
 
     def _sweep(self) -> None:
-        """Look on at the backward pass."""
+        """Record the steps of the backward pass as it runs."""
         places = {value.number: i for i, value in enumerate(self.values)}
         self._upstream = [0.0] * len(self.values)
         self._upstream[-1] = self._seed
@@ -135,26 +136,26 @@ class Steps(Sequence[Step]):
 
     @property
     def forward(self) -> list[Step]:
-        """The steps of the forward pass."""
+        """Return the steps of the forward pass."""
         return self[: len(self._forward)]
 
     @property
     def backward(self) -> list[Step]:
-        """The steps of the backward pass."""
+        """Return the steps of the backward pass."""
         return self[len(self._forward) :]
 
     def order(self) -> list[int]:
-        """Which node each step is about."""
+        """Return the index of the node of each step."""
         return [*self._forward, *self._backward]
 
     @property
     def names(self) -> list[str]:
-        """What the values are called: their labels, else their expressions while those are short."""
+        """Names of the values: their labels, else their expressions while those are short."""
         return [written.text for written in self._named()]
 
     @property
     def grads(self) -> list[float]:
-        """The gradients of all values after the pass."""
+        """Gradients of all values after the pass."""
         return [start + new for start, new in zip(self.starts, self._upstream, strict=True)]
 
     # --- one step ----------------------------------------------------------------------------------------------
@@ -248,7 +249,7 @@ class Steps(Sequence[Step]):
         return f"<{len(self)} steps, forward and backward, through {len(self.values)} values>"
 
     def markdown(self) -> str:
-        """The backward pass as a Markdown table, a row for each contribution."""
+        """Return the backward pass as a Markdown table, a row for each contribution."""
         rows = [
             "| step | node | upstream | local derivative | contribution | gradient |",
             "|---|---|---|---|---|---|",
@@ -263,7 +264,7 @@ class Steps(Sequence[Step]):
         return "\n".join(rows)
 
     def html(self) -> str:
-        """The stepper as one self-contained piece of HTML: no network, no kernel."""
+        """Return the stepper as one self-contained piece of HTML: no network, no kernel."""
         from microgrid.pictures import stepper
 
         return stepper.html(self)
@@ -288,7 +289,8 @@ def steps(
     accumulate: bool = False,
     run: bool = False,
 ) -> Steps:
-    """The forward and the backward pass from root, one node at a time: to loop over, to print, to show in a notebook.
+    """Return the forward and the backward pass from root, one node at a time: to iterate, to print, to show in a
+    notebook.
 
     `names=locals()` uses variable names where a value has no label. `numerical=True` adds each cotangent by central
     differences. Gradients start from 0, whatever `.grad` holds: the last ones are the derivatives of root times seed.
@@ -317,7 +319,7 @@ def _computed(value: Value) -> bool:
 
 
 def _different(items: Sequence[Item]) -> list[str]:
-    """The titles, with the module before those that several values share, and a number where that is not enough."""
+    """Make titles unique: with the module where several values share one, and a number where that is not enough."""
     counts = Counter(item.title for item in items if item.title)
     full = [
         f"{item.module.partition('.')[2] or item.module}.{item.title}"
@@ -334,7 +336,7 @@ def _bracketed(text: str) -> str:
 
 
 def with_number(formula: str, x: float) -> str:
-    """The formula and its number; not twice where the formula ends in it."""
+    """Return the formula and its number; not twice where the formula ends in it."""
     return formula if formula.endswith(f" = {x:.6g}") else f"{formula} = {_n(x)}"
 
 
@@ -354,7 +356,7 @@ def _remarks(value: Value, upstream: float) -> list[str]:
 
 
 def _by_differences(root: Value, node: Value) -> float:
-    """d root / d node by central differences, on the part of the graph between them."""
+    """Return d root / d node by central differences, on the part of the graph between them."""
     if node is root:
         return 1.0
     program = Program.of(root, [node])

@@ -1,4 +1,4 @@
-"""A person's own numbers, from a CSV file: `read_csv`."""
+"""Numbers from a CSV file: `read_csv`."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from microgrid.core.files import PathLike
 
 
 class Table(NamedTuple):
-    """Rows of numbers to learn from, and what to learn from each."""
+    """Rows of numbers to learn from, and their targets."""
 
     x: list[list[float]]
     y: list[float]
     columns: list[str]
-    """The names of the columns of x."""
+    """Names of the columns of x."""
     classes: list[str]
-    """What the labels 0, 1, ... of y stand for, in the order of the alphabet; empty where y are numbers."""
+    """Names of the classes 0, 1, ... of y, in alphabetical order; empty where y are numbers."""
 
 
 def read_csv(
     path: PathLike, target: str | int = -1, *, delimiter: str | None = None, encoding: str | None = None
 ) -> Table:
-    """The numbers in a file of comma-separated values, the column `target` as y, all others as x.
+    """Read a file of comma-separated values: the column `target` as y, all others as x.
 
     The target is the name of a column or its number, from 0 on or, from the end, -1. A first line of words only, or of
     no numbers and a word above one, is taken for the names. Where half of the targets or more are no numbers, all
@@ -76,7 +76,7 @@ def read_csv(
 
 
 def _decoded(path: PathLike, encoding: str | None) -> str:
-    """The text of the file, without a byte order mark."""
+    """Return the text of the file, without a byte order mark."""
     data = Path(path).read_bytes()
     marked = "utf-16" if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "utf-8"
     try:
@@ -94,7 +94,8 @@ def _decoded(path: PathLike, encoding: str | None) -> str:
 
 
 def _delimiter(path: PathLike, text: str) -> str:
-    """The one that the first line has outside of quotes; of several, the one that divides all lines alike."""
+    """Return the delimiter: the one of the first line outside of quotes; of several, the one that divides all lines
+    alike."""
     bare = re.sub(r'(^|[,;\t|\r\n]) *"(?:[^"]|"")*(?:"|$)', r"\1", text)
     first = next((line for line in re.split(r"[\r\n]", bare) if line.strip(" ")), "")
     found = [mark for mark in ",;\t|" if mark in first]
@@ -115,7 +116,7 @@ def _divides_evenly(path: PathLike, text: str, delimiter: str) -> bool:
 
 
 def _rows(path: PathLike, text: str, delimiter: str) -> list[tuple[int, list[str]]]:
-    """The rows that are not blank, each with the number of its last line."""
+    """Return the rows that are not blank, each with the number of its last line."""
     reader = csv.reader(
         io.StringIO(text, newline=""), delimiter=delimiter, strict=True, skipinitialspace=not delimiter.isspace()
     )
@@ -133,7 +134,7 @@ def _rows(path: PathLike, text: str, delimiter: str) -> list[tuple[int, list[str
 
 
 def _check_quotes(row: list[str], delimiter: str, first: bool, where: str) -> None:
-    """Raises ValueError where a line within quotes would be a row itself: the quote was meant to end before.
+    """Raise ValueError where a line within quotes would be a row itself: a closing quote is missing.
 
     The first row says how many columns there are, and may have swallowed some: then any number of columns is a row.
     """
@@ -146,7 +147,7 @@ def _check_quotes(row: list[str], delimiter: str, first: bool, where: str) -> No
 
 
 def _is_header(rows: list[list[str]]) -> bool:
-    """Whether the first of the first two rows holds words only, or no number and a word above one.
+    """Return True if the first of two rows holds only words, or no number and a word above a number.
 
     What has digits and no letters but e is meant for a number, though it may be none: 1_1, or 5" with a stray quote.
     """
@@ -168,7 +169,7 @@ def _column(path: PathLike, names: list[str], target: str | int) -> int:
 
 
 NUMBER = re.compile(r"[+-]?(?:(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:e[+-]?[0-9]+)?|inf|infinity|nan)", re.IGNORECASE)
-"""A number as other programs write it, unlike Python's: 1_1 is none."""
+"""Pattern of a number as other programs write it, unlike Python's: 1_1 is none."""
 
 
 def _is_number(cell: str) -> bool:

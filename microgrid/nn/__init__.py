@@ -38,7 +38,7 @@ ACTIVATIONS: dict[str, Op | Callable[[Any], Any] | None] = {
     **{op.name: op for op in (ops.softplus, ops.softsign, ops.silu, ops.gelu, ops.sin)},
     **composed.COMPOSED,
 }
-"""The activations that a network can be asked for by name."""
+"""Activations that a network takes by name."""
 
 
 class Neuron(Module, scoped=False):
@@ -68,13 +68,13 @@ class Neuron(Module, scoped=False):
 
     @property
     def nonlin(self) -> bool:
-        """Whether there is an activation other than the identity."""
+        """True if there is an activation other than the identity."""
         return self.activation is not None
 
     # `neuron` extends the path by itself, which saves setting it and back around the call, as other modules do: a
     # network calls nothing as often as its neurons.
     def __call__(self, x: Iterable[Value | float]) -> Value:
-        """The output for the inputs x, values or numbers. Raises ValueError when their number is not `nin`."""
+        """Return the output for the inputs x, values or numbers. Raises ValueError when their number is not `nin`."""
         name = (self._name or type(self).__name__) if self._adds_path else ""
         activation = self.activation
         if activation is None or isinstance(activation, Op):
@@ -87,7 +87,7 @@ class Neuron(Module, scoped=False):
             leave_module(token)
 
     def parameters(self) -> list[Value]:
-        """The weights, then the bias, each once; then those that a subclass adds."""
+        """Return the weights, then the bias, each once; then those that a subclass adds."""
         if type(self) is not Neuron:
             return super().parameters()
         # What the search through the attributes would find, 3 times faster for a network.
@@ -127,7 +127,7 @@ class Layer(Module):
         self.neurons = [Neuron(nin, nonlin, activation=activation, init=of_layer, seed=source) for _ in range(nout)]
 
     def __call__(self, x: Iterable[Value | float]) -> Any:
-        """A list of the neurons' outputs; the output itself when there is one neuron."""
+        """Return a list of the neurons' outputs; the output itself when there is one neuron."""
         xs = [x] if isinstance(x, Value) else list(x)  # a Value is what a layer of one neuron returned
         # a plain neuron is called without the detour through its own __call__: a network calls nothing as often
         out = [
@@ -170,7 +170,7 @@ class MLP(Module):
         self.layers = [Layer(n, m, activation=own, init=init, seed=source) for n, m, own in sizes]
 
     def __call__(self, x: Iterable[Value | float]) -> Any:
-        """The outputs of the last layer: a list, or the value itself when there is one."""
+        """Return the outputs of the last layer: a list, or the value itself when there is one."""
         for layer in self.layers:
             x = layer(x)
         return x
@@ -180,7 +180,7 @@ class MLP(Module):
 
 
 class Sequential(Module):
-    """Modules, or functions, one after the other: each is called with what the one before returned.
+    """Modules, or functions, one after the other: each is called with the result of the one before.
 
     >>> Sequential(Layer(2, 3), Layer(3, 1, activation="tanh"))
     Sequential of [Layer of [ReLUNeuron(2), ReLUNeuron(2), ReLUNeuron(2)], Layer of [tanhNeuron(3)]]
@@ -193,7 +193,7 @@ class Sequential(Module):
         self.layers = list(layers)
 
     def __call__(self, x: Any) -> Any:
-        """What the last one returns."""
+        """Return the result of the last module."""
         for layer in self.layers:
             x = layer(x)
         return x

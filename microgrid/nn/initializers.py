@@ -1,4 +1,4 @@
-"""How the first weights of a network are drawn.
+"""Initialisers of the weights of a network.
 
 An initializer is a function (generator, inputs, outputs) that gives one weight: the generator is a `random.Random`, or
 the module `random`; the inputs are those of the neuron, the outputs the neurons of its layer. The functions here make
@@ -43,11 +43,11 @@ def he() -> Initializer:
 
 
 INITIALIZERS: dict[str, Initializer] = {"uniform": uniform(), "normal": normal(), "xavier": xavier(), "he": he()}
-"""The initializers that a network can be asked for by name."""
+"""Initializers that a network takes by name."""
 
 
 def initializer(init: str | Initializer) -> Initializer:
-    """The initializer of that name, or the function itself."""
+    """Return the initializer of this name, or the function itself."""
     if not isinstance(init, str):
         return init
     if init not in INITIALIZERS:
@@ -56,7 +56,7 @@ def initializer(init: str | Initializer) -> Initializer:
 
 
 def generator(seed: int | Generator | None) -> Generator:
-    """A generator for that seed; the one given; or for None the global one of `random`."""
+    """Return a generator for this seed; the one given; or for None the global one of `random`."""
     if seed is None:
         return random
     return random.Random(seed) if isinstance(seed, int) else seed

@@ -17,7 +17,7 @@ from microgrid.engine import Value
 
 
 class Module:
-    """Something with parameters. Subclass it and define `__call__`.
+    """A part of a network, with parameters. Subclass it and define `__call__`.
 
     Its parameters are the leaves in its attributes, those of modules there, and those in lists, tuples and dicts of
     either; attributes whose names start with an underscore do not count. A class may say itself by `parameters`.
@@ -45,11 +45,11 @@ class Module:
                     item.__dict__["_name"] = f"{name}[{key!r}]"
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """What the module computes; a subclass says."""
+        """Compute the output; a subclass defines it."""
         raise NotImplementedError(f"{type(self).__name__} defines no __call__")
 
     def parameters(self) -> list[Value]:
-        """The values to train, each once, always in the same order."""
+        """Return the values to train, each once, always in the same order."""
         found: dict[int, Value] = {}
         with _looked_through(self) as places:
             for place in places:
@@ -58,7 +58,7 @@ class Module:
         return list(found.values())
 
     def named_parameters(self) -> list[tuple[str, Value]]:
-        """The parameters with their names, such as layers[0].neurons[3].w[1], in the order of `parameters()`."""
+        """Return the parameters with their names, such as layers[0].neurons[3].w[1], in the order of `parameters()`."""
         names: dict[int, str] = {}
         with _looked_through(self) as places:
             for place in places:
@@ -70,7 +70,7 @@ class Module:
         return [(names.get(id(p), f"parameters[{i}]"), p) for i, p in enumerate(self.parameters())]
 
     def modules(self) -> list[Module]:
-        """The module and those inside, in private attributes, too, each once."""
+        """Return the module and those inside, in private attributes, too, each once."""
         found: dict[int, Module] = {id(self): self}
         agenda: list[Module] = [self]
         while agenda:
@@ -81,7 +81,7 @@ class Module:
         return list(found.values())
 
     def count_parameters(self) -> int:
-        """How many numbers there are to train."""
+        """Return the number of parameters."""
         return len(self.parameters())
 
     def zero_grad(self) -> None:
@@ -90,11 +90,11 @@ class Module:
             parameter.grad = 0.0
 
     def state_dict(self) -> dict[str, float]:
-        """The number of each parameter, by its name."""
+        """Return the number of each parameter, by its name."""
         return {name: parameter.data for name, parameter in self.named_parameters()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> Self:
-        """Give each parameter its number; the module itself.
+        """Set each parameter to its number; return the module.
 
         Raises ValueError, and changes nothing, when the names are not exactly those of the parameters, or when one has
         no number.
@@ -110,11 +110,11 @@ class Module:
         return self
 
     def save(self, path: PathLike) -> None:
-        """Write the parameters to a JSON file, exact to the bit; the old file is there until the new one is whole."""
+        """Write the parameters to a JSON file, exact to the bit; the old file stays until the new one is complete."""
         write_json(path, "parameters", {"module": type(self).__name__, "parameters": self.state_dict()})
 
     def load(self, path: PathLike) -> Self:
-        """Read the parameters that `save` wrote; the module itself.
+        """Read the parameters that `save` wrote; return the module.
 
         Raises ValueError, and changes nothing, when the file holds no parameters or those of another network.
         """
@@ -127,7 +127,7 @@ class Module:
             raise ValueError(f"{path}: {error}") from None
 
     def summary(self) -> str:
-        """A line for each module directly inside: its name, its kind, its parameters; and their sum."""
+        """Return a line for each module directly inside: its name, its kind, its parameters; and their sum."""
         with _looked_through(self) as places:
             inside = [(place.name, place.held) for place in places if isinstance(place.held, Module)]
             rows = [(name, type(module).__name__, f"{module.count_parameters():,}") for name, module in inside]
@@ -157,7 +157,7 @@ def _in_scope(call: Callable[..., Any]) -> Callable[..., Any]:
 
 
 class _Place(NamedTuple):
-    """Where a parameter or a module is held: container[key] is it, and the name says so to people."""
+    """The place of a parameter or a module: container[key], and its name for users."""
 
     name: str
     held: Any
@@ -166,7 +166,7 @@ class _Place(NamedTuple):
 
 
 def _places(module: Module, *, private: bool = False) -> Iterator[_Place]:
-    """The parameters and modules that a module holds itself, in private attributes if asked, not in its modules."""
+    """Return the parameters and modules of a module itself, in private attributes if asked, not in its modules."""
 
     def walk(name: str, held: Any, container: Any, key: Any) -> Iterator[_Place]:
         if isinstance(held, Module) or (isinstance(held, Value) and held.op is None):
@@ -189,7 +189,7 @@ _under_way: Final[ContextVar[frozenset[int]]] = ContextVar("microgrid_modules_un
 
 @contextlib.contextmanager
 def _looked_through(module: Module) -> Iterator[list[_Place]]:
-    """What the module holds, but for modules that are looked through further out: it may refer back to them."""
+    """Return the contents of a module, except modules already visited further out: it may refer back to them."""
     outer = _under_way.get()
     known = outer | {id(module)}
     token = _under_way.set(known)
@@ -200,7 +200,7 @@ def _looked_through(module: Module) -> Iterator[list[_Place]]:
 
 
 def functional_call(module: Module, parameters: Iterable[Any], *args: Any) -> Any:
-    """What the module computes with these values, or numbers, in the places of its parameters, in their order.
+    """Return the output of the module with its parameters replaced by these values, or numbers, in their order.
 
     So a network is a function of its parameters, too, for `grad`, `hessian`, `trace` or `check_gradient`. Raises
     ValueError when there are not as many, or when one is in no attribute of a module, nor in a list or dict there:
@@ -242,7 +242,7 @@ def functional_call(module: Module, parameters: Iterable[Any], *args: Any) -> An
 
 
 def _misfit(named: list[tuple[str, Value]], state: Mapping[str, Any]) -> str:
-    """The first difference in size, or else in names."""
+    """Return the first difference in size, or else in names."""
     here, there = (Counter(re.sub(r"\[\d+\]$", "", name) for name in names) for names in (dict(named), state))
     for name, size in here.items():
         if there[name] not in (0, size):
@@ -255,7 +255,7 @@ def _misfit(named: list[tuple[str, Value]], state: Mapping[str, Any]) -> str:
 
 
 def as_number(name: str, x: Any) -> float:
-    """A number as `write_json` has it in a file; ValueError with the name when it is none."""
+    """Return a number as `write_json` has it in a file. Raises ValueError with the name when it is none."""
     if isinstance(x, str) and x in ("inf", "-inf", "nan"):
         return float(x)
     try:

@@ -1,1 +1,1 @@
-"""What pictures are made of: outlines of graphs, Graphviz, pages for a browser."""
+"""Parts of pictures: outlines of graphs, Graphviz, pages for a browser."""

@@ -13,11 +13,11 @@ from microgrid.pictures.digraph import FILLS, LINE, NEGATIVE, POSITIVE, escaped,
 from microgrid.pictures.network import Column, Place, network_of
 
 WIDEST = 24
-"""Neurons of a layer that are drawn one by one; a wider layer is one box."""
+"""Maximum number of neurons of a layer that are drawn one by one; a wider layer is one box."""
 
 
 def add(picture: Any, model: Module, *, precision: int, show_grad: bool, max_nodes: int) -> None:
-    """Add the columns of a model's neurons. Raises ValueError when it does more than pass numbers between them."""
+    """Add the columns of a model's neurons. Raises ValueError if it does more than pass numbers between them."""
     inputs, columns = network_of(model)
     titles = _titles([column.title for column in columns])
     picture.attr(nodesep="0.12", ranksep="1.1", splines="spline" if _leaps(columns) else "line")
@@ -32,7 +32,7 @@ def add(picture: Any, model: Module, *, precision: int, show_grad: bool, max_nod
 
 
 def _leaps(columns: Sequence[Column]) -> bool:
-    """Whether some neurons are given what comes from further back than others of theirs: lines would cross boxes."""
+    """Return True if a neuron's inputs come from layers at different depths: lines would cross boxes."""
     depths = {-1: 0}
     for k, column in enumerate(columns):
         before = {depths[source] for source, _ in column.sources}
@@ -43,7 +43,7 @@ def _leaps(columns: Sequence[Column]) -> bool:
 
 
 def _titles(parts: Sequence[str]) -> list[str]:
-    """What columns are called: by the part of the model, or by number; and how often that part was called before."""
+    """Return the titles of columns: the part of the model, or a number; with a count for repeated calls."""
     found: list[str] = []
     for k, part in enumerate(parts):
         again = parts[: k + 1].count(part)
@@ -53,7 +53,7 @@ def _titles(parts: Sequence[str]) -> list[str]:
 
 
 def _name(place: Place, wide: bool) -> str:
-    """The box that a number comes from."""
+    """Return the box that a number comes from."""
     k, i = place
     if wide:
         return f"layer{k}" if k >= 0 else "x"

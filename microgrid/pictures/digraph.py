@@ -1,4 +1,4 @@
-"""A picture: a `graphviz.Digraph` that renders itself where there is a Graphviz, and is text where there is none."""
+"""`Picture`: a `graphviz.Digraph` that renders itself where Graphviz is installed, and is text elsewhere."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from typing import Any
 from microgrid.pictures.rendering import ADVICE, rendered
 
 ENDINGS = (".svg", ".png", ".pdf", ".jpg", ".jpeg", ".gif", ".eps", ".dot", ".gv")
-"""Of the names of files that Graphviz writes pictures to."""
+"""Endings of the files that Graphviz can write."""
 
 LAYOUT_LIMIT = 1500
-"""Boxes beyond which no layout is started: it takes minutes, and nothing stops it."""
+"""Maximum number of boxes for a layout: more take minutes, and cannot be interrupted."""
 
 # Opaque fills under text, and mid-grey lines, read on a light and on a dark page alike. Blue for a positive and
 # vermilion for a negative gradient can be told apart by colour-blind people; the sign is in the text as well.
@@ -52,17 +52,17 @@ STYLE = (
 
 
 def number(x: float, precision: int) -> str:
-    """A number as a picture writes it."""
+    """Return a number as a picture writes it."""
     return f"{x:.{precision}g}".replace("-", "−")
 
 
 def printable(text: str) -> str:
-    """Text that every file and page can hold: U+FFFD stands for what XML has no place for, as half of a pair."""
+    """Return text that every file and page can hold: U+FFFD replaces what XML excludes, such as lone surrogates."""
     return _UNPRINTABLE.sub("\N{REPLACEMENT CHARACTER}", text.replace("\t", " "))
 
 
 def escaped(text: str) -> Any:
-    """Text that Graphviz shows as it is: its escapes are backslashes, and it reads HTML entities everywhere."""
+    """Escape text for Graphviz, whose escapes are backslashes, and which reads HTML entities everywhere."""
     import graphviz
 
     clean = printable(text)
@@ -73,7 +73,7 @@ def escaped(text: str) -> Any:
 
 @functools.cache
 def picture_class() -> type[Any]:
-    """The class of pictures; made when the first is drawn, since `import microgrid` imports no third-party module."""
+    """Return the class of pictures, made on first use: `import microgrid` imports no third-party module."""
     try:
         import graphviz
     except ImportError:
@@ -132,7 +132,7 @@ def _with_style(svg: bytes) -> bytes:
 
 
 def new_picture(*, rankdir: str, format: str) -> Any:
-    """An empty picture with the common look."""
+    """Return an empty picture with the common style."""
     font = "Helvetica,Arial,sans-serif"
     return picture_class()(
         format=format,

@@ -32,7 +32,8 @@ def svg(
     cells: int,
     classes: int,
 ) -> str:
-    """The last frame. Places are fractions of the field, from the lower left; kinds are the classes of the points.
+    """Return the last frame as SVG. Places are fractions of the field, from the lower left; kinds are the classes of
+    the points.
 
     The bytes of a field are classes where there are several, else how sure the one output is, 128 being undecided.
     """
@@ -68,7 +69,7 @@ def svg(
 
 
 def curve(losses: Sequence[float]) -> list[tuple[int, int]]:
-    """The loss as points of the chart; logarithmic where all are positive."""
+    """Return the loss as points of the chart; logarithmic where all are positive."""
     finite = [x for x in losses if math.isfinite(x)]
     log = bool(finite) and min(finite) > 0.0
     heights = [math.log(x) if log and math.isfinite(x) else x for x in losses]
@@ -85,7 +86,7 @@ def curve(losses: Sequence[float]) -> list[tuple[int, int]]:
 
 
 def bars(gradients: Sequence[Sequence[float]]) -> list[list[int]]:
-    """The heights of the bars: on one logarithmic scale over all frames and layers, of at most six tens."""
+    """Return the heights of the bars, on one logarithmic scale over all frames and layers, of at most six decades."""
     known = [x for frame in gradients for x in frame if x > 0.0 and math.isfinite(x)] or [1.0]
     high = math.log10(max(known))
     low = max(math.log10(min(known)) - 0.3, high - 6.0)
@@ -109,7 +110,7 @@ def _point(place: Sequence[float], kind: int) -> str:
 
 
 def _png(field: bytes, cells: int, classes: int) -> bytes:
-    """The field as an image: the colour of the class, the denser the surer."""
+    """Return the field as a PNG: the colour of the class, denser with its certainty."""
     lines = []
     for row in reversed(range(cells)):
         line = b"\0"

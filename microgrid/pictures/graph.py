@@ -20,7 +20,7 @@ def add(
     depth: int | None,
     max_nodes: int,
 ) -> list[Box]:
-    """Add the items to a picture, in boxes v0, v1, ..., which come back. `apart`: operations stand by themselves."""
+    """Add the items to a picture in boxes v0, v1, ..., which come back. `apart`: operations stand by themselves."""
     drawn = boxes(items, max_nodes=max_nodes, depth=depth)
     ids = [f"v{i}" for i in range(len(drawn))]
     roots = [item for item in items if item.role == "output"]
@@ -56,7 +56,7 @@ def add(
 
 
 def lines(item: Item, precision: int, show_grad: bool, computed: bool, apart: bool) -> list[str]:
-    """The text of an item: what it is called and does, its number, its gradient."""
+    """Return the text of an item: its name, op, number and gradient."""
     found = [item.title if apart else _joined(item.title, item.sign)]
     if item.data is not None:
         found.append(f"data {number(item.data, precision)}")
@@ -81,7 +81,7 @@ def _add_boxes(
     clusters: Mapping[str, Sequence[int]],
     coloured: bool,
 ) -> None:
-    """The boxes, each in the frame of its module, and modules in those of theirs."""
+    """Add the boxes, each in the frame of its module, and modules in those of theirs."""
 
     def within(path: str, graph: Any) -> None:
         for i in clusters.get(path, ()):

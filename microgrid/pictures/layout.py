@@ -1,4 +1,4 @@
-"""Where Graphviz puts the boxes of a picture, and a small SVG of it whose parts a page can find again."""
+"""Positions of a picture's boxes by Graphviz, and a small SVG whose parts a page can address."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from typing import Any, NamedTuple
 from microgrid.pictures.digraph import printable
 
 POINTS = 72.0
-"""In an inch."""
+"""Points per inch."""
 
 
 class Placed(NamedTuple):
-    """A box: its middle and size, in points from the top left."""
+    """A box: its centre and size, in points from the top left."""
 
     x: float
     y: float
@@ -22,7 +22,7 @@ class Placed(NamedTuple):
 
 
 class Arrow(NamedTuple):
-    """An edge from box to box: the control points of its curve, and where its label stands."""
+    """An edge between boxes: the control points of its curve, and the position of its label."""
 
     tail: int
     head: int
@@ -40,7 +40,7 @@ class Layout(NamedTuple):
 
 
 def layout(picture: Any) -> Layout:
-    """Of a picture whose boxes are v0, v1, ... Raises ImportError where there is no Graphviz."""
+    """Lay out a picture with boxes v0, v1, ... Raises ImportError where Graphviz is missing."""
     width = height = 0.0
     boxes: dict[int, Placed] = {}
     arrows: list[Arrow] = []
@@ -67,7 +67,7 @@ def layout(picture: Any) -> Layout:
 def svg(
     placed: Layout, texts: Sequence[Sequence[str]], roles: Sequence[str], *, title: str, style: str, uid: str
 ) -> str:
-    """The picture as SVG: a group for each box, which has its number as data-n, and a path for each edge, data-e.
+    """Return the picture as SVG: a group for each box, with its number as data-n, and a path for each edge, data-e.
 
     Attributes stand in single quotes, so that all of it can stand within double ones. `uid` names the arrow head.
     """
@@ -96,7 +96,7 @@ def _kind(role: str) -> str:
 
 
 def _curve(points: Sequence[tuple[float, float]]) -> str:
-    """The path in whole points, each piece relative to where the last ended."""
+    """Return the path in whole points, each piece relative to the end of the last."""
     x, y = (round(part) for part in points[0])
     text = f"M{x} {y}c"
     for k in range(1, len(points), 3):

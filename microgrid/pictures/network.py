@@ -1,4 +1,4 @@
-"""A model as it is called: which neurons stand side by side, and what each of them is given."""
+"""The network that calls of a model show: neurons side by side, and the inputs of each."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from microgrid.engine import CONSTANT, Value, topological
 from microgrid.nn import MLP, Layer, Module, Neuron
 
 Place = tuple[int, int]
-"""A number between neurons: the column and the place in it of the neuron that gives it; column -1 are the inputs."""
+"""A number between neurons: the column and the row of the neuron that returns it; column -1 are the inputs."""
 
 
 class Column(NamedTuple):
-    """Neurons that are called one after the other on the same numbers."""
+    """Neurons that are called one after the other on the same inputs."""
 
     title: str
     neurons: list[Neuron]
@@ -24,7 +24,7 @@ class Column(NamedTuple):
 
 
 class Network(NamedTuple):
-    """A number of inputs, and columns in the order in which they are called; all that nothing uses is given back."""
+    """A number of inputs, and columns in the order of calls; results that nothing uses are outputs."""
 
     inputs: int
     columns: list[Column]
@@ -39,7 +39,7 @@ class _Call(NamedTuple):
 
 
 def network_of(model: Module) -> Network:
-    """The network that the model is: a chain, where its class says so, else what one call with a list of numbers shows.
+    """Return the network of a model: by its classes for a chain, else by one call with a list of numbers.
 
     Raises ValueError when it holds no neurons, cannot be called so, or does anything but pass numbers from neuron to
     neuron: a picture of neurons and weights would not show that.
@@ -48,7 +48,7 @@ def network_of(model: Module) -> Network:
 
 
 def chain(model: Module) -> Network | None:
-    """The network of a plain neuron, layer or MLP; it need not be called, which takes seconds if it is large."""
+    """Return the network of a plain neuron, layer or MLP, without a call, which takes seconds if it is large."""
     layers = model.layers if isinstance(model, MLP) else [model]
     if type(model) is Neuron:
         rows = [[model]]
@@ -66,7 +66,7 @@ def chain(model: Module) -> Network | None:
 
 
 def called(model: Module) -> Network:
-    """The network that a call of the model shows."""
+    """Return the network that a call of the model shows."""
     neurons = [module for module in model.modules() if isinstance(module, Neuron)]
     if not neurons:
         raise ValueError(f"{type(model).__name__} has no layers of neurons to draw; draw its output instead")
@@ -89,7 +89,7 @@ def called(model: Module) -> Network:
 
 
 def _watched(call: Callable[[], Any]) -> tuple[Any, int]:
-    """The result, and how often it looked at the number of a Value."""
+    """Return the result, and the number of times that it read the number of a Value."""
     looks: list[Any] = []
     with plainly_recording(), reading(lambda *look: looks.append(look)):
         return call(), len(looks)
@@ -98,7 +98,7 @@ def _watched(call: Callable[[], Any]) -> tuple[Any, int]:
 def _checked(
     model: Module, neurons: Sequence[Neuron], inputs: Sequence[Value], outputs: Sequence[Any], looks: int
 ) -> Network:
-    """The columns of neurons that were called, once they are known to be all that the outputs were computed by."""
+    """Return the columns of neurons that were called, after checking that the outputs depend on nothing else."""
     if not outputs or not all(isinstance(output, Value) for output in outputs):
         raise _no_network(model, "it gives back something else than Values")
     calls = _calls(model, neurons, topological(outputs))
@@ -128,7 +128,7 @@ def _checked(
 
 
 def _calls(model: Module, neurons: Iterable[Neuron], nodes: Iterable[Value]) -> list[_Call]:
-    """The calls of neurons, in order, told by the products of a neuron's weights."""
+    """Return the calls of neurons, in order, recognised by the products of a neuron's weights."""
     owners: dict[int, Neuron] = {}
     for neuron in neurons:
         for parameter in neuron.w or [neuron.b]:
@@ -148,13 +148,13 @@ def _calls(model: Module, neurons: Iterable[Neuron], nodes: Iterable[Value]) -> 
 
 
 def _part(model: Module, neuron: Neuron, path: str) -> str:
-    """The part of the model within which a neuron was called."""
+    """Return the part of the model within which a neuron was called."""
     inside = path.removeprefix(model._name or type(model).__name__).removesuffix(neuron._name)
     return inside.strip(".")
 
 
 def _forms(roots: Sequence[Value]) -> dict[int, int]:
-    """A number for each node, the same for those that are computed alike."""
+    """Return a number for each node, equal for those that are computed alike."""
     known: dict[Any, int] = {}
     forms: dict[int, int] = {}
     for node in topological(roots):

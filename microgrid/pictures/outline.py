@@ -1,4 +1,4 @@
-"""What a picture shows of a graph or a program: items with titles, roles and modules; and what folds into one box."""
+"""Outline of a graph or a program: items with titles, roles and modules; and the boxes into which they fold."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SUPERSCRIPTS = str.maketrans("0123456789-.", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻·")
 
 
 class Item(NamedTuple):
-    """One value of a graph, or one slot of a program, which has no numbers; operands are places in the list."""
+    """One value of a graph, or one slot of a program, which has no numbers; operands are indices in the list."""
 
     title: str
     sign: str
@@ -31,7 +31,7 @@ class Item(NamedTuple):
 
 
 class Box(NamedTuple):
-    """What is drawn as one: a single item, or many folded into one, by their places."""
+    """A box: a single item, or many folded into one, by their indices."""
 
     title: str
     module: str
@@ -39,12 +39,12 @@ class Box(NamedTuple):
 
     @property
     def folded(self) -> bool:
-        """Whether it stands for more than one item."""
+        """True if the box stands for more than one item."""
         return len(self.members) > 1
 
 
 def sign(op: Op, static: Sequence[float] = ()) -> str:
-    """How an op is written in a box: ×, √, (·)², or its name."""
+    """Return the sign of an op in a box: ×, √, (·)², or its name."""
     numbers = [f"{c:g}" for c in static]
     if op.precedence == POWER:
         return printable(op.sign) + "".join(numbers).translate(SUPERSCRIPTS)
@@ -52,20 +52,20 @@ def sign(op: Op, static: Sequence[float] = ()) -> str:
 
 
 def shown(roots: Iterable[Value]) -> list[Value]:
-    """The values that get a box, in the order of recording: all but static operands, which the operation's sign has."""
+    """Return the values that get a box, in the order of recording: all but static operands, which the sign shows."""
     values = topological(roots)
     static = {operand for value in values if _has_static(value) for operand in value.operands[len(value._prev) :]}
     return [value for value in values if value not in static] if static else values
 
 
 def titles(values: Sequence[Value], names: Mapping[str, Any]) -> list[str]:
-    """Each value's label, else the name of the variable that holds it."""
+    """Return each value's label, else the name of the variable that holds it."""
     named = {value: name for name, value in names.items() if isinstance(value, Value) and not name.startswith("_")}
     return [printable(value.label or named.get(value, "")) for value in values]
 
 
 def items_of(root: Value, names: Mapping[str, Any]) -> list[Item]:
-    """The items of what root was computed from. A leaf that one module alone uses belongs to it."""
+    """Return the items of root's graph. A leaf that only one module uses belongs to it."""
     values = shown([root])
     places = {value.number: i for i, value in enumerate(values)}
     edges = [[(places[operand.number], partial) for operand, partial in _edges(value)] for value in values]
@@ -107,7 +107,7 @@ def items_of(root: Value, names: Mapping[str, Any]) -> list[Item]:
 
 
 def _neurons(values: Sequence[Value], users: Sequence[set[str]]) -> set[str]:
-    """The modules that use leaves labelled as the weights and the bias of a neuron are."""
+    """Return the modules that use leaves labelled as weights and bias of a neuron."""
     labels: dict[str, set[str]] = {}
     for value, modules in zip(values, users, strict=True):
         if value.op is None:
@@ -121,7 +121,7 @@ _PARAMETER = re.compile(r"w\[\d+\]|b|(.*\.)?(weight|bias|w|b)(\[\d+\])*")
 
 
 def static_operands(value: Value) -> list[float]:
-    """The plain numbers that belong to a value's operation."""
+    """Return the plain numbers that belong to a value's operation."""
     return [operand.data for operand in value.operands[len(value._prev) :]] if _has_static(value) else []
 
 
@@ -135,7 +135,7 @@ def _has_static(value: Value) -> bool:
 
 
 def items_of_program(program: Program) -> list[Item]:
-    """The items of a program, without numbers but for its constants."""
+    """Return the items of a program, without numbers but for its constants."""
     first = len(program.inputs)
     items = [Item(name, "", "input", "", None, None, (), ()) for name in program.inputs]
     items += [Item("", "", "constant", "", x, None, (), ()) for x in program.constants]
@@ -160,11 +160,11 @@ def items_of_program(program: Program) -> list[Item]:
 # --- folding -------------------------------------------------------------------------------------------------------
 
 OVERVIEW = 30
-"""How many boxes a folded picture has at most, where folding by modules and signs reaches that."""
+"""Maximum number of boxes of a folded picture, where folding by modules and signs reaches it."""
 
 
 def boxes(items: Sequence[Item], *, max_nodes: int, depth: int | None) -> list[Box]:
-    """A box for each item, or for each module below that depth; folded further as long as there are too many.
+    """Return a box for each item, or for each module below `depth`; folded further as long as there are too many.
 
     `depth` counts the levels of modules that stay open: 0 makes each model one box, 1 each of its layers.
     """
@@ -189,7 +189,7 @@ def boxes(items: Sequence[Item], *, max_nodes: int, depth: int | None) -> list[B
 
 
 def _home(module: str, role: Role, sign: str, depth: int, outside: bool) -> tuple[str, str] | None:
-    """Title and module of the box that an item of this kind folds into; None where it has one of its own."""
+    """Return title and module of the box that an item of this kind folds into; None where it has its own."""
     path = module.split(".") if module else []
     if role == "output":
         return None
@@ -199,7 +199,7 @@ def _home(module: str, role: Role, sign: str, depth: int, outside: bool) -> tupl
 
 
 def arrows(items: Sequence[Item], drawn: Sequence[Box]) -> Counter[tuple[int, int]]:
-    """How many edges lead from one box to another; none from a box to itself."""
+    """Count the edges from each box to each other box."""
     home = {i: k for k, box in enumerate(drawn) for i in box.members}
     counted: Counter[tuple[int, int]] = Counter()
     for i, item in enumerate(items):

@@ -1,4 +1,4 @@
-"""DOT text to a picture: by the system's `dot`, or by Graphviz's library in a process of its own.
+"""From DOT text to a picture: by the system's `dot`, or by Graphviz's library in a process of its own.
 
 Graphviz's library has been seen to crash where it frees a layout; then that process ends, and no notebook does.
 """
@@ -37,7 +37,7 @@ while line := given.readline():
 
 
 def rendered(source: str, format: str) -> bytes:
-    """The picture of DOT text. Raises ImportError where there is no Graphviz, RuntimeError where it fails."""
+    """Render DOT text. Raises ImportError where Graphviz is missing, RuntimeError where it fails."""
     import graphviz
 
     try:
@@ -50,7 +50,7 @@ def rendered(source: str, format: str) -> bytes:
 
 
 class _Library:
-    """The process with the library: started when it is first needed, and anew when it has ended."""
+    """The process with the library: started on first use, and restarted after its end."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -68,7 +68,7 @@ class _Library:
         raise RuntimeError("Graphviz's library crashed on this picture; the system's Graphviz may draw it")
 
     def _asked(self, source: bytes, format: str) -> bytes | None:
-        """What the library says; None where it crashes."""
+        """Return the answer of the library; None where it crashes."""
         process = self._started()
         assert process.stdin is not None
         assert process.stdout is not None
@@ -104,7 +104,7 @@ class _Library:
         return self._process
 
     def end(self) -> None:
-        """End the process, if it is this one's."""
+        """End the process, unless another process started it."""
         process, self._process = self._process, None
         if process is not None and self._parent == os.getpid():
             process.kill()

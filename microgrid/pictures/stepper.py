@@ -1,4 +1,4 @@
-"""The stepper: a page on which a person walks through the forward and the backward pass, one node at a time.
+"""The stepper: a page that walks through the forward and the backward pass, one node at a time.
 
 It is one piece of HTML that needs no network, no kernel and no library. Where scripts may not run, it is the picture of
 the final state with a text for those who cannot see it.
@@ -19,18 +19,19 @@ from microgrid.pictures.outline import Box, Item
 from microgrid.pictures.rendering import ADVICE
 
 MOST_VALUES = 220
-"""A graph of more values is stepped module by module, and unfolds where one looks."""
+"""Maximum number of values that are stepped one by one; larger graphs are stepped by module, and unfold on demand."""
 
 MOST_STEPS = 1500
-"""Steps whose particulars are in the page, as the 1,280 of an MLP(2, [16, 16, 1]); a larger graph does not unfold."""
+"""Maximum number of steps with details in the page, above the 1,280 of an MLP(2, [16, 16, 1]); a larger graph does not
+unfold."""
 
 
 class Walk(Protocol):
-    """What a page needs of the steps: see `microgrid.steps`, which makes them."""
+    """The protocol of `microgrid.steps` that a page uses."""
 
     @property
     def items(self) -> Sequence[Item]:
-        """What is shown of each value."""
+        """Items of the picture, one for each value."""
         ...
 
     @property
@@ -40,21 +41,21 @@ class Walk(Protocol):
 
     @property
     def names(self) -> Sequence[str]:
-        """What they are called."""
+        """Names of the values."""
         ...
 
     @property
     def starts(self) -> Sequence[float]:
-        """Their gradients before the backward pass."""
+        """Gradients before the backward pass."""
         ...
 
     @property
     def grads(self) -> Sequence[float]:
-        """Their gradients in the end."""
+        """Gradients after the backward pass."""
         ...
 
     def order(self) -> Sequence[int]:
-        """Which value each step is about."""
+        """Return the index of the value of each step."""
         ...
 
     def __len__(self) -> int: ...
@@ -63,12 +64,12 @@ class Walk(Protocol):
 
 
 def page(steps: Walk) -> str:
-    """The stepper as a page that opens by itself."""
+    """Return the stepper as a page that opens by itself."""
     return web.page(f"Steps of {steps.names[-1]}", html(steps))
 
 
 def html(steps: Walk) -> str:
-    """The stepper as a piece of HTML for a notebook or a page."""
+    """Return the stepper as a piece of HTML for a notebook or a page."""
     names = steps.names
     items = [
         item._replace(title=_title(item, i, names[i]), grad=None if item.grad is None else grad)
@@ -92,7 +93,7 @@ def html(steps: Walk) -> str:
 
 
 def _svg_style(roles: set[str]) -> str:
-    """The look of the picture."""
+    """Return the style of the picture."""
     light, dark = (
         f".mg rect{{fill:{colours['intermediate']}}}"
         + "".join(f".mg .{role} rect{{fill:{colours[role]}}}" for role in sorted(roles - {"intermediate"}))
@@ -107,7 +108,7 @@ def _svg_style(roles: set[str]) -> str:
 
 
 def _title(item: Item, i: int, name: str) -> str:
-    """The title of a box: the number by which the text calls a value, where it has no better name."""
+    """Return the title of a box: the number that the text uses, where a value has no better name."""
     return _short(item.title) or (name if name == f"v{i}" else "")
 
 
@@ -133,7 +134,7 @@ def _n(x: float) -> str:
 
 
 def _data(steps: Walk, names: Sequence[str], drawn: Sequence[Box], home: dict[int, int]) -> dict[str, Any]:
-    """Nodes, steps and the runs of steps within one box. Numbers are text already, as `steps` prints them."""
+    """Return nodes, steps and runs of steps within one box. Numbers are text already, as `steps` prints them."""
     folded = any(box.folded for box in drawn)
     whole = len(steps) <= MOST_STEPS or not folded
     data: dict[str, Any] = {
@@ -158,7 +159,8 @@ def _data(steps: Walk, names: Sequence[str], drawn: Sequence[Box], home: dict[in
 
 
 def _step(step: Any) -> list[Any]:
-    """Node, expression, remarks; and of a backward step the cotangent, why, contributions and differences."""
+    """Return a step as data: node, expression, remarks; and for a backward step the cotangent, its reason,
+    contributions and differences."""
     found: list[Any] = [step.node, "" if step.expression == step.name else step.expression, list(step.remarks)]
     if step.phase == "backward":
         contributions = [
@@ -171,7 +173,7 @@ def _step(step: Any) -> list[Any]:
 
 
 def _runs(steps: Walk, home: dict[int, int]) -> list[list[Any]]:
-    """Steps in a row within one box: where they begin, how many, which box, and into which others they lead."""
+    """Return runs of steps within one box: first step, count, box, and the boxes they lead to."""
     order = steps.order()
     runs = []
     start = 0

@@ -1,4 +1,4 @@
-"""Expressions of nodes and of their partials, as a person writes them: printed with few brackets."""
+"""Expressions of nodes and of their partials in mathematical notation, with few brackets."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _LOOSE = re.compile(r"[-+*/%^=<>|&,\s]")
 
 
 def name(text: str) -> Written:
-    """A name; it may be any text, and one that is an expression itself, as the label a*b + c, gets brackets."""
+    """Return a name; one that is an expression itself, such as the label a*b + c, gets brackets."""
     outside, found = text, 1
     while found:
         outside, found = _WITHIN.subn("", outside)
@@ -27,17 +27,17 @@ def name(text: str) -> Written:
 
 
 def number(x: float) -> Written:
-    """A number, in six digits."""
+    """Return a number, in six digits."""
     return notation.number(x, f"{x:.6g}")
 
 
 def applied(op: Op, operands: Sequence[Written], static: Sequence[float] = ()) -> Written:
-    """The op on operands: a + b, tanh(x), x ** 2."""
+    """Return the op applied to operands: a + b, tanh(x), x ** 2."""
     return notation.applied(op, [*operands, *map(number, static)], for_people=True)
 
 
 def partial(op: Op, k: int, z: Written, operands: Sequence[Written], static: Sequence[float] = ()) -> Written:
-    """The op's derivative by its k-th operand: as a textbook writes it, else as the rule does."""
+    """Return the op's derivative by its k-th operand: as a textbook writes it, else as the rule does."""
     names = dict(zip(op.variables, [*operands, *map(number, static)], strict=True))
     return _rewritten(_rule(op, tuple(static), k), {**names, "z": z})
 
@@ -56,7 +56,7 @@ def _rule(op: Op, static: tuple[float, ...], k: int) -> str:
 
 
 def _rewritten(text: str, names: Mapping[str, Written]) -> Written:
-    """The expression with names replaced, and what can be computed in the head computed: x ** (3 - 1) is x ** 2."""
+    """Return the expression with names replaced, and small arithmetic evaluated: x ** (3 - 1) is x ** 2."""
     return _Rewriting(names).written(ast.parse(text, mode="eval").body)
 
 
@@ -78,7 +78,7 @@ class _Rewriting(ast.NodeTransformer):
         return Written(ast.unparse(self.generic_visit(node)), LOOSE)  # a choice, between whatever
 
     def visit(self, node: ast.AST) -> ast.AST:
-        """A part of a choice, as one name, whatever its text is."""
+        """Return a part of a choice as one name, whatever its text is."""
         return ast.Name(id=self.written(node).text) if isinstance(node, ast.expr) else node
 
 

@@ -1,4 +1,4 @@
-"""Pieces of HTML that need no network, no kernel and no library: a picture, and a script that brings it to life."""
+"""Pieces of HTML that need no network, kernel or library: a picture, and a script that animates it."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from importlib import resources
 from typing import Any
 
 ENDINGS = (".html", ".htm")
-"""Of the names of files that are pages."""
+"""Endings of the names of pages."""
 
 _made = itertools.count()
 
 
 def new_id(content: str) -> str:
-    """A name for one piece on a page: no two made here are alike, nor made elsewhere of other content."""
+    """Return a unique id for a piece on a page: no other piece has it, made here or elsewhere of other content."""
     return f"mg{next(_made)}-{hashlib.sha256(content.encode('utf-8', 'replace')).hexdigest()[:6]}"
 
 
 def piece(uid: str, fallback: str, script: str, data: Any) -> str:
-    """The fallback, which the script of that file replaces where scripts may run: it is given uid, style and data."""
+    """Return the fallback, which the script of this file replaces where scripts run; it gets uid, style and data."""
     call = f"{_file(script)}({json.dumps(uid)},{json.dumps(_file('page.css'))},{as_json(data)})"
     return (
         f'<div class="mg-page" data-mg="{uid}" data-lm-suppress-shortcuts="true">{fallback}'
@@ -33,7 +33,7 @@ def piece(uid: str, fallback: str, script: str, data: Any) -> str:
 
 
 def page(title: str, content: str) -> str:
-    """A page that opens by itself."""
+    """Return a page that opens by itself."""
     heading = html.escape(title)
     return (
         f'<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8"><title>{heading}</title>'
@@ -46,14 +46,14 @@ def page(title: str, content: str) -> str:
 
 
 def image(svg: str, words: str) -> str:
-    """SVG as an image, with words for those who cannot see it: no sanitiser takes it away."""
+    """Return SVG as an image, with alternative text: no sanitiser removes it."""
     for character, code in (("%", "%25"), ("#", "%23"), ('"', "%22"), ("&", "%26")):
         svg = svg.replace(character, code)
     return f'<img alt="{html.escape(words)}" src="data:image/svg+xml,{svg}">'  # < and > may stand within quotes
 
 
 def as_json(data: Any) -> str:
-    """Data as the script reads it."""
+    """Return data as the script reads it."""
     return json.dumps(data, ensure_ascii=False, separators=(",", ":"))
 
 
@@ -64,7 +64,7 @@ def _file(name: str) -> str:
 
 
 def _packed(script: str) -> str:
-    """The script deflated, in base 64: a third of its size."""
+    """Return the script deflated, in base 64: a third of its size."""
     deflated = zlib.compressobj(9, zlib.DEFLATED, -15)
     data = deflated.compress(script.encode("utf-8", "replace")) + deflated.flush()
     return base64.b64encode(data).decode()
