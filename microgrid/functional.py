@@ -48,7 +48,7 @@ class _Recorded:
         self.name = name
 
     def primals(self) -> Any:
-        """What the function returned, as Values where derivatives are, as floats where they are not."""
+        """Results of the function, as Values where it returned Values, as floats elsewhere."""
         return tree.unflatten(self.out_structure, self.outputs if self.abstract else self._out(self.outputs))
 
     def _out(self, results: Sequence[Any]) -> list[Any]:
@@ -56,7 +56,7 @@ class _Recorded:
         return [Value(x) for x in numbers] if self.of_values else numbers
 
     def pull(self, cotangents: Sequence[Any]) -> Any:
-        """The cotangents of the inputs, in their structure."""
+        """Return the cotangents of the inputs, in their structure."""
         _announce(self.outputs, cotangents)
         if self.abstract or (not self.quiet and any(isinstance(c, Value) for c in cotangents)):
             with recording():
@@ -64,14 +64,14 @@ class _Recorded:
         return tree.unflatten(self.in_structure, self._out(self.linear.pull(_floats(cotangents))))
 
     def push(self, tangents: Sequence[Any]) -> Any:
-        """The tangents of the outputs, in their structure."""
+        """Return the tangents of the outputs, in their structure."""
         if self.abstract or (not self.quiet and any(isinstance(t, Value) for t in tangents)):
             with recording():
                 return tree.unflatten(self.out_structure, self.linear.push_values(tangents))
         return tree.unflatten(self.out_structure, self._out(self.linear.push(_floats(tangents))))
 
     def scalar(self) -> _Recorded:
-        """Itself, if the function returned one value; else TypeError."""
+        """Return the recording if the function returned one value. Raises TypeError otherwise."""
         if self.out_structure != 0:
             kind = type(self.out_structure).__name__
             raise TypeError(
@@ -81,7 +81,7 @@ class _Recorded:
 
 
 def grad(function: Callable[..., Any], argnums: Argnums = 0) -> Callable[..., Any]:
-    """The function that gives the derivative of a scalar function by its argument of that number.
+    """Return the function that computes the derivative of a scalar function by its argument number `argnums`.
 
     The result has the structure of the argument; for several argnums it is a tuple of such. Raises TypeError when an
     argument is not made of numbers, or the function's result is not one Value.
@@ -97,7 +97,7 @@ def grad(function: Callable[..., Any], argnums: Argnums = 0) -> Callable[..., An
 
 
 def value_and_grad(function: Callable[..., Any], argnums: Argnums = 0) -> Callable[..., Any]:
-    """The function that gives a scalar function's value, and its derivative as `grad` does."""
+    """Return the function that computes a scalar function's value, and its derivative as `grad` does."""
 
     def differentiated(*args: Any, **kwargs: Any) -> tuple[Any, Any]:
         recorded = _Recorded(function, args, kwargs, argnums).scalar()
@@ -107,7 +107,7 @@ def value_and_grad(function: Callable[..., Any], argnums: Argnums = 0) -> Callab
 
 
 def vjp(function: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[[Any], tuple[Any, ...]]]:
-    """The function's result, and the map from a cotangent of it to a tuple of the cotangents of the arguments.
+    """Return the function's result, and the map from its cotangent to a tuple of the cotangents of the arguments.
 
     >>> _, pull = vjp(lambda x, y: [x * y, x], 2.0, 3.0)
     >>> pull([1.0, 10.0])
@@ -123,7 +123,8 @@ def vjp(function: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[[Any
 
 
 def jvp(function: Callable[..., Any], primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[Any, Any]:
-    """The function's result at the primals, and its tangent: forward mode. One tangent per primal, of its structure.
+    """Return the function's result at the primals, and its tangent: forward mode. One tangent per primal, of its
+    structure.
 
     >>> jvp(lambda x, y: [x * y, x], (2.0, 3.0), (1.0, 0.0))
     ([6.0, 2.0], [3.0, 1.0])
@@ -135,7 +136,8 @@ def jvp(function: Callable[..., Any], primals: Sequence[Any], tangents: Sequence
 
 
 def jacobian(function: Callable[..., Any], argnums: Argnums = 0) -> Callable[..., Any]:
-    """The function that gives all derivatives of all results: in each leaf of the result, one by each of the argument.
+    """Return the function that computes all derivatives of all results: in each leaf of the result, one by each leaf of
+    the argument.
 
     It takes one pass for each result or for each input, whichever are fewer.
 
@@ -157,7 +159,7 @@ def jacobian(function: Callable[..., Any], argnums: Argnums = 0) -> Callable[...
 
 
 def hessian(function: Callable[..., Any], argnums: Argnums = 0) -> Callable[..., Any]:
-    """The function that gives all second derivatives of a scalar function, as the Jacobian of its gradient.
+    """Return the function that computes all second derivatives of a scalar function, as the Jacobian of its gradient.
 
     >>> hessian(lambda x: x[0] ** 2 * x[1])([2.0, 3.0])
     [[6.0, 4.0], [4.0, 0.0]]
@@ -166,7 +168,8 @@ def hessian(function: Callable[..., Any], argnums: Argnums = 0) -> Callable[...,
 
 
 def hvp(function: Callable[..., Any], primals: Sequence[Any], tangents: Sequence[Any]) -> Any:
-    """The Hessian of a scalar function times a vector, forward over reverse: it costs a few gradients, no Hessian.
+    """Return the Hessian of a scalar function times a vector, forward over reverse: it costs a few gradients, no
+    Hessian.
 
     The result has the structure of the primal; for several primals it is a tuple of such.
 
@@ -178,7 +181,8 @@ def hvp(function: Callable[..., Any], primals: Sequence[Any], tangents: Sequence
 
 
 def gradient(output: Value, inputs: Any, *, create_graph: bool = False) -> Any:
-    """The derivative of a recorded value by recorded values, in their structure: 0 where it does not depend on one.
+    """Return the derivative of a recorded value by recorded values, in their structure: 0 where it does not depend on
+    one.
 
     It writes to no `.grad`. With `create_graph` the results are Values, recorded in their turn: to be drawn, and to be
     differentiated again. Raises RuntimeError when `.data` was changed in between, so that they could not be.
@@ -208,7 +212,7 @@ def _positions(argnums: Argnums, count: int, name: str) -> list[int]:
 
 
 def number_or_value(x: Any, path: str) -> Any:
-    """An argument: a Value as it is, a number as a float; TypeError with the path when it is neither."""
+    """Return a Value unchanged, a number as a float. Raises TypeError with the path for anything else."""
     if isinstance(x, Value):
         return x
     if isinstance(x, bool):
@@ -222,14 +226,14 @@ def number_or_value(x: Any, path: str) -> Any:
 
 
 def recorded_value(x: Any, path: str) -> Value:
-    """A Value as it is; TypeError with the path when it is none."""
+    """Return a Value unchanged. Raises TypeError with the path for anything else."""
     if not isinstance(x, Value):
         raise TypeError(f"{path} must be a Value or nested lists, tuples and dicts of them, got {type(x).__name__}")
     return x
 
 
 def run_noting_reads(function: Callable[..., Any], *args: Any, **kwargs: Any) -> tuple[Any, bool]:
-    """What the function returns, and whether it took a number out of a Value, by `.data` or `.grad`, on the way."""
+    """Call the function; return its result, and True if it read a number of a Value by `.data` or `.grad`."""
     reads: list[str] = []
     outer = current_reader()
 
@@ -243,7 +247,7 @@ def run_noting_reads(function: Callable[..., Any], *args: Any, **kwargs: Any) ->
 
 
 def returned(name: str, read: bool, x: Any, path: str) -> Value:
-    """A result of the function of that name; TypeError with the path when it is none.
+    """Return a result of the function of this name. Raises TypeError with the path when it is no number.
 
     A plain number is a constant, unless the function has read the number of a Value: then it may be cut off from it.
     """
@@ -274,7 +278,7 @@ def _matching(given: Any, structure: tree.Structure, name: str, other: str) -> l
 
 
 def _announce(outputs: Sequence[Value], cotangents: Sequence[Any]) -> None:
-    """Tell whoever watches that these passes are about to run."""
+    """Tell the observer that these passes are about to run."""
     watch = current_watch()
     if watch is not None:
         for output, cotangent in zip(outputs, _floats(cotangents), strict=True):
@@ -297,5 +301,5 @@ def _named(what: str, function: Callable[..., Any], derivative: Callable[..., An
         return derivative(*args, **kwargs)
 
     named.__name__ = named.__qualname__ = name
-    named.__doc__ = f"The {what} of {name}."
+    named.__doc__ = f"Return the {what} of {name}."
     return named

@@ -1,4 +1,4 @@
-"""`Program`: a recorded graph laid flat, as a list of instructions to print, replay, differentiate, turn into code."""
+"""`Program`: a recorded graph as a flat list of instructions, to print, replay, differentiate and turn into code."""
 
 from __future__ import annotations
 
@@ -71,17 +71,17 @@ class Program:
 
     @property
     def reads(self) -> tuple[str, ...]:
-        """Those of `fixed` where a number was read out of the graph: a replay on other numbers keeps it as it was."""
+        """Entries of `fixed` where a number was read out of the graph: it is frozen at trace time."""
         return tuple(text for text in self.fixed or () if f" {_READ} " in text)
 
     @property
     def ties(self) -> tuple[str, ...]:
-        """Those of `fixed` where two equal numbers were compared: nearby, another path may be taken."""
+        """Entries of `fixed` where two equal numbers were compared: nearby, another path may be taken."""
         return tuple(text for text in self.fixed or () if _TIE in text)
 
     @classmethod
     def of(cls, output: Any, inputs: Any) -> Program:
-        """The program that computes output, a Value or nested containers of them, from inputs, which are Values.
+        """Return the program that computes output, a Value or nested containers of them, from inputs, which are Values.
 
         Each element of a list or tuple of inputs becomes an argument, as does each item of a dict. Other leaves become
         constants, with the number that they hold now. An input may be a result: what it was computed from is left out.
@@ -103,7 +103,7 @@ class Program:
     # Running it.
 
     def __call__(self, *args: Any) -> Any:
-        """The results, in the arguments' kind of numbers: floats, Values, fractions, mpmath's, flint's, NumPy's."""
+        """Return the results, in the arguments' kind of numbers: floats, Values, fractions, mpmath, flint, NumPy."""
         leaves, structure = tree.flatten(args, lambda leaf, _: leaf, "arguments")
         if structure != self.in_structure:
             wanted = ", ".join(
@@ -114,7 +114,7 @@ class Program:
         return tree.unflatten(self.out_structure, self.replay(leaves, arithmetic_of(leaves)))
 
     def replay(self, inputs: Sequence[Any], arithmetic: Arithmetic = FLOATS) -> list[Any]:
-        """The outputs as a flat list, for a flat list of inputs, computed in an arithmetic."""
+        """Return the outputs as a flat list, for a flat list of inputs, computed in an arithmetic."""
         if len(inputs) != len(self.inputs):
             raise TypeError(f"the program has {len(self.inputs)} input(s), got {len(inputs)}")
         given = [arithmetic.accept(x) for x in inputs]
@@ -130,7 +130,7 @@ class Program:
         return [slots[i] for i in self.outputs]
 
     def _steps(self, arithmetic: Arithmetic) -> list[tuple[Callable[..., Any], tuple[int, ...], list[int]]]:
-        """Each instruction as a function, the slots that it takes, and those that nothing later needs."""
+        """Return each instruction as a function, its operand slots, and the slots that are free afterwards."""
         if self._prepared is not None and self._prepared[0] is arithmetic:
             return self._prepared[1]
         first = len(self.inputs)
@@ -150,7 +150,7 @@ class Program:
         return {**self.__dict__, "_prepared": None}
 
     def _finished(self) -> list[list[int]]:
-        """For each instruction the slots that nothing later needs: an array there may be let go."""
+        """Return for each instruction the slots that nothing later needs: an array there may be freed."""
         finished: list[list[int]] = [[] for _ in self.instructions]
         seen = set(self.outputs)
         for k in range(len(self.instructions) - 1, -1, -1):
@@ -163,7 +163,7 @@ class Program:
     # Other programs.
 
     def gradient(self, *, value: bool = False) -> Program:
-        """The program of the derivatives by all arguments; with `value`, of the pair of the value and those.
+        """Return the program of the derivatives by all arguments; with `value`, of the pair of the value and those.
 
         It is structured like the argument, or like the tuple of the arguments where there are several. Raises
         ValueError for a program of several results, TypeError where a rule branches on a number.
@@ -171,7 +171,7 @@ class Program:
         return self.gradient_by([0.5] * len(self.inputs), _no_branch_in_a_rule, value=value)
 
     def gradient_by(self, at: Sequence[float], reader: Reader, *, value: bool = False) -> Program:
-        """The same, by what its rules do at a point; the reader is told where one looks at a number."""
+        """Return the program of the derivatives by the rules at a point; the reader is told of each read."""
         if self.out_structure != 0:
             raise ValueError(f"only a program with one result has a gradient, this one gives {self._results()}")
         with plainly_recording(), reading(reader):
@@ -185,7 +185,7 @@ class Program:
         return self._with(slopes, inputs, structure)
 
     def simplify(self) -> Program:
-        """The same function in fewer instructions: constants computed, repetitions and what nobody needs left out.
+        """Return an equivalent program: constants folded, common subexpressions merged, dead instructions removed.
 
         Each number stays the same to the bit on floats. In another arithmetic, a computed constant is the float.
         """
@@ -222,7 +222,7 @@ class Program:
     def _of_slots(
         self, outputs: list[int], known: Mapping[int, float], instructions: list[tuple[int, Instruction]]
     ) -> Program:
-        """The program of the instructions that the outputs need, with its slots numbered anew."""
+        """Return the program of the instructions that the outputs need, with its slots renumbered."""
         needed = set(outputs)
         for slot, instruction in reversed(instructions):
             if slot in needed:
@@ -287,14 +287,14 @@ class Program:
         return "\n".join(lines)
 
     def expression(self) -> str:
-        """The result as one expression in microgrid's functions. What is used twice is written twice.
+        """Return the result as one expression in microgrid's functions. A value that is used twice is written twice.
 
         Raises ValueError when that makes more than 100,000 characters.
         """
         return source.expression(self)
 
     def latex(self) -> str:
-        """The result as one formula in LaTeX, without dollar signs."""
+        """Return the result as one formula in LaTeX, without dollar signs."""
         return source.latex(self)
 
     def _repr_latex_(self) -> str | None:
@@ -305,14 +305,16 @@ class Program:
         return f"$\\displaystyle {text}$"
 
     def python(self, name: str = "f") -> source.PythonSource:
-        """The text of a Python function that computes the same bits, with nothing to install. It can be called, too.
+        """Return the text of a Python function that computes the same bits, with nothing to install. It can be called,
+        too.
 
         Raises ValueError for a name that is no identifier, or that of an op.
         """
         return source.python(self.lowered(source.with_source()), name)
 
     def c(self, name: str = "f") -> str:
-        """The text of `void name(const double *x, double *y)` in C99, which needs the C library's mathematics only.
+        """Return the text of `void name(const double *x, double *y)` in C99, which needs only the C library's
+        mathematics.
 
         x has the inputs, y gets the outputs, both flat, in the order of `inputs` and of the leaves of the result.
         Raises ValueError for a name that is no identifier in C, or that of a function of its mathematics.
@@ -322,7 +324,7 @@ class Program:
     def compile(
         self, *, strict: bool = False, cache: bool = True, threads: int | None = None, check: bool = True
     ) -> Compiled:
-        """The program compiled, as `microgrid.compile` compiles a function."""
+        """Compile the program, as `microgrid.compile` compiles a function."""
         from microgrid.compiler import compile
 
         return compile(self, strict=strict, cache=cache, threads=threads, check=check)
@@ -332,7 +334,7 @@ class Program:
 
 
 class _Lowering(Arithmetic):
-    """Values, on which an op that is not native is its formula."""
+    """Arithmetic of Values, on which an op that is not native is replaced by its formula."""
 
     def __init__(self, native: set[str]) -> None:
         super().__init__("native ops", constant, {})
@@ -356,7 +358,7 @@ class _Lowering(Arithmetic):
 
 
 def _same_as(op: Op, known: Sequence[float | None]) -> int | None:
-    """Which operand the result is the same number as, to the bit: x of x * 1."""
+    """Return the index of the operand that the result equals to the bit, such as x of x * 1; None if there is none."""
     if op is ops.identity:
         return 0
     if op in (ops.mul, ops.div, ops.constant_power) and known[1] == 1.0:
@@ -405,7 +407,7 @@ def _with_static(function: Callable[..., Any], static: tuple[float, ...], *opera
 
 @functools.lru_cache(maxsize=1024)
 def definition(op: Op, static: tuple[float, ...], exact: bool = False) -> Program:
-    """The program of an op's formula, or of its forward function, for these static operands.
+    """Return the program of an op's formula, or of its forward function, for these static operands.
 
     Of formulas that differ for exact numbers it is the one for these, or for rounded ones.
     """
@@ -424,7 +426,8 @@ def definition(op: Op, static: tuple[float, ...], exact: bool = False) -> Progra
 
 
 def trace(function: Callable[..., Any]) -> Callable[..., Program]:
-    """The function that gives function's program, recorded at example arguments: numbers, or nested containers of such.
+    """Return the function that records `function` as a program at example arguments: numbers, or nested containers of
+    them.
 
     >>> print(trace(lambda x: (x * x + 1.0).sqrt())(2.0))
     def f(x):
@@ -500,7 +503,7 @@ def _laid_flat(
 
 
 def input_names(parameters: Sequence[str], in_structure: Sequence[tree.Structure]) -> list[str]:
-    """A name for each leaf of the arguments: w_a_0 for w["a"][0], and that of the argument itself where it is one."""
+    """Return a name for each leaf of the arguments: w_a_0 for w["a"][0], the argument's own for a single leaf."""
     names: dict[int, str] = {}
     within: dict[int, str] = {}
     for parameter, structure in zip(parameters, in_structure, strict=True):
@@ -513,7 +516,7 @@ def input_names(parameters: Sequence[str], in_structure: Sequence[tree.Structure
 
 
 def _different(names: Sequence[str], but: Sequence[str] = ()) -> list[str]:
-    """The names as identifiers, no two alike, none that of an op, nor among those others."""
+    """Make names distinct identifiers, different from ops and from the other names."""
     taken = set(but)
 
     def one(name: str) -> str:
@@ -528,12 +531,12 @@ def _different(names: Sequence[str], but: Sequence[str] = ()) -> list[str]:
 
 
 def parameters_of(function: Callable[..., Any], count: int) -> list[str]:
-    """Names for so many arguments of a function, as text can have them."""
+    """Return names for this many arguments of a function, valid in text."""
     return _different(argument_names(function, count))
 
 
 def argument_names(function: Callable[..., Any], count: int) -> list[str]:
-    """What so many arguments of a function are called: by its signature, as far as that has them."""
+    """Return the names of this many arguments of a function, from its signature as far as it goes."""
     import inspect
 
     try:

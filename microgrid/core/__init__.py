@@ -1,1 +1,1 @@
-"""What everything stands on: ops and how one is declared, functions on floats, containers, scopes, files."""
+"""Foundations: ops and their declaration, functions on floats, containers, scopes, files."""

@@ -1,4 +1,4 @@
-"""What `engine.py` tells mypyc, without making `mypy_extensions` a run-time dependency."""
+"""Annotations of `engine.py` for mypyc, without `mypy_extensions` as a run-time dependency."""
 
 from __future__ import annotations
 

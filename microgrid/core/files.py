@@ -1,4 +1,4 @@
-"""Files of numbers: JSON, exact to the bit, and replaced in one instant or not at all."""
+"""Files of numbers: JSON, exact to the bit, and replaced atomically."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ PathLike = str | os.PathLike[str]
 
 
 def ending(path: PathLike, *endings: str) -> str:
-    """The ending of a file's name, in small letters; ValueError that lists the fit ones when it is none of them.
+    """Return the ending of a file's name in lower case. Raises ValueError with the valid endings when it is none of
+    them.
 
     A device or a pipe may have any name: then it is the first.
     """
@@ -27,7 +28,7 @@ def ending(path: PathLike, *endings: str) -> str:
 
 
 def write_text(path: PathLike, text: str) -> None:
-    """Write a text to a file, a device or a pipe. Raises OSError for a pipe that nobody reads from."""
+    """Write text to a file, a device or a pipe. Raises OSError for a pipe without a reader."""
     flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_NONBLOCK", 0)
     try:
         handle = os.open(path, flags, 0o666)
@@ -42,7 +43,7 @@ def write_text(path: PathLike, text: str) -> None:
 
 
 def write_json(path: PathLike, kind: str, content: Mapping[str, Any]) -> None:
-    """Replace the file by this content, of that kind; a process killed on the way leaves the file that was there.
+    """Replace the file by this content, marked with its kind; if the process is killed, the old file remains.
 
     A float is written with the digits that give it back exactly; infinities and nan, which JSON has no number for, as
     the strings "inf", "-inf" and "nan". Raises ValueError where something else than a regular file has the name.
@@ -70,7 +71,7 @@ def write_json(path: PathLike, kind: str, content: Mapping[str, Any]) -> None:
 
 
 def read_json(path: PathLike, kind: str) -> dict[str, Any]:
-    """The content of a file that `write_json` wrote; ValueError when it is of another kind, or no file of JSON."""
+    """Return the content of a file by `write_json`. Raises ValueError when it is of another kind, or no JSON."""
     import json
 
     if Path(path).exists() and not Path(path).is_file():
@@ -90,14 +91,14 @@ def read_json(path: PathLike, kind: str) -> dict[str, Any]:
 
 
 def as_stored(content: Any) -> Any:
-    """What a file gives back when this was written: lists for tuples, strings for infinities and keys."""
+    """Return the content as read back from a file: lists for tuples, strings for infinities and keys."""
     import json
 
     return json.loads(json.dumps(_strict(content)))
 
 
 def digest(content: Mapping[str, Any]) -> str:
-    """A short text that differs for content that a file holds otherwise."""
+    """Return a hash of the content, as a file holds it, as a short text."""
     import hashlib
     import json
 

@@ -1,4 +1,4 @@
-"""What the primitive operations compute on floats, where `math` has no function for it, or one that raises.
+"""Forward functions of ops on floats, where `math` has none, or one that raises.
 
 Each is total: floats in, and the IEEE 754 result out, inf and nan included, never an exception. They use `math` and one
 another, nothing else.

@@ -1,4 +1,4 @@
-"""What a primitive operation is, and how one is declared. The table of them is in `ops.py`."""
+"""`Op`, a primitive operation, and `primitive`, which declares one. The table of them is in `ops.py`."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Interval(NamedTuple):
     except_at: tuple[float, ...] = ()
 
     def __contains__(self, x: object) -> bool:
-        """Whether the number x is inside: `0.5 in Interval(0.0, 1.0)`."""
+        """Return True if the number x is inside: `0.5 in Interval(0.0, 1.0)`."""
         return isinstance(x, (int, float)) and self.low < x < self.high and x not in self.except_at
 
 
@@ -57,7 +57,7 @@ _recorder: Final[ContextVar[Callable[[Op, Sequence[Any]], Any] | None]] = Contex
 
 @contextlib.contextmanager
 def constants_recorded(record: Callable[[Op, Sequence[Any]], Any]) -> Iterator[None]:
-    """A context within which ops on plain floats are recorded, too.
+    """Record ops on plain floats, too, within a context.
 
     The log(2.0) in a rule is a number that no float holds. Recorded, it keeps its meaning when the derivative is
     replayed in an arithmetic of more digits.
@@ -83,7 +83,7 @@ def rounded(x: Any, y: Any) -> Any:
 
 @contextlib.contextmanager
 def exactly() -> Iterator[None]:
-    """A context within which formulas are those for exact numbers."""
+    """Use the formulas for exact numbers within a context."""
     token = _exact.set(True)
     try:
         yield
@@ -92,7 +92,7 @@ def exactly() -> Iterator[None]:
 
 
 def computing(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Return the function of floats, within which ops on floats compute, although a rule is being recorded around it.
+    """Return the function of floats; within it ops on floats compute, although a rule is being recorded around it.
 
     A rule that is recorded makes nodes, and each of these asks for the numbers of its own rule. Without this, a rule
     that names its own op would record itself for ever.
@@ -195,7 +195,8 @@ class Op:
     @overload
     def __call__(self, *operands: T | float) -> T: ...
     def __call__(self, *operands: Any) -> Any:
-        """The result: a float for numbers, a recorded `Value` as soon as one operand is one; of arrays, an array."""
+        """Return the result: a float for numbers, a recorded `Value` as soon as one operand is one; of arrays, an
+        array."""
         if len(operands) != self.arity:
             raise TypeError(f"{self.name} takes {self.arity} operand(s), got {len(operands)}")
         for x in operands:
@@ -212,7 +213,7 @@ class Op:
         return self(*[as_float(x) for x in operands])
 
     def elementwise(self, operands: Sequence[Any]) -> Any:
-        """The results for NumPy's arrays of numbers or `Value`s, which broadcast: NumPy asks nobody about logaddexp."""
+        """Return results for NumPy's arrays of numbers or `Value`s, broadcast; NumPy asks nobody about logaddexp."""
         import numpy as np
 
         with np.errstate(all="ignore"):  # inf and nan are answers here
@@ -221,7 +222,7 @@ class Op:
         return results if values else results.astype(float)
 
     def wrong_partials(self, partials: Any) -> TypeError:
-        """The error to raise when the rule gave anything but a tuple of one derivative per differentiable operand."""
+        """Return the error for a rule that gave anything but a tuple of one derivative per differentiable operand."""
         expected = self.arity - self.static
         got = f"{len(partials)} of them" if isinstance(partials, tuple) else f"a {type(partials).__name__}"
         hint = "; write `lambda z, x: (derivative,)`, with the comma" if expected == 1 else ""
@@ -237,13 +238,13 @@ class Op:
 _ANY_NUMBER: Final = 4  # among a code object's flags: it has *args (inspect.CO_VARARGS)
 
 OPS: Final[dict[str, Op]] = {}
-"""Every primitive by its name, in the order of declaration; a user's own come last."""
+"""Primitives by name, in the order of declaration; those of the user come last."""
 
 built_in: Final[set[str]] = set()
-"""The names that `ops.py` has taken."""
+"""Names of the ops of `ops.py`."""
 
 unlisted: Final[dict[str, Op]] = {}
-"""What is no primitive and stands on nodes all the same: constants."""
+"""Ops that are no primitives but stand on nodes: constants."""
 
 
 def primitive(
@@ -268,7 +269,7 @@ def primitive(
     kinks: Callable[..., Sequence[float]] | None = None,
     remark: Remark | None = None,
 ) -> Op:
-    """A new primitive, entered into the table `OPS`; declaring a name of your own again replaces it.
+    """Declare a primitive and enter it into the table `OPS`; declaring a name of your own again replaces it.
 
     `forward(*floats)` gives a float; `partials(z, *operands)` gives a tuple with one derivative per operand and is
     written with operators and ops. The last `static` operands are plain numbers, which get no derivative. `domain` has
@@ -354,7 +355,7 @@ def primitive(
 
 
 def _operands_of(name: str, partials: Callable[..., Any]) -> tuple[str, ...]:
-    """The rule's own names for the operands, which it takes after the result."""
+    """Return the rule's own names for the operands, which it takes after the result."""
     if type(partials) is FunctionType and not partials.__code__.co_flags & _ANY_NUMBER:
         names = list(partials.__code__.co_varnames[: partials.__code__.co_argcount])
     else:
@@ -380,7 +381,7 @@ def _operands_of(name: str, partials: Callable[..., Any]) -> tuple[str, ...]:
 
 
 def _check_takes(role: str, function: Callable[..., Any] | None, count: int) -> None:
-    """Raises ValueError when it cannot be called on so many operands, as far as that is plain to see."""
+    """Raise ValueError when the function cannot take this many operands, as far as its signature shows."""
     if function is not None and not callable(function):
         raise TypeError(f"{role} must be a function, got {function!r}")
     if type(function) is not FunctionType:
@@ -401,19 +402,19 @@ def _check_remark(name: str, remark: Any) -> None:
 
 
 def is_formula(op: Op) -> bool:
-    """Whether a built-in op is what its formula says, on all numbers that have no function of its name."""
+    """Return True if a built-in op is defined by its formula for all numbers that have no function of its name."""
     return op.defined and op.name in built_in
 
 
 def op_named(name: str) -> Op:
-    """The op of that name; KeyError with the way to declare it when there is none."""
+    """Return the op of this name. Raises KeyError with the way to declare it when there is none."""
     if name not in OPS and name not in unlisted:
         raise KeyError(f"there is no op {name!r}: declare it with primitive({name!r}, ...) before loading")
     return OPS[name] if name in OPS else unlisted[name]
 
 
 def as_float(x: Any) -> float:
-    """The float that a number stands for; TypeError for everything that is not a real number.
+    """Return a real number as a float. Raises TypeError for everything else.
 
     int, bool, NumPy scalars and zero-dimensional arrays are numbers; str, None, complex and arrays are not.
     """
@@ -443,7 +444,7 @@ def as_float(x: Any) -> float:
 
 
 def _float_of(x: Any) -> float:
-    """float(x), with an error that tells how large a whole number is too large."""
+    """Return float(x), with an error that tells how large a whole number is too large."""
     try:
         return float(x)
     except OverflowError:

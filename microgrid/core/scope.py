@@ -1,4 +1,4 @@
-"""What holds at the moment a node is made: which module is being called, whether to record at all, and who watches."""
+"""Context of recording: the module being called, `no_grad`, and observers of nodes and of reads."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ R = TypeVar("R")
 _module: Final[ContextVar[str | None]] = ContextVar("microgrid_module", default="")
 
 current_module: Final[Callable[[], str | None]] = _module.get
-"""The path of the module being called, "" outside of any; None within `no_grad` and under a watch."""
+"""Return the path of the module being called, "" outside of any; None within `no_grad` and under a watch."""
 
 set_module: Final[Callable[[str | None], Token[str | None]]] = _module.set
 reset_module: Final[Callable[[Token[str | None]], None]] = _module.reset
 
 
 class Watch(NamedTuple):
-    """Who looks at each node, and before a backward pass at what it is about to do; and the path of the module."""
+    """Observer of each new node and of backward passes about to run; and the path of the module."""
 
     node: Callable[[Any], None]
     backward: Callable[[Any, float], None]
@@ -39,7 +39,7 @@ set_watch: Final[Callable[[Watch | None], Token[Watch | None]]] = _watch.set
 reset_watch: Final[Callable[[Token[Watch | None]], None]] = _watch.reset
 
 Reader = Callable[[str, Any, Any, Any], None]
-"""Who is told, while a function is traced, that a Value's number was looked at: (how, value, other, what it saw)."""
+"""Observer of reads of a Value's number during tracing: (how, value, other, answer)."""
 
 _reader: Final[ContextVar[Reader | None]] = ContextVar("microgrid_reader", default=None)
 
@@ -50,7 +50,7 @@ reset_reader: Final[Callable[[Token[Any]], None]] = _reader.reset
 
 @functools.lru_cache(maxsize=65536)
 def extended_path(path: str, name: str) -> str:
-    """The path of the module `name` when it is called by the module at path; one string for all its nodes."""
+    """Return the path of the module `name` called by the module at `path`; one string for all its nodes."""
     return f"{path}.{name}" if path else name
 
 
@@ -64,14 +64,14 @@ def enter_module(name: str) -> Token[Any] | None:
 
 
 def leave_module(token: Token[Any] | None) -> None:
-    """Back to the path that was before."""
+    """Restore the path before `enter_module`."""
     if token is not None:
         token.var.reset(token)
 
 
 @contextlib.contextmanager
 def recording() -> Iterator[None]:
-    """A context within which operations are recorded, even within `no_grad`."""
+    """Record operations within a context, even within `no_grad`."""
     if current_module() is not None or current_watch() is not None:
         yield
         return
@@ -84,7 +84,7 @@ def recording() -> Iterator[None]:
 
 @contextlib.contextmanager
 def plainly_recording() -> Iterator[None]:
-    """A context within which operations are recorded outside of any module, unwatched."""
+    """Record operations within a context, outside of any module and unwatched."""
     module, watch, reader = set_module(""), set_watch(None), set_reader(None)
     try:
         yield
@@ -96,7 +96,7 @@ def plainly_recording() -> Iterator[None]:
 
 @contextlib.contextmanager
 def reading(reader: Reader) -> Iterator[None]:
-    """A context within which the reader is told of each look at a Value's number."""
+    """Call the reader at each read of a Value's number within a context."""
     token = set_reader(reader)
     try:
         yield
@@ -117,7 +117,7 @@ def user_line() -> str:
 
 
 class no_grad:
-    """A context, or a decorator, within which operations record nothing: their results are leaves.
+    """Context manager, or decorator, within which operations record nothing: their results are leaves.
 
     It holds for the thread or asyncio task that entered it.
 
@@ -140,7 +140,7 @@ class no_grad:
         reset_module(module)
 
     def __call__(self, function: Callable[P, R]) -> Callable[P, R]:
-        """The function, recording nothing while it runs."""
+        """Return the function, which then records nothing."""
 
         @functools.wraps(function)
         def paused(*args: P.args, **kwargs: P.kwargs) -> R:

@@ -84,15 +84,15 @@ class Text:
         self._written: dict[int, str] = {}
 
     def literal(self, x: float) -> str:
-        """The text of a number."""
+        """Return the text of a number."""
         raise NotImplementedError
 
     def code(self, name: str, given: Sequence[str]) -> str:
-        """The text of an op applied to texts; a comparison has two more operands, to choose from."""
+        """Return the text of an op applied to texts; a comparison has two more operands, to choose from."""
         raise NotImplementedError
 
     def variable(self, name: str, code: str) -> str:
-        """The line that gives a variable its value."""
+        """Return the line that assigns to a variable."""
         raise NotImplementedError
 
     def of(self, results: Sequence[Any]) -> list[str]:
@@ -103,7 +103,7 @@ class Text:
         return [self._text(x) for x in entered]
 
     def _enter(self, x: Any) -> str | int:
-        """The text of a number or an argument; of a term its number."""
+        """Return the text of a number or an argument; the index of a term."""
         x = _folded(x)
         if not isinstance(x, Term):
             return self.literal(x)
@@ -176,7 +176,7 @@ class _Python(Text):
 
 
 def _absolute(op: Op, x: Term) -> Any:
-    """The term abs(x): those of x, -x and -2 x follow from one, which is computed once."""
+    """Return the term abs(x): those of x, -x and -2 x follow from one, which is computed once."""
     if x.op is not None and x.op.name == "neg":
         return op(x.operands[0])
     if x.op is not None and x.op.name == "mul" and isinstance(x.operands[0], float) and x.operands[0] < 0.0:
@@ -185,7 +185,7 @@ def _absolute(op: Op, x: Term) -> Any:
 
 
 def _folded(x: Any) -> Any:
-    """The number that a term without arguments has; other terms as they are."""
+    """Return the value of a term without arguments; other terms unchanged."""
     if not isinstance(x, Term):
         return float(x)
     if x.op is None:
@@ -265,7 +265,7 @@ def rule_on_floats(op: Op) -> Function:
 
 
 def _by_static_operand(rule: Function, name: str) -> Function:
-    """The rule of an op of one operand and a static one, with a text for each static one, up to a number of them."""
+    """Return the rule of an op with a static operand: compiled for each static operand, up to a limit."""
     texts: dict[float, Function] = {}
 
     def first(z: float, x: float, static: float) -> Any:

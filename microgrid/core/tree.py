@@ -18,7 +18,7 @@ def flatten(
     leaves: list[Any] | None = None,
     opened: Callable[[Any], Any] | None = None,
 ) -> tuple[list[Any], Structure]:
-    """The leaves, each as check(leaf, path) gives it back, and the structure; a path reads name["w"][0].
+    """Return the leaves, each as check(leaf, path) returns it, and the structure; a path reads name["w"][0].
 
     They are appended to `leaves`, if there are some already. With `opened`, opened(x) takes the place of each x in the
     tree, and of the tree itself, before it is looked at.
@@ -39,7 +39,7 @@ def flatten(
 
 
 def unflatten(structure: Structure, leaves: Any) -> Any:
-    """The tree of that structure with these leaves."""
+    """Return the tree of this structure with these leaves."""
     if isinstance(structure, dict):
         return {key: unflatten(item, leaves) for key, item in structure.items()}
     if isinstance(structure, (list, tuple)):
@@ -48,7 +48,7 @@ def unflatten(structure: Structure, leaves: Any) -> Any:
 
 
 def signature(structure: Structure) -> Any:
-    """A hashable object that is equal for structures which differ in the numbers of their leaves only."""
+    """Return a hashable object that is equal for structures which differ only in the numbers of their leaves."""
     if isinstance(structure, dict):
         return (dict, *[(key, signature(item)) for key, item in structure.items()])
     if isinstance(structure, (list, tuple)):
@@ -57,14 +57,14 @@ def signature(structure: Structure) -> Any:
 
 
 def like(container: Any, items: list[Any]) -> Any:
-    """A container of that kind with these items: a list, a tuple, a named tuple."""
+    """Return a container of this kind with these items: a list, a tuple, a named tuple."""
     if isinstance(container, list):
         return items
     return type(container)(*items) if hasattr(container, "_fields") else tuple(items)
 
 
 def paths(structure: Structure, path: tuple[Any, ...] = ()) -> Iterator[tuple[tuple[Any, ...], int]]:
-    """For each leaf the keys that lead to it, and its number."""
+    """Yield for each leaf the keys that lead to it, and its number."""
     if isinstance(structure, int):
         yield path, structure
     else:
@@ -73,7 +73,7 @@ def paths(structure: Structure, path: tuple[Any, ...] = ()) -> Iterator[tuple[tu
 
 
 def shape(structure: Structure) -> str:
-    """The structure as text, with a dot for each leaf."""
+    """Return the structure as text, with a dot for each leaf."""
     if isinstance(structure, int):
         return "a number"
     count = sum(1 for _ in paths(structure))

@@ -13,46 +13,47 @@ from microgrid.ops import clip, equal, expm1, greater, mul, sinc_derivative, sof
 
 
 def leaky_relu(x: Any, negative_slope: float = 0.01) -> Any:
-    """x where x > 0, else negative_slope * x. At 0 the derivative is the subgradient nearest 0: the slope, up to 1."""
+    """Return x where x > 0, else negative_slope * x. At 0 the derivative is the subgradient nearest 0: the slope, up to
+    1."""
     y = where(greater(x, 0.0), x, mul(negative_slope, x))
     return y if 0.0 <= negative_slope <= 1.0 else _with_slope_at_zero(x, negative_slope, y)
 
 
 def elu(x: Any, alpha: float = 1.0) -> Any:
-    """x where x > 0, else alpha * (exp(x) - 1): the exponential linear unit (Clevert et al. 2016, eq. 15)."""
+    """Return x where x > 0, else alpha * (exp(x) - 1): the exponential linear unit (Clevert et al. 2016, eq. 15)."""
     y = where(greater(0.0, x), mul(alpha, expm1(x)), x)
     return y if alpha >= 1.0 else _with_slope_at_zero(x, alpha, y)
 
 
 def _with_slope_at_zero(x: Any, left: float, y: Any) -> Any:
-    """The function y of x, whose slopes at 0 are `left` and 1, with the one of least magnitude between them."""
+    """Return y with the derivative of least magnitude at x = 0, where its slopes are `left` and 1."""
     return where(equal(x, 0.0), mul(min(max(left, 0.0), 1.0), x), y)
 
 
 def logsigmoid(x: Any) -> Any:
-    """log(sigmoid(x)), without overflow."""
+    """Return log(sigmoid(x)), without overflow."""
     return mul(-1.0, softplus(mul(-1.0, x)))
 
 
 def sinc(x: Any) -> Any:
-    """sin(pi x) / (pi x), and 1 at 0, as NumPy has it."""
+    """Return sin(pi x) / (pi x), and 1 at 0, as NumPy does."""
     return sinc_derivative(mul(math.pi, x), 0.0)
 
 
 def relu6(x: Any) -> Any:
-    """x held between 0 and 6."""
+    """Return x clipped to between 0 and 6."""
     return clip(x, 0.0, 6.0)
 
 
 def hardtanh(x: Any, min_val: float = -1.0, max_val: float = 1.0) -> Any:
-    """x held between min_val and max_val."""
+    """Return x clipped to between min_val and max_val."""
     return clip(x, min_val, max_val)
 
 
 COMPOSED: Final[dict[str, Callable[..., Any]]] = {
     function.__name__: function for function in (leaky_relu, elu, logsigmoid, sinc, relu6, hardtanh)
 }
-"""These functions by name; each is a method of `Value`, too."""
+"""Composed functions by name; each is a method of `Value`, too."""
 
 STATIC: Final = {"hardtanh": 2}
-"""How many of a function's last parameters are plain numbers, as those of an op may be; the others take `Value`s."""
+"""Number of the last parameters that are static, by the name of the function; the others take `Value`s."""

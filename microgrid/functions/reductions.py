@@ -1,4 +1,4 @@
-"""Many values to one, or to as many: `sum`, `dot`, `norm`, `max`, `logsumexp`, `softmax` and their like.
+"""Reductions of many values: `sum`, `dot`, `norm`, `max`, `logsumexp`, `softmax` and their like.
 
 Each takes an iterable of `Value`s and numbers. Numbers alone give a number. The derivatives hold at ties and at zeros.
 Nothing over- or underflows on the way to `norm`, `logsumexp` and `softmax`; the sums and products of the others may,
@@ -17,23 +17,24 @@ Numbers = Iterable[Any]
 
 
 def sum(xs: Numbers) -> Any:
-    """x1 + x2 + ..., from the left; 0.0 for none."""
+    """Return x1 + x2 + ..., from the left; 0.0 for none."""
     return _from_the_left(ops.add, _list(xs, "sum"), 0.0)
 
 
 def prod(xs: Numbers) -> Any:
-    """x1 * x2 * ..., from the left; 1.0 for none. One zero among them leaves the others' derivatives exact."""
+    """Return x1 * x2 * ..., from the left; 1.0 for none. One zero among them leaves the others' derivatives exact."""
     return _from_the_left(ops.mul, _list(xs, "prod"), 1.0)
 
 
 def mean(xs: Numbers) -> Any:
-    """The sum by the count. Raises ValueError for none."""
+    """Return the sum divided by the count. Raises ValueError for none."""
     xs = _list(xs, "mean", at_least=1)
     return ops.div(sum(xs), float(len(xs)))
 
 
 def var(xs: Numbers, *, ddof: int = 0) -> Any:
-    """The mean square of the deviations from the mean; with ddof=1 by n - 1, as an estimate from a sample.
+    """Return the mean square of the deviations from the mean; with ddof=1 divided by n - 1, as an estimate from a
+    sample.
 
     For equal numbers whose sum is finite it is 0, with derivatives 0. Raises ValueError for ddof numbers or fewer.
     """
@@ -42,7 +43,7 @@ def var(xs: Numbers, *, ddof: int = 0) -> Any:
 
 
 def std(xs: Numbers, *, ddof: int = 0) -> Any:
-    """The root of the variance; for equal numbers whose sum is finite it is 0, with derivatives 0.
+    """Return the root of the variance; for equal numbers whose sum is finite it is 0, with derivatives 0.
 
     Raises ValueError as `var` does.
     """
@@ -59,7 +60,7 @@ def _deviations(xs: Numbers, name: str, ddof: int) -> tuple[list[Any], float]:
 
 
 def dot(xs: Numbers, ys: Numbers) -> Any:
-    """x1 * y1 + x2 * y2 + .... Raises ValueError when there are not as many of each."""
+    """Return x1 * y1 + x2 * y2 + .... Raises ValueError when the lengths differ."""
     xs, ys = _list(xs, "dot"), _list(ys, "dot")
     if len(xs) != len(ys):
         raise ValueError(f"dot takes as many numbers on the left as on the right, got {len(xs)} and {len(ys)}")
@@ -67,13 +68,13 @@ def dot(xs: Numbers, ys: Numbers) -> Any:
 
 
 def norm(xs: Numbers) -> Any:
-    """The Euclidean length; 0, with derivatives 0, for zeros and for none."""
+    """Return the Euclidean norm; 0, with derivatives 0, for zeros and for none."""
     xs = _list(xs, "norm")
     return _pairwise(ops.hypot, xs) if len(xs) > 1 else _from_the_left(ops.hypot, [ops.abs(x) for x in xs], 0.0)
 
 
 def max(xs: Numbers) -> Any:
-    """The largest; k equal largest share its derivative, 1/k each. Raises ValueError for none."""
+    """Return the largest; k equal largest share its derivative, 1/k each. Raises ValueError for none."""
     xs = _list(xs, "max", at_least=1)
     if len(xs) == 2:
         return ops.maximum(*xs)
@@ -87,12 +88,12 @@ def max(xs: Numbers) -> Any:
 
 
 def min(xs: Numbers) -> Any:
-    """The smallest; k equal smallest share its derivative, 1/k each. Raises ValueError for none."""
+    """Return the smallest; k equal smallest share its derivative, 1/k each. Raises ValueError for none."""
     return ops.neg(max([ops.neg(x) for x in _list(xs, "min", at_least=1)]))
 
 
 def logsumexp(xs: Numbers) -> Any:
-    """log(exp(x1) + exp(x2) + ...); -inf for none. The derivatives are the softmax."""
+    """Return log(exp(x1) + exp(x2) + ...); -inf for none. The derivatives are the softmax."""
     xs = _list(xs, "logsumexp")
     if len(xs) < 2:
         return xs[0] if xs else float("-inf")
@@ -104,7 +105,7 @@ def logsumexp(xs: Numbers) -> Any:
 
 
 def softmax(xs: Numbers) -> list[Any]:
-    """exp(xi) by the sum of all exp(xj), a list."""
+    """Return exp(xi) divided by the sum of all exp(xj), a list."""
     xs = _list(xs, "softmax")
     if not xs:
         return []
@@ -114,7 +115,7 @@ def softmax(xs: Numbers) -> list[Any]:
 
 
 def log_softmax(xs: Numbers) -> list[Any]:
-    """The logarithms of the softmax, a list."""
+    """Return the logarithms of the softmax, a list."""
     xs = _list(xs, "log_softmax")
     if not xs:
         return []
@@ -124,7 +125,7 @@ def log_softmax(xs: Numbers) -> list[Any]:
 
 
 def shifted_exponentials(xs: list[Any]) -> tuple[Any, list[Any]]:
-    """A number near the logsumexp, and exp(xi - it) for each: so their sum is near 1, and no shift is lost in it.
+    """Return a number near the logsumexp, and exp(xi - it) for each: their sum is near 1, and no shift is lost in it.
 
     What is made of both must not depend on the number: the derivatives take it for a constant. It is the logsumexp
     itself, up to rounding, and not the largest, which has kinks.
@@ -152,7 +153,7 @@ def _from_the_left(op: Callable[..., Any], xs: list[Any], of_none: float) -> Any
 
 
 def _pairwise(op: Callable[..., Any], xs: list[Any]) -> Any:
-    """By halves, so that errors grow with the logarithm of the count."""
+    """Reduce in pairs, so that errors grow with the logarithm of the count."""
     while len(xs) > 1:
         xs = [op(*xs[i : i + 2]) if i + 1 < len(xs) else xs[i] for i in range(0, len(xs), 2)]
     return xs[0]

@@ -1,1 +1,1 @@
-"""What is done with a recorded graph."""
+"""Operations on a recorded graph."""

@@ -1,4 +1,4 @@
-"""Where did the NaN come from: `detect_anomaly` raises an error at the first operation that is not finite."""
+"""`detect_anomaly`: raise an error at the first operation that is not finite."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from microgrid.graph.passes import backpropagation
 
 
 class detect_anomaly:
-    """A context within which the first operation that gives inf or nan raises FloatingPointError.
+    """Raise FloatingPointError at the first operation within a context that gives inf or nan.
 
     So does the first that passes inf or nan back, in `backward` or a derivative, before any `grad` is written. The
     error names the op, the numbers and labels of its operands, the module, and the line that made it. Recording takes
@@ -58,7 +58,7 @@ class detect_anomaly:
             raise FloatingPointError(f"{_call(node)} gave {node.item()}{self._origin(node)}")
 
     def _see_backward(self, root: Value, seed: float) -> None:
-        """Look on at the pass that is about to run."""
+        """Watch the backward pass that is about to run."""
         for node, cotangent, contributions in backpropagation(root, seed):
             for operand, partial, contribution, before in contributions:
                 if not math.isfinite(contribution):

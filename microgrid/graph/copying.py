@@ -1,4 +1,4 @@
-"""Copies and pickles of `Value`s: the whole graph goes along, with sharing intact, at any depth.
+"""Copies and pickles of `Value`s with their whole graph: sharing stays intact, at any depth.
 
 They carry over to other processes, and between the compiled and the interpreted build. Nothing here recurses over the
 depth of a graph.
@@ -14,13 +14,13 @@ from microgrid.engine import Value, read_out, renumber, topological
 
 
 def copied(self: Value) -> Value:
-    """A copy of the node with the same operands."""
+    """Return a copy of the node with the same operands."""
     read_out(self)
     return _twin(self, self._a, self._b)
 
 
 def copied_with_operands(self: Value, memo: dict[int, Any]) -> Value:
-    """A copy of the node and of all that it was computed from, but for what is in the memo."""
+    """Return a copy of the node and of its ancestors, except those in the memo."""
     read_out(self)
     for node in topological([self], bundles=True):
         if id(node) not in memo:
@@ -31,7 +31,7 @@ def copied_with_operands(self: Value, memo: dict[int, Any]) -> Value:
 
 
 def pickled(self: Value) -> tuple[Any, ...]:
-    """What `__reduce__` gives a pickler."""
+    """Return the value of `__reduce__` for a pickler."""
     if not _in_order.get():
         read_out(self)
     if self.op is None:
@@ -62,7 +62,7 @@ _in_order: Final[ContextVar[bool]] = ContextVar("microgrid_in_order", default=Fa
 
 
 class _Ancestors:
-    """Pickles as the list of a node's ancestors, in the order of recording."""
+    """Pickled form of a node's ancestors, in the order of recording."""
 
     def __init__(self, node: Value) -> None:
         self._node = node
@@ -90,7 +90,7 @@ def _blank() -> Value:
 
 
 def _fill(node: Value, content: tuple[Any, ...]) -> None:
-    """Make a blank node what was pickled. Its operands are there already, so its number is the next."""
+    """Fill a blank node with its pickled content. Its operands are there already, so its number is the next."""
     _, op, data, grad, label, module, a, b, da, db = content
     renumber(node)
     node.op = op

@@ -1,4 +1,4 @@
-"""Which Values hang on others: a number that was looked at is fixed only if it cannot be another one next time."""
+"""Dependence of Values on given inputs: a number that was read is fixed only if it does not depend on them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The backward pass node by node, for whoever looks on: it writes no `grad`."""
+"""The backward pass node by node, for observers; it writes no `grad`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from microgrid.engine import CONSTANT, Value, edges_of, pass_back, topological
 
 
 class Passed(NamedTuple):
-    """An operand of a node, the local derivative by it, what it gets from the node, and what it had before."""
+    """A contribution: the operand, the partial by it, the cotangent passed to it, and its cotangent before."""
 
     operand: Value
     partial: float

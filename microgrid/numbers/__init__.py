@@ -1,1 +1,1 @@
-"""Kinds of numbers that a program can be replayed on, and what each computes an op by."""
+"""Kinds of numbers that a program can be replayed on, and their function for each op."""

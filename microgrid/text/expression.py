@@ -1,4 +1,4 @@
-"""An expression that a person has typed, as a function of its variables: parsed into ops, never evaluated as code."""
+"""Expressions typed by a user, as functions of their variables: parsed into ops, never evaluated as code."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ from microgrid.functions.composed import COMPOSED, STATIC
 from microgrid.text.notation import operators_by_node
 
 LONGEST: Final = 10_000
-"""Characters of the longest expression; Python's parser bounds how deep one of them can nest."""
+"""Maximum length of an expression in characters; Python's parser bounds its nesting."""
 
 CONSTANTS: Final = {"pi": math.pi, "e": math.e, "tau": math.tau, "inf": math.inf, "nan": math.nan}
-"""Names that stand for numbers, where the person gives them no other."""
+"""Names of numbers, unless the user assigns to them."""
 
 REDUCTIONS: Final = ("sum", "prod", "mean", "var", "std", "norm", "max", "min", "logsumexp")
 
@@ -62,7 +62,7 @@ _TOO_DEEP: Final = "nested too deeply, or too many signs in a row: write a Pytho
 
 
 class ExpressionError(ValueError):
-    """What is wrong with an expression, and what to type instead; the text has a caret below the place."""
+    """A syntax error in an expression, with its remedy; the text has a caret below the place."""
 
     def __init__(self, message: str, text: str, column: int) -> None:
         self.message, self.column = message, column
@@ -75,7 +75,7 @@ class ExpressionError(ValueError):
 
 
 class _Step(NamedTuple):
-    """Take so many numbers from the stack, put back what the function makes of them."""
+    """Replace this many numbers on the stack by the result of the function."""
 
     function: Callable[..., Any]
     operands: int
@@ -100,7 +100,7 @@ class Expression:
         self.used = {step for step in self._steps if isinstance(step, str)}
 
     def __call__(self, *values: Any) -> Any:
-        """What the expression gives where its variables have these values."""
+        """Return the value of the expression for these values of its variables."""
         if len(values) != len(self.names):
             raise TypeError(f"{self.text} has {len(self.names)} variable(s), got {len(values)}")
         known = dict(zip(self.names, values, strict=True))
@@ -115,7 +115,7 @@ class Expression:
 
 
 def check_name(name: str) -> str:
-    """The name, if a variable can have it; else ValueError."""
+    """Return the name, if a variable can have it. Raises ValueError otherwise."""
     if not re.fullmatch("[A-Za-z_][A-Za-z0-9_]*", name):
         raise ValueError(f"{name!r} is no name for a variable: use letters a to z, digits and _, as x1")
     if name in functions() or name in ("inf", "nan") or keyword.iskeyword(name):
@@ -132,18 +132,18 @@ def _reductions() -> dict[str, Callable[..., Any]]:
 
 
 def functions() -> dict[str, Callable[..., Any]]:
-    """What can be called in an expression: every op by its names, functions composed of ops, and reductions."""
+    """Return the functions of an expression: every op by its names, functions composed of ops, and reductions."""
     aliases = {alias: op for op in OPS.values() for alias in op.aliases}
     return {**aliases, **OPS, **COMPOSED, **_reductions()}
 
 
 def _power(x: Any, y: Any) -> Any:
-    """As the operator ** has it: a plain exponent makes another op than a recorded one."""
+    """Apply ** as the operator does: a plain exponent makes another op than a recorded one."""
     return ops.constant_power(x, y) if isinstance(x, Value) and not isinstance(y, Value) else ops.power(x, y)
 
 
 class _Parser:
-    """Walks the syntax tree without recursion, and knows what it does not find in its tables as an error."""
+    """Parser that walks the syntax tree without recursion, and raises an error for anything outside of its tables."""
 
     def __init__(self, text: str, names: Collection[str]) -> None:
         self.text = text
@@ -155,7 +155,7 @@ class _Parser:
         raise ExpressionError(message, self.text, column)
 
     def steps(self) -> list[str | float | _Step]:
-        """The expression in postfix order."""
+        """Return the expression in postfix order."""
         root = self.tree()
         found: list[str | float | _Step] = []
         constant: list[bool] = []  # for each number on the stack, whether no variable is in it
@@ -180,7 +180,7 @@ class _Parser:
         return found
 
     def tree(self) -> ast.expr:
-        """Python's syntax tree of the text."""
+        """Return Python's syntax tree of the text."""
         if len(self.text) > LONGEST:
             self.wrong(f"more than {LONGEST:,} characters: write a Python function, and trace it", LONGEST)
         for column, character in enumerate(self.text):
@@ -206,7 +206,7 @@ class _Parser:
             self.wrong(_TOO_DEEP, 0)
 
     def unreadable(self, text: str, column: int, message: str) -> str:
-        """Why Python cannot read the text, in words for a person who writes a formula."""
+        """Explain a syntax error of Python in words for a person who writes a formula."""
         if "never closed" in message or "unmatched" in message or "does not match" in message:
             return f"{message}: each ( needs its )"
         if "too many nested" in message:
@@ -224,7 +224,7 @@ class _Parser:
         return "this cannot be read: write for example x**2 * sin(y)"
 
     def leaf(self, node: ast.AST) -> str | float | None:
-        """A variable or a number; None for anything else."""
+        """Return a variable or a number; None for anything else."""
         if isinstance(node, ast.Constant):
             return self.number(node)
         if not isinstance(node, ast.Name):
@@ -239,7 +239,7 @@ class _Parser:
         self.wrong(f"{name[:40]} has no value: write {name[:40]}=1.0 after the expression{self.similar(name)}", node)
 
     def number(self, node: ast.Constant) -> float:
-        """The float that is written there."""
+        """Return the float of a literal."""
         if isinstance(node.value, (str, bytes)):
             self.wrong("there is no text here: write the formula without quotes", node)
         if type(node.value) is complex:
@@ -255,7 +255,7 @@ class _Parser:
         return number
 
     def operation(self, node: ast.AST) -> tuple[Callable[..., Any] | None, list[ast.expr]]:
-        """What is to be called on which operands; None for a sign that does nothing."""
+        """Return the function and its operands; None for a sign that does nothing."""
         if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Pow):
             return _power, [node.left, node.right]
         if isinstance(node, ast.BinOp) and type(node.op) in operators_by_node():
@@ -283,7 +283,7 @@ class _Parser:
         self.wrong(_INSTEAD.get(type(node), "this is no formula: write numbers, names, + - * / ** and functions"), node)
 
     def call(self, node: ast.Call) -> tuple[Callable[..., Any], list[ast.expr]]:
-        """A function and its arguments, as many as it takes."""
+        """Return a function and its arguments, after checking their number."""
         if isinstance(node.func, ast.Attribute) and node.func.attr in self.functions:
             name, column = node.func.attr, (node.func.value.end_col_offset or 0) + self.indent
             self.wrong(f".{name}(...): nothing here has methods: write {name}(x)", column)
@@ -310,21 +310,21 @@ class _Parser:
         return function, node.args
 
     def sign_after(self, node: ast.expr) -> int:
-        """The column of the operator after its left operand."""
+        """Return the column of the operator after its left operand."""
         column = (node.end_col_offset or 0) + self.indent
         while self.text[column] in " \t\n\r\f\v)":
             column += 1
         return column
 
     def similar(self, name: str) -> str:
-        """A hint at names that look alike."""
+        """Return a hint at names that look alike."""
         known = [*self.names, *CONSTANTS, *self.functions]
         near = difflib.get_close_matches(name[:50], known, n=1, cutoff=0.7)
         return f"; did you mean {near[0]}?" if near else ""
 
 
 def _arguments(function: Callable[..., Any]) -> tuple[int, float, str]:
-    """How few and how many arguments a function takes, and that in words."""
+    """Return the minimum and maximum number of arguments of a function, and that in words."""
     if isinstance(function, Op):
         return function.arity, function.arity, f"{function.arity} argument{'s' * (function.arity != 1)}"
     if function in _reductions().values():
@@ -336,7 +336,7 @@ def _arguments(function: Callable[..., Any]) -> tuple[int, float, str]:
 
 
 def _first_static(function: Callable[..., Any], given: int) -> int:
-    """The place of the first argument that must be a plain number; as many as are given, where there is none."""
+    """Return the index of the first argument that must be a plain number; `given`, where there is none."""
     if isinstance(function, Op):
         return function.arity - function.static
     name = getattr(function, "__name__", "")
@@ -346,7 +346,7 @@ def _first_static(function: Callable[..., Any], given: int) -> int:
 
 
 def _example(name: str, function: Callable[..., Any]) -> str:
-    """The function as it is called."""
+    """Return an example call of the function."""
     if isinstance(function, Op):
         return f"{name}({', '.join(function.variables)})"
     if function in _reductions().values():

@@ -15,14 +15,14 @@ from microgrid import ops
 from microgrid.core.primitive import CALL, POWER, SIGN, Op
 
 LOOSE: Final = 0
-"""How tightly a text binds that stands in brackets beside any operator, as a choice does."""
+"""Precedence of a text that stands in brackets beside any operator, such as a choice."""
 
 PLAIN: Final = frozenset("+-*")
-"""Signs of the operators that raise nothing on floats, and whose order everybody knows."""
+"""Signs of the operators that raise nothing on floats, and whose order is common knowledge."""
 
 
 class Written(NamedTuple):
-    """The text of an expression, how tightly it binds, and the number that it is, if it is one."""
+    """The text of an expression, its precedence, and its number, if it is one."""
 
     text: str
     precedence: int = CALL
@@ -30,13 +30,13 @@ class Written(NamedTuple):
 
 
 def number(x: float, text: str) -> Written:
-    """A number's text: with a sign before it, it binds as -x does."""
+    """Return a number's text: with a sign before it, it has the precedence of -x."""
     return Written(text, SIGN if text.startswith("-") else CALL, x)
 
 
 @functools.cache
 def operators() -> dict[tuple[str, int], Op]:
-    """The op that each of Python's operators stands for, by its sign and the count of its operands.
+    """Return the op of each of Python's operators, by its sign and the number of operands.
 
     ** is `constant_power`: `power`, which has the same sign, is declared after it.
     """
@@ -49,7 +49,7 @@ def operators() -> dict[tuple[str, int], Op]:
 
 @functools.cache
 def operators_by_node() -> dict[type[ast.AST], Op]:
-    """The same, by the class that Python's parser has for the operator."""
+    """Return the op of each operator, by the class of Python's syntax tree."""
     found: dict[type[ast.AST], Op] = {}
     for (sign, arity), op in operators().items():
         tree = ast.parse(f"x {sign} y" if arity == 2 else f"{sign}x", mode="eval").body
@@ -59,12 +59,12 @@ def operators_by_node() -> dict[type[ast.AST], Op]:
 
 
 def is_operator(op: Op, signs: frozenset[str] | None = None) -> bool:
-    """Whether an operator of Python's, one of these signs, stands for the op."""
+    """Return True if the op is one of Python's operators, and has one of these signs."""
     return operators().get((op.symbol, op.arity)) is op and (signs is None or op.symbol in signs)
 
 
 def applied(op: Op, operands: Sequence[Written], *, for_people: bool = False) -> Written:
-    """The op on operands: a + b, tanh(x), x ** 2.
+    """Return the op applied to operands: a + b, tanh(x), x ** 2.
 
     Where the text is read back, an operator stands for one op, and what shares its sign is a call. For people every op
     that has a precedence is written by its sign, and no sign follows another but in brackets.
@@ -83,5 +83,5 @@ def applied(op: Op, operands: Sequence[Written], *, for_people: bool = False) ->
 
 
 def bound(x: Written, at_least: int) -> str:
-    """The text, in brackets where it binds less tightly than that."""
+    """Return the text, in brackets where its precedence is lower than that."""
     return x.text if x.precedence >= at_least else f"({x.text})"

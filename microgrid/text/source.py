@@ -1,4 +1,4 @@
-"""A program as text: a listing that can be parsed, one expression, a formula in LaTeX, a Python function on its own."""
+"""A program as text: a listing, one expression, a formula in LaTeX, a Python function on its own."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
     pass
 
 RESERVED = {"inf", "nan", "math", "builtins", "f"} | set(vars(forward))
-"""Names that the text uses for something else than a number of the program."""
+"""Names that the text reserves for something else than a number of the program."""
 
 
 class Listed(Protocol):
-    """What is printed of a program."""
+    """The parts of a program that are printed."""
 
     parameters: tuple[str, ...]
     inputs: tuple[str, ...]
@@ -40,7 +40,7 @@ class Listed(Protocol):
 
 
 def listing(program: Listed) -> str:
-    """One instruction a line: a Python function, once the ops are imported under their names."""
+    """Return one instruction per line: a Python function, once the ops are imported under their names."""
     names = _names(program)
     lines = [f"def f({', '.join(program.parameters)}):"]
     for text in program.fixed or ():
@@ -54,7 +54,7 @@ def listing(program: Listed) -> str:
 
 
 def _names(program: Listed) -> list[str]:
-    """What each slot is called in text; a constant is its number."""
+    """Return the name of each slot in text; a constant is its number."""
     names = [*program.inputs, *map(repr, program.constants)]
     taken = {*program.inputs, *program.parameters}
     for k in range(len(program.instructions)):
@@ -69,17 +69,17 @@ def _names(program: Listed) -> list[str]:
 
 
 def normal(name: str) -> str:
-    """The name as Python reads it in source text: two that look alike may be one there (PEP 3131)."""
+    """Return the name as Python normalises it in source text: distinct spellings may be equal (PEP 3131)."""
     return unicodedata.normalize("NFKC", name)
 
 
 def is_free(name: str, taken: Container[str]) -> bool:
-    """Whether a number of the program can have this normal name in text."""
+    """Return True if this normal name is free for a number of the program."""
     return is_name(name) and name not in RESERVED and name not in OPS and name not in taken
 
 
 def is_name(name: str) -> bool:
-    """Whether it is an identifier, and no keyword."""
+    """Return True if the name is an identifier, and no keyword."""
     return name.isidentifier() and not keyword.iskeyword(name)
 
 
@@ -88,7 +88,7 @@ def _results(program: Listed, names: Sequence[str]) -> Sequence[str]:
 
 
 def _written(program: Listed, names: Sequence[str]) -> list[Written]:
-    """The names and numbers of all slots, as operands."""
+    """Return the names and numbers of all slots, as operands."""
     first = len(program.inputs)
     written = list(map(Written, names))
     written[first : first + len(program.constants)] = [number(x, repr(x)) for x in program.constants]
@@ -96,7 +96,7 @@ def _written(program: Listed, names: Sequence[str]) -> list[Written]:
 
 
 def _structured(structure: tree.Structure, texts: Sequence[str]) -> str:
-    """The text of nested containers of texts."""
+    """Return the text of nested containers of texts."""
     if isinstance(structure, int):
         return texts[structure]
     if isinstance(structure, dict):
@@ -108,7 +108,7 @@ def _structured(structure: tree.Structure, texts: Sequence[str]) -> str:
 
 
 def _unpacking(program: Listed) -> list[str]:
-    """The lines that take arguments apart into inputs."""
+    """Return the lines that unpack arguments into inputs."""
     lines = []
     for parameter, structure in zip(program.parameters, program.in_structure, strict=True):
         if isinstance(structure, int):
@@ -124,7 +124,7 @@ def _unpacking(program: Listed) -> list[str]:
 
 
 def expression(program: Listed, limit: int = 100_000) -> str:
-    """The results as one expression; ValueError when it has more characters than the limit."""
+    """Return the results as one expression. Raises ValueError when it has more characters than the limit."""
     names = _names(program)
     texts = _written(program, names)[: len(names) - len(program.instructions)]
     for op, operands in program.instructions:
@@ -146,7 +146,7 @@ _ATOM = CALL + 1  # needs no brackets beside a function's name either
 
 
 class _Formula(NamedTuple):
-    """A formula, how tightly it binds, and its text where an operator stands beside it."""
+    """A formula, its precedence, and its text where an operator stands beside it."""
 
     text: str
     precedence: int
@@ -154,7 +154,7 @@ class _Formula(NamedTuple):
 
 
 def latex(program: Listed, limit: int = 100_000) -> str:
-    """The results as one formula; ValueError when it has more characters than the limit."""
+    """Return the results as one formula. Raises ValueError when it has more characters than the limit."""
     formulas = [_Formula(name, _ATOM, name) for name in _latex_names(program.inputs)]
     formulas += map(_latex_number, program.constants)
     for op, operands in program.instructions:
@@ -184,7 +184,7 @@ _OPERATOR = re.compile(r"[-+*/<>=,!#\s]|\\(cdot|times|bmod|circ)")
 
 @functools.lru_cache(maxsize=1024)
 def _needs(template: str, operand: str) -> int:
-    """How tightly an operand of a template has to bind, from what stands beside its first place there."""
+    """Return the precedence that an operand of a template needs, from its first surroundings there."""
     before, _, after = template.partition(operand)
     if template in _plain_templates():
         return _plain_templates()[template] + (operand == "#2")
@@ -195,7 +195,7 @@ def _needs(template: str, operand: str) -> int:
 
 @functools.lru_cache(maxsize=1024)
 def _binds(template: str) -> int:
-    """How tightly what a template makes binds."""
+    """Return the precedence of the result of a template."""
     outside, found = template, 1
     while found:
         outside, found = _BRACKETS.subn("()", outside)
@@ -210,7 +210,7 @@ def _binds(template: str) -> int:
 
 
 def _latex_of(template: str, operands: Sequence[_Formula]) -> _Formula:
-    """The template with its operands in brackets where they need them, or where somebody could miss them."""
+    """Return the template with its operands in brackets where they need them, or where a reader could miss them."""
     if template == "#1":
         return operands[0]
 
@@ -230,7 +230,7 @@ def _latex_of(template: str, operands: Sequence[_Formula]) -> _Formula:
 
 
 def _latex_names(names: Sequence[str]) -> list[str]:
-    """What the inputs are called in a formula; as they are typed, where that is what something else is called."""
+    """Return the names of the inputs in a formula; as typed, where the formula's form is taken."""
     taken = {"e", r"\mathrm{NaN}"}
     found = []
     for name in names:
@@ -266,10 +266,10 @@ def _latex_number(x: float) -> _Formula:
 
 
 class PythonSource(str):
-    """The text of a Python function; calling it runs the function."""
+    """The text of a Python function; a call runs the function."""
 
     def __call__(self, *args: Any) -> Any:
-        """What the function returns."""
+        """Return the result of the function."""
         if not hasattr(self, "_function"):
             space: dict[str, Any] = {}
             exec(compile(self, "<microgrid program>", "exec"), space)
@@ -278,7 +278,7 @@ class PythonSource(str):
 
 
 def with_source() -> set[str]:
-    """Names of the ops that have a text: operators, functions of `forward.py` and `math`, formulas of the table."""
+    """Return the names of the ops with a text: operators, functions of `forward.py` and `math`, formulas."""
     return {
         op.name
         for op in OPS.values()
@@ -291,7 +291,7 @@ def _home(op: Op) -> str:
 
 
 def python(program: Listed, name: str) -> PythonSource:
-    """The text of a function of that name, and of what it calls."""
+    """Return the text of a function of this name, and of the functions that it calls."""
     name = normal(name)
     if not is_name(name):
         raise ValueError(f"the function's name must be a Python identifier, and no keyword, got {name!r}")
@@ -325,7 +325,7 @@ def python(program: Listed, name: str) -> PythonSource:
 
 
 def _add_helper(name: str, helpers: dict[str, str]) -> None:
-    """Enter the text of a forward function, after that of those which it calls."""
+    """Add the text of a forward function, after that of the functions that it calls."""
     import inspect
 
     _add_text(name, inspect.getsource(getattr(forward, name)).strip(), helpers)
