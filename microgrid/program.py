@@ -165,8 +165,10 @@ class Program:
     def gradient(self, *, value: bool = False) -> Program:
         """Return the program of the derivatives by all arguments; with `value`, of the pair of the value and those.
 
-        It is structured like the argument, or like the tuple of the arguments where there are several. Raises
-        ValueError for a program of several results, TypeError where a rule branches on a number.
+        It is structured like the argument, or like the tuple of the arguments where there are several. Its numbers are
+        those of `backward()` to the bit, but that a derivative which is a product is -0.0 where a factor is zero and
+        the signs say so: `backward()` adds it to a gradient of 0.0. Raises ValueError for a program of several results,
+        TypeError where a rule branches on a number.
         """
         return self.gradient_by([0.5] * len(self.inputs), _no_branch_in_a_rule, value=value)
 

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 from programs import KINKED, SMOOTH, RandomFunction, functions
-from test_ops import REFERENCES
+from test_ops import DECREED, REFERENCES
 
 import microgrid as mg
 from microgrid import grad, hessian, jvp, ops, trace
@@ -186,7 +186,7 @@ STATIC: dict[str, list[tuple[float, ...]]] = {
     "clip": [(-0.25, 0.75)],
     "power_derivative": [(1.0, 1.0)],
 }
-UNTOLD = {"stop_gradient", "tied_maximum", "where"}  # by decree, and of three operands, two of them for choices
+UNTOLD = {*DECREED, "tied_maximum", "where"}  # by decree, and of three operands, two of them for choices
 CASES = [(op, static) for op in OPS.values() if op.name not in UNTOLD for static in STATIC.get(op.name, [()])]
 
 # where what is answered is a choice of the table of conventions, at a kink or a jump

@@ -171,7 +171,7 @@ def _passed(carried: Any, partial: Any, piecewise: bool) -> Any:
         if partial == 1.0:
             return carried
         if partial == -1.0:
-            return -carried
+            return 0.0 - carried  # and not -carried: sums of cotangents begin at 0.0, so theirs is never -0.0
         if partial == 0.0 and piecewise:
             return None
     if not isinstance(carried, Value):
@@ -179,6 +179,8 @@ def _passed(carried: Any, partial: Any, piecewise: bool) -> Any:
             return None
         if carried == _ONE:
             return partial
+        if not isinstance(partial, Value) and partial == 0.0 and carried - carried == 0.0:
+            return 0.0
         if isinstance(partial, Value) and piecewise:
             return ops.zero_product(partial, carried)
         # a product of plain numbers is recorded, too: in an arithmetic of more digits it is another number
