@@ -110,9 +110,21 @@ CALLS: dict[str, Callable[[bool, bool], Any]] = {
 }
 
 
-@pytest.mark.parametrize("strict", [True, False], ids=["to the bit", "to rounding"])
-@pytest.mark.parametrize("call", CALLS)
-@pytest.mark.parametrize("plant", PLANTS)
+@pytest.mark.parametrize(
+    ("plant", "call", "strict"),
+    [
+        pytest.param(
+            plant,
+            call,
+            strict,
+            id=f"{plant.__name__}, {call}, {'to the bit' if strict else 'to rounding'}",
+            marks=() if (i + j + strict) % 2 else pytest.mark.slow,  # each stage and each call always, in both modes
+        )
+        for i, plant in enumerate(PLANTS)
+        for j, call in enumerate(CALLS)
+        for strict in (True, False)
+    ],
+)
 def test_an_error_planted_in_a_stage_is_seen(
     plant: Callable[[pytest.MonkeyPatch], None], call: str, strict: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
