@@ -1,4 +1,4 @@
-"""`Value`, the only node there is: recording operations into a graph and walking it backward.
+"""`Value`, the only node: recording operations into a graph and walking it backward.
 
 What an operation computes and its derivatives are in `ops.py`. This file is plain Python; where there is a C compiler,
 mypyc compiles it unchanged. Nothing here recurses over the depth of a graph.
@@ -31,7 +31,7 @@ if TYPE_CHECKING and not COMPILING:
     Recorded: TypeAlias = "Value"
 
     class _Methods:
-        """Tells type checkers of the methods named after ops; at run time they are set from the table, in the end."""
+        """Declare the methods named after ops for type checkers; at run time they are set from the table below."""
 
         def __getattr__(self, name: str) -> Callable[..., Value]: ...
 
@@ -54,7 +54,7 @@ def _silent(name: str, piecewise: bool = False) -> Op:
 
 
 CONSTANT: Final = _silent("constant")
-"""The op of a number that entered the graph through an operator: the 2 of `2 * x`."""
+"""Op of a number that entered the graph through an operator: the 2 of `2 * x`."""
 
 # A node has room for two operands. The second operand of a node with more is a hidden one that bundles the rest.
 _BUNDLE: Final = _silent("bundle")
@@ -72,7 +72,7 @@ _current_reader: Final = current_reader
 
 
 class _Counter:
-    """How many nodes were made, and how many backward passes.
+    """Number of nodes made, and of backward passes.
 
     The statement that counts nodes contains no call, so no other thread can come between its parts.
     """
@@ -149,7 +149,7 @@ class Value(_Methods):
 
     @property
     def grad(self) -> float:
-        """The derivative of the value that `backward()` was called on by this one; 0.0 before."""
+        """Derivative of the value that `backward()` was called on with respect to this one; 0.0 before."""
         reader = _current_reader()
         if reader is not None:
             reader("grad", self, None, self._grad)
@@ -161,7 +161,7 @@ class Value(_Methods):
 
     @property
     def label(self) -> str:
-        """A name for people, shown in pictures and messages."""
+        """A name, shown in pictures and messages."""
         return self._label
 
     @label.setter
@@ -170,25 +170,25 @@ class Value(_Methods):
 
     @property
     def operands(self) -> tuple[Value, ...]:
-        """The values that this one was computed from, in order; () for a leaf."""
+        """Values that this one was computed from, in order; () for a leaf."""
         return tuple([operand for operand, _ in edges_of(self)])
 
     @property
     def partials(self) -> tuple[float, ...]:
-        """The derivative of this value by each operand, as it was when recorded; 0.0 for a static operand."""
+        """Derivative of this value by each operand, as it was when recorded; 0.0 for a static operand."""
         read_out(self)
         return tuple([partial for _, partial in edges_of(self)])
 
     def item(self) -> float:
-        """The number."""
+        """Return the number."""
         return self.data
 
     def conjugate(self) -> Value:
-        """The value itself, as for any real number: NumPy's variance asks for it."""
+        """Return the value itself, as for any real number: NumPy's variance calls it."""
         return self
 
     def detach(self) -> Value:
-        """A new leaf with the same number."""
+        """Return a new leaf with the same number."""
         return Value(self.data)
 
     # Backward.
@@ -443,7 +443,7 @@ def _comparable(symbol: str, other: Any) -> float:
 
 
 def _seen(how: str, value: Value, other: Any, answer: bool) -> bool:
-    """The answer, once whoever traces has been told that it hangs on the value's number."""
+    """Return the answer, after telling the reader of the trace that it depends on the value's number."""
     reader = _current_reader()
     if reader is not None:
         reader(how, value, other, answer)
@@ -451,14 +451,14 @@ def _seen(how: str, value: Value, other: Any, answer: bool) -> bool:
 
 
 def read_out(value: Value) -> None:
-    """Tell whoever traces that the value's number leaves the graph: nothing follows it from here."""
+    """Tell the reader of the trace that the value's number leaves the graph."""
     reader = _current_reader()
     if reader is not None:
         reader("data", value, None, value._data)
 
 
 def pass_back(cotangent: float, partial: float, node: Value, operand: int) -> float:
-    """The contribution of a node to the cotangent of an operand.
+    """Return the contribution of a node to the cotangent of an operand.
 
     A cotangent of exactly 0 passes nothing, nor does a partial of exactly 0 of a piecewise op, beside inf and nan too.
     """
@@ -469,12 +469,12 @@ def pass_back(cotangent: float, partial: float, node: Value, operand: int) -> fl
 
 
 def is_piecewise(node: Value, operand: int) -> bool:
-    """Whether the operand's partial 0 says that nearby the node does not depend on it."""
+    """Return True if a partial of 0 means that nearby the node does not depend on the operand."""
     return node.op is not None and bool(node.op.piecewise[operand])
 
 
 def edges_of(node: Value) -> list[tuple[Value, float]]:
-    """The operands of a node with their partials, the bundled ones included."""
+    """Return the operands of a node with their partials, the bundled ones included."""
     edges: list[tuple[Value, float]] = []
     while True:
         a = node._a
@@ -523,17 +523,17 @@ def topological(
 
 
 def is_bundle(node: Value) -> bool:
-    """Whether the node holds operands of another, and is no value."""
+    """Return True if the node holds operands of another, and is no value."""
     return node.op is _BUNDLE or node.op is _PIECEWISE_BUNDLE
 
 
 def newest() -> int:
-    """The number of the node made last."""
+    """Return the number of the node made last."""
     return _counter.made
 
 
 def renumber(node: Value) -> None:
-    """Give a node the number of one made now."""
+    """Renumber a node as if it were made now."""
     node.number = _counter.made = _counter.made + 1
 
 
@@ -541,7 +541,7 @@ def renumber(node: Value) -> None:
 
 
 class _Agenda:
-    """The nodes that a backward pass has reached and not yet handled; it gives the youngest first.
+    """Nodes that a backward pass has reached and not yet handled, youngest first.
 
     A node's users are all younger than the node, so this is a reverse topological order, and needs no sort before it.
     `window[i]` is the node made i nodes before the first. This window grows with the number of nodes handled; the few
@@ -610,7 +610,7 @@ class _Agenda:
 
 
 def record_unary(op: Op, a: Value) -> Value:
-    """A node for an op of one operand."""
+    """Record an op of one operand."""
     return _unary(op, a, _current_module())
 
 
@@ -631,7 +631,7 @@ def _unary(op: Op, a: Value, module: str | None) -> Value:
 
 
 def record_binary(op: Op, a: Value, b: Value) -> Value:
-    """A node for an op of two operands."""
+    """Record an op of two operands."""
     module = _current_module()
     if module is None:
         return _apart(op, [a, b])
@@ -653,7 +653,7 @@ def record_binary(op: Op, a: Value, b: Value) -> Value:
 
 
 def record(op: Op, operands: Sequence[Any]) -> Value:
-    """A node for an op of any number of operands, each a Value or a number; static ones must be numbers."""
+    """Record an op of any number of operands, each a Value or a number; static ones must be numbers."""
     if len(operands) != op.arity:
         raise TypeError(f"{op.name} takes {op.arity} operand(s), got {len(operands)}")
     for x in operands[op.arity - op.static :]:
@@ -697,7 +697,8 @@ def record(op: Op, operands: Sequence[Any]) -> Value:
 
 
 def _apart(op: Op, nodes: list[Value]) -> Value:
-    """The result where nodes are not simply recorded: in `no_grad` a leaf, under a watch a node that it looks at."""
+    """Return the result where nodes are not simply recorded: in `no_grad` a leaf, under a watch a node that it looks
+    at."""
     watch = current_watch()
     if watch is None:
         for operand in nodes:
@@ -713,7 +714,8 @@ def _apart(op: Op, nodes: list[Value]) -> Value:
 
 
 def neuron(weights: list[Value], inputs: Iterable[Any], bias: Value, activation: Op | None, name: str) -> Value:
-    """activation(bias + w1 x1 + w2 x2 + ...), in the module of that name, recorded as the loop over the weights is.
+    """Return activation(bias + w1 x1 + w2 x2 + ...), in the module of this name, recorded as the loop over the weights
+    is.
 
     Raises ValueError when there are not as many inputs as weights.
     """
@@ -765,14 +767,14 @@ def _neuron_apart(weights: list[Value], xs: list[Any], bias: Value, activation: 
 
 
 def constant(x: Any) -> Value:
-    """The node of a number that enters the graph through an operator."""
+    """Return the node of a number that enters the graph through an operator."""
     constant = Value(x)
     constant.op = CONSTANT
     return constant
 
 
 def _record_with_number(op: Op, a: Value, x: Any) -> Recorded:
-    """The node for `a op x`; NotImplemented when x is neither a Value nor a number, which lets NumPy's arrays act."""
+    """Record `a op x`; return NotImplemented when x is neither a Value nor a number, so that NumPy's arrays act."""
     if isinstance(x, Value):
         return record_binary(op, a, x)
     try:

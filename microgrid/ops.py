@@ -1,4 +1,4 @@
-"""The primitive operations: what each computes, its local derivatives, where it is smooth and how it is written.
+"""The table of primitive operations: value, local derivatives, domain and notation of each.
 
 One statement per primitive, and no other file contains a derivative formula. A rule `partials(z, *operands)` gets the
 result first, then the operands, and returns one derivative per operand, in a tuple. It is ordinary arithmetic, written
@@ -40,12 +40,12 @@ inf, nan = math.inf, math.nan
 
 
 def _nothing(z: Any) -> Any:
-    """The derivative 0 of a step, which stays nan at nan."""
+    """Return the derivative 0 of a step, which stays nan at nan."""
     return sign(z) - sign(z)
 
 
 def _not_negative(x: Any, z: Any) -> Any:
-    """x, and below 0 the result z, which is nan there, as are its derivatives: those of a plain nan are 0."""
+    """Return x, and below 0 the result z, which is nan there, as are its derivatives: those of a plain nan are 0."""
     return where(greater(0.0, x), z, x)
 
 
@@ -108,7 +108,7 @@ def _constant_power_partials(z: Any, x: Any, c: float) -> tuple[Any, ...]:
 
 
 def _power_derivative_formula(x: Any, y: Any, m: float, n: float) -> Any:
-    """x**(y - m) s, where s is a polynomial in log x, its coefficients derivatives of y (y - 1) ... (y - m + 1)."""
+    """Return x**(y - m) s, s being a polynomial in log x with derivatives of y (y - 1) ... (y - m + 1)."""
     if not (float(m).is_integer() and float(n).is_integer() and 0.0 <= m <= 100.0 and 0.0 <= n <= 100.0):
         return nan
     c: list[Any] = [1.0] + [0.0] * int(n)  # c[k] is the k-th derivative by k!
@@ -142,7 +142,7 @@ def _sinc_derivative_formula(x: Any, n: float) -> Any:
 
 
 def _nearest_whole(x: float) -> tuple[float]:
-    """Where a step function jumps next to x; -0.0 is written 0."""
+    """Return the jump of a step function nearest to x; -0.0 is written 0."""
     return (round(x) + 0.0,)
 
 

@@ -1,4 +1,4 @@
-"""What LLVM's language has for an op, by name or in a few instructions; other ops are their formulas.
+"""LLVM IR of native ops, by name or in a few instructions; other ops are their formulas.
 
 In strict mode they give the very bits that floats give. By default, exponentials have no call in them.
 """
@@ -17,7 +17,7 @@ Formula = Callable[..., Number]
 
 
 def _calls(w: Writer) -> bool:
-    """Whether exponentials are calls of the C library: to the bit, and for one number, where they are faster."""
+    """Return True if exponentials call the C library: in strict mode, and for one lane, where calls are faster."""
     return w.mode.strict or w.mode.lanes == 1
 
 
@@ -70,7 +70,7 @@ def _zero_product(w: Writer, x: Number, y: Number) -> Number:
 
 
 def _constant_power(w: Writer, x: Number, c: Number) -> Number:
-    """Small whole powers as products, by default."""
+    """Write small whole powers as products, by default."""
     known = {w.number(float(k)): k for k in (1, 2, 3, 4, -1, -2)}
     k = None if w.mode.strict else known.get(c.text)
     if k is None:
@@ -86,7 +86,7 @@ def _constant_power(w: Writer, x: Number, c: Number) -> Number:
 
 
 def _scaled(w: Writer, cotangent: Number, partial: Number, sum: Number | None = None) -> Number:
-    """cotangent * partial, which is 0 where the cotangent is, added to a sum."""
+    """Write cotangent * partial, which is 0 where the cotangent is, added to a sum."""
     matters = w.test("une", cotangent, 0.0)
     if sum is None:
         return w.choose(matters, cotangent * partial, 0.0)
@@ -96,20 +96,20 @@ def _scaled(w: Writer, cotangent: Number, partial: Number, sum: Number | None = 
 
 
 def _summed(w: Writer, cotangent: Number, partial: Number, sum: Number) -> Number:
-    """The same in a sum of many, where products are fused."""
+    """Write the same in a sum of many, where products are fused."""
     if w.mode.strict:
         return _scaled(w, cotangent, partial, sum)
     return w.choose(w.test("une", cotangent, 0.0), w.fused(cotangent, partial, sum), sum)
 
 
 def _chosen(w: Writer, cotangent: Number, partial: Number, sum: Number | None = None) -> Number:
-    """The same, and 0 where the partial is: through a piecewise op nothing passes there."""
+    """Write the same, and 0 where the partial is: a piecewise op passes nothing there."""
     passed = _zero_product(w, cotangent, partial)
     return passed if sum is None else sum + passed
 
 
 def _passed(w: Writer, cotangent: Number, sum: Number | None = None) -> Number:
-    """The cotangent itself; -0 becomes 0, as in a product that is 0 where the cotangent is."""
+    """Write the cotangent itself; -0 becomes 0, as in a product that is 0 where the cotangent is."""
     once = cotangent + 0.0 if w.mode.strict or sum is None else cotangent
     return once if sum is None else sum + once
 
@@ -156,7 +156,7 @@ FORMULAS: dict[str, Formula] = {
     SUMMED["mul"]: lambda w, x, y, sum: w.fused(x, y, sum),
     "chosen": _chosen,
 }
-"""Ops that are no formulas of others, and each way to pass a cotangent on, in LLVM's language."""
+"""Formulas in LLVM IR of native ops, and of each way to pass a cotangent on."""
 
 _BY_FORMULA = ("mod", "floor_divide")  # which C has not
 
@@ -164,17 +164,17 @@ _CALLED_BACK = frozenset({"hypot", "sinc_derivative"})
 
 
 def called_back(strict: bool) -> frozenset[str]:
-    """The ops that call Python's function: series have loops, and `math.hypot` rounds better than the C library's."""
+    """Ops that call the Python function: series have loops, and `math.hypot` rounds better than the C library's."""
     return _CALLED_BACK if strict else _CALLED_BACK - {"hypot"}
 
 
 def is_native(op: Op, strict: bool) -> bool:
-    """Whether an op is one step of a tape: it has a formula here or in the table, or calls its Python function."""
+    """Return True if an op is one step of a tape: it has a formula of its own or calls its Python function."""
     return op.name in FORMULAS or is_formula(op) or op.name in _BY_FORMULA or op.name in called_back(strict)
 
 
 def formula(name: str, mode: Mode) -> Formula:
-    """How an op is written: here, by its formula in the table, or as a call of the Python function that computes it."""
+    """Return the writer of an op: from here, from its formula in the table, or a call of its Python function."""
     if name in FORMULAS and name not in called_back(mode.strict):
         return FORMULAS[name]
     op = OPS.get(name)

@@ -1,4 +1,4 @@
-"""The derivative of a recorded graph as a linear map, applied to tangents from one side, to cotangents from the other.
+"""The derivative of a recorded graph as a linear map, applied to tangents or, transposed, to cotangents.
 
 It writes to no `.grad`. Like the engine it is plain Python that mypyc compiles unchanged.
 """
@@ -60,7 +60,7 @@ class Linearization:
     # On floats.
 
     def pull(self, cotangents: Sequence[float]) -> list[float]:
-        """The cotangents of the inputs: the vector-Jacobian product."""
+        """Return the cotangents of the inputs: the vector-Jacobian product."""
         carried = [0.0] * len(self.nodes)
         for slot, given in zip(self._outputs, cotangents):  # noqa: B905  # a plain zip is what mypyc makes a loop of
             if slot >= 0:
@@ -79,7 +79,7 @@ class Linearization:
         return [carried[slot] if slot >= 0 else 0.0 for slot in self._inputs]
 
     def push(self, tangents: Sequence[float]) -> list[float]:
-        """The tangents of the outputs: the Jacobian-vector product."""
+        """Return the tangents of the outputs: the Jacobian-vector product."""
         carried = [0.0] * len(self.nodes)
         for slot, given in zip(self._inputs, tangents):  # noqa: B905
             if slot >= 0:
@@ -99,7 +99,7 @@ class Linearization:
     # On Values: the same sums, recorded. A plain float is a constant, None a derivative that is 0 whatever happens.
 
     def pull_values(self, cotangents: Sequence[Any]) -> list[Value]:
-        """The cotangents of the inputs as Values, computed by the rules from the recorded values."""
+        """Return the cotangents of the inputs as Values, computed by the rules from the recorded values."""
         with constants_recorded(record):
             carried: list[Any] = [None] * len(self.nodes)
             for slot, given in zip(self._outputs, cotangents):  # noqa: B905
@@ -110,7 +110,7 @@ class Linearization:
             return [_as_value(carried[slot] if slot >= 0 else None) for slot in self._inputs]
 
     def push_values(self, tangents: Sequence[Any]) -> list[Value]:
-        """The tangents of the outputs as Values, computed by the rules from the recorded values."""
+        """Return the tangents of the outputs as Values, computed by the rules from the recorded values."""
         with constants_recorded(record):
             carried: list[Any] = [None] * len(self.nodes)
             for slot, given in zip(self._inputs, tangents):  # noqa: B905
@@ -121,7 +121,7 @@ class Linearization:
             return [_as_value(carried[slot] if slot >= 0 else None) for slot in self._outputs]
 
     def _edges_by_value(self) -> list[tuple[int, int, Any, bool]]:
-        """The edges as (user, operand, partial, whether the op is piecewise), with partials given by the rules."""
+        """Return the edges as (user, operand, partial, whether the op is piecewise), with partials by the rules."""
         if self._by_value is None:
             edges: list[tuple[int, int, Any, bool]] = []
             for node in reversed(self.nodes):
@@ -164,7 +164,7 @@ def _sum(x: Any, y: Any) -> Any:
 
 
 def _passed(carried: Any, partial: Any, piecewise: bool) -> Any:
-    """The tangent or cotangent times the partial, and nothing where either is nothing."""
+    """Return the tangent or cotangent times the partial, and nothing where either is nothing."""
     if carried is None:
         return None
     if not isinstance(partial, Value):

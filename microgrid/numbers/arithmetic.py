@@ -22,7 +22,7 @@ class UnknownFunction(TypeError):
 
 
 class Arithmetic:
-    """Numbers of one kind: how a float becomes one, and what computes each op on them.
+    """Numbers of one kind: the conversion from floats, and a function for each native op.
 
     An op that has no function here is its formula: the one for `exact` numbers, or for rounded ones. `irrational`,
     where it is given, computes every op that leads out of the fractions, or refuses it: it is told the op's name first.
@@ -43,17 +43,17 @@ class Arithmetic:
         self.irrational = irrational
 
     def function(self, op: Op) -> Callable[..., Any] | None:
-        """What computes the op; None where its definition in other ops has to."""
+        """Return the function of the op; None where it is computed by its definition in other ops."""
         if op.irrational and self.irrational is not None:
             return functools.partial(self.irrational, op.name)
         return self.functions.get(op.name)
 
     def extended(self, op: Op, static: Sequence[float], function: Callable[..., Any]) -> Callable[..., Any]:
-        """The op with these static operands on all others, given what computes it on finite ones."""
+        """Return the op with these static operands for all others, given its function for finite ones."""
         return function
 
     def accept(self, x: Any) -> Any:
-        """An input as a number of this kind; TypeError when it is none."""
+        """Return an input as a number of this kind. Raises TypeError when it is none."""
         if isinstance(x, type(self.number(1.0))):
             return x
         try:
@@ -62,15 +62,15 @@ class Arithmetic:
             raise TypeError(f"a replay on {self.name}: {error}") from None
 
     def context(self) -> contextlib.AbstractContextManager[Any]:
-        """Within which the arithmetic is done."""
+        """Return the context of the arithmetic, such as its precision."""
         return contextlib.nullcontext()
 
     def finish(self, outputs: Sequence[Any], inputs: Sequence[Any]) -> list[Any]:
-        """The outputs as they are given back."""
+        """Return the outputs as the caller gets them."""
         return list(outputs)
 
     def forward(self, op: Op, *operands: Any) -> Any:
-        """The op's forward function, where it is ordinary arithmetic: a float for an answer would have lost digits."""
+        """Call the op's forward function, where it is ordinary arithmetic: a float as result would have lost digits."""
         try:
             result = op.forward(*operands)
         except TypeError:
@@ -87,7 +87,7 @@ class Arithmetic:
 
 
 class ExactArithmetic(Arithmetic):
-    """Numbers that are not rounded, or know by how much."""
+    """Numbers that are exact, or carry an error bound."""
 
     exact = True
 
@@ -116,7 +116,7 @@ VALUES = _Values("Values", constant, {})
 
 
 def library(name: str, extra: str) -> Any:
-    """A third-party module; ImportError with the extra that brings it where it is missing."""
+    """Import a third-party module. Raises ImportError with the extra that brings it where it is missing."""
     try:
         return importlib.import_module(name)
     except ImportError:
@@ -124,7 +124,7 @@ def library(name: str, extra: str) -> Any:
 
 
 def arithmetic_of(numbers: Sequence[Any]) -> Arithmetic:
-    """The arithmetic for numbers of these kinds; TypeError when they do not go together."""
+    """Return the arithmetic for numbers of these kinds. Raises TypeError when they do not go together."""
     kinds = {_kind(x): x for x in numbers}
     kinds.pop("floats", None)
     if len(kinds) > 1:

@@ -16,7 +16,8 @@ nan, inf = math.nan, math.inf
 
 
 def array_of_floats(x: Any) -> Any:
-    """The numbers as an array of floats in C's order; TypeError for complex, masked and missing ones, texts and times.
+    """Return the numbers as an array of floats in C order. Raises TypeError for complex, masked, missing, texts and
+    times.
 
     NumPy itself would drop imaginary parts and masks, read texts, and make nan of None.
     """
@@ -69,7 +70,7 @@ def _elementwise(forward: Callable[..., float], *operands: Any) -> Any:
 
 @functools.cache
 def arrays() -> Arithmetic:
-    """NumPy's arrays of floats; of any shapes that broadcast."""
+    """Return the arithmetic of NumPy's arrays of floats, of any shapes that broadcast."""
     np = library("numpy", "train")
 
     same = "sqrt cbrt hypot exp exp2 expm1 log log2 log10 log1p logaddexp sin cos tan sinh cosh tanh floor ceil trunc"

@@ -14,7 +14,7 @@ nan, inf = math.nan, math.inf
 
 @functools.cache
 def balls() -> Arithmetic:
-    """python-flint's real balls, `arb`: each result is sure to contain the exact one.
+    """Return the arithmetic of python-flint's real balls, `arb`: each result contains the exact one.
 
     Where a comparison cannot be decided, as between balls that overlap, the result holds both answers.
     """
@@ -77,7 +77,7 @@ def balls() -> Arithmetic:
 
 
 def exact_fraction(x: Any) -> Any:
-    """An arb without radius, as a fraction."""
+    """Return an arb without radius as a fraction."""
     from fractions import Fraction
 
     mantissa, exponent = x.man_exp()

@@ -1,4 +1,4 @@
-"""Numbers finer than floats, which at infinity and nan give what floats give."""
+"""Numbers finer than floats, with the values of floats at infinity and nan."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class BeyondFloats(Arithmetic):
         self.exact = exact
 
     def extended(self, op: Op, static: Sequence[float], function: Callable[..., Any]) -> Callable[..., Any]:
-        """The op on all operands, given what computes it on finite ones."""
+        """Return the op for all operands, given its function for finite ones."""
         bounded = all(map(math.isfinite, static))
 
         def computed(*operands: Any) -> Any:
@@ -48,7 +48,7 @@ class BeyondFloats(Arithmetic):
 
 
 def _near(x: Any) -> float:
-    """The float nearest to x, but one on the side of -1, 0, 1 and infinity where x is."""
+    """Return the float nearest to x, on the side of -1, 0, 1 and infinity where x is."""
     try:
         near = float(x)
     except OverflowError:

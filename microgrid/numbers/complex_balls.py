@@ -16,13 +16,13 @@ from microgrid.numbers.arithmetic import Arithmetic, ExactArithmetic, library
 
 @functools.cache
 def complex_balls() -> Arithmetic:
-    """The arithmetic of `acb`, at the precision of python-flint's context."""
+    """Return the arithmetic of `acb`, at the precision of python-flint's context."""
     flint = library("flint", "check")
     acb, arb = flint.acb, flint.arb
     undecided = acb(arb.nan(), arb.nan())
 
     def within(low: float | None, high: float | None, function: Callable[[Any], Any]) -> Callable[[Any], Any]:
-        """The function, which has no branch cut where the real part is between these."""
+        """Restrict a function to real parts between these bounds, where it has no branch cut."""
 
         def restricted(z: Any) -> Any:
             inside = (low is None or z.real > low) and (high is None or z.real < high)
@@ -31,7 +31,7 @@ def complex_balls() -> Arithmetic:
         return restricted
 
     def off_the_imaginary_axis(function: Callable[[Any], Any]) -> Callable[[Any], Any]:
-        """The function, whose branch cuts are on the imaginary axis from 1 and -1 outwards."""
+        """Restrict a function with branch cuts on the imaginary axis from 1 and -1 outwards."""
 
         def restricted(z: Any) -> Any:
             clear = abs(z.imag) < 1 or not z.real.contains(0)

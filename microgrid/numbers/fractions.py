@@ -14,7 +14,7 @@ nan, inf = math.nan, math.inf
 
 @functools.cache
 def rationals() -> Arithmetic:
-    """Python's fractions: exact. Where there is no fraction, as for 1 / 0, a float inf or nan stands and shows.
+    """Return the arithmetic of Python's fractions. Where there is no fraction, as for 1 / 0, a float inf or nan stands.
 
     Fractions have no -0.0: 1 / -0.0 is inf.
     """

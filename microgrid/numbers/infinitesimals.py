@@ -27,15 +27,15 @@ class Infinitesimal(NamedTuple):
 
 
 class NotExact(ArithmeticError):
-    """The function has no exact slope here."""
+    """A function has no exact slope here."""
 
 
 MOST_BITS = 50_000
-"""Of a fraction: squaring doubles them, and forty squarings would fill the memory."""
+"""Maximum number of bits of a fraction: squaring doubles them, and forty squarings would fill the memory."""
 
 
 def infinitesimals(side: int) -> ExactArithmetic:
-    """The arithmetic of the neighbourhood on one side."""
+    """Return the arithmetic of the neighbourhood on one side."""
     number = Infinitesimal
 
     def constant(x: Any) -> Infinitesimal:

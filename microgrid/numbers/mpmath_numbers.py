@@ -15,7 +15,7 @@ nan, inf = math.nan, math.inf
 
 @functools.cache
 def mpmath_numbers() -> Arithmetic:
-    """mpmath's real numbers, of as many digits as its context is set to. Complex results are nan."""
+    """Return the arithmetic of mpmath's real numbers, with the digits of its context. Complex results are nan."""
     mp = library("mpmath", "check").mp
 
     def real(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -29,7 +29,7 @@ def mpmath_numbers() -> Arithmetic:
         return computed
 
     def below(bits: int, function: Callable[[Any], Any], low: Any, high: Any) -> Callable[[Any], Any]:
-        """The function up to 2**bits; beyond, its limits: computing them would take all memory there is."""
+        """Return the function up to 2**bits; beyond, its limits: computing them would take all memory."""
         within = real(function)
         return lambda x: within(x) if mp.mag(x) < bits else high if x > 0 else low
 

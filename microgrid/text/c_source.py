@@ -60,7 +60,7 @@ _NAMED = frozenset(_TEMPLATES) | frozenset(_SAME) | frozenset(_HELPERS)
 
 
 def is_native(op: Op) -> bool:
-    """Whether there is C for the op: for its name, or its formula is one for C."""
+    """Return True if there is C for the op: by its name, or by a formula that is."""
     return op.name in _NAMED or is_formula(op) or op.name in _BY_FORMULA
 
 
@@ -68,7 +68,7 @@ _BY_FORMULA = ("mod", "floor_divide")  # which Python and NumPy have, and C has 
 
 
 def native() -> set[str]:
-    """Names of the ops that there is C for."""
+    """Return the names of the ops that C has."""
     return {op.name for op in OPS.values() if is_native(op)}
 
 
@@ -95,7 +95,7 @@ class _C(Text):
 
 
 def _helper(op: Op, helpers: dict[str, str]) -> str:
-    """The text of a function that computes an op's formula, after those that it calls."""
+    """Return the text of a function that computes an op's formula, after those that it calls."""
     assert op.formula is not None
     names = [f"x{i}" for i in range(op.arity)]
     text = _C(helpers)
@@ -110,7 +110,7 @@ _KEYWORDS = frozenset(
     "_Bool _Complex _Imaginary _Alignas _Alignof _Atomic _Generic _Noreturn _Static_assert _Thread_local alignas "
     "alignof bool constexpr false nullptr static_assert thread_local true typeof typeof_unqual asm".split()
 )
-"""Those of C99 to C23, and GNU's asm."""
+"""Keywords of C99 to C23, and GNU's asm."""
 
 _IN_MATH_H = frozenset(
     "acos asin atan atan2 cos sin tan acosh asinh atanh cosh sinh tanh exp exp2 expm1 frexp ilogb ldexp log log10 "
@@ -120,11 +120,11 @@ _IN_MATH_H = frozenset(
     "isunordered HUGE_VAL INFINITY NAN float_t double_t math_errhandling drem finite gamma j0 j1 jn lgamma_r "
     "lgammaf_r lgammal_r scalb signgam significand y0 y1 yn".split()
 )
-"""Those of C99 section 7.12, then those of POSIX and BSD; a function has others in float and long, with f and l."""
+"""Names of C99 section 7.12, then of POSIX and BSD; a function has others in float and long, with f and l."""
 
 
 def checked_name(name: str) -> str:
-    """The name, if a function of a C text can have it; else ValueError."""
+    """Return the name, if a function of a C text can have it. Raises ValueError otherwise."""
     if not re.fullmatch(r"[A-Za-z_]\w*", name, re.ASCII) or name in _KEYWORDS:
         raise ValueError(f"the function's name must be a C identifier, and no keyword, got {name!r}")
     known = not _IN_MATH_H.isdisjoint((name, name.removesuffix("f"), name.removesuffix("l")))
@@ -134,7 +134,7 @@ def checked_name(name: str) -> str:
 
 
 def c(program: Listed, name: str) -> str:
-    """The text of `void name(const double *x, double *y)`, with what it calls."""
+    """Return the text of `void name(const double *x, double *y)`, with the functions that it calls."""
     name = checked_name(name)
     slots = [f"x[{i}]" for i in range(len(program.inputs))] + [literal(x) for x in program.constants]
     lines: list[str] = []
@@ -150,7 +150,7 @@ def c(program: Listed, name: str) -> str:
 
 
 def written(op: Op, operands: Sequence[str], helpers: dict[str, str]) -> str:
-    """An op that there is C for, applied to operands; the function that it calls is entered among the helpers."""
+    """Return an op applied to operands; the function that it calls is entered among the helpers."""
     template = _TEMPLATES.get(op.name)
     if template:
         return template.format(*operands)
@@ -162,7 +162,7 @@ def written(op: Op, operands: Sequence[str], helpers: dict[str, str]) -> str:
 
 
 def literal(x: float) -> str:
-    """A number as C reads it, to the bit."""
+    """Return a number as C reads it, to the bit."""
     if math.isfinite(x):
         return f"({x!r})" if math.copysign(1.0, x) < 0 else repr(x)
     return "NAN" if math.isnan(x) else "INFINITY" if x > 0 else "(-INFINITY)"
