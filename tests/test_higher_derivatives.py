@@ -172,7 +172,18 @@ def by_programs(f: Callable[..., Any], by: Sequence[int], at: Sequence[float]) -
     return float(_program(f, tuple(by), len(at))(*at))
 
 
+@functools.cache
+def _compiled(f: Callable[..., Any], by: tuple[int, ...]) -> Callable[..., Any]:
+    return mg.compile(functools.reduce(grad, by, f), strict=True, cache=False)
+
+
+def by_compiled_code(f: Callable[..., Any], by: Sequence[int], at: Sequence[float]) -> float:
+    return float(_compiled(f, tuple(by))(*at))
+
+
 MODES: list[Mode] = [by_reverse, by_forward, by_turns, by_programs]
+COMPILED = 2
+"""The highest order that is compiled, too, where all orders are asked for."""
 
 
 # --- every op at its points --------------------------------------------------------------------------------------
@@ -221,8 +232,9 @@ def near(got: float, expected: float, least: float = 0.0) -> bool:
     return got == expected or abs(got - expected) <= 1e-12 * abs(expected) + least
 
 
+@pytest.mark.parametrize("most", [2, pytest.param(4, marks=pytest.mark.slow)])
 @pytest.mark.parametrize(("op", "static"), CASES, ids=lambda x: getattr(x, "name", str(x)))
-def test_derivatives_of_all_orders_are_limits_in_every_mode(op: Op, static: tuple[float, ...]) -> None:
+def test_derivatives_of_all_orders_are_limits_in_every_mode(op: Op, static: tuple[float, ...], most: int) -> None:
     count = op.arity - op.static
 
     def f(*xs: Any) -> Any:
@@ -236,9 +248,10 @@ def test_derivatives_of_all_orders_are_limits_in_every_mode(op: Op, static: tupl
         if op.name in LEFT_OUT and LEFT_OUT[op.name](*at):
             continue
         chosen = op.name in CHOICES and CHOICES[op.name](*at)
-        for n in range(1, 5 if count == 1 else 4):
+        for n in range(1, (most if count == 1 else min(most, 3)) + 1):
+            modes = [*MODES, by_compiled_code] if most > COMPILED >= n else MODES
             for by in {(0,) * n, (1,) * n, (0, 1, 1)[:n], (1, 0, 0)[:n]} if count == 2 else {(0,) * n}:
-                found = [mode(f, by, at) for mode in MODES]
+                found = [mode(f, by, at) for mode in modes]
                 expected = None if chosen else truth(reference, at, [by.count(i) for i in range(count)])
                 if expected is not None and abs(expected) < 1e-50:
                     expected = 0.0
