@@ -39,7 +39,7 @@ def test_the_other_examples_run_and_end_as_they_say(tmp_path: Path, monkeypatch:
     exec(compile(training, "README.md", "exec"), space)
     check_that_it_learned(training, space)
     assert {path.name for path in tmp_path.iterdir()} == {"steps.html", "film.html", "spirals.json"}
-    with pytest.raises(FloatingPointError, match=r"^log\(0\.0\) gave -inf, at example.py:11$"):
+    with pytest.raises(FloatingPointError, match=r"^log\(0\.0\) gave -inf, at example.py:8$"):
         exec(compile(derivatives, "example.py", "exec"), space)
     exec(compile(checks, "README.md", "exec"), space)
     (line, answer) = re.findall(r"^(check_gradient\S.*?) +# '(.*)'$", checks, re.MULTILINE)[0]
@@ -111,4 +111,4 @@ def by_hand(x, w):
 
 
 def test_it_is_short() -> None:
-    assert len(README.splitlines()) < 260
+    assert len(README.splitlines()) <= 150
