@@ -281,6 +281,7 @@ constant_power: Op = primitive(
     sensitive=True,
     textbook=("c * x**(c - 1)",),
     sign="(·)",
+    on={"numpy": "float_power", "c": "pow"},
 )
 power: Op = primitive(
     "power",
@@ -294,6 +295,7 @@ power: Op = primitive(
     sensitive=True,
     textbook=("y * x**(y - 1)", "z * log(x)"),
     sign="aᵇ",
+    on={"c": "pow"},
 )
 power_derivative: Op = primitive(
     "power_derivative",

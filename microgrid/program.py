@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from microgrid import ops
@@ -253,21 +253,21 @@ class Program:
             fixed=self.fixed,
         )
 
-    def lowered(self, native: Iterable[str]) -> Program:
-        """Return the same function in ops of these names only, the others replaced by their formulas.
+    def lowered(self, is_native: Callable[[Op], bool], key: str) -> Program:
+        """Return the same function in native ops only, the others replaced by their formulas.
 
-        A formula may name ops that are replaced in their turn. Raises TypeError for one that comes back to its own op.
+        A formula may name ops that are replaced in their turn. Raises TypeError for one that comes back to its own op,
+        and for one without a formula; the key is the one under which `on=` could hand it a native.
         """
-        names = set(native)
         program, replaced, rounds = self, set[str](), 0
-        while others := {op.name for op, _ in program.instructions} - names:
+        while others := {op.name for op, _ in program.instructions if not is_native(op)}:
             replaced |= others
             rounds += 1
             if rounds > len(replaced):
                 raise TypeError(f"{', '.join(sorted(others))}: the formula comes back to its own op")
             with plainly_recording(), reading(_no_branch), constants_recorded(record):
                 inputs = [Value(0.5) for _ in self.inputs]
-                outputs = program._run(inputs, _Lowering(names))
+                outputs = program._run(inputs, _Lowering(is_native, key))
             values = [x if isinstance(x, Value) else constant(x) for x in outputs]
             program = program._with(values, inputs, self.out_structure)
         return program
@@ -312,7 +312,7 @@ class Program:
 
         Raises ValueError for a name that is no identifier, or that of an op.
         """
-        return source.python(self.lowered(source.with_source()), name)
+        return source.python(self.lowered(source.has_text, "python"), name)
 
     def c(self, name: str = "f") -> str:
         """Return the text of `void name(const double *x, double *y)` in C99, which needs only the C library's
@@ -321,7 +321,7 @@ class Program:
         x has the inputs, y gets the outputs, both flat, in the order of `inputs` and of the leaves of the result.
         Raises ValueError for a name that is no identifier in C, or that of a function of its mathematics.
         """
-        return c_source.c(self.lowered(c_source.native()), name)
+        return c_source.c(self.lowered(c_source.is_native, "c"), name)
 
     def compile(
         self, *, strict: bool = False, cache: bool = True, threads: int | None = None, check: bool = True
@@ -338,12 +338,12 @@ class Program:
 class _Lowering(Arithmetic):
     """Arithmetic of Values, on which an op that is not native is replaced by its formula."""
 
-    def __init__(self, native: set[str]) -> None:
-        super().__init__("native ops", constant, {})
-        self._native = native
+    def __init__(self, is_native: Callable[[Op], bool], key: str) -> None:
+        super().__init__("native ops", constant, {}, key=key)
+        self._is_native = is_native
 
     def function(self, op: Op) -> Callable[..., Any]:
-        if op.name in self._native:
+        if self._is_native(op):
             return op
         definition = op.formula or op.forward
 
@@ -353,7 +353,7 @@ class _Lowering(Arithmetic):
             except TypeError as error:
                 raise TypeError(
                     f"{op.name} cannot be written in other ops: declare it with formula=, its definition in ops and "
-                    f"operators ({error})"
+                    f"operators, or with on={{{self.key!r}: ...}}, the name of its function ({error})"
                 ) from None
 
         return composed

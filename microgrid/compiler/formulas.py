@@ -11,7 +11,8 @@ from collections.abc import Callable, Sequence
 from microgrid.compiler.code import SUMMED
 from microgrid.compiler.elementary import exp, exp_and_less_one, log1p_of_fraction
 from microgrid.compiler.lanes import Mode, Number, Writer
-from microgrid.core.primitive import OPS, Op, is_formula
+from microgrid.core.primitive import OPS, Op, built_in, is_formula
+from microgrid.text.c_source import in_math_h
 
 Formula = Callable[..., Number]
 
@@ -119,12 +120,10 @@ def _negated(w: Writer, cotangent: Number, sum: Number | None = None) -> Number:
     return once if sum is None else sum + once
 
 
-def _library(name: str) -> Formula:
+def _named(name: str) -> Formula:
+    if name in _INTRINSICS:
+        return lambda w, *operands: w.intrinsic(name, *operands)
     return lambda w, *operands: w.library(name, *operands)
-
-
-def _intrinsic(name: str) -> Formula:
-    return lambda w, *operands: w.intrinsic(name, *operands)
 
 
 FORMULAS: dict[str, Formula] = {
@@ -134,14 +133,9 @@ FORMULAS: dict[str, Formula] = {
     "div": lambda w, x, y: x / y,
     "neg": lambda w, x: -x,
     "constant_power": _constant_power,
-    "power": _library("pow"),
-    **{name: _library(name) for name in "exp2 expm1 log log2 log10 cbrt sin cos tan asin acos atan".split()},
-    **{name: _library(name) for name in "atan2 sinh cosh asinh acosh atanh erf erfc fmod hypot".split()},
-    **{name: _intrinsic(name) for name in "sqrt floor ceil trunc".split()},
     "exp": _exp,
     "log1p": _log1p,
     "tanh": _tanh,
-    "round": _intrinsic("rint"),
     "abs": lambda w, x: abs(x),
     "copysign": _copysign,
     "greater": _indicator("ogt"),
@@ -160,6 +154,8 @@ FORMULAS: dict[str, Formula] = {
 
 _BY_FORMULA = ("mod", "floor_divide")  # which C has not
 
+_INTRINSICS = frozenset({"sqrt", "floor", "ceil", "trunc", "rint"})  # which are single instructions
+
 _CALLED_BACK = frozenset({"hypot", "sinc_derivative"})
 
 
@@ -169,18 +165,25 @@ def called_back(strict: bool) -> frozenset[str]:
 
 
 def is_native(op: Op, strict: bool) -> bool:
-    """Return True if an op is one step of a tape: it has a formula of its own or calls its Python function."""
-    return op.name in FORMULAS or is_formula(op) or op.name in _BY_FORMULA or op.name in called_back(strict)
+    """Return True if an op is one step of a tape: it has a formula, a name in C, or calls its Python function."""
+    here = op.name in FORMULAS or is_formula(op) or op.name in _BY_FORMULA or op.name in called_back(strict)
+    return here or in_math_h(op) is not None
 
 
 def formula(name: str, mode: Mode) -> Formula:
-    """Return the writer of an op: from here, from its formula in the table, or a call of its Python function."""
-    if name in FORMULAS and name not in called_back(mode.strict):
+    """Return the writer of an op: from here, its formula in the table, its name in C, a call of its Python function.
+
+    A person's native rounds as it likes, so strict code calls the Python function of their op.
+    """
+    if name in FORMULAS:
         return FORMULAS[name]
     op = OPS.get(name)
     if op is not None and op.formula is not None and (is_formula(op) or name in _BY_FORMULA):
         defined = op.formula
         return lambda w, *operands: defined(*operands)
+    native = None if op is None or name in called_back(mode.strict) else in_math_h(op)
+    if native is not None and (name in built_in or not mode.strict):
+        return _named(native)
     return lambda w, *operands: w.library(f"python:{name}", *operands)
 
 

@@ -6,10 +6,12 @@ import contextlib
 import keyword
 import math
 import unicodedata
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextvars import ContextVar
 from types import FunctionType
 from typing import Any, Final, NamedTuple, Protocol, TypeVar, cast, overload
+
+from microgrid.core.natives import checked
 
 
 class Interval(NamedTuple):
@@ -126,6 +128,7 @@ class Op:
         "kinks",
         "latex",
         "name",
+        "on",
         "partials",
         "piecewise",
         "precedence",
@@ -164,6 +167,7 @@ class Op:
         unrounded: bool = False,
         kinks: Callable[..., Sequence[float]] | None = None,
         remark: Remark | None = None,
+        on: Mapping[str, Any] | None = None,
     ) -> None:
         self.name = name
         self.forward = forward
@@ -189,6 +193,7 @@ class Op:
         self.unrounded = unrounded
         self.kinks = kinks
         self.remark = remark
+        self.on = dict(on or {})
 
     @overload
     def __call__(self, *operands: float) -> float: ...  # type: ignore[overload-overlap]  # no operand is a T
@@ -268,6 +273,7 @@ def primitive(
     unrounded: bool = False,
     kinks: Callable[..., Sequence[float]] | None = None,
     remark: Remark | None = None,
+    on: Mapping[str, Any] | None = None,
 ) -> Op:
     """Declare a primitive and enter it into the table `OPS`; declaring a name of your own again replaces it.
 
@@ -295,6 +301,13 @@ def primitive(
     operand stands at a kink or a jump, where these move and `domain` cannot say them: `lambda x, low, high: (low,
     high)`.
 
+    `on` hands the op natives, functions that compute it on other numbers than floats, where a formula would be long:
+    `on={"mpmath": mpmath.loggamma, "flint": "lgamma", "numpy": scipy.special.gammaln, "c": "lgamma"}`. The keys are
+    "mpmath", "flint" (balls, `arb`), "flint complex" (`acb`, for certified derivatives; it is asked within `domain`
+    only, and must be holomorphic there), "numpy" (whole arrays), "c" (the name of a function in math.h) and "python"
+    ("math.lgamma", for `Program.python`). A name is looked up in the library. Static operands come as floats. What
+    mpmath answers with a complex number, ValueError or ZeroDivisionError is nan. Strict compiled code calls `forward`.
+
     Raises ValueError when the name is no identifier or belongs to a built-in op, and when the parts do not fit one
     another; TypeError when one that must be a function is none.
 
@@ -315,6 +328,9 @@ def primitive(
         _check_takes(f"{name}: {role}", function, arity)
     if forward is None and formula is None:
         raise ValueError(f"{name}: nothing says what it computes; give forward, a function of floats, or formula")
+    natives = checked(name, {} if on is None else on, arity)
+    for key, native in natives.items():
+        _check_takes(f"{name}: on[{key!r}]", None if isinstance(native, str) else native, arity)
     if domain is not None and len(domain) != arity:
         raise ValueError(f"{name}: domain has {len(domain)} interval(s) for {arity} operand(s); give one for each")
     if not isinstance(piecewise, bool) and len(piecewise) != arity:
@@ -348,6 +364,7 @@ def primitive(
         unrounded=unrounded,
         kinks=kinks,
         remark=remark,
+        on=natives,
     )
     op.defined = forward is None
     OPS[name] = op

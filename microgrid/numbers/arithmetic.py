@@ -10,10 +10,11 @@ import contextlib
 import functools
 import importlib
 import math
+import operator
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from microgrid.core.primitive import Op, as_float
+from microgrid.core.primitive import Op, as_float, built_in
 from microgrid.engine import Value, constant
 
 
@@ -26,6 +27,8 @@ class Arithmetic:
 
     An op that has no function here is its formula: the one for `exact` numbers, or for rounded ones. `irrational`,
     where it is given, computes every op that leads out of the fractions, or refuses it: it is told the op's name first.
+    `functions` holds what is neither the formula nor what `home`, the library, has by the op's name; `key` is that of
+    this kind in the natives of a person's op.
     """
 
     exact = False
@@ -36,17 +39,42 @@ class Arithmetic:
         number: Callable[[Any], Any],
         functions: Mapping[str, Callable[..., Any]],
         irrational: Callable[..., Any] | None = None,
+        *,
+        key: str = "",
+        home: Any = None,
     ) -> None:
         self.name = name
         self.number = number
         self.functions = functions
         self.irrational = irrational
+        self.key = key
+        self.home = home
 
     def function(self, op: Op) -> Callable[..., Any] | None:
         """Return the function of the op; None where it is computed by its definition in other ops."""
         if op.irrational and self.irrational is not None:
             return functools.partial(self.irrational, op.name)
-        return self.functions.get(op.name)
+        return self.functions.get(op.name) or self.native(op)
+
+    def native(self, op: Op) -> Callable[..., Any] | None:
+        """The function that a person handed to their op, or that the library has by the name of a built-in op."""
+        function = op.on.get(self.key)
+        if isinstance(function, str):
+            name, function = function, getattr(self.home, function, None)
+            if not callable(function):
+                raise TypeError(f"{op.name}: on={{{self.key!r}: {name!r}}}: {self.name} have no function {name}")
+        elif function is None and op.name in built_in:  # a person's own op of that name may mean anything
+            function = self.named(op)
+        return None if function is None else self.adapted(op, function)
+
+    def named(self, op: Op) -> Callable[..., Any] | None:
+        """The library's function of the op's name or alias. Formulas are kept: they have their limits at infinity."""
+        found = (getattr(self.home, name, None) for name in (op.name, *op.aliases) if op.formula is None)
+        return next(filter(callable, found), None)
+
+    def adapted(self, op: Op, function: Callable[..., Any]) -> Callable[..., Any]:
+        """A native as these numbers need it."""
+        return function
 
     def extended(self, op: Op, static: Sequence[float], function: Callable[..., Any]) -> Callable[..., Any]:
         """Return the op with these static operands for all others, given its function for finite ones."""
@@ -76,9 +104,10 @@ class Arithmetic:
         except TypeError:
             result = nan
         if isinstance(result, float):
+            native = f", or with on={{{self.key!r}: ...}}, its function for these numbers" if self.key else ""
             raise UnknownFunction(
                 f"{op.name} computes floats only, not {self.name}: declare it with formula=, its definition in ops and "
-                "operators"
+                f"operators{native}"
             )
         return result
 
@@ -93,6 +122,17 @@ class ExactArithmetic(Arithmetic):
 
 
 nan, inf = math.nan, math.inf
+
+OPERATORS: dict[str, Callable[..., Any]] = {
+    "add": operator.add,
+    "sub": operator.sub,
+    "mul": operator.mul,
+    "div": operator.truediv,
+    "neg": operator.neg,
+    "abs": abs,
+    "identity": lambda x: x,
+}
+"""For numbers that Python's operators work on."""
 
 
 class _Floats(Arithmetic):

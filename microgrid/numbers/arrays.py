@@ -44,7 +44,15 @@ def _is_masked(x: Any) -> bool:
 
 class _Arrays(Arithmetic):
     def function(self, op: Op) -> Callable[..., Any] | None:
-        return self.functions.get(op.name) or (None if op.defined else functools.partial(_elementwise, op.forward))
+        found = super().function(op)
+        return functools.partial(_elementwise, op.forward) if found is None and not op.defined else found
+
+    def named(self, op: Op) -> Callable[..., Any] | None:
+        """The ufunc of the op's name or alias, which is one pass over memory where a formula is many."""
+        import numpy as np
+
+        found = (getattr(np, name, None) for name in (op.name, *op.aliases))
+        return next((x for x in found if isinstance(x, np.ufunc)), None)  # np.where, np.identity are none
 
     def accept(self, x: Any) -> Any:
         return array_of_floats(x).copy()
@@ -73,23 +81,13 @@ def arrays() -> Arithmetic:
     """Return the arithmetic of NumPy's arrays of floats, of any shapes that broadcast."""
     np = library("numpy", "train")
 
-    same = "sqrt cbrt hypot exp exp2 expm1 log log2 log10 log1p logaddexp sin cos tan sinh cosh tanh floor ceil trunc"
-    functions: dict[str, Callable[..., Any]] = {name: getattr(np, name) for name in same.split()}
-    named = {"asin": "arcsin", "acos": "arccos", "atan": "arctan", "atan2": "arctan2"}
-    named |= {"asinh": "arcsinh", "acosh": "arccosh", "atanh": "arctanh"}
-    named |= {"add": "add", "sub": "subtract", "mul": "multiply", "div": "divide", "neg": "negative", "abs": "abs"}
-    named |= {"power": "power", "constant_power": "float_power", "round": "rint", "sign": "sign", "mod": "mod"}
-    named |= {"fmod": "fmod", "floor_divide": "floor_divide", "maximum": "maximum", "minimum": "minimum"}
-    functions |= {name: getattr(np, theirs) for name, theirs in named.items()}
-
     def nan_where(x: Any, y: Any, result: Any) -> Any:
         return np.where(np.isnan(x) | np.isnan(y), nan, result)
 
     return _Arrays(
         "NumPy arrays",
         np.float64,
-        functions
-        | {
+        {
             "greater": lambda x, y: nan_where(x, y, x > y),
             "equal": lambda x, y: nan_where(x, y, x == y),
             "where": lambda condition, x, y: np.where(np.isnan(condition), nan, np.where(condition != 0.0, x, y)),
@@ -97,4 +95,6 @@ def arrays() -> Arithmetic:
             "zero_product": lambda x, y: np.where((x == 0.0) | (y == 0.0), 0.0, x * y),
             "identity": lambda x: x,
         },
+        key="numpy",
+        home=np,
     )

@@ -7,7 +7,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from microgrid.numbers.arithmetic import Arithmetic, ExactArithmetic, library
+from microgrid.numbers.arithmetic import OPERATORS, Arithmetic, ExactArithmetic, library
 
 nan, inf = math.nan, math.inf
 
@@ -47,32 +47,24 @@ def balls() -> Arithmetic:
     def power(x: Any, y: Any) -> Any:
         return arb(1) if y == 0 else x**y
 
-    methods = "exp expm1 log log1p sqrt sin cos tan asin acos atan atan2 sinh cosh tanh asinh acosh atanh erf erfc"
     return ExactArithmetic(
         "python-flint's balls",
         arb,
         {
-            **{name: getattr(arb, name) for name in methods.split()},
-            "add": lambda x, y: x + y,
-            "sub": lambda x, y: x - y,
-            "mul": lambda x, y: x * y,
-            "div": lambda x, y: x / y,
-            "neg": lambda x: -x,
+            **OPERATORS,
             "constant_power": power,
             "power": power,
             "cbrt": lambda x: x if x == 0 else x.root(3) if x >= 0 else -(-x).root(3) if x <= 0 else arb.nan(),
             "hypot": lambda x, y: (x * x + y * y).sqrt(),
             "floor_divide": lambda x, y: (x / y).floor() if y.is_finite() else arb.nan(),  # -1 // inf is -1
-            "abs": abs,
-            "floor": lambda x: x.floor(),
-            "ceil": lambda x: x.ceil(),
             "trunc": step(math.trunc),
             "round": step(round),
             "greater": lambda x, y: arb.nan() if x.is_nan() or y.is_nan() else truth(x > y, x <= y),
             "equal": lambda x, y: arb.nan() if x.is_nan() or y.is_nan() else truth(x == y, x != y),
             "where": choice,
-            "identity": lambda x: x,
         },
+        key="flint",
+        home=arb,
     )
 
 

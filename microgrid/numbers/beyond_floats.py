@@ -23,8 +23,11 @@ class BeyondFloats(Arithmetic):
         is_finite: Callable[[Any], bool],
         irrational: Callable[..., Any] | None = None,
         exact: bool = False,
+        *,
+        key: str = "",
+        home: Any = None,
     ) -> None:
-        super().__init__(name, number, functions, irrational)
+        super().__init__(name, number, functions, irrational, key=key, home=home)
         self.is_finite = is_finite
         self.exact = exact
 

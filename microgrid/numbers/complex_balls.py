@@ -8,10 +8,36 @@ arithmetic", 2018).
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Callable
 from typing import Any
 
-from microgrid.numbers.arithmetic import Arithmetic, ExactArithmetic, library
+from microgrid.core.primitive import Interval, Op
+from microgrid.numbers.arithmetic import OPERATORS, Arithmetic, ExactArithmetic, library
+
+
+class _ComplexBalls(ExactArithmetic):
+    def adapted(self, op: Op, function: Callable[..., Any]) -> Callable[..., Any]:
+        """The native where the real parts of its operands are within the op's domain: a branch cut ends at its edge."""
+
+        nan = library("flint", "check").arb.nan()
+        undecided = self.home(nan, nan)
+
+        def restricted(*operands: Any) -> Any:
+            if all(map(_is_within, operands, op.domain[: op.arity - op.static])):
+                return function(*operands)
+            return undecided
+
+        return restricted
+
+
+def _is_within(z: Any, interval: Interval) -> bool:
+    """Whether a box is left and right of all points that the open interval leaves out."""
+    return bool(
+        (interval.low == -math.inf or z.real > interval.low)
+        and (interval.high == math.inf or z.real < interval.high)
+        and not any(z.contains(x) for x in interval.except_at)
+    )
 
 
 @functools.cache
@@ -109,17 +135,11 @@ def complex_balls() -> Arithmetic:
             k += 2
 
     atan = off_the_imaginary_axis(lambda z: z.atan())
-    methods = "exp expm1 sin cos tan sinh cosh tanh erf erfc"
-    return ExactArithmetic(
+    return _ComplexBalls(
         "complex balls",
         acb,
         {
-            **{name: getattr(acb, name) for name in methods.split()},
-            "add": lambda x, y: x + y,
-            "sub": lambda x, y: x - y,
-            "mul": lambda x, y: x * y,
-            "div": lambda x, y: x / y,
-            "neg": lambda x: -x,
+            **OPERATORS,
             "constant_power": lambda x, c: x.pow(acb(c), analytic=True),
             "power": lambda x, y: x.pow(y, analytic=True),
             "log": lambda z: z.log(analytic=True),
@@ -149,6 +169,7 @@ def complex_balls() -> Arithmetic:
             "equal": equal,
             "where": where,
             "zero_product": lambda x, y: x * y,
-            "identity": lambda x: x,
         },
+        key="flint complex",
+        home=acb,
     )

@@ -6,7 +6,7 @@ import functools
 import math
 from typing import Any
 
-from microgrid.numbers.arithmetic import Arithmetic
+from microgrid.numbers.arithmetic import OPERATORS, Arithmetic
 from microgrid.numbers.beyond_floats import BeyondFloats
 
 nan, inf = math.nan, math.inf
@@ -40,14 +40,10 @@ def rationals() -> Arithmetic:
         "fractions",
         exactly,
         {
-            "add": lambda x, y: x + y,
-            "sub": lambda x, y: x - y,
-            "mul": lambda x, y: x * y,
+            **OPERATORS,
             "div": div,
-            "neg": lambda x: -x,
             "constant_power": power,
             "power": power,
-            "abs": abs,
             "floor": lambda x: Fraction(math.floor(x)),
             "ceil": lambda x: Fraction(math.ceil(x)),
             "trunc": lambda x: Fraction(math.trunc(x)),
@@ -57,7 +53,6 @@ def rationals() -> Arithmetic:
             "where": lambda condition, x, y: x if condition else y,
             "mod": lambda x, y: (x % y if y else nan) if isinstance(y, Fraction) else x,
             "fmod": lambda x, y: (x - y * math.trunc(x / y) if y else nan) if isinstance(y, Fraction) else x,
-            "identity": lambda x: x,
         },
         lambda x: isinstance(x, Fraction) or math.isfinite(x),
         _irrational,

@@ -7,10 +7,28 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from microgrid.numbers.arithmetic import Arithmetic, library
+from microgrid.core.primitive import Op
+from microgrid.numbers.arithmetic import OPERATORS, Arithmetic, library
 from microgrid.numbers.beyond_floats import BeyondFloats
 
 nan, inf = math.nan, math.inf
+
+
+class _Mpmath(BeyondFloats):
+    def adapted(self, op: Op, function: Callable[..., Any]) -> Callable[..., Any]:
+        """The native, whose complex results are nan."""
+        return _real(self.home, function)
+
+
+def _real(mp: Any, function: Callable[..., Any]) -> Callable[..., Any]:
+    def computed(*operands: Any) -> Any:
+        try:
+            result = function(*operands)
+        except (ZeroDivisionError, ValueError):
+            return mp.nan
+        return mp.nan if isinstance(result, mp.mpc) else result
+
+    return computed
 
 
 @functools.cache
@@ -18,15 +36,7 @@ def mpmath_numbers() -> Arithmetic:
     """Return the arithmetic of mpmath's real numbers, with the digits of its context. Complex results are nan."""
     mp = library("mpmath", "check").mp
 
-    def real(function: Callable[..., Any]) -> Callable[..., Any]:
-        def computed(*operands: Any) -> Any:
-            try:
-                result = function(*operands)
-            except (ZeroDivisionError, ValueError):
-                return mp.nan
-            return mp.nan if isinstance(result, mp.mpc) else result
-
-        return computed
+    real = functools.partial(_real, mp)
 
     def below(bits: int, function: Callable[[Any], Any], low: Any, high: Any) -> Callable[[Any], Any]:
         """Return the function up to 2**bits; beyond, its limits: computing them would take all memory."""
@@ -52,19 +62,14 @@ def mpmath_numbers() -> Arithmetic:
             return x
         return x % y if y and mp.mag(x) - mp.mag(y) < 10_000 else mp.nan
 
-    same = "sqrt asin acos atan asinh acosh hypot"
     limits = {"exp": (0, mp.inf), "expm1": (-1, mp.inf), "sinh": (-mp.inf, mp.inf), "cosh": (mp.inf, mp.inf)}
     limits |= {"tanh": (-1, 1), "erf": (-1, 1), "erfc": (2, 0)}
     far = {"sin": mp.sin, "cos": mp.cos, "tan": mp.tan}
     functions: dict[str, Callable[..., Any]] = {
-        **{name: real(getattr(mp, name)) for name in same.split()},
+        **OPERATORS,
         **{name: below(64, getattr(mp, name), mp.mpf(low), mp.mpf(high)) for name, (low, high) in limits.items()},
         **{name: below(10_000, function, mp.nan, mp.nan) for name, function in far.items()},
-        "add": lambda x, y: x + y,
-        "sub": lambda x, y: x - y,
-        "mul": lambda x, y: x * y,
         "div": div,
-        "neg": lambda x: -x,
         "constant_power": real(power),
         "power": real(power),
         "log": real(lambda x: mp.log(x) if x else -mp.inf),
@@ -73,9 +78,6 @@ def mpmath_numbers() -> Arithmetic:
         "cbrt": lambda x: mp.sign(x) * mp.cbrt(abs(x)),
         "atan2": lambda y, x: mp.atan2(mp.sign(y), mp.sign(x)) if mp.isinf(x) and mp.isinf(y) else mp.atan2(y, x),
         "sinc_derivative": functools.partial(_mpmath_sinc_derivative, mp),
-        "abs": abs,
-        "floor": mp.floor,
-        "ceil": mp.ceil,
         "trunc": lambda x: mp.sign(x) * mp.floor(abs(x)),
         "round": mp.nint,
         "greater": lambda x, y: mp.mpf(x > y),
@@ -83,9 +85,8 @@ def mpmath_numbers() -> Arithmetic:
         "where": lambda condition, x, y: x if condition else y,
         "mod": remainder,
         "fmod": lambda x, y: mp.sign(x) * remainder(abs(x), abs(y)),
-        "identity": lambda x: x,
     }
-    return BeyondFloats("mpmath's numbers", mp.mpf, functions, mp.isfinite)
+    return _Mpmath("mpmath's numbers", mp.mpf, functions, mp.isfinite, key="mpmath", home=mp)
 
 
 def _mpmath_sinc_derivative(mp: Any, x: Any, n: Any) -> Any:

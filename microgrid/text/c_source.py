@@ -6,7 +6,8 @@ import math
 import re
 from collections.abc import Sequence
 
-from microgrid.core.primitive import OPS, Op, is_formula
+from microgrid.core.natives import C_FUNCTIONS
+from microgrid.core.primitive import OPS, Op, built_in, is_formula
 from microgrid.core.straight import Text, terms
 from microgrid.text.notation import Written, applied, operators
 from microgrid.text.source import Listed
@@ -17,10 +18,6 @@ _TEMPLATES = {
         for op in operators().values()
         if op.symbol in ("+", "-", "*", "/")  # which C has, too
     },
-    "constant_power": "pow({0}, {1})",
-    "power": "pow({0}, {1})",
-    "abs": "fabs({0})",
-    "round": "rint({0})",
     "greater": "isunordered({0}, {1}) ? NAN : {0} > {1}",
     "equal": "isunordered({0}, {1}) ? NAN : {0} == {1}",
     "where": "isnan({0}) ? NAN : {0} != 0.0 ? {1} : {2}",
@@ -28,10 +25,7 @@ _TEMPLATES = {
     "zero_product": "{0} == 0.0 || {1} == 0.0 ? 0.0 : {0} * {1}",
     "identity": "{0}",
 }
-_SAME = (
-    "exp exp2 expm1 log log2 log10 log1p sqrt cbrt hypot sin cos tan asin acos atan atan2 sinh cosh tanh asinh acosh "
-    "atanh erf erfc floor ceil trunc fmod"
-).split()
+_OTHERWISE = frozenset({"round", "remainder"})  # away from 0 at a tie; by the nearest quotient
 
 _HELPERS = {
     "sinc_derivative": """\
@@ -56,20 +50,25 @@ static double sinc_derivative(double x, double order) {
 }""",
 }
 
-_NAMED = frozenset(_TEMPLATES) | frozenset(_SAME) | frozenset(_HELPERS)
-
-
-def is_native(op: Op) -> bool:
-    """Return True if there is C for the op: by its name, or by a formula that is."""
-    return op.name in _NAMED or is_formula(op) or op.name in _BY_FORMULA
-
-
 _BY_FORMULA = ("mod", "floor_divide")  # which Python and NumPy have, and C has not
 
 
-def native() -> set[str]:
-    """Return the names of the ops that C has."""
-    return {op.name for op in OPS.values() if is_native(op)}
+def in_math_h(op: Op) -> str | None:
+    """The function of C's math.h that computes the op: a native, or of the name or an alias of a built-in op."""
+    if op.name not in built_in or "c" in op.on:
+        return op.on.get("c")
+    names = (x for x in (op.name, *op.aliases) if C_FUNCTIONS.get(x) == op.arity and x not in _OTHERWISE)
+    return next(names, None)
+
+
+def is_native(op: Op) -> bool:
+    """Return True if there is C for the op: here, by a name, or its formula is one for C."""
+    return op.name in _TEMPLATES or op.name in _HELPERS or in_math_h(op) is not None or _is_helper(op)
+
+
+def _is_helper(op: Op) -> bool:
+    """Return True if a function of its own computes the op's formula."""
+    return is_formula(op) or op.name in _BY_FORMULA
 
 
 class _C(Text):
@@ -112,13 +111,11 @@ _KEYWORDS = frozenset(
 )
 """Keywords of C99 to C23, and GNU's asm."""
 
-_IN_MATH_H = frozenset(
-    "acos asin atan atan2 cos sin tan acosh asinh atanh cosh sinh tanh exp exp2 expm1 frexp ilogb ldexp log log10 "
-    "log1p log2 logb modf scalbn scalbln cbrt fabs hypot pow sqrt erf erfc lgamma tgamma ceil floor nearbyint rint "
-    "lrint llrint round lround llround trunc fmod remainder remquo copysign nan nextafter nexttoward fdim fmax fmin "
-    "fma fpclassify isfinite isinf isnan isnormal signbit isgreater isgreaterequal isless islessequal islessgreater "
-    "isunordered HUGE_VAL INFINITY NAN float_t double_t math_errhandling drem finite gamma j0 j1 jn lgamma_r "
-    "lgammaf_r lgammal_r scalb signgam significand y0 y1 yn".split()
+_IN_MATH_H = frozenset(C_FUNCTIONS) | frozenset(
+    "frexp ilogb ldexp modf scalbn scalbln lrint llrint lround llround remquo nan nexttoward fpclassify isfinite isinf "
+    "isnan isnormal signbit isgreater isgreaterequal isless islessequal islessgreater isunordered HUGE_VAL INFINITY "
+    "NAN float_t double_t math_errhandling drem finite gamma j0 j1 jn lgamma_r lgammaf_r lgammal_r scalb signgam "
+    "significand y0 y1 yn".split()
 )
 """Names of C99 section 7.12, then of POSIX and BSD; a function has others in float and long, with f and l."""
 
@@ -154,11 +151,14 @@ def written(op: Op, operands: Sequence[str], helpers: dict[str, str]) -> str:
     template = _TEMPLATES.get(op.name)
     if template:
         return template.format(*operands)
-    if op.name in _HELPERS:
-        helpers[op.name] = _HELPERS[op.name]
-    elif op.name not in _NAMED and op.name not in helpers:
-        helpers[op.name] = _helper(op, helpers)
-    return f"{op.name}({', '.join(operands)})"
+    name = op.name
+    if name in _HELPERS:
+        helpers[name] = _HELPERS[name]
+    elif (native := in_math_h(op)) is not None:
+        name = native
+    elif name not in helpers:
+        helpers[name] = _helper(op, helpers)
+    return f"{name}({', '.join(operands)})"
 
 
 def literal(x: float) -> str:

@@ -277,17 +277,20 @@ class PythonSource(str):
         return self._function(*args)
 
 
-def with_source() -> set[str]:
-    """Return the names of the ops with a text: operators, functions of `forward.py` and `math`, formulas."""
-    return {
-        op.name
-        for op in OPS.values()
-        if is_operator(op, PLAIN) or is_formula(op) or _home(op) in ("math", forward.__name__)
-    }
+def has_text(op: Op) -> bool:
+    """Return True if the op has a text: an operator, a function of `math` or `forward.py`, a formula of the table."""
+    return is_operator(op, PLAIN) or is_formula(op) or _home(op) in ("math", forward.__name__)
 
 
 def _home(op: Op) -> str:
-    return getattr(op.forward, "__module__", "")
+    """The module of the function that computes the op."""
+    return "math" if "python" in op.on else getattr(op.forward, "__module__", "")
+
+
+def _function(op: Op) -> str:
+    """The name of that function."""
+    given: str = op.on.get("python", op.forward.__name__)
+    return given.removeprefix("math.")
 
 
 def python(program: Listed, name: str) -> PythonSource:
@@ -300,7 +303,7 @@ def python(program: Listed, name: str) -> PythonSource:
     called = {op.name: op for op, _ in program.instructions if not is_operator(op, PLAIN)}
     names = _names(program)
     hidden = {name, *names, *program.parameters}  # a function of Python's that is called so needs its full name
-    from_math = sorted({op.forward.__name__ for op in called.values() if _home(op) == "math"} - hidden)
+    from_math = sorted({_function(op) for op in called.values() if _home(op) == "math"} - hidden)
     helpers: dict[str, str] = {}
     for op in called.values():
         if is_formula(op):
@@ -316,7 +319,7 @@ def python(program: Listed, name: str) -> PythonSource:
         if is_operator(op, PLAIN):
             text = applied(op, [given[i] for i in operands]).text
         else:
-            function = op.forward.__name__
+            function = _function(op)
             prefix = "math." if function in hidden and _home(op) == "math" else ""
             text = f"{prefix}{function}({', '.join([names[i] for i in operands])})"
         lines.append(f"    {result} = {text}")

@@ -1,0 +1,38 @@
+"""Natives: functions of other libraries that compute an op, as a person hands them to their own by `on=`."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any, Final
+
+KEYS: Final = ("mpmath", "flint", "flint complex", "numpy", "c", "python")
+
+_ONE: Final = (
+    "acos asin atan cos sin tan acosh asinh atanh cosh sinh tanh exp exp2 expm1 log log10 log1p log2 logb cbrt fabs "
+    "sqrt erf erfc lgamma tgamma ceil floor nearbyint rint round trunc"
+)
+_TWO: Final = "atan2 hypot pow fmod remainder copysign nextafter fdim fmax fmin"
+
+C_FUNCTIONS: Final = {**dict.fromkeys(_ONE.split(), 1), **dict.fromkeys(_TWO.split(), 2), "fma": 3}
+"""The functions of doubles that give a double in C99's math.h, each with its number of operands."""
+
+
+def checked(name: str, on: Mapping[str, Any], arity: int) -> dict[str, Any]:
+    """The natives of the op of that name; TypeError and ValueError for what no mode could use."""
+    if not isinstance(on, Mapping):
+        raise TypeError(f'{name}: on must be a dict, as in on={{"numpy": numpy.sinc}}, got {on!r}')
+    for key, native in on.items():
+        if key not in KEYS:
+            raise ValueError(f"{name}: on has the key {key!r}; it may have {', '.join(map(repr, KEYS))}")
+        given = f"{name}: on={{{key!r}: {native!r}}}"
+        if key == "c":
+            if not isinstance(native, str) or C_FUNCTIONS.get(native) != arity:
+                raise ValueError(f"{given} does not name a function of {arity} double(s) in C's math.h")
+        elif key == "python":
+            module, _, function = native.rpartition(".") if isinstance(native, str) else ("", "", "")
+            if module != "math" or not callable(getattr(math, function, None)):
+                raise ValueError(f'{given} does not name a function of Python\'s math, as "math.lgamma" does')
+        elif not callable(native) and not (isinstance(native, str) and native.isidentifier()):
+            raise TypeError(f"{given} is neither a function of {arity} operand(s) nor the name of one")
+    return dict(on)
