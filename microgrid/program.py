@@ -351,12 +351,17 @@ class _Lowering(Arithmetic):
             try:
                 return definition(*operands)
             except TypeError as error:
-                raise TypeError(
-                    f"{op.name} cannot be written in other ops: declare it with formula=, its definition in ops and "
-                    f"operators, or with on={{{self.key!r}: ...}}, the name of its function ({error})"
-                ) from None
+                raise not_in_other_ops(op, self.key, error) from None
 
         return composed
+
+
+def not_in_other_ops(op: Op, key: str, error: TypeError) -> TypeError:
+    """The error to raise for an op that a text needs, and that has neither a formula nor a native under the key."""
+    return TypeError(
+        f"{op.name} cannot be written in other ops: declare it with formula=, its definition in ops and operators, or "
+        f"with on={{{key!r}: ...}}, the name of its function ({error})"
+    )
 
 
 def _same_as(op: Op, known: Sequence[float | None]) -> int | None:

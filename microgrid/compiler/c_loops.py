@@ -6,11 +6,11 @@ import re
 from collections.abc import Sequence
 
 from microgrid.compiler.code import SUMMED, Accumulate, Apply, Code, Load, Operand, Repeat, Store, Stored
-from microgrid.compiler.gradient import Request, tape_of
+from microgrid.compiler.gradient import Request, Static, tape_of
 from microgrid.compiler.roll import Affine, roll
 from microgrid.compiler.storage import place
-from microgrid.core.primitive import OPS
-from microgrid.program import Program
+from microgrid.core.primitive import OPS, Op
+from microgrid.program import Program, definition, not_in_other_ops
 from microgrid.text import c_source
 
 _PASSED = {
@@ -28,9 +28,20 @@ def c(program: Program, request: Request, name: str) -> str:
     Raises ValueError for a name that no function can have there, TypeError for an op that cannot be written in C.
     """
     name = c_source.checked_name(name)
-    tape = tape_of(program, request, lambda op, static: c_source.is_native(op))
+    tape = tape_of(program, request, _is_native)
     stored = place(roll(tape))
     return _LoopWriter(stored, name).text()
+
+
+def _is_native(op: Op, static: Static) -> bool:
+    """Return True if there is C for the op, False if for its definition; TypeError if there is none for that either."""
+    if c_source.is_native(op):
+        return True
+    try:
+        definition(op, static)
+    except TypeError as error:
+        raise not_in_other_ops(op, "c", error) from None
+    return False
 
 
 class _LoopWriter:

@@ -32,7 +32,7 @@ class _ComplexBalls(ExactArithmetic):
 
 
 def _is_within(z: Any, interval: Interval) -> bool:
-    """Whether a box is left and right of all points that the open interval leaves out."""
+    """Return True if a box is left and right of all points that the open interval leaves out."""
     return bool(
         (interval.low == -math.inf or z.real > interval.low)
         and (interval.high == math.inf or z.real < interval.high)

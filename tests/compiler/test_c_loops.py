@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import ctypes
 import math
 import random
 import re
-import shutil
-import subprocess
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from running_c import run_c
 
 import microgrid as mg
 from microgrid import nn
@@ -21,20 +19,6 @@ from microgrid.core.primitive import built_in
 
 def squared(out: Any, y: Any) -> Any:
     return mg.sum([(a - b) ** 2 for a, b in zip(out, y, strict=True)])
-
-
-def run_c(text: str, folder: Path, x: list[float], p: list[float], y: int, d: int) -> tuple[list[float], list[float]]:
-    """What a function in C computes, built on the spot."""
-    compiler = shutil.which("cc")
-    if compiler is None:
-        pytest.skip("no C compiler")
-    (folder / "f.c").write_text(text)
-    flags = ["-std=c99", "-pedantic", "-Wall", "-Werror", "-Wno-unused-parameter", "-O1", "-ffp-contract=off"]
-    subprocess.run([compiler, *flags, "-shared", "-fPIC", "f.c", "-o", "f.so", "-lm"], cwd=folder, check=True)
-    library = ctypes.CDLL(str(folder / "f.so"))
-    arrays = [(ctypes.c_double * max(len(v), 1))(*v) for v in (x, p, [0.0] * y, [0.0] * d)]
-    library.f(*arrays)
-    return list(arrays[2])[:y], list(arrays[3])[:d]
 
 
 def test_the_loops_of_a_model_in_c_compute_the_same(tmp_path: Path) -> None:
