@@ -57,7 +57,7 @@ class Arithmetic:
         return self.functions.get(op.name) or self.native(op)
 
     def native(self, op: Op) -> Callable[..., Any] | None:
-        """Return the function that a person handed to their op, or that the library has by the name of a built-in op."""
+        """Return the function that a person handed to their op, or that the library has by a built-in op's name."""
         function = op.on.get(self.key)
         if isinstance(function, str):
             name, function = function, getattr(self.home, function, None)
@@ -68,7 +68,7 @@ class Arithmetic:
         return None if function is None else self.adapted(op, function)
 
     def named(self, op: Op) -> Callable[..., Any] | None:
-        """Return the library's function of the op's name or alias. Formulas are kept: they have their limits at infinity."""
+        """Return the library's function of the op's name or alias; formulas are kept, with their limits at infinity."""
         found = (getattr(self.home, name, None) for name in (op.name, *op.aliases) if op.formula is None)
         return next(filter(callable, found), None)
 
