@@ -26,7 +26,7 @@ from microgrid.core.scope import (
 from microgrid.functions.composed import COMPOSED
 
 if TYPE_CHECKING and not COMPILING:
-    # What a binary operator returns: a Value, as far as people see. It may be NotImplemented, which makes Python ask
+    # Return type of binary operators: a Value, as far as users see. It may be NotImplemented, which makes Python ask
     # the other operand; mypyc would refuse that as no Value.
     Recorded: TypeAlias = "Value"
 
@@ -135,7 +135,7 @@ class Value(_Methods):
     def __init_subclass__(cls) -> None:
         raise TypeError("Value cannot be subclassed: declare an operation with primitive(...), or compose a function")
 
-    # What a node holds.
+    # The contents of a node.
 
     @property
     def data(self) -> float:
@@ -401,7 +401,7 @@ class Value(_Methods):
         for i, (operand, partial) in enumerate(edges_of(self)):
             operand._grad += pass_back(self._grad, partial, self, i)
 
-    # How ops see a Value.
+    # The protocol of ops.
 
     def _apply_op(self, op: Op, operands: Sequence[Any]) -> Any:
         for x in operands:

@@ -838,7 +838,7 @@ where: Op = primitive(
     unrounded=True,
 )
 
-# What derivatives of derivatives are recorded with: the product by which a cotangent y passes back through a partial x,
+# Ops that record derivatives of derivatives: the product by which a cotangent y passes back through a partial x,
 # 0 where the cotangent is 0; the product for piecewise ops, 0 where either is 0; a quotient that is 0 where x is; and
 # the same number as an operand that stands for itself. The zeros hold beside inf and nan.
 

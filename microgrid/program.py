@@ -357,7 +357,7 @@ class _Lowering(Arithmetic):
 
 
 def not_in_other_ops(op: Op, key: str, error: TypeError) -> TypeError:
-    """The error to raise for an op that a text needs, and that has neither a formula nor a native under the key."""
+    """Return the error for an op that a text needs, and that has neither a formula nor a native under the key."""
     return TypeError(
         f"{op.name} cannot be written in other ops: declare it with formula=, its definition in ops and operators, or "
         f"with on={{{key!r}: ...}}, the name of its function ({error})"

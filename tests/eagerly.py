@@ -1,4 +1,4 @@
-"""What eager evaluation gives, and whether other numbers are the same."""
+"""Results of eager evaluation, and comparison with other numbers."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ def eager(f: Callable[..., Any], at: Sequence[float]) -> tuple[float, list[float
 
 
 def same(got: float, expected: float, strict: bool, size: float = 0.0) -> bool:
-    """Whether numbers agree, to the bit or to 1e-12; or to 1e-15 of the size of the numbers that may have cancelled."""
+    """Return True if numbers agree, to the bit or to 1e-12; or to 1e-15 of the size of the numbers that may have
+    cancelled."""
     if math.isnan(expected) or math.isnan(got):
         return math.isnan(expected) and math.isnan(got)
     if strict:

@@ -204,7 +204,7 @@ class _Reader:
         return x if rounded is None else lambda n: rounded(x(n))
 
     def arguments(self, token: str) -> list[Formula]:
-        """What stands between this opening bracket and its closing one, divided at commas."""
+        """Return the text between this opening bracket and its closing one, divided at commas."""
         parts: list[list[Token]] = [[]]
         depth = 1
         while True:

@@ -11,7 +11,7 @@ import pytest
 
 
 def run_c(text: str, folder: Path, x: list[float], p: list[float], y: int, d: int) -> tuple[list[float], list[float]]:
-    """What a function in C computes, built on the spot."""
+    """Return the output of a function in C, built on the spot."""
     compiler = shutil.which("cc")
     if compiler is None:
         pytest.skip("no C compiler")

@@ -129,7 +129,8 @@ ENDS = ["A\\", "A\\\\", 'A"', "\0", "\ud83d", "\uffff", "", "\n", "cluster", "{"
 @settings(deadline=None, max_examples=40)
 @given(st.lists(st.one_of(ANY_NAME, st.sampled_from(ENDS)), min_size=6, max_size=6))
 def test_any_name_of_a_class_an_attribute_a_variable_an_op_or_a_function_is_drawn(names: list[str]) -> None:
-    """What cannot be in a file is replaced: the picture, its text and the stepper's page can be stored and parsed."""
+    """Characters that a file cannot hold are replaced: the picture, its text and the stepper's page can be stored and
+    parsed."""
     pytest.importorskip("pygraphviz")
     of_class, attribute, label, variable, symbol, function = names
     kind = type(re.sub("[\0\ud800-\udfff]", "", of_class), (nn.Module,), {"__call__": lambda self, x: self.held(x)})
@@ -298,7 +299,7 @@ def test_three_operands_are_three_edges() -> None:
 
 
 def demo_loss() -> tuple[nn.MLP, Value]:
-    """Of the demo's network on 20 points: some 13,000 values."""
+    """Return the loss of the demo's network on 20 points: some 13,000 values."""
     random.seed(0)
     model = nn.MLP(2, [16, 16, 1])
     x, y = datasets.moons(20)

@@ -33,7 +33,7 @@ EDGES = [0.0, -0.0, 1.0, -1.0, 0.5, -2.0, 3.0, 5e-324, 1e-300, 1e300, -1e300, IN
 
 
 def same(a: float, b: float) -> bool:
-    """Whether two floats are the same bits, all nans being one."""
+    """Return True if two floats have the same bits, or both are nan."""
     return (math.isnan(a) and math.isnan(b)) or (a == b and math.copysign(1.0, a) == math.copysign(1.0, b))
 
 
@@ -367,7 +367,7 @@ def test_leaves_are_copied_and_pickled_with_their_grad_and_label() -> None:
 
 
 def same_graph(a: Value, b: Value) -> bool:
-    """Whether two graphs have the same nodes and the same edges, as far as can be seen."""
+    """Return True if two graphs have the same nodes and the same edges, as far as can be seen."""
     mine, theirs = topological([a]), topological([b])
     twin = dict(zip(mine, theirs, strict=True))
     return all(

@@ -38,13 +38,18 @@ def riddles(source: str) -> list[str]:
     return found
 
 
+ROOT = Path(__file__).parent
 FILES = sorted(PACKAGE.rglob("*.py"))
 
 
-@pytest.mark.parametrize("room", sorted({path.parent for path in FILES}), ids=lambda room: room.name)
-def test_docstrings_begin_with_a_verb_or_with_the_name_of_the_thing(room: Path) -> None:
-    found = {path.name: riddles(path.read_text("utf-8")) for path in FILES if path.parent == room}
-    assert {name: lines for name, lines in found.items() if lines} == {}
+@pytest.mark.parametrize("root", [PACKAGE, ROOT], ids=["package", "tests"])
+def test_docstrings_begin_with_a_verb_or_with_the_name_of_the_thing(root: Path) -> None:
+    found = [
+        f"{path.relative_to(root)}:{riddle}"
+        for path in root.rglob("*.py")
+        for riddle in riddles(path.read_text("utf-8"))
+    ]
+    assert sorted(found) == []
 
 
 def test_a_riddle_would_be_seen_wherever_a_docstring_stands() -> None:

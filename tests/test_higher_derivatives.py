@@ -80,7 +80,8 @@ def _is_real(x: Any) -> bool:
 def _derivative(
     reference: Callable[..., Any], at: Sequence[Any], orders: Sequence[int], shifts: Sequence[int] = (0, 0)
 ) -> Any:
-    """By differences of all orders at once, of points around, or to a side; nan where the function is not real."""
+    """Return a derivative by differences of all orders at once, central or one-sided; nan where the function is not
+    real."""
     with mpmath.workdps(DIGITS):
         total = sum(orders)
         steps = [mpmath.mpf(10) ** (-DIGITS // (total + 3)) * (abs(x) or 1) for x in at]

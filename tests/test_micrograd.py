@@ -1,4 +1,4 @@
-"""What code written for micrograd relies on: its names, and the numbers that must come out."""
+"""Compatibility with micrograd: the names that its users rely on, and the numbers that must come out."""
 
 from __future__ import annotations
 

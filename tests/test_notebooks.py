@@ -16,7 +16,7 @@ import pytest
 
 NOTEBOOKS = sorted((Path(__file__).parent.parent / "notebooks").glob("*.ipynb"))
 QUICK = ("1-", "2-", "5-")
-"""Those that train and compile nothing: three seconds at most."""
+"""Notebooks that train and compile nothing: three seconds at most."""
 METADATA = {
     "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
     "language_info": {"name": "python"},
@@ -67,7 +67,7 @@ def kept_of(outputs: list[Any]) -> list[Any]:
 
 
 def texts(notebook: Any) -> list[str]:
-    """What the cells print and show in plain text, without the addresses of objects."""
+    """Return the text that the cells print and show, without the addresses of objects."""
     shown = [o.text if o.output_type == "stream" else o.data.get("text/plain", "") for o in outputs(notebook)]
     return [re.sub(r" at 0x[0-9a-f]+", "", text) for text in shown]
 

@@ -188,7 +188,7 @@ def _erfc(x: Any) -> Any:
 
 
 def _sinc_derivative(x: Any, n: int) -> Any:
-    """By Leibniz' rule: the k-th derivative of sin times that of 1 / x."""
+    """Return the derivative by Leibniz' rule: the k-th derivative of sin times that of 1 / x."""
     return sum(
         mpmath.binomial(n, k)
         * mpmath.sin(x + k * mpmath.pi / 2)
@@ -200,7 +200,8 @@ def _sinc_derivative(x: Any, n: int) -> Any:
 
 
 def _power_derivative(x: Any, y: Any, m: int, n: int) -> Any:
-    """By Leibniz' rule: the derivatives by y of y (y - 1) ... (y - m + 1), a sum of s(m, j) y**j, and of x**y."""
+    """Return it by Leibniz' rule: the derivatives by y of y (y - 1) ... (y - m + 1), a sum of s(m, j) y**j, and of
+    x**y."""
     total = mpmath.mpf(0)
     for k in range(n + 1):
         polynomial = sum(mpmath.stirling1(m, j, exact=True) * mpmath.ff(j, k) * y ** (j - k) for j in range(k, m + 1))
@@ -309,7 +310,7 @@ def check_against_digits(op: Op, examples: int = 100) -> float:
 
 
 def _ulp(x: Any) -> float:
-    """That of a number of any exponent."""
+    """Return the ulp of a number of any exponent."""
     return math.ulp(float(x)) if abs(x) > 1e-307 else 5e-324
 
 

@@ -1,4 +1,4 @@
-"""What holds for the package as a whole: its public names, its walls, what importing it costs."""
+"""The package as a whole: its public names, its walls, the cost of importing it."""
 
 from __future__ import annotations
 

@@ -256,7 +256,7 @@ _compiled: dict[str, Any] = {}
 
 
 def run_c(program: Program, inputs: list[float]) -> list[float]:
-    """What the C function computes, compiled on the spot."""
+    """Return the output of the C function, compiled on the spot."""
     text = program.c()
     if text not in _compiled:
         compiler = shutil.which("cc")

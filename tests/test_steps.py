@@ -184,7 +184,7 @@ def test_misuse_says_what_to_change(misuse: Any, error: type[Exception], advice:
 
 
 def graph(size: int) -> Value:
-    """Of so many values: sums, products and tanh over the last few."""
+    """Return a graph of this many values: sums, products and tanh over the last few."""
     values = [Value(0.5 + 0.1 * i, label="abcd"[i]) for i in range(3)]
     while len(values) <= size:  # the first is not used
         k = len(values)

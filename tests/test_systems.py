@@ -102,7 +102,7 @@ def test_gradients_are_those_of_numpy(name: str) -> None:
 
 @pytest.mark.parametrize("name", SYSTEMS)
 def test_gradients_are_certified_on_a_sample(name: str) -> None:
-    """Of a few parameters, spread over the layers, for one of the samples."""
+    """The gradients are those by a few parameters, spread over the layers, for one of the samples."""
     system = SYSTEMS[name]()
     parameters = system.model.parameters()
     numbers = [p.data for p in parameters]

@@ -177,7 +177,7 @@ class _Kernel:
         return f"%{name}.i"
 
     def end(self, name: str, end: str) -> None:
-        """Close it."""
+        """Close a loop."""
         self.do(f"br label %{name}.end")
         self.lines.append(f"{name}.end:")
         self.do(f"%{name}.next = add nsw i64 %{name}.i, 1")

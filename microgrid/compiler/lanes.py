@@ -32,8 +32,8 @@ class Number:
     def __init__(self, writer: Writer, text: str) -> None:
         self.writer = writer
         self.text = text
-        # What it is the product of, with a number that stands in the code, and what it is the difference of: |-2 x| and
-        # |2 x| are the same number, as are |x - y| and |y - x|, so what follows from both need be computed only once.
+        # Factors of a product with a literal, and operands of a difference: |-2 x| and |2 x| are the same number,
+        # as are |x - y| and |y - x|, so what follows from both is computed only once.
         self.factor: tuple[float, Number] | None = None
         self.difference: tuple[Number, Number] | None = None
         self.comparison: tuple[str, Number, Number] | None = None  # it is 1 where this holds, 0 where not, nan at nan

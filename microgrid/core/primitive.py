@@ -30,7 +30,7 @@ REAL: Final = Interval()
 POSITIVE: Final = Interval(low=0.0)
 NONZERO: Final = Interval(except_at=(0.0,))
 
-# How tightly an op binds when it is printed: Python's order.
+# Precedences of ops when they are printed: Python's order.
 SUM: Final = 1
 PRODUCT: Final = 2
 SIGN: Final = 3
@@ -53,7 +53,7 @@ class Reinterpreting(Protocol):
 
 T = TypeVar("T", bound=Reinterpreting)
 
-# What an op applied to plain floats becomes while a rule is recorded: None computes it, as always.
+# Recorder of ops on plain floats while a rule is recorded; None computes them, as always.
 _recorder: Final[ContextVar[Callable[[Op, Sequence[Any]], Any] | None]] = ContextVar("microgrid_recorder", default=None)
 
 

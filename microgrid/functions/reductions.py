@@ -99,7 +99,7 @@ def logsumexp(xs: Numbers) -> Any:
         return xs[0] if xs else float("-inf")
     scale, exponentials = shifted_exponentials(xs)
     total = sum(exponentials)
-    # Where each is -inf, so is the result, and there is no softmax: (-1)**n is 1 or -1, and its derivatives are nan.
+    # If each is -inf, so is the result, and there is no softmax: (-1)**n is 1 or -1, and its derivatives are nan.
     shift = ops.where(ops.equal(scale, float("-inf")), ops.power(-1.0, total), ops.log(total))
     return ops.add(scale, shift)
 

@@ -90,7 +90,7 @@ class Neuron(Module, scoped=False):
         """Return the weights, then the bias, each once; then those that a subclass adds."""
         if type(self) is not Neuron:
             return super().parameters()
-        # What the search through the attributes would find, 3 times faster for a network.
+        # Same result as the search through the attributes, 3 times faster for a network.
         own = {id(p): p for p in (*self.w, self.b) if isinstance(p, Value) and p.op is None}
         return list(own.values())
 

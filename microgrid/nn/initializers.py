@@ -18,17 +18,17 @@ Initializer = Callable[[Any, int, int], float]
 
 
 def uniform(low: float = -1.0, high: float = 1.0) -> Initializer:
-    """Uniform between low and high; between -1 and 1, as in micrograd."""
+    """Draw uniformly between low and high; between -1 and 1, as in micrograd."""
     return lambda generator, inputs, outputs: float(generator.uniform(low, high))
 
 
 def normal(deviation: float = 1.0) -> Initializer:
-    """Normal around 0 with that standard deviation."""
+    """Draw from a normal distribution around 0 with this standard deviation."""
     return lambda generator, inputs, outputs: deviation * float(generator.gauss(0.0, 1.0))
 
 
 def xavier() -> Initializer:
-    """Uniform within sqrt(6 / (inputs + outputs)): for tanh and sigmoid (Glorot and Bengio 2010, eq. 16)."""
+    """Draw uniformly within sqrt(6 / (inputs + outputs)): for tanh and sigmoid (Glorot and Bengio 2010, eq. 16)."""
 
     def draw(generator: Any, inputs: int, outputs: int) -> float:
         limit = math.sqrt(6.0 / (inputs + outputs))
@@ -38,7 +38,7 @@ def xavier() -> Initializer:
 
 
 def he() -> Initializer:
-    """Normal with standard deviation sqrt(2 / inputs): for relu (He et al. 2015, eq. 10)."""
+    """Draw from a normal distribution with standard deviation sqrt(2 / inputs): for relu (He et al. 2015, eq. 10)."""
     return lambda generator, inputs, outputs: math.sqrt(2.0 / inputs) * float(generator.gauss(0.0, 1.0))
 
 

@@ -117,7 +117,7 @@ HIGHEST = {"loss": False, "validation_loss": False, "accuracy": True, "validatio
 
 
 class EarlyStopping:
-    """Stops the run when a curve has not improved for `patience` epochs, and brings back the best parameters.
+    """Stop the run when a curve has not improved for `patience` epochs, and restore the best parameters.
 
     The curve is the validation loss where there is one, else the loss; or `monitor`, the name of any in the history.
     A loss is to be low and an accuracy high; for a metric of your own say `highest=True` or `highest=False`. An
@@ -172,7 +172,7 @@ class EarlyStopping:
             run.stop(f"{name} was always nan" if self.best is None else f"{name} was best {self._when(run)}")
 
     def finish(self, run: Run) -> None:
-        """Bring back the best parameters."""
+        """Restore the best parameters."""
         if self.restore_best and self.best is not None:
             for p, x in zip(run.model.parameters(), self.best_parameters, strict=True):
                 p.data = x

@@ -1,4 +1,4 @@
-"""How the gradient checker does on random programs: `python tests/benchmarks/checker.py [how many]`.
+"""Results of the gradient checker on random programs: `python tests/benchmarks/checker.py [how many]`.
 
 False alarms, the share of partials that are certified, the time of one, and the mutations that are caught.
 """

@@ -1,4 +1,4 @@
-"""What derivatives and programs cost, in ratios to recording: `python tests/benchmarks/derivatives.py`.
+"""Costs of derivatives and programs, in ratios to recording: `python tests/benchmarks/derivatives.py`.
 
 Both sides of each ratio are timed in turn, in one process: the median of the pairs' ratios, and their spread.
 """

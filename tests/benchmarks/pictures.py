@@ -1,4 +1,4 @@
-"""How long pictures and pages take: `python tests/benchmarks/pictures.py`. Needs Graphviz; for the last line Chromium.
+"""Times of pictures and pages: `python tests/benchmarks/pictures.py`. Needs Graphviz; for the last line Chromium.
 
 Medians of seven, with the least and the most.
 """
@@ -16,7 +16,7 @@ from microgrid import Value, datasets, draw, nn, relu, steps, sum, tanh
 
 
 def graph(size: int) -> Value:
-    """Of so many values."""
+    """Return a graph of this many values."""
     values = [Value(0.5 + 0.1 * i, label="abc"[i]) for i in range(3)]
     while len(values) <= size:
         k = len(values)

@@ -34,7 +34,7 @@ RATE = 0.01
 
 
 def seconds(work: Callable[[], History]) -> tuple[float, History]:
-    """How long it takes, and its history."""
+    """Return the time of a run, and its history."""
     start = time.perf_counter()
     with contextlib.redirect_stdout(io.StringIO()):
         history = work()

@@ -1,4 +1,4 @@
-"""What the default may fuse, products into sums of many, and what stays exact: every cancellation of two products."""
+"""Fusing by default: products into sums of many; every cancellation of two products stays exact."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What people are shown: their loops, and a report."""
+"""The printed loops, and the report."""
 
 from __future__ import annotations
 

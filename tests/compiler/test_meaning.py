@@ -25,7 +25,7 @@ MODES = {"to the bit": True, "to rounding": False}
 
 
 def all_at_once(functions: Sequence[tuple[Callable[..., Any], int]]) -> tuple[Callable[..., Any], Callable[..., Any]]:
-    """Of functions of so many numbers: the list of all values, and the sum, of all numbers in one list.
+    """Return the list of all values, and the sum, of functions with their numbers of arguments, all in one list.
 
     The derivatives of the sum are those of each function, whose numbers no other one sees.
     """

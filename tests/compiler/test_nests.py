@@ -79,7 +79,7 @@ Memory = dict[tuple[str, int], float]
 
 
 def straight(tape: Tape, memory: Memory) -> tuple[Memory, float]:
-    """What the instructions of a tape leave in memory, one after the other; and the size of all that sums are of."""
+    """Run the instructions of a tape one after the other; return the memory, and the size of all summands."""
     size = 0.0
     cells = {**memory, **{("c", i): x for i, x in enumerate(tape.constants)}}
     for shape, numbers in tape.steps:

@@ -235,7 +235,7 @@ def test_sums_over_samples_are_the_sums_of_single_gradients(case: tuple[Program,
 
 
 def test_what_a_loop_of_sums_has_read_is_read_again_after_it() -> None:
-    """Where inputs are added whatever their kind, so that loops over those of one kind end with sums over the other."""
+    """Inputs are added whatever their kind, so that loops over those of one kind end with sums over the other."""
 
     def f(shared: list[Any], own: list[Any]) -> Any:
         xs = [*shared, *own]

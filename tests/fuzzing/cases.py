@@ -36,7 +36,7 @@ class Case:
     vector: bool
     threads: int | None
     check: bool
-    """Whether compiled code is compared with recording before it is used."""
+    """Compare compiled code with recording before it is used."""
 
     def row(self, r: int) -> list[Any]:
         """The arguments of one sample."""

@@ -44,7 +44,7 @@ class Block:
 
 @dataclass(frozen=True)
 class Argument:
-    """What a program takes: a number, a list or a matrix, each sample's own or shared by all."""
+    """An argument of a program: a number, a list or a matrix, each sample's own or shared by all."""
 
     name: str
     shape: tuple[int, ...]
@@ -72,7 +72,7 @@ class LoopProgram:
 class _Scope:
     scalars: list[str]
     lists: list[tuple[str, int, int]]
-    """How it is called, how many items it has at least, and how many rows a matrix has; GROWS where more are added."""
+    """Name, minimum number of items, and rows of a matrix; GROWS where more are added."""
     counters: list[str] = field(default_factory=list)
 
     def inner(self, counter: str | None = None) -> _Scope:
@@ -270,7 +270,7 @@ class _Text:
         scope.lists.append((name, self.times(block.numbers, scope), 0))
 
     def times(self, numbers: Sequence[int], scope: _Scope) -> int:
-        """How many iterations are sure, as that many items of a list that a triangular loop fills may be used."""
+        """Return a number of iterations for which that many items of a list filled by a triangular loop exist."""
         n, kind = numbers[:2]
         if scope.counters and kind in (1, 2, 3, 4):
             return int(kind == 1)

@@ -25,7 +25,7 @@ class Finding:
     what: str
     case: Case
     seconds: float = 0.0
-    """How long the search had taken when it was met."""
+    """Seconds from the start of the search."""
     plant: str = ""
 
     def script(self) -> str:
@@ -59,7 +59,7 @@ class Hunt:
         self.worker = Worker(plant)
 
     def findings(self, most: int = 1, small: float = 30.0) -> Iterator[Finding]:
-        """So many findings at most, each made small for at most so many seconds."""
+        """Make at most this many findings small, each for at most this many seconds."""
         began = time.monotonic()
         end = began + self.seconds
         try:
@@ -175,7 +175,7 @@ def _replaced(x: Any, number: float) -> Any:
 
 
 def _length(program: LoopProgram) -> int | None:
-    """How many nodes a program records; None where plain Python refuses its constants, as 1.0 / 0.0."""
+    """Return the number of nodes of a program's graph; None where plain Python refuses constants such as 1.0 / 0.0."""
 
     def half() -> Any:
         return Value(0.5)

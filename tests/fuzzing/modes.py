@@ -31,11 +31,11 @@ from microgrid.numbers.arithmetic import FLOATS
 from microgrid.numbers.arrays import arrays
 
 CALLS = ("value", "value_and_grad", "batch", "batch_value_and_grad", "loss")
-"""What compiled code is called by; each to the bit, and to rounding."""
+"""Calls of compiled code; each to the bit, and to rounding."""
 TEXTS = ("c", "c gradient", "c loops", "python", "python gradient", "text")
 REPLAYS = ("stages", "numpy", "numpy gradient", "simplified", "simplified gradient", "gradient")
 UNSIGNED = ("gradient", "python gradient", "simplified gradient", "hessian")
-"""Where a derivative may be -0.0 for 0.0: a leaf adds the products that it receives to 0.0, a program does not."""
+"""Modes in which a derivative may be -0.0 for 0.0: a leaf adds its products to 0.0, a program does not."""
 SECOND = ("hessian", "gradient compiled", "simplified gradient compiled")
 
 
@@ -280,7 +280,7 @@ class _Run:
                 self.check("C loops, gradient", [x], [slopes[i]], bound, 1 + i)
 
     def stages(self) -> None:
-        """What the compiler gives LLVM, run in Python: loops, registers, memory, iterations side by side."""
+        """Run the compiler's code in Python, without LLVM: loops, registers, memory, iterations side by side."""
         values, slopes = recorded(self.f, self.first())
         flat, shared = self.flat(0), _shared_places(self.case)
         own = [i for i in range(len(flat)) if i not in shared]
@@ -457,14 +457,14 @@ def _value_first(program: Program) -> Program:
 
 
 def _called(text: str, args: Sequence[Any]) -> Any:
-    """What a function in Python gives, whose text needs nothing."""
+    """Return the result of a standalone function in Python."""
     namespace: dict[str, Any] = {}
     exec(compile(text, "<written>", "exec"), namespace)
     return namespace["f"](*args)
 
 
 def _built(text: str, name: str, inputs: Sequence[list[float]], outputs: Sequence[int]) -> list[list[float]]:
-    """What a function in C writes, built by the C compiler on the spot."""
+    """Return the output of a function in C, built on the spot."""
     with tempfile.TemporaryDirectory() as folder:
         Path(folder, "f.c").write_text(text)
         flags = "-std=c99 -O1 -ffp-contract=off -shared -fPIC f.c -o f.so -lm".split()
@@ -487,7 +487,7 @@ MODES = (
 
 
 QUICK = tuple(mode for mode in MODES if mode in (*REPLAYS, *TEXTS) and not mode.startswith("c"))
-"""Those without a compiler of machine code: of them a second has some sixty, of the others some five."""
+"""Modes without a compiler of machine code: a second has time for some sixty of them, but for five of the others."""
 
 
 def run(case: Case) -> list[str]:

@@ -35,7 +35,7 @@ class Worker:
         self.cases = 0
 
     def run(self, case: Case, seconds: float = 120.0) -> list[str]:
-        """What is wrong with a case; also that the process ended, or was slower than so many seconds."""
+        """Run a case in a process; return its error, which may be that the process ended, or took too many seconds."""
         assert self.process.stdin is not None
         assert self.process.stdout is not None
         self.cases += 1

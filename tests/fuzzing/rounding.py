@@ -1,4 +1,4 @@
-"""How far rounding can move the results of a recorded program."""
+"""Bounds of the effect of rounding on the results of a recorded program."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ SEEDS = 41
 
 
 class Bound:
-    """How far off each result may be where rounding differs; computed when it is asked for the first time."""
+    """Bounds of the error of each result where rounding differs, computed on first use."""
 
     def __init__(self, make: Callable[[], Program], at: Sequence[float]) -> None:
         self.make = make
@@ -97,7 +97,7 @@ class Bound:
         return False
 
     def room(self, place: int) -> float:
-        """How far a result moves: infinitely, where steps leave the range where ulps are small."""
+        """Return a bound of a result's error: infinity where steps leave the range where ulps are small."""
         base, far = self.base
         outputs = [self.moves(seed) for seed in range(1, 9)]
         off = max(abs(x[place] - base[place]) for x, _ in outputs)

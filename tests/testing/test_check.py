@@ -647,7 +647,7 @@ def parameters_of_xor() -> tuple[Any, ...]:
 
 
 def xor_loss(kind: str) -> Callable[..., Any]:
-    """Of a 2 - 4 - 1 network of sigmoids on XOR: the mean of the cross-entropy or of half the squares."""
+    """Return the loss of a 2 - 4 - 1 network of sigmoids on XOR: the mean cross-entropy, or half the mean square."""
 
     def loss(w1: Any, b1: Any, w2: Any, b2: Any) -> Any:
         terms = []

@@ -22,7 +22,7 @@ from microgrid.text.notation import Written, applied, number, operators
 
 
 def is_short(text: str) -> bool:
-    """Whether it has the brackets that Python asks for, and between two signs, and no more."""
+    """Return True if the text has the brackets that Python needs, and between two signs, and no more."""
     fewest = ast.unparse(ast.parse(text, mode="eval"))
     between = len(re.findall(r"-(?=\(-)", text))
     return "--" not in text and text.count("(") <= fewest.count("(") + between

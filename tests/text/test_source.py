@@ -61,7 +61,7 @@ def meaning(program: Program, at: list[float]) -> tuple[Any, Any]:
 
 
 def symbols(program: Program) -> list[str]:
-    """What the inputs are called in the formula: a formula of each alone beside all others."""
+    """Return the inputs' names in a formula: a formula of each alone beside all others."""
     listed = Program(
         program.parameters,
         program.inputs,

@@ -1,4 +1,4 @@
-"""What is measured beside the loss."""
+"""Metrics beside the loss."""
 
 from __future__ import annotations
 

@@ -45,7 +45,7 @@ def pool() -> Iterator[ProcessPoolExecutor]:
 
 
 def check(executor: Executor) -> None:
-    """That training on the executor is training, and repeats to the bit."""
+    """Check that training on the executor gives the same, and repeats to the bit."""
     serial, spread, again = network(), network(), network()
     expected = train(serial, batch_size=10)
     history = train(spread, batch_size=10, loss=Spread("hinge", executor))
@@ -89,7 +89,7 @@ DATA = ([1.0, 1.0, 1.0, 1.0], [5.0, 5.0, 5.0, 5.0])
 
 
 def check_death(executor: Executor, folder: Path) -> None:
-    """That a death in the fourth epoch loses none of the three before."""
+    """Check that a death in the fourth epoch loses none of the three before."""
     alone, mortal = Mortal(), Mortal()
     expected = fit(alone, *DATA, **OPTIONS, epochs=6)
     path = folder / "run.json"

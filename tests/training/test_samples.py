@@ -1,4 +1,4 @@
-"""What people pass as samples: all of it becomes rows, or an error that names the row."""
+"""Samples of any form become rows, or an error that names the row."""
 
 from __future__ import annotations
 

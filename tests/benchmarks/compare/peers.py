@@ -1,4 +1,4 @@
-"""Who takes part. To add one: a line here, and a file `on_<name>.py` with a function for each work it can do.
+"""The peers. To add one: a line here, and a file `on_<name>.py` with a function for each work it can do.
 
 Such a function gets everything ready and returns what is timed: a function without arguments that does the work once
 and returns its result, nested lists or arrays of numbers in an order that all share. `HOW` says in a few words how it
@@ -19,7 +19,7 @@ class Peer(NamedTuple):
 
 
 OURS: Final = Peer("microgrid", "on_microgrid", "")
-"""What all others are compared with."""
+"""The baseline of all ratios."""
 
 PEERS: Final = (
     Peer("microgrid.compile", "on_compiled", "llvmlite"),

@@ -1,4 +1,4 @@
-"""Who runs when: microgrid and one other, in turn, pair by pair; and what came of it."""
+"""The race: microgrid alternates with each peer, pair by pair; and its results."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SHORTEST = 0.02
 """Seconds that a sample takes at least: as many runs in a row as that needs."""
 
 TOLERANCE = 1e-9
-"""How far a result may be from microgrid's, in parts of the largest number in it."""
+"""Tolerance of a result, relative to the largest number in microgrid's."""
 
 
 class Entry(NamedTuple):
@@ -38,7 +38,7 @@ class Entry(NamedTuple):
 
     @property
     def ratios(self) -> list[float]:
-        """How many times as long as microgrid it took, for each pair, sorted."""
+        """Ratios of the peer's time to microgrid's, for each pair, sorted."""
         return sorted(theirs / ours for ours, theirs in self.pairs)
 
     @property
@@ -145,7 +145,7 @@ def _pairs(
 
 
 def machine() -> dict[str, Any]:
-    """Where this runs."""
+    """Return a description of the machine."""
     return {
         "date": datetime.date.today().isoformat(),
         "python": f"{platform.python_implementation()} {platform.python_version()}",

@@ -26,7 +26,7 @@ class Ready(NamedTuple):
 
 
 class NotReady(Exception):
-    """Why there is nothing to measure."""
+    """A peer cannot be measured; the text says why."""
 
 
 class Worker:
@@ -46,7 +46,7 @@ class Worker:
             raise
 
     def seconds(self, runs: int) -> float:
-        """How long one run takes: the mean of so many in a row, from a collected heap."""
+        """Return the seconds of one run: the mean of `runs` in a row, from a collected heap."""
         with contextlib.suppress(BrokenPipeError):  # then there is no answer either
             self._here.send(runs)
         return float(self._answer())
