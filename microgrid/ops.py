@@ -783,7 +783,7 @@ round: Op = primitive(
 mod: Op = primitive(
     "mod",
     forward.mod,
-    lambda z, x, y: (1.0 + _nothing(z), -round(div(x - z, y))),
+    lambda z, x, y: (1.0 + _nothing(z), where(equal(z, y), 1.0, -round(div(x - z, y)))),  # at y = inf, too
     domain=(REAL, NONZERO),
     symbol="%",
     precedence=PRODUCT,

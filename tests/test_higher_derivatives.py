@@ -191,7 +191,7 @@ COMPILED = 2
 
 ONE = [0.0, -0.0, 1.0, -1.0, -2.0, 1e-9, 1000.0, -1000.0, INF, -INF]
 TWO = [(2.0, 0.0), (0.0, 2.0), (0.0, 1.0), (0.0, 0.5), (1.0, 0.0), (1.0, 1e-9), (1e-9, 1.0), (-2.0, 3.0), (-2.0, 0.5)]
-TWO += [(INF, 1.5), (1.5, INF), (2.0, -INF), (0.0, -1.5)]
+TWO += [(INF, 1.5), (1.5, INF), (2.0, -INF), (-2.0, INF), (0.0, -1.5)]
 STATIC: dict[str, list[tuple[float, ...]]] = {
     "constant_power": [(c,) for c in (0.0, 1.0, 2.0, 3.0, 0.5, -1.0, 1.5)],
     "sinc_derivative": [(0.0,), (1.0,)],
@@ -214,15 +214,14 @@ CHOICES: dict[str, Callable[..., bool]] = {
     "ceil": float.is_integer,
     "trunc": float.is_integer,
     "round": lambda x: (x + 0.5).is_integer(),
-    "mod": lambda x, y: math.isinf(x) or math.isinf(y) or y == 0.0 or (x / y).is_integer(),
+    "mod": lambda x, y: math.isinf(x) or y == 0.0 or (math.isfinite(y) and (x / y).is_integer()),
     "fmod": lambda x, y: math.isinf(x) or math.isinf(y) or y == 0.0 or (x / y).is_integer(),
     "floor_divide": lambda x, y: math.isinf(x) or math.isinf(y) or y == 0.0 or (x / y).is_integer(),
     "equal": lambda x, y: x == y,
 }
 
-# where nothing is said of second derivatives: the value has no limit, or stands at an edge of two domains
+# where nothing is said of second derivatives: the value stands at an edge of two domains
 LEFT_OUT: dict[str, Callable[..., bool]] = {
-    "mod": lambda x, y: math.isinf(y),
     "xlogy": lambda x, y: x == 0.0 and y < 0.0,
 }
 
@@ -278,7 +277,10 @@ def test_hessians_at_points_that_rules_treat_apart(f: Any, at: list[float], hess
 def test_hessians_of_random_programs_are_symmetric_at_special_points(f: RandomFunction, data: st.DataObject) -> None:
     special = st.sampled_from([0.0, -0.0, 1.0, -1.0, 2.0, 0.5, 1e-9])
     at = data.draw(st.lists(special, min_size=f.inputs, max_size=f.inputs))
-    assume(all(map(math.isfinite, grad(lambda xs: f(*xs))(at))))  # beside an infinite slope, products are 0 times inf
+    # Beside an infinite slope a mixed derivative has a term 0 * inf, and the order of differentiation says which factor
+    # is the cotangent. Of exp(xlogy(x, y)) at (0, 0) the slopes are -inf and 0: by x and then y, -inf is passed back
+    # through the partial 0, which is nan; by y and then x, the cotangent is 0, which passes nothing, and inf is left.
+    assume(all(map(math.isfinite, grad(lambda xs: f(*xs))(at))))
     rows = hessian(lambda xs: f(*xs))(at)
     size = max([abs(x) for row in rows for x in row if math.isfinite(x)], default=0.0)
     for i, j in itertools.combinations(range(f.inputs), 2):
