@@ -714,8 +714,7 @@ def _apart(op: Op, nodes: list[Value]) -> Value:
 
 
 def neuron(weights: list[Value], inputs: Iterable[Any], bias: Value, activation: Op | None, name: str) -> Value:
-    """Return activation(bias + w1 x1 + w2 x2 + ...), in the module of this name, recorded as the loop over the weights
-    is.
+    """Return activation(bias + w1 x1 + w2 x2 + ...), in the module of this name, recorded like a loop over the weights.
 
     Raises ValueError when there are not as many inputs as weights.
     """

@@ -123,8 +123,7 @@ def vjp(function: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[[Any
 
 
 def jvp(function: Callable[..., Any], primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[Any, Any]:
-    """Return the function's result at the primals, and its tangent: forward mode. One tangent per primal, of its
-    structure.
+    """Return the result at the primals, and its tangent: forward mode. Each primal has a tangent of its structure.
 
     >>> jvp(lambda x, y: [x * y, x], (2.0, 3.0), (1.0, 0.0))
     ([6.0, 2.0], [3.0, 1.0])
@@ -136,8 +135,7 @@ def jvp(function: Callable[..., Any], primals: Sequence[Any], tangents: Sequence
 
 
 def jacobian(function: Callable[..., Any], argnums: Argnums = 0) -> Callable[..., Any]:
-    """Return the function that computes all derivatives of all results: in each leaf of the result, one by each leaf of
-    the argument.
+    """Return the function that computes the Jacobian: each leaf of the result becomes a structure like the argument.
 
     It takes one pass for each result or for each input, whichever are fewer.
 
@@ -168,8 +166,7 @@ def hessian(function: Callable[..., Any], argnums: Argnums = 0) -> Callable[...,
 
 
 def hvp(function: Callable[..., Any], primals: Sequence[Any], tangents: Sequence[Any]) -> Any:
-    """Return the Hessian of a scalar function times a vector, forward over reverse: it costs a few gradients, no
-    Hessian.
+    """Return the Hessian of a scalar function times a vector, forward over reverse, at the cost of a few gradients.
 
     The result has the structure of the primal; for several primals it is a tuple of such.
 
@@ -181,8 +178,7 @@ def hvp(function: Callable[..., Any], primals: Sequence[Any], tangents: Sequence
 
 
 def gradient(output: Value, inputs: Any, *, create_graph: bool = False) -> Any:
-    """Return the derivative of a recorded value by recorded values, in their structure: 0 where it does not depend on
-    one.
+    """Return the derivative of a recorded value by recorded values, in their structure; 0 where it is independent.
 
     It writes to no `.grad`. With `create_graph` the results are Values, recorded in their turn: to be drawn, and to be
     differentiated again. Raises RuntimeError when `.data` was changed in between, so that they could not be.

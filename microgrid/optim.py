@@ -65,8 +65,8 @@ class Optimizer:
     """Update parameters by their gradients, one `step()` at a time. Subclass it: define `update` and `slots`.
 
     `lr` is the learning rate, a number or a schedule: a function from the number of steps made to the rate.
-    `weight_decay` adds so many times the parameter to its gradient; before that, `clip_value` and `clip_norm` clip the
-    gradients. A parameter that is listed twice, since two networks share it, is one parameter.
+    `weight_decay` adds this multiple of the parameter to its gradient; before that, `clip_value` and `clip_norm` clip
+    the gradients. A parameter that is listed twice, since two networks share it, is one parameter.
 
     Raises ValueError for a rate, a decay or a limit that is negative or nan, where there is nothing to train, and for a
     value that was computed: a step would change it and not what it was computed from.
@@ -161,8 +161,7 @@ class Optimizer:
         self.steps = steps
 
     def hyperparameters(self) -> dict[str, Any]:
-        """Return the numbers and words in its attributes that it was made with, except the rate, which may be a
-        schedule."""
+        """Return the numbers and words among its attributes that it was made with, except the rate."""
         held = {name: x for name, x in vars(self).items() if name not in ("lr", "steps")}
         return {
             name: list(x) if isinstance(x, tuple) else x

@@ -36,9 +36,9 @@ class Program:
     of its `instructions`, in the order in which they were recorded. `outputs` are slots. Arguments and results may be
     nested lists, tuples and dicts: `parameters` names the arguments, and `in_structure` has a structure for each.
 
-    What is recorded is what was done. Where Python's `if` or `while` looked at a number that depends on an input, the
-    program follows the path taken then: `fixed` says where, `where` and `maximum` keep both paths. It is None for a
-    graph that was recorded before anybody watched.
+    A program keeps the branches taken while recording. `fixed` lists the places where Python's `if` or `while` read a
+    number that depends on an input; `where` and `maximum` keep both branches. It is None for a graph that was recorded
+    without tracing.
 
     >>> program = trace(lambda x, y: x * y + x)(2.0, 3.0)
     >>> program(2.0, 3.0), program.gradient()(2.0, 3.0)
@@ -165,10 +165,10 @@ class Program:
     def gradient(self, *, value: bool = False) -> Program:
         """Return the program of the derivatives by all arguments; with `value`, of the pair of the value and those.
 
-        It is structured like the argument, or like the tuple of the arguments where there are several. Its numbers are
-        those of `backward()` to the bit, but that a derivative which is a product is -0.0 where a factor is zero and
-        the signs say so: `backward()` adds it to a gradient of 0.0. Raises ValueError for a program of several results,
-        TypeError where a rule branches on a number.
+        Its result has the structure of the argument, or of the tuple of the arguments where there are several. Its
+        numbers are those of `backward()` to the bit, except that a product with a zero factor may be -0.0, which
+        `backward()` adds to a gradient of 0.0. Raises ValueError for a program of several results, TypeError where a
+        rule branches on a number.
         """
         return self.gradient_by([0.5] * len(self.inputs), _no_branch_in_a_rule, value=value)
 
@@ -307,16 +307,14 @@ class Program:
         return f"$\\displaystyle {text}$"
 
     def python(self, name: str = "f") -> source.PythonSource:
-        """Return the text of a Python function that computes the same bits, with nothing to install. It can be called,
-        too.
+        """Return the text of a standalone Python function that computes the same bits, and can be called.
 
         Raises ValueError for a name that is no identifier, or that of an op.
         """
         return source.python(self.lowered(source.has_text, "python"), name)
 
     def c(self, name: str = "f") -> str:
-        """Return the text of `void name(const double *x, double *y)` in C99, which needs only the C library's
-        mathematics.
+        """Return the text of `void name(const double *x, double *y)` in C99, which needs only math.h.
 
         x has the inputs, y gets the outputs, both flat, in the order of `inputs` and of the leaves of the result.
         Raises ValueError for a name that is no identifier in C, or that of a function of its mathematics.
@@ -433,8 +431,7 @@ def definition(op: Op, static: tuple[float, ...], exact: bool = False) -> Progra
 
 
 def trace(function: Callable[..., Any]) -> Callable[..., Program]:
-    """Return the function that records `function` as a program at example arguments: numbers, or nested containers of
-    them.
+    """Return the function that records `function` as a program at examples: numbers, or nested containers of them.
 
     >>> print(trace(lambda x: (x * x + 1.0).sqrt())(2.0))
     def f(x):

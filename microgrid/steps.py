@@ -22,8 +22,7 @@ LONGEST_NAME = 24
 
 
 class Contribution(NamedTuple):
-    """The gradient that one node passes back to one operand: upstream times partial, added to the operand's gradient
-    before.
+    """The gradient that one node passes back to one operand: upstream times partial, added to the operand's sum.
 
     `formula` is the partial derivative in symbols, as `d(a * b)/da = b`.
     """
@@ -79,8 +78,8 @@ class Step(NamedTuple):
 class Steps(Sequence[Step]):
     """All steps, forward then backward, made by `steps`; a notebook shows them as a stepper.
 
-    `values` are the nodes, `names` what they are called; `starts` their gradients before the backward pass, `grads` in
-    the end. A step is put together when it is looked at, so that a large graph can be stepped, too.
+    `values` are the nodes, `names` their names; `starts` their gradients before the backward pass, `grads` after it. A
+    step is built when it is accessed, so that a large graph can be stepped, too.
     """
 
     def __init__(self, root: Value, seed: float, items: Sequence[Item], numerical: bool, accumulate: bool) -> None:
@@ -289,8 +288,7 @@ def steps(
     accumulate: bool = False,
     run: bool = False,
 ) -> Steps:
-    """Return the forward and the backward pass from root, one node at a time: to iterate, to print, to show in a
-    notebook.
+    """Return the forward and the backward pass from root as steps, one node at a time.
 
     `names=locals()` uses variable names where a value has no label. `numerical=True` adds each cotangent by central
     differences. Gradients start from 0, whatever `.grad` holds: the last ones are the derivatives of root times seed.

@@ -94,8 +94,7 @@ def _decoded(path: PathLike, encoding: str | None) -> str:
 
 
 def _delimiter(path: PathLike, text: str) -> str:
-    """Return the delimiter: the one of the first line outside of quotes; of several, the one that divides all lines
-    alike."""
+    """Return the delimiter: a candidate in the first line outside of quotes that divides all lines alike."""
     bare = re.sub(r'(^|[,;\t|\r\n]) *"(?:[^"]|"")*(?:"|$)', r"\1", text)
     first = next((line for line in re.split(r"[\r\n]", bare) if line.strip(" ")), "")
     found = [mark for mark in ",;\t|" if mark in first]
@@ -149,7 +148,7 @@ def _check_quotes(row: list[str], delimiter: str, first: bool, where: str) -> No
 def _is_header(rows: list[list[str]]) -> bool:
     """Return True if the first of two rows holds only words, or no number and a word above a number.
 
-    What has digits and no letters but e is meant for a number, though it may be none: 1_1, or 5" with a stray quote.
+    A cell with digits and no letters but e counts as a number, even if it is none: 1_1, or 5" with a stray quote.
     """
     first, second = rows[0], rows[-1]
     if any(_is_number(cell) or re.fullmatch(r"[\W_eE]*\d[\W\d_eE]*", cell) for cell in first):

@@ -47,19 +47,19 @@ def compile(
 ) -> Any:
     """Compile a function to machine code; also a decorator. With a model, compile its loss and gradients over batches.
 
-    `strict` gives each sample the bits of eager evaluation; without it, products that are added to sums of many may be
-    rounded once with them, and functions may differ in the last digits. `cache=False` keeps nothing on disk. `threads`
-    is a whole number; by default, as many as pay. Derivatives compile as functions do: `compile(hessian(f))`.
+    With `strict`, each sample has the bits of eager evaluation; without it, products that are added to sums of many
+    terms may be fused with them, and functions may differ in the last digits. `cache=False` disables the disk cache.
+    `threads` is a whole number, or None for as many as pay. Derivatives compile like functions: `compile(hessian(f))`.
 
-    The first result of all new code is compared with recording at the same numbers, of a batch for up to three rows,
-    before it is returned: where rounding does not explain the difference, a RuntimeError has both numbers. That takes
-    less time than compiling; `check=False` leaves it out.
+    The first result of each compilation is compared with recording at the same numbers, for up to three rows of a
+    batch, before it is returned. Where rounding does not explain the difference, a RuntimeError has both numbers. This
+    takes less time than the compilation; `check=False` skips it.
 
-    Another number under a global or free name of the function, in a default argument, or in an attribute taken by name
-    of a class or a module of your own compiles anew; what any other object holds counts as it was at the first call.
+    A change of a global or free name of the function, of a default argument, or of an attribute read by name from a
+    class or a module of your own recompiles. The contents of other objects are frozen at trace time.
 
-    Needs llvmlite and NumPy: an ImportError names the extra. Tracing and compiling wait for the first call, where a
-    function whose path hangs on a number is a TypeError that shows the line.
+    Tracing and compilation take place at the first call. Raises ImportError with the extra where llvmlite or NumPy is
+    missing, and TypeError with the line where the function branches on a number.
 
     >>> square = compile(lambda x: x * x)
     >>> square(3.0), square.gradient(3.0)

@@ -18,12 +18,11 @@ from microgrid.numbers.arrays import array_of_floats
 class CompiledLoss(Shown):
     """Compiled mean over samples of loss(model(x), y), with its gradients.
 
-    `parameters` is an array with the numbers of `model.parameters()`, in their order: calls read it. Change it in
-    place, and `write()` the model when a person is to see it; `read()` takes the model's numbers again.
+    `parameters` is an array of the numbers of `model.parameters()`, in their order, which calls read. Change it in
+    place; `write()` copies it to the model, `read()` copies from the model.
 
-    Where something else stands under a free or global name in the loss or a method of the model, it is compiled anew,
-    and `compilations` counts.
-    What objects hold, those of the model included, is as it was when it was traced.
+    A change of a free or global name in the loss or in a method of the model recompiles; `compilations` counts. The
+    contents of objects, those of the model included, are frozen at trace time.
 
     >>> from microgrid import compile, nn
     >>> step = compile(lambda out, y: (out - y) ** 2, nn.MLP(2, [3, 1]))
@@ -62,8 +61,8 @@ class CompiledLoss(Shown):
     def __call__(self, x: Any, y: Any) -> tuple[float, Any]:
         """Return the mean loss over the rows of x and y, and its derivatives by the parameters, an array.
 
-        A row of x is what the model is called with, a row of y what the loss gets beside its output: a number, or a
-        list where the array has more axes.
+        A row of x is the argument of the model; a row of y is the target for the loss: a number, or a list where the
+        array has more axes.
         """
         _, sums = self._run(x, y, outputs=False)
         return sums.item(-1), sums[:-1]

@@ -10,7 +10,7 @@ from microgrid.engine import CONSTANT, Value, edges_of
 class Dependence:
     """`node in Dependence(sources, start)`: whether a node was computed from one of the sources.
 
-    What has the number `start` or a smaller one, and is no constant, is a source as well. Each node is looked at once.
+    A node up to the number `start` that is no constant is a source as well. Each node is visited once.
     """
 
     def __init__(self, sources: Iterable[Value], start: int = 0) -> None:

@@ -20,7 +20,7 @@ class Module:
     """A part of a network, with parameters. Subclass it and define `__call__`.
 
     Its parameters are the leaves in its attributes, those of modules there, and those in lists, tuples and dicts of
-    either; attributes whose names start with an underscore do not count. A class may say itself by `parameters`.
+    either; attributes whose names start with an underscore do not count. A class may override `parameters`.
 
     Values made while a module is called carry its path, such as `MLP.layers[0].neurons[3]`: a module knows its name
     from the attribute, or the list or dict in an attribute, of the module that holds it.

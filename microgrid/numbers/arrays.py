@@ -16,8 +16,8 @@ nan, inf = math.nan, math.inf
 
 
 def array_of_floats(x: Any) -> Any:
-    """Return the numbers as an array of floats in C order. Raises TypeError for complex, masked, missing, texts and
-    times.
+    """Return the numbers as an array of floats in C order. Raises TypeError for complex, masked and missing ones,
+    texts.
 
     NumPy itself would drop imaginary parts and masks, read texts, and make nan of None.
     """

@@ -31,10 +31,10 @@ def check_gradient(
 ) -> Report:
     """Check the gradient of a scalar function at a point, by all numbers in its arguments, and return a report.
 
-    Without `gradient` it is the engine's own, by `backward()`; the rules of its ops are judged apart from rounding.
-    With it, it is what a person claims: nested lists, tuples, dicts or NumPy arrays of numbers, structured like the
-    arguments, or a dict by their names, or one flat list; or a function that gives such at the point. `order=2` checks
-    the derivatives of the gradient.
+    Without `gradient`, the engine's own gradient by `backward()` is checked, and the rules of its ops are judged apart
+    from rounding. With it, a claim is checked: nested lists, tuples, dicts or NumPy arrays of numbers, structured like
+    the arguments, or a dict by their names, or one flat list; or a function that returns one of these at the point.
+    `order=2` checks the derivatives of the gradient.
 
     PASS means that the derivative is enclosed by a proof, or known to 50 digits where python-flint is missing, and that
     the whole enclosure is near to the gradient: for a claim, within 2**-45 of the derivative, or of the contributions

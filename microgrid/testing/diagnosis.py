@@ -37,7 +37,7 @@ def diagnose(program: Program, at: Sequence[float], check: CheckProgram) -> str:
 def wrong_value(program: Program, at: Sequence[float]) -> str:
     """Return the first op whose forward function differs from its definition; "" if none does.
 
-    One of a person's own is held to it beside the point, too: a derivative is that of the values around.
+    An op of the user is also compared near the point, since a derivative depends on the values around it.
     """
     numbers = [*at, *program.constants]
     seen = set()

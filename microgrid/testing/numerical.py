@@ -1,6 +1,6 @@
 """Numerical derivatives of a program along one input, enclosed with a proof where possible.
 
-Only forward values are used: what is found owes nothing to any rule of differentiation.
+Only forward values are used, and no rule of differentiation.
 """
 
 from __future__ import annotations

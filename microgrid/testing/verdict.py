@@ -72,7 +72,7 @@ def judged(check: Check, grounds: Grounds) -> Check:
 class _Measured(NamedTuple):
     """Exact distances to the nearest and the farthest number of the enclosure; and the tolerances.
 
-    Within `within` a number passes as it is. Rounding explains `explained`; it is blamed up to `beyond`.
+    A number within `within` passes. Rounding explains `explained`; it is blamed up to `beyond`.
     """
 
     ulp: Fraction

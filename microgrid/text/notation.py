@@ -1,7 +1,7 @@
 """Expressions in Python's words: operators between their operands, everything else as a call, and few brackets.
 
-The signs and how tightly they bind stand in the table of ops. Whoever writes or reads an expression asks here: programs
-as text, the stepper, the reader of typed expressions.
+The signs and their precedences stand in the table of ops. Programs as text, the stepper, and the reader of typed
+expressions all use this module.
 """
 
 from __future__ import annotations
@@ -66,8 +66,8 @@ def is_operator(op: Op, signs: frozenset[str] | None = None) -> bool:
 def applied(op: Op, operands: Sequence[Written], *, for_people: bool = False) -> Written:
     """Return the op applied to operands: a + b, tanh(x), x ** 2.
 
-    Where the text is read back, an operator stands for one op, and what shares its sign is a call. For people every op
-    that has a precedence is written by its sign, and no sign follows another but in brackets.
+    For text that is read back, an operator stands for one op, and other ops with its sign are calls. For people every
+    op with a precedence is written by its sign, and no sign follows another without brackets.
     """
     if not (op.precedence < CALL and op.arity <= 2 if for_people else is_operator(op)):
         return Written(f"{op.name}({', '.join(x.text for x in operands)})")

@@ -61,8 +61,8 @@ class Run:
     def judged(self, name: str) -> tuple[float, list[float]]:
         """Return the last number of a curve, and the parameters that it was measured with.
 
-        The loss and the metrics of the training data are taken before each step. With one step an epoch they belong to
-        the parameters with which it began; with several, to none, and are measured anew, now.
+        Loss and metrics of the training data are measured before each step. With one step an epoch they belong to the
+        parameters at its beginning; with several, to none, and are measured anew, now.
         """
         number, now = self.history[name][-1], [p.data for p in self.model.parameters()]
         if name not in self.training:
@@ -119,16 +119,16 @@ HIGHEST = {"loss": False, "validation_loss": False, "accuracy": True, "validatio
 class EarlyStopping:
     """Stop the run when a curve has not improved for `patience` epochs, and restore the best parameters.
 
-    The curve is the validation loss where there is one, else the loss; or `monitor`, the name of any in the history.
-    A loss is to be low and an accuracy high; for a metric of your own say `highest=True` or `highest=False`. An
-    improvement is more than `min_delta` better than the best so far; nan is none.
+    The curve is the validation loss where there is one, else the loss; or `monitor`, the name of any curve in the
+    history. Losses improve downwards and accuracies upwards; a metric of your own needs `highest=True` or
+    `highest=False`. An improvement is more than `min_delta` better than the best so far; nan is none.
 
-    However the run ends, but by an error, the model then has the parameters of which `best` is the number, and the
-    history says so in `restored`; with `restore_best=False` it keeps the last ones. The loss and the metrics of the
-    training data are those of the parameters with which an epoch began. With several batches an epoch they are of no
-    parameters: then they are measured anew after each epoch, on all samples, which takes about as long as the epoch.
+    Unless the run ends by an error, the model then has the parameters of `best`, and `history.restored` says so; with
+    `restore_best=False` it keeps the last ones. The loss and the metrics of the training data belong to the parameters
+    at the beginning of an epoch. With several batches an epoch they belong to none: they are measured anew after each
+    epoch, on all samples, which takes about as long as the epoch.
 
-    `best` is None while there was nothing but nan.
+    `best` is None as long as all numbers of the curve were nan.
     """
 
     def __init__(

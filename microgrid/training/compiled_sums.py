@@ -41,10 +41,10 @@ class NotTheSame(RuntimeError):
 class CompiledSums:
     """Sums over a batch by compiled code; by recording where compilation fails. `how` says which, and why.
 
-    Compiled code is what was traced once. A model that draws at random, or a loss that looks targets up in a table, is
-    not that; so some samples are recorded as well, at first the examples, too, and where the two differ
-    in the first two batches, recording takes over. Later, NotTheSame is raised. `strict` raises whatever stands in the
-    way of compiling.
+    Compiled code repeats what was traced. A model that draws random numbers, or a loss that looks targets up in a
+    table, differs from it; therefore some samples are recorded as well, at first the examples, too. Where the two
+    differ in the first two batches, recording takes over; later, NotTheSame is raised. `strict` raises any error of the
+    compilation.
     """
 
     def __init__(

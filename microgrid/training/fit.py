@@ -40,24 +40,23 @@ def fit(
 
     x and y are lists or anything array-like: a row of numbers for each sample; a number, a class or a row for its
     target. `loss` is a name of `microgrid.losses`, or a function of the outputs and the target of one sample: its mean
-    over a batch is minimised. An `Objective` of `microgrid.training` says more: the sum instead, a penalty, whether it
-    is compiled; a `Spread` is computed by the workers of an executor. `optimizer` is one of `microgrid.optim`, or its
-    name, with `lr` the learning rate.
+    over a batch is minimised. `Objective` of `microgrid.training` selects the sum, a penalty, or compilation; `Spread`
+    uses the workers of an executor. `optimizer` is one of `microgrid.optim`, or its name, with `lr` the learning rate.
 
-    `batch_size` is all samples by default; 1 is stochastic descent. Batches are drawn anew in each epoch, in an order
-    that `seed` decides; with `seed=None` samples stay in order. `validation` is a pair (x, y), or the fraction of the
-    samples to keep apart: drawn as `seed` decides, or with `seed=None` the last. `metrics` are "accuracy" or functions
-    of the outputs, as numbers, and the target of one sample. `callbacks` are called with the `Run` after each epoch;
-    one may bring back earlier parameters at the end, of which `history.restored` tells.
+    `batch_size` is all samples by default; 1 is stochastic gradient descent. Each epoch shuffles the samples by `seed`;
+    with `seed=None` they stay in order. `validation` is a pair (x, y), or the fraction of the samples to hold out:
+    drawn by `seed`, or with `seed=None` the last. `metrics` are "accuracy" or functions of the outputs, as numbers, and
+    the target of one sample. `callbacks` are called with the `Run` after each epoch; one may restore earlier parameters
+    at the end, which `history.restored` reports.
 
-    `resume` goes on from the file of a `Checkpoint` among the callbacks up to `epochs`, to the same bits as a run that
-    was never stopped; one that a callback has ended stays so. A file that is damaged, or of other data or another
-    network, is a ValueError; steps with another rate, penalty or option of the optimizer than those before are a
-    warning. `progress` shows a bar: by default where there is tqdm, and a terminal or a notebook. Where batches run in
-    machine code, a line above it says so; `history.how` always does, and why.
+    `resume` continues from the file of a `Checkpoint` among the callbacks up to `epochs`, to the same bits as an
+    uninterrupted run; a run that a callback has ended stays ended. A file that is damaged, or of other data or another
+    network, raises ValueError; another rate, penalty or option of the optimizer than before gives a warning. `progress`
+    shows a bar: by default where tqdm is installed, and in a terminal or a notebook. A line above it says when batches
+    run in machine code; `history.how` always does, and why.
 
-    Ctrl-C ends the run, and what was learned so far stays. Raises TrainingError when the loss or its gradient is not
-    finite, telling where that began, and when a worker of an executor fails.
+    Ctrl-C ends the run and keeps the parameters. Raises TrainingError when the loss or its gradient is not finite, with
+    the first operation of which that is true, and when a worker of an executor fails.
 
     >>> from microgrid import nn
     >>> fit(nn.Neuron(1, nonlin=False, seed=0), [[0], [1], [2]], [1, 3, 5], loss="mse", optimizer="sgd", lr=0.3)

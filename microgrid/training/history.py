@@ -10,10 +10,10 @@ from microgrid.training.plots import plot_curves
 class History:
     """Loss and metrics of each epoch; a notebook shows them as a picture.
 
-    The loss of an epoch is the mean over its batches, each taken before the step that it led to; what is measured on
-    validation data is taken after the last. `measured` has "validation_loss", "accuracy", "validation_accuracy" and the
-    names of a person's own metrics, where they were asked for. `stopped` says why a run ended early, `restored` which
-    parameters the model has where a callback brought some back, `how` whether it was compiled or recorded, and why.
+    The loss of an epoch is the mean over its batches, each measured before its step; validation is measured after the
+    last step. `measured` has "validation_loss", "accuracy", "validation_accuracy" and the names of the user's metrics,
+    where they were asked for. `stopped` is the reason for an early end, `restored` says which parameters a callback
+    restored, `how` whether batches were compiled or recorded, and why.
     """
 
     def __init__(self) -> None:

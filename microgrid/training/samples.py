@@ -115,8 +115,7 @@ def rows(x: Any, name: str = "x") -> list[list[float]]:
 
 
 def targets(y: Any, count: int, outputs: int, kind: Kind, name: str = "y") -> list[Target]:
-    """Return a target for each of `count` samples, for a network of this many outputs: a class, a number, or a list of
-    numbers.
+    """Return a target for each of `count` samples: a class, a number, or a list of numbers for several outputs.
 
     Raises ValueError with the row for a target of the wrong length, and for one that the loss does not know.
     """

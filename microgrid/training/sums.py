@@ -42,7 +42,7 @@ class Summation(Protocol):
     def loss_and_gradients(self, parameters: Sequence[Value], xs: Sequence[list[float]], ys: Sequence[Target]) -> Sums:
         """Return the sums at the present numbers of these parameters, all parameters of the model in their order.
 
-        It may write to `grad`, and to no `data`. Raises Failure when what computes has failed.
+        It may write to `grad`, and to no `data`. Raises Failure when the computation itself failed.
         """
         ...
 
@@ -105,8 +105,7 @@ def loss_and_outputs(
 def birth_of_nan(
     model: Module, loss: Loss, parameters: Sequence[Value], xs: Sequence[list[float]], ys: Sequence[Target], names: Any
 ) -> str:
-    """Return the first operation in a batch that is not finite, as `detect_anomaly` reports it, with the name of its
-    sample."""
+    """Return the first operation in a batch that is not finite, as `detect_anomaly` reports it, with its sample."""
     for name, p in zip((name for name, _ in model.named_parameters()), parameters, strict=True):
         if not math.isfinite(p.data):
             return (
