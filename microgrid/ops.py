@@ -895,6 +895,7 @@ shifted_exp: Op = primitive(
     lambda z, x, y: (z, -z),
     latex="e^{#1 - #2}",
     formula=lambda x, y: where(equal(abs(x), inf), where(equal(x, y), 1.0, exp(x)), exp(x - y)),
+    sensitive=True,
     irrational=True,
 )
 
