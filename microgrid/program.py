@@ -135,26 +135,42 @@ class Program:
             return self._prepared[1]
         first = len(self.inputs)
         functions: dict[tuple[Op, tuple[float, ...]], Callable[..., Any]] = {}
-        steps = []
-        for (op, operands), done in zip(self.instructions, self._finished(), strict=True):
+        steps: list[tuple[Callable[..., Any], tuple[int, ...]]] = []
+        for op, operands in self.instructions:
             # static operands are plain numbers in any arithmetic
             static = tuple(self.constants[i - first] for i in operands[op.arity - op.static :]) if op.static else ()
             function = functions.get((op, static))
             if function is None:
                 function = functions[op, static] = _function(op, static, arithmetic)
-            steps.append((function, operands[: op.arity - op.static], done))
-        self._prepared = (arithmetic, steps)
-        return steps
+            steps.append((function, operands[: op.arity - op.static]))
+        self._fuse_choices(steps, arithmetic)
+        finished = self._finished([operands for _, operands in steps])
+        self._prepared = (arithmetic, [(*step, done) for step, done in zip(steps, finished, strict=True)])
+        return self._prepared[1]
+
+    def _fuse_choices(self, steps: list[tuple[Callable[..., Any], tuple[int, ...]]], arithmetic: Arithmetic) -> None:
+        """Make one step of a comparison and the choice by it, where the arithmetic has a function for both."""
+        base = len(self.inputs) + len(self.constants)
+        compared = {base + k: op.name for k, (op, _) in enumerate(self.instructions) if op.name in arithmetic.choices}
+        if not compared:
+            return
+        for k, (op, operands) in enumerate(self.instructions):
+            if op is ops.where and operands[0] in compared:
+                _, sides = steps[operands[0] - base]
+                steps[k] = (arithmetic.choices[compared[operands[0]]], (*sides, *operands[1:]))
+        needed = {*self.outputs, *(i for _, operands in steps for i in operands)}
+        for slot in compared.keys() - needed:
+            steps[slot - base] = (_left_out, ())
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_prepared": None}
 
-    def _finished(self) -> list[list[int]]:
-        """Return for each instruction the slots that nothing later needs: an array there may be freed."""
-        finished: list[list[int]] = [[] for _ in self.instructions]
+    def _finished(self, operands: Sequence[Sequence[int]]) -> list[list[int]]:
+        """Return for each instruction, given its operands, the slots that nothing later needs: arrays to let go."""
+        finished: list[list[int]] = [[] for _ in operands]
         seen = set(self.outputs)
-        for k in range(len(self.instructions) - 1, -1, -1):
-            for i in self.instructions[k].operands:
+        for k in range(len(operands) - 1, -1, -1):
+            for i in operands[k]:
                 if i not in seen:
                     seen.add(i)
                     finished[k].append(i)
@@ -404,6 +420,10 @@ def _by_definition(op: Op, static: tuple[float, ...], arithmetic: Arithmetic) ->
             raise type(error)(f"{op.name}: {error}") from None
 
     return defined
+
+
+def _left_out() -> None:
+    """Stand in for a step that others make, too."""
 
 
 def _with_static(function: Callable[..., Any], static: tuple[float, ...], *operands: Any) -> Any:

@@ -28,7 +28,8 @@ class Arithmetic:
     An op that has no function here is its formula: the one for `exact` numbers, or for rounded ones. `irrational`,
     where it is given, computes every op that leads out of the fractions, or refuses it: it is told the op's name first.
     `functions` holds what is neither the formula nor what `home`, the library, has by the op's name; `key` is that of
-    this kind in the natives of a person's op.
+    this kind in the natives of a person's op. `choices` holds `where(compared(x, y), a, b)` as a function of all four,
+    by the comparison's name, for numbers on which that is faster.
     """
 
     exact = False
@@ -42,6 +43,7 @@ class Arithmetic:
         *,
         key: str = "",
         home: Any = None,
+        choices: Mapping[str, Callable[..., Any]] | None = None,
     ) -> None:
         self.name = name
         self.number = number
@@ -49,6 +51,7 @@ class Arithmetic:
         self.irrational = irrational
         self.key = key
         self.home = home
+        self.choices = choices or {}
 
     def function(self, op: Op) -> Callable[..., Any] | None:
         """Return the function of the op; None where it is computed by its definition in other ops."""

@@ -81,6 +81,16 @@ def arrays() -> Arithmetic:
     """Return the arithmetic of NumPy's arrays of floats, of any shapes that broadcast."""
     np = library("numpy", "train")
 
+    def choice(compare: Callable[[Any, Any], Any]) -> Callable[..., Any]:
+        def chosen(x: Any, y: Any, a: Any, b: Any) -> Any:
+            result = np.where(compare(x, y), a, b)
+            for side in (x, y):
+                if math.isnan(side.min(initial=inf) if side.ndim else side):  # nan if one is: faster than isnan of each
+                    result = np.where(np.isnan(side), nan, result)
+            return result
+
+        return chosen
+
     def nan_where(x: Any, y: Any, result: Any) -> Any:
         return np.where(np.isnan(x) | np.isnan(y), nan, result)
 
@@ -97,4 +107,5 @@ def arrays() -> Arithmetic:
         },
         key="numpy",
         home=np,
+        choices={"greater": choice(np.greater), "equal": choice(np.equal)},
     )

@@ -12,8 +12,10 @@ from fractions import Fraction
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from microgrid import Value, jvp, trace
+from microgrid import Value, jvp, ops, trace, where
 from microgrid.core.primitive import OPS, Op, primitive
 from microgrid.numbers.arithmetic import Arithmetic
 from microgrid.numbers.arrays import arrays
@@ -163,3 +165,42 @@ def test_an_op_of_ones_own_is_what_it_is_on_floats_too() -> None:
         assert math.isnan(trace(lambda x: op(x / x))(1.0)(Fraction(0)))
     finally:
         del OPS["halved"]
+
+
+EDGE_ARRAYS = st.lists(st.sampled_from([*SPECIAL, 0.75]), min_size=1, max_size=3)
+
+
+@settings(deadline=None)
+@given(st.data(), EDGE_ARRAYS, EDGE_ARRAYS, st.sampled_from(SPECIAL), st.sampled_from(["greater", "equal"]))
+def test_a_choice_by_a_comparison_of_arrays_is_that_of_floats_to_the_bit(
+    data: st.DataObject, xs: list[float], ys: list[float], c: float, name: str
+) -> None:
+    """One step on arrays; also where the comparison is a result, chooses twice, or has constants and numbers."""
+    np = pytest.importorskip("numpy")
+    compare = OPS[name]
+    sides = data.draw(st.permutations([0, 1, 2]))
+    chosen = data.draw(st.permutations([0, 1, 2]))
+    shown = data.draw(st.booleans())
+
+    def f(*given: Any) -> Any:
+        x, y = (given[i] if i < 2 else c for i in sides[:2])
+        a, b = (given[i] if i < 2 else c for i in chosen[:2])
+        condition = compare(x, y)
+        results = [where(condition, a, b), where(condition, b, x)]
+        return [*results, condition] if shown else results
+
+    program = trace(f)(0.5, 0.25)
+    grids = np.array(xs)[:, None], np.array(ys)
+    for got, k in zip(program(*grids), range(3), strict=False):
+        assert got.shape == (len(xs), len(ys))
+        for i, j in itertools.product(range(len(xs)), range(len(ys))):
+            expected = f(xs[i], ys[j])[k]
+            assert math.isnan(expected) if math.isnan(got[i, j]) else repr(float(got[i, j])) == repr(float(expected))
+
+
+def test_a_comparison_and_the_choice_by_it_are_one_step_on_arrays() -> None:
+    program = trace(lambda x, y: where(ops.greater(x, y), x, y))(0.5, 0.25)
+    np = pytest.importorskip("numpy")
+    program(np.array([1.0, 2.0]), 1.5)
+    assert program._prepared is not None
+    assert [len(operands) for _, operands, _ in program._prepared[1]] == [0, 4]
