@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from microgrid import ops
@@ -27,6 +27,15 @@ class Instruction(NamedTuple):
 
     op: Op
     operands: tuple[int, ...]
+
+
+def needed(outputs: Iterable[int], instructions: Iterable[tuple[int, Instruction]]) -> set[int]:
+    """Return the slots that outputs depend on, and the outputs, given instructions with the slots of their results."""
+    slots = set(outputs)
+    for slot, instruction in reversed(list(instructions)):
+        if slot in slots:
+            slots.update(instruction.operands)
+    return slots
 
 
 class Program:
@@ -241,14 +250,11 @@ class Program:
         self, outputs: list[int], known: Mapping[int, float], instructions: list[tuple[int, Instruction]]
     ) -> Program:
         """Return the program of the instructions that the outputs need, with its slots renumbered."""
-        needed = set(outputs)
-        for slot, instruction in reversed(instructions):
-            if slot in needed:
-                needed.update(instruction.operands)
+        slots = needed(outputs, instructions)
         constants: dict[str, int] = {}
         numbers: list[float] = []
         new: dict[int, int] = {i: i for i in range(len(self.inputs))}
-        live = [(slot, instruction) for slot, instruction in instructions if slot in needed]
+        live = [(slot, instruction) for slot, instruction in instructions if slot in slots]
         for i in [*(i for _, instruction in live for i in instruction.operands), *outputs]:
             if i in known and i not in new:
                 if repr(known[i]) not in constants:

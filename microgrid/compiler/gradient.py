@@ -13,7 +13,7 @@ from microgrid.compiler.tape import Tape
 from microgrid.core.primitive import Op
 from microgrid.core.scope import plainly_recording, reading
 from microgrid.engine import Value, constant
-from microgrid.program import Program, definition
+from microgrid.program import Program, definition, needed
 
 Cell = tuple[str, int]
 Static = tuple[float, ...]
@@ -97,7 +97,7 @@ class _TapeWriter:
     def inline(self, program: Program, inputs: Sequence[Cell], targets: Sequence[Cell | None]) -> list[Cell]:
         """Append the steps of a program on these cells that its outputs need; return the cells of the outputs."""
         first = len(inputs) + len(program.constants)
-        needed = _needed(program, tuple([target is not None for target in targets]))
+        slots = _needed(program, tuple([target is not None for target in targets]))
         wanted = {slot: target for slot, target in zip(program.outputs, targets, strict=True) if target and target[0]}
         cells: dict[int, Cell] = dict(enumerate(inputs))
 
@@ -108,7 +108,7 @@ class _TapeWriter:
 
         for k, (op, operands) in enumerate(program.instructions):
             slot = first + k
-            if slot in needed:
+            if slot in slots:
                 cells[slot] = wanted.pop(slot) if slot in wanted else self.tape.temporary()
                 static = tuple(program.constants[i - len(inputs)] for i in operands[op.arity - op.static :])
                 self.apply(op, cells[slot], [cell(i) for i in operands], static if op.static else ())
@@ -245,9 +245,6 @@ def _rule(op: Op, static: Static) -> _Rule:
 @functools.lru_cache(maxsize=1024)
 def _needed(program: Program, wanted: tuple[bool, ...]) -> frozenset[int]:
     """Return the slots that the requested outputs need."""
+    outputs = [slot for slot, want in zip(program.outputs, wanted, strict=True) if want]
     first = len(program.inputs) + len(program.constants)
-    needed = {slot for slot, want in zip(program.outputs, wanted, strict=True) if want}
-    for k in range(len(program.instructions) - 1, -1, -1):
-        if first + k in needed:
-            needed.update(program.instructions[k].operands)
-    return frozenset(needed)
+    return frozenset(needed(outputs, enumerate(program.instructions, first)))

@@ -9,7 +9,7 @@ from fractions import Fraction
 
 from microgrid.core.primitive import Op, built_in
 from microgrid.numbers.arithmetic import UnknownFunction
-from microgrid.program import Instruction, Program
+from microgrid.program import Instruction, Program, needed
 from microgrid.testing.enclosure import enclosures, nearest_float
 from microgrid.testing.report import Report
 
@@ -148,13 +148,10 @@ def _part(
     steps: dict[int, Instruction], output: int, numbers: Sequence[float], constants: range
 ) -> tuple[Program, list[float]]:
     """Return the program of the steps that the output needs, with inputs for the rest; and their indices."""
-    needed = {output}
-    for slot, step in reversed(steps.items()):
-        if slot in needed:
-            needed.update(step.operands)
-    live = {slot: step for slot, step in steps.items() if slot in needed}
-    inputs = sorted(slot for slot in needed if slot not in live and slot not in constants)
-    known = sorted(slot for slot in needed if slot in constants)
+    slots = needed([output], steps.items())
+    live = {slot: step for slot, step in steps.items() if slot in slots}
+    inputs = sorted(slot for slot in slots if slot not in live and slot not in constants)
+    known = sorted(slot for slot in slots if slot in constants)
     new = {slot: i for i, slot in enumerate([*inputs, *known, *live])}
     names = [f"x{i}" for i in range(len(inputs))]
     part = Program(

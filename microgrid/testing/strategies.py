@@ -18,7 +18,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from microgrid import nn
 from microgrid.core.primitive import OPS, Op
 from microgrid.engine import Value
-from microgrid.program import Instruction, Program
+from microgrid.program import Instruction, Program, needed
 
 _Step: TypeAlias = tuple[Op, tuple[tuple[bool, int], ...]]
 """An op and its operands, each counted from the start, or back from here."""
@@ -68,8 +68,8 @@ def programs(
         ]
         operands += [inputs + i % len(constants) for _, i in references[dynamic:]]
         instructions.append(Instruction(op, tuple(operands)))
-    needed = _needed(instructions, base)
-    instructions = needed if len(needed) >= min_size else instructions
+    live = _live(instructions, base)
+    instructions = live if len(live) >= min_size else instructions
     names = [f"x{i}" for i in range(inputs)]
     return Program(
         names,
@@ -96,12 +96,9 @@ def _with_references(op: Op) -> st.SearchStrategy[_Step]:
     return st.tuples(st.just(op), st.tuples(*[reference] * op.arity))
 
 
-def _needed(instructions: Sequence[Instruction], base: int) -> list[Instruction]:
+def _live(instructions: Sequence[Instruction], base: int) -> list[Instruction]:
     """Return the steps that the last one depends on."""
-    live = {base + len(instructions) - 1}
-    for k in reversed(range(len(instructions))):
-        if base + k in live:
-            live.update(instructions[k].operands)
+    live = needed([base + len(instructions) - 1], enumerate(instructions, base))
     slots = {slot: slot for slot in range(base)}
     kept: list[Instruction] = []
     for k, (op, operands) in enumerate(instructions):
