@@ -22,7 +22,7 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
     """Return the number of processes for `-n auto`: none besides this one where few tests are asked for."""
     if "PYTEST_XDIST_AUTO_NUM_WORKERS" in os.environ:
         return None
-    selected = config.option.keyword or getattr(config.option, "lf", False) or config.option.usepdb
+    selected = config.option.keyword or getattr(config.option, "lf", False)
     if selected or not any(Path(config.invocation_params.dir, arg).is_dir() for arg in config.args):
         return 0
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
