@@ -399,7 +399,7 @@ def _no_branch(how: str, value: Value, other: Any, answer: Any) -> None:
 
 def _no_branch_in_a_rule(how: str, value: Value, other: Any, answer: Any) -> None:
     raise TypeError(
-        f"the rule at {user_line()} looks at a number, and a program would go one way for ever: write it with where, "
+        f"the rule at {user_line()} reads a number, and a program would keep one branch for ever: write it with where, "
         "or take grad, which asks each time"
     )
 

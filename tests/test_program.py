@@ -514,7 +514,7 @@ def test_a_rule_that_branches_has_no_gradient_program() -> None:
     branching = mg.primitive("branching", lambda x: max(x, 0.0), lambda z, x: (1.0 if x > 0.0 else 0.0,))
     program = trace(lambda x: branching(x))(2.0)
     assert mg.grad(program)(-1.0) == 0.0
-    with pytest.raises(TypeError, match=r"the rule at .*test_program.py:\d+ looks at a number.*where"):
+    with pytest.raises(TypeError, match=r"the rule at .*test_program.py:\d+ reads a number.*where"):
         program.gradient()
 
 

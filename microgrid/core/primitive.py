@@ -327,7 +327,7 @@ def primitive(
     for role, function in (("forward", forward), ("formula", formula), ("kinks", kinks)):
         _check_takes(f"{name}: {role}", function, arity)
     if forward is None and formula is None:
-        raise ValueError(f"{name}: nothing says what it computes; give forward, a function of floats, or formula")
+        raise ValueError(f"{name} needs forward, a function of floats, or formula")
     natives = checked(name, {} if on is None else on, arity)
     for key, native in natives.items():
         _check_takes(f"{name}: on[{key!r}]", None if isinstance(native, str) else native, arity)

@@ -65,7 +65,7 @@ class Term:
         return Term(OPS["neg"], (self,))
 
     def _refuse(self, *_others: Any) -> Any:
-        raise TypeError("the formula looks at a number")
+        raise TypeError("the formula reads a number")
 
     __bool__ = __float__ = __int__ = __lt__ = __le__ = __gt__ = __ge__ = __eq__ = __ne__ = _refuse
 
@@ -197,7 +197,7 @@ def _folded(x: Any) -> Any:
 def terms(formula: Callable[..., Any], names: Sequence[str], static: Sequence[float] = ()) -> Any:
     """Return the term of a formula, or the tuple of them, of arguments of these names.
 
-    The `static` operands follow them as plain numbers. Raises TypeError where the formula looks at a number.
+    The `static` operands follow them as plain numbers. Raises TypeError where the formula reads a number.
     """
     with constants_recorded(lambda op, operands: Term(op, tuple(operands))):
         return formula(*[Term(None, (name,)) for name in names], *static)

@@ -100,17 +100,20 @@ def _checked(
 ) -> Network:
     """Return the columns of neurons that were called, after checking that the outputs depend on nothing else."""
     if not outputs or not all(isinstance(output, Value) for output in outputs):
-        raise _no_network(model, "it gives back something else than Values")
+        raise _no_network(model, "it returns something else than Values")
     calls = _calls(model, neurons, topological(outputs))
     again, own = _watched(lambda: [Neuron.__call__(call.neuron, call.inputs) for call in calls])
     if looks != own:
-        raise _no_network(model, "it looks at numbers, so it may compute something else from others")
+        raise _no_network(model, "it reads numbers, so other inputs may take another path")
     forms = _forms([*inputs, *outputs, *again])
     places: dict[int, Place] = {forms[x.number]: (-1, i) for i, x in enumerate(inputs)}
     columns: list[Column] = []
     for call, value in zip(calls, again, strict=True):
         if any(forms[x.number] not in places for x in call.inputs):
-            raise _no_network(model, f"{call.part or 'a neuron'} is given what is neither an input nor from a neuron")
+            raise _no_network(
+                model,
+                f"{call.part or 'a neuron'} has an input that comes neither from the model's inputs nor from a neuron",
+            )
         sources = [places[forms[x.number]] for x in call.inputs]
         if not columns or (columns[-1].title, columns[-1].sources) != (call.part, sources):
             columns.append(Column(call.part, [], sources))
@@ -123,7 +126,7 @@ def _checked(
     if {places[form] for form in given} != {
         (k, i) for k, c in enumerate(columns) for i in range(len(c.neurons))
     } - used:
-        raise _no_network(model, "it gives back numbers that other neurons of it use")
+        raise _no_network(model, "it returns numbers that its other neurons use")
     return Network(len(inputs), columns)
 
 

@@ -70,7 +70,7 @@ def _diagnosed(subject: Subject, reference: Reference, kinked: Program) -> Repor
     assert subject.program is not None
     report = _own_check(subject, reference, kinked)
     if report.verdict == "FAIL" and subject.program.reads:
-        report.culprit = "culprit: a number was read out of the graph, and what was made of it has no derivative"
+        report.culprit = "culprit: a number was read out of the graph, and results computed from it have no derivative"
     elif report.verdict == "FAIL" and not report.value:
         report.culprit = diagnose(
             subject.program, subject.numbers, lambda part, at: _own_check(Subject(part, at), "auto", part)

@@ -63,6 +63,6 @@ def test_what_stands_twice_is_computed_once_and_choices_are_pythons_own() -> Non
     )
 
 
-def test_a_formula_that_looks_at_a_number_is_refused() -> None:
-    with pytest.raises(TypeError, match="looks at a number"):
+def test_a_formula_that_reads_a_number_is_refused() -> None:
+    with pytest.raises(TypeError, match="the formula reads a number"):
         source("f", lambda x: x if x > 0.0 else 0.0, 1)
