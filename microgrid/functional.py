@@ -1,18 +1,20 @@
 """Derivatives of functions: `grad`, `vjp`, `jvp`, `jacobian`, `hessian` and their like, of any order.
 
-They take functions of scalars, and of nested lists, tuples and dicts of scalars. Numbers give numbers and `Value`s give
-`Value`s, so that they nest. They write to no `.grad` and may run in threads.
+They take functions of scalars, and of nested lists, tuples, dicts and arrays of scalars. Numbers give numbers and
+`Value`s give `Value`s, so that they nest. In place of an array the function receives one of `Value`s, and derivatives
+by an array are arrays. They write to no `.grad` and may run in threads.
 """
 
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from microgrid import ops
 from microgrid.core import tree
-from microgrid.core.primitive import as_float
+from microgrid.core.primitive import OPS, as_float, one_line
 from microgrid.core.scope import current_module, current_reader, current_watch, reading, recording
 from microgrid.engine import Value, newest
 from microgrid.graph.linearize import Linearization
@@ -55,36 +57,75 @@ class _Recorded:
         numbers = _floats(results)
         return [Value(x) for x in numbers] if self.of_values else numbers
 
-    def pull(self, cotangents: Sequence[Any]) -> Any:
-        """Return the cotangents of the inputs, in their structure."""
+    def pull(self, cotangents: Sequence[Any]) -> list[Any]:
+        """Return the cotangents of the inputs."""
         _announce(self.outputs, cotangents)
         if self.abstract or (not self.quiet and any(isinstance(c, Value) for c in cotangents)):
             with recording():
-                return tree.unflatten(self.in_structure, self.linear.pull_values(cotangents))
-        return tree.unflatten(self.in_structure, self._out(self.linear.pull(_floats(cotangents))))
+                return self.linear.pull_values(cotangents)
+        return self._out(self.linear.pull(_floats(cotangents)))
 
-    def push(self, tangents: Sequence[Any]) -> Any:
-        """Return the tangents of the outputs, in their structure."""
+    def push(self, tangents: Sequence[Any]) -> list[Any]:
+        """Return the tangents of the outputs."""
         if self.abstract or (not self.quiet and any(isinstance(t, Value) for t in tangents)):
             with recording():
-                return tree.unflatten(self.out_structure, self.linear.push_values(tangents))
-        return tree.unflatten(self.out_structure, self._out(self.linear.push(_floats(tangents))))
+                return self.linear.push_values(tangents)
+        return self._out(self.linear.push(_floats(tangents)))
 
     def scalar(self) -> _Recorded:
-        """Return the recording if the function returned one value. Raises TypeError otherwise."""
+        """Return the recording if the function returned one value, alone or in an array. Raises TypeError otherwise."""
         if self.out_structure != 0:
-            kind = type(self.out_structure).__name__
-            raise TypeError(
-                f"grad wants a function that returns one Value, {self.name} returned a {kind}: use jacobian"
-            )
+            if not tree.is_number(self.out_structure):
+                kind = type(self.out_structure).__name__
+                kind = tree.shape(self.out_structure) if kind == "Array" else f"a {kind}"
+                raise TypeError(
+                    f"grad wants a function that returns one Value, {self.name} returned {kind}: use jacobian"
+                )
+            self.out_structure = 0
         return self
+
+    def jacobian(self) -> Any:
+        """Return in each leaf of the result one derivative by each of the argument; arrays have the axes of both."""
+        outputs, inputs = len(self.outputs), len(self.inputs)
+        if outputs <= inputs or not inputs:
+            rows = [self.pull(unit) for unit in _units(outputs)]
+        else:
+            columns = [self.push(unit) for unit in _units(inputs)]
+            rows = [list(row) for row in zip(*columns, strict=True)]
+        return tree.unflatten(
+            self.out_structure, _Mapped(rows, functools.partial(tree.unflatten, self.in_structure)), self._block
+        )
+
+    def _block(self, shape: tuple[int, ...], rows: list[list[Any]]) -> Any:
+        """Return the derivatives of an array of results: for each number of the argument, an array of that shape."""
+
+        def by_array(inner: tuple[int, ...], columns: list[Any]) -> Any:
+            each = [x for row in zip(*columns, strict=True) for x in row]
+            return tree.array_of(shape + inner, each)
+
+        def by_number(column: Any) -> Any:
+            return tree.array_of(shape, column)
+
+        columns = [[row[j] for row in rows] for j in range(len(self.inputs))]
+        return tree.unflatten(self.in_structure, _Mapped(columns, by_number), by_array)
+
+
+class _Mapped:
+    """A list whose items are given back as function(item), and whose slices as they are."""
+
+    def __init__(self, items: list[Any], function: Callable[[Any], Any]) -> None:
+        self.items = items
+        self.function = function
+
+    def __getitem__(self, i: Any) -> Any:
+        return self.items[i] if isinstance(i, slice) else self.function(self.items[i])
 
 
 def grad(function: Callable[..., Any], argnums: Argnums = 0) -> Callable[..., Any]:
     """Return the function that computes the derivative of a scalar function by its argument number `argnums`.
 
-    The result has the structure of the argument; for several argnums it is a tuple of such. Raises TypeError when an
-    argument is not made of numbers, or the function's result is not one Value.
+    The result has the structure of the argument, arrays included; for several argnums it is a tuple of such. Raises
+    TypeError when an argument is not made of numbers, or the function's result is not one Value.
 
     >>> from microgrid import sin
     >>> grad(grad(lambda x: sin(x) * x))(0.0)
@@ -101,7 +142,7 @@ def value_and_grad(function: Callable[..., Any], argnums: Argnums = 0) -> Callab
 
     def differentiated(*args: Any, **kwargs: Any) -> tuple[Any, Any]:
         recorded = _Recorded(function, args, kwargs, argnums).scalar()
-        return recorded.primals(), recorded.pull([1.0])
+        return recorded.primals(), tree.unflatten(recorded.in_structure, recorded.pull([1.0]))
 
     return _named("value and gradient", function, differentiated)
 
@@ -116,8 +157,8 @@ def vjp(function: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[[Any
     recorded = _Recorded(function, primals, {}, range(len(primals)))
 
     def pull(cotangents: Any) -> tuple[Any, ...]:
-        cotangents = recorded.pull(_matching(cotangents, recorded.out_structure, "cotangents", "result"))
-        return tuple(cotangents)
+        pulled = recorded.pull(_matching(cotangents, recorded.out_structure, "cotangents", "result"))
+        return tuple(tree.unflatten(recorded.in_structure, pulled))
 
     return recorded.primals(), pull
 
@@ -131,27 +172,22 @@ def jvp(function: Callable[..., Any], primals: Sequence[Any], tangents: Sequence
     if not isinstance(primals, (list, tuple)) or not isinstance(tangents, (list, tuple)):
         raise TypeError("jvp takes its primals and its tangents as tuples: jvp(f, (x,), (v,))")
     recorded = _Recorded(function, primals, {}, range(len(primals)))
-    return recorded.primals(), recorded.push(_matching(tuple(tangents), recorded.in_structure, "tangents", "primals"))
+    pushed = recorded.push(_matching(tuple(tangents), recorded.in_structure, "tangents", "primals"))
+    return recorded.primals(), tree.unflatten(recorded.out_structure, pushed)
 
 
 def jacobian(function: Callable[..., Any], argnums: Argnums = 0) -> Callable[..., Any]:
     """Return the function that computes the Jacobian: each leaf of the result becomes a structure like the argument.
 
-    It takes one pass for each result or for each input, whichever are fewer.
+    It takes one pass for each result or for each input, whichever are fewer. An array of results by an array of inputs
+    is an array of shape result.shape + argument.shape.
 
     >>> jacobian(lambda x: [x[0] * x[1], x[0]])([2.0, 3.0])
     [[3.0, 2.0], [1.0, 0.0]]
     """
 
     def differentiated(*args: Any, **kwargs: Any) -> Any:
-        recorded = _Recorded(function, args, kwargs, argnums)
-        outputs, inputs = len(recorded.outputs), len(recorded.inputs)
-        if outputs <= inputs or not inputs:
-            rows = [recorded.pull(unit) for unit in _units(outputs)]
-        else:
-            columns = [tree.flatten(recorded.push(unit), lambda leaf, _: leaf, "")[0] for unit in _units(inputs)]
-            rows = [tree.unflatten(recorded.in_structure, list(row)) for row in zip(*columns, strict=True)]
-        return tree.unflatten(recorded.out_structure, rows)
+        return _Recorded(function, args, kwargs, argnums).jacobian()
 
     return _named("Jacobian", function, differentiated)
 
@@ -214,7 +250,9 @@ def number_or_value(x: Any, path: str) -> Any:
     if isinstance(x, bool):
         raise TypeError(f"{path} is {x}: a derivative is by numbers; choose others with argnums")
     if getattr(x, "ndim", 0):
-        raise TypeError(f"{path} is an array of shape {x.shape}: pass it as nested lists, array.tolist()")
+        raise TypeError(
+            f"{path} is a {type(x).__name__} of shape {tuple(x.shape)}: pass it as NumPy's, numpy.asarray(x)"
+        )
     try:
         return as_float(x)
     except TypeError as error:
@@ -239,7 +277,43 @@ def run_noting_reads(function: Callable[..., Any], *args: Any, **kwargs: Any) ->
             outer(how, value, other, answer)
 
     with reading(note):
-        return function(*args, **kwargs), not {"data", "grad"}.isdisjoint(reads)
+        try:
+            result = function(*args, **kwargs)
+        except TypeError as error:
+            advice = _advice(str(error))
+            if advice is None:
+                raise
+            raise TypeError(advice) from error
+    return result, not {"data", "grad"}.isdisjoint(reads)
+
+
+def _advice(message: str) -> str | None:
+    """Return what to write in place of NumPy's function that does not take arrays of Values, if that is what NumPy says."""
+    found = (
+        re.search(r"ufunc '(\w+)' not supported for the input types", message)
+        or re.search(r"^Cannot cast ufunc '(\w+)' input.* from dtype\('O'\)", message)
+        or re.search(
+            r"^loop of ufunc does not support argument \d+ of type \w+ which has no callable (\w+) method", message
+        )
+    )
+    if found is not None:
+        name = found[1]
+        if name in OPS or any(name in op.aliases for op in OPS.values()):
+            return (
+                f"numpy.{name} does not take what is in this array of Values: write microgrid.{name}(...), which does"
+            )
+        if name.startswith("is"):
+            return f"{name} does not take arrays of Values: it asks for numbers, [v.data for v in x.flat]"
+        return (
+            f"{name} does not take arrays of Values: write it out in operators and functions that do (+, *, @, "
+            "numpy.exp), or declare it with its derivatives, microgrid.primitive"
+        )
+    if "from dtype('O') to dtype('float64')" in message:
+        return (
+            "a function of NumPy wants floats, and got an array of Values: write it out in operators and functions "
+            "that take these (+, *, @, numpy.exp, numpy.where)"
+        )
+    return None
 
 
 def returned(name: str, read: bool, x: Any, path: str) -> Value:
@@ -253,7 +327,7 @@ def returned(name: str, read: bool, x: Any, path: str) -> Value:
         number = as_float(x)
     except TypeError:
         raise TypeError(
-            f"{name} must return Values, got {path} {type(x).__name__} ({x!r})".replace("  ", " ")
+            f"{name} must return Values, got {path} {type(x).__name__} ({one_line(x)})".replace("  ", " ")
         ) from None
     if read:
         raise TypeError(

@@ -113,7 +113,9 @@ class Program:
 
     def __call__(self, *args: Any) -> Any:
         """Return the results, in the arguments' kind of numbers: floats, Values, fractions, mpmath, flint, NumPy."""
-        leaves, structure = tree.flatten(args, lambda leaf, _: leaf, "arguments")
+        leaves, structure = tree.flatten(args, lambda leaf, _: leaf, "arguments", arrays=False)
+        if structure != self.in_structure:
+            leaves, structure = tree.flatten(args, lambda leaf, _: leaf, "arguments")
         if structure != self.in_structure:
             wanted = ", ".join(
                 f"{name}: {tree.shape(s)}" for name, s in zip(self.parameters, self.in_structure, strict=True)
@@ -199,7 +201,7 @@ class Program:
 
     def gradient_by(self, at: Sequence[float], reader: Reader, *, value: bool = False) -> Program:
         """Return the program of the derivatives by the rules at a point; the reader is told of each read."""
-        if self.out_structure != 0:
+        if not tree.is_number(self.out_structure):
             raise ValueError(f"only a program with one result has a gradient, this one gives {self._results()}")
         with plainly_recording(), reading(reader):
             inputs = [Value(x) for x in at]

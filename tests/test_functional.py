@@ -240,13 +240,6 @@ def test_every_misuse_has_its_error(misuse: Callable[[], Any], error: type[Excep
         misuse()
 
 
-def test_an_array_is_an_error_that_says_how_to_pass_it() -> None:
-    np = pytest.importorskip("numpy")
-    with pytest.raises(TypeError, match=r"shape \(2,\): pass it as nested lists"):
-        grad(lambda x: x[0])(np.ones(2))
-    assert grad(sin)(np.float64(0.5)) == math.cos(0.5)
-
-
 # --- identities on random programs ---------------------------------------------------------------------------------
 
 

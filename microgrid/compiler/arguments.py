@@ -68,7 +68,7 @@ class Arguments:
     def add_rows(self, arg: Any, path: str) -> None:
         """Add an array with a row for each sample, or lists, tuples and dictionaries of such arrays."""
         before = len(self.shapes)
-        _, structure = tree.flatten(arg, self._rows, path, leaves=self.arrays, opened=_array)
+        _, structure = tree.flatten(arg, self._rows, path, leaves=self.arrays, opened=_array, arrays=False)
         self.key.append(("rows", tree.signature(structure), *self.shapes[before:]))
         self._parts.append(("rows", structure))
 

@@ -59,7 +59,7 @@ def traced(
             if len(inputs) > before:
                 order = iter(range(before, len(inputs)))
                 numbers = [next(order) if isinstance(leaf, Value) else None for leaf in leaves]
-                structures.append((parameter, tree.unflatten(structure, numbers)))
+                structures.append((parameter, tree.renumbered(structure, numbers)))
         with reading(lambda how, value, other, answer: seen.append((how, value, other, answer, user_line()))):
             value, read = run_noting_reads(function, *given)
         depends = Dependence(inputs, start)

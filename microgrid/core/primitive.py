@@ -430,6 +430,12 @@ def op_named(name: str) -> Op:
     return OPS[name] if name in OPS else unlisted[name]
 
 
+def one_line(x: Any) -> str:
+    """Return the repr of x on one line, cut after 80 characters when it has more than 100."""
+    text = " ".join(repr(x).splitlines())
+    return text if len(text) <= 100 else f"{text[:80]}..."
+
+
 def as_float(x: Any) -> float:
     """Return a real number as a float. Raises TypeError for everything else.
 
@@ -440,17 +446,19 @@ def as_float(x: Any) -> float:
     if isinstance(x, (float, int)):
         return _float_of(x)
     if isinstance(x, (str, bytes)):
-        raise TypeError(f"expected a number, got the string {x!r}; convert it yourself: float({x!r})")
+        raise TypeError(f"expected a number, got the string {one_line(x)}; convert it yourself: float({one_line(x)})")
     if getattr(x, "ndim", 0):
         raise TypeError(f"expected a number, got an array of shape {x.shape}; use one Value for each element")
     dtype = getattr(x, "dtype", None)  # NumPy's, PyTorch's; float() would drop an imaginary part, and read a text
     kind = getattr(dtype, "kind", "")
     if isinstance(x, complex) or kind == "c" or getattr(dtype, "is_complex", False):
-        raise TypeError(f"expected a real number, got the complex {x!r}; record its real and imaginary parts apart")
+        raise TypeError(
+            f"expected a real number, got the complex {one_line(x)}; record its real and imaginary parts apart"
+        )
     if hasattr(x, "_apply_op"):
         raise TypeError("expected a number, got a Value; use it as it is, or v.data for its number")
     if not hasattr(x, "__float__"):
-        raise TypeError(f"expected a number, got {type(x).__name__} ({x!r})")
+        raise TypeError(f"expected a number, got {type(x).__name__} ({one_line(x)})")
     if kind and getattr(x, "mask", False):
         raise TypeError("expected a number, got a masked one, which NumPy makes nan: leave it out or fill it in")
     if kind and kind in "OSU":

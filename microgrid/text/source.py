@@ -96,9 +96,13 @@ def _written(program: Listed, names: Sequence[str]) -> list[Written]:
 
 
 def _structured(structure: tree.Structure, texts: Sequence[str]) -> str:
-    """Return the text of nested containers of texts."""
+    """Return the text of nested containers of texts: lists for arrays, and what a data class holds for the data class."""
     if isinstance(structure, int):
         return texts[structure]
+    if isinstance(structure, tree.Array):
+        return str(tree.unflatten(structure, list(map(tree.Text, texts)), tree.nested))
+    if isinstance(structure, tree.Instance):
+        return _structured(structure.content, texts)
     if isinstance(structure, dict):
         return "{" + ", ".join(f"{key!r}: {_structured(item, texts)}" for key, item in structure.items()) + "}"
     items = [_structured(item, texts) for item in structure]
@@ -116,7 +120,7 @@ def _unpacking(program: Listed) -> list[str]:
                 lines.append(f"    {program.inputs[structure]} = {parameter}")
             continue
         for path, i in tree.paths(structure):
-            lines.append(f"    {program.inputs[i]} = {parameter}{''.join(f'[{key!r}]' for key in path)}")
+            lines.append(f"    {program.inputs[i]} = {parameter}{tree.access(path)}")
     return lines
 
 

@@ -1,0 +1,359 @@
+"""NumPy's arrays as arguments and results of `grad` and its relatives, alone and in nested containers."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import pickle
+import subprocess
+import sys
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import microgrid as mg
+from microgrid import Value, grad, gradient, hessian, hvp, jacobian, jvp, trace, value_and_grad, vjp
+from microgrid.core import tree
+
+np = pytest.importorskip("numpy")
+
+
+class Pair(NamedTuple):
+    first: Any
+    second: Any
+
+
+@dataclasses.dataclass(frozen=True)
+class Layer:
+    W: Any
+    b: Any
+
+
+class Bag:
+    """A type of one's own, which is registered."""
+
+    def __init__(self, inside: Any, name: str) -> None:
+        self.inside = inside
+        self.name = name
+
+
+tree.register(Bag, lambda bag: ({"inside": bag.inside}, bag.name), lambda parts, name: Bag(parts["inside"], name))
+
+
+@st.composite
+def arrays(draw: Any) -> Any:
+    """Arrays of floats, float32s, integers; in Fortran's order, read-only, reversed, empty ones."""
+    shape = draw(st.sampled_from([(1,), (2,), (3,), (2, 2), (1, 3), (2, 1, 2), (0,), (2, 0)]))
+    numbers = draw(st.lists(st.integers(-8, 8), min_size=math.prod(shape), max_size=math.prod(shape)))
+    array = np.array(numbers, dtype=float).reshape(shape)
+    how = draw(st.sampled_from(["float", "float32", "int", "fortran", "read-only", "reversed"]))
+    if how in ("float32", "int"):
+        return array.astype(how)
+    array = array / 4.0
+    if how == "read-only":
+        array.flags.writeable = False
+    return np.asfortranarray(array) if how == "fortran" else array[::-1] if how == "reversed" else array
+
+
+TREES = st.recursive(
+    arrays() | st.integers(-8, 8).map(lambda i: i / 4.0),
+    lambda inner: (
+        st.lists(inner, max_size=2)
+        | st.lists(inner, max_size=2).map(tuple)
+        | st.dictionaries(st.sampled_from("ab"), inner, max_size=2)
+        | st.tuples(inner, inner).map(lambda pair: Pair(*pair))
+        | st.tuples(inner, inner).map(lambda pair: Layer(*pair))
+        | inner.map(lambda x: Bag(x, "bag"))
+    ),
+    max_leaves=4,
+)
+
+
+def numbers_of(x: Any) -> list[Any]:
+    """The numbers in containers, in order, by a walk of its own."""
+    if isinstance(x, np.ndarray):
+        return list(x.reshape(-1)) if x.ndim else [x.item()]
+    if isinstance(x, dict):
+        return [number for item in x.values() for number in numbers_of(item)]
+    if isinstance(x, (list, tuple)):
+        return [number for item in x for number in numbers_of(item)]
+    if isinstance(x, Layer):
+        return numbers_of([x.W, x.b])
+    return numbers_of(x.inside) if isinstance(x, Bag) else [x]
+
+
+def listed(x: Any) -> Any:
+    """The same with nested lists for arrays."""
+    if isinstance(x, np.ndarray):
+        return x.tolist()
+    if isinstance(x, dict):
+        return {key: listed(item) for key, item in x.items()}
+    if isinstance(x, tuple):
+        return Pair(*map(listed, x)) if isinstance(x, Pair) else tuple(map(listed, x))
+    if isinstance(x, list):
+        return list(map(listed, x))
+    if isinstance(x, Layer):
+        return Layer(listed(x.W), listed(x.b))
+    return Bag(listed(x.inside), x.name) if isinstance(x, Bag) else x
+
+
+def kinds(x: Any) -> Any:
+    """What it is made of: types, keys and shapes, with an array of floats for any array."""
+    if isinstance(x, np.ndarray):
+        assert x.dtype == float
+        return x.shape
+    if isinstance(x, dict):
+        return {key: kinds(item) for key, item in x.items()}
+    if isinstance(x, (list, tuple)):
+        return type(x), [kinds(item) for item in x]
+    if isinstance(x, Layer):
+        return Layer, kinds(x.W), kinds(x.b)
+    return (Bag, x.name, kinds(x.inside)) if isinstance(x, Bag) else float
+
+
+def as_floats(x: Any) -> Any:
+    """The same with arrays of floats for arrays of integers."""
+    leaves, structure = tree.flatten(x, lambda leaf, _: float(leaf), "x")
+    return tree.unflatten(structure, leaves)
+
+
+def loss(x: Any) -> Any:
+    numbers = numbers_of(x)
+    total: Any = 1.0
+    for i, number in enumerate(numbers):
+        total = total + (i + 1) * mg.sin(number) * numbers[i - 1]
+    return total
+
+
+def curves(x: Any) -> Any:
+    numbers = numbers_of(x)
+    return [mg.sin(number) * numbers[0] for number in numbers]
+
+
+def plain(x: Any) -> list[float]:
+    return [float(number) for number in numbers_of(x)]
+
+
+@settings(deadline=None, max_examples=50)
+@given(TREES)
+def test_derivatives_by_arrays_in_any_place_are_those_by_nested_lists(x: Any) -> None:
+    same = listed(x)
+    value, slopes = value_and_grad(loss)(x)
+    expected, by_lists = value_and_grad(loss)(same)
+    assert value == expected
+    assert kinds(slopes) == kinds(as_floats(x))
+    assert plain(slopes) == plain(by_lists) == plain(grad(loss)(x))
+    direction = as_floats(x)
+    assert jvp(loss, (x,), (direction,)) == jvp(loss, (same,), (listed(direction),))
+    product = hvp(loss, (x,), (direction,))
+    assert kinds(product) == kinds(direction)
+    assert plain(product) == plain(hvp(loss, (same,), (listed(direction),)))
+    (pulled,) = vjp(loss, x)[1](2.0)
+    assert kinds(pulled) == kinds(direction)
+    assert plain(pulled) == plain(vjp(loss, same)[1](2.0)[0])
+    assert sorted(plain(jacobian(curves)(x))) == sorted(plain(jacobian(curves)(same)))
+    assert sorted(plain(hessian(loss)(x))) == sorted(plain(hessian(loss)(same)))
+    program = trace(loss)(x)
+    assert program(x) == program(as_floats(x)) == value
+    assert kinds(program.gradient()(x)) == kinds(direction)
+    assert plain(program.gradient()(x)) == plain(trace(loss)(same).gradient()(same))
+    assert repr(pickle.loads(pickle.dumps(program))) == repr(program)
+
+
+@settings(deadline=None, max_examples=50)
+@given(arrays(), arrays())
+def test_jacobians_and_hessians_of_arrays_are_arrays_with_the_axes_of_both(x: Any, y: Any) -> None:
+    def function(x: Any) -> Any:
+        return np.multiply.outer(np.asarray(y, dtype=float), x**3) + np.exp(x)
+
+    found = jacobian(function)(x)
+    assert found.shape == y.shape + x.shape + x.shape
+    expected, x = np.zeros(found.shape), np.asarray(x, dtype=float)
+    y = np.asarray(y, dtype=float)
+    for i in np.ndindex(x.shape):
+        expected[..., *i, *i] = np.broadcast_to(y * 3.0 * float(x[i]) ** 2 + math.exp(float(x[i])), y.shape)
+    assert found == pytest.approx(expected, rel=1e-12)
+    second = hessian(lambda x: np.sum(x**3))(x)
+    assert second.shape == x.shape + x.shape
+    assert second.reshape(x.size, x.size) == pytest.approx(np.diag(6.0 * np.asarray(x, dtype=float).ravel()))
+
+
+def test_each_leaf_of_a_result_has_derivatives_structured_like_the_argument() -> None:
+    p = {"w": np.array([[1.0, 2.0]]), "b": 3.0}
+    rows = jacobian(lambda p: [p["w"] * p["b"], p["b"]])(p)
+    assert [{key: np.shape(x) for key, x in row.items()} for row in rows] == [
+        {"w": (1, 2, 1, 2), "b": (1, 2)},
+        {"w": (1, 2), "b": ()},
+    ]
+    assert rows[0]["b"].tolist() == [[1.0, 2.0]]
+    assert rows[0]["w"].tolist() == [[[[3.0, 0.0]], [[0.0, 3.0]]]]
+    assert (rows[1]["w"].tolist(), rows[1]["b"]) == ([[0.0, 0.0]], 1.0)
+
+
+def test_a_function_receives_an_array_of_values_and_may_change_it() -> None:
+    def function(x: Any) -> Any:
+        assert type(x[0, 0]) is Value
+        assert x.shape == (2, 2)
+        x[0, 0] = 0.0
+        return x.sum()
+
+    x = np.ones((2, 2))
+    assert grad(function)(x).tolist() == [[0.0, 1.0], [1.0, 1.0]]
+    assert x[0, 0] == 1.0
+
+
+A = np.arange(6.0).reshape(2, 3) / 4.0
+NUMPY: dict[str, Callable[[Any], Any]] = {
+    "powers": lambda x: (x**2 + 2**x).sum(),
+    "matmul": lambda x: ((A @ x) ** 2).sum() + x @ x.T,
+    "exp": lambda x: np.exp(-x).mean() + np.log(x * x).sum() + np.tanh(x).prod(),
+    "broadcasting": lambda x: (x[:, None] * np.ones(2) - x[None, :2]).std(),
+    "where": lambda x: np.where(x > 0.0, x**2, 0.0).sum(),
+    "einsum": lambda x: np.einsum("ij,j,j->", A, x, x),
+    "norm": lambda x: np.linalg.norm(x) + np.linalg.norm(x, 1),
+    "var": lambda x: np.var(x) + np.std(x),
+    "maximum": lambda x: (np.maximum(0, x) * x).sum() + np.minimum(x, 0.5).sum() + x.max() * x.min(),
+    "abs": lambda x: np.abs(x).sum() * np.sqrt(np.square(x)).sum(),
+    "clip": lambda x: (np.clip(x, -1.0, 1.0) * x).sum(),
+    "pieces": lambda x: (np.concatenate([x, x[::-1]]) * np.stack([x, x]).ravel()).sum(),
+    "more": lambda x: np.cumsum(x)[1] * np.prod(x) * np.outer(x, x).sum() + np.arctan2(x, 2.0).sum(),
+    "squeezed": lambda x: np.squeeze(x[:1] ** 3),
+    "one element": lambda x: x[:1] ** 3 * x[2],
+}
+
+
+@pytest.mark.parametrize("name", NUMPY)
+def test_functions_of_numpy_are_differentiated(name: str) -> None:
+    function = NUMPY[name]
+    x = np.array([0.75, -1.5, 0.25])
+    value, slopes = value_and_grad(function)(x)
+    assert isinstance(value, float)
+    assert value == pytest.approx(float(np.squeeze(function(x))), rel=1e-14)
+    step = 1e-6
+    steps = [np.array([step if i == j else 0.0 for j in range(3)]) for i in range(3)]
+    expected = [float(np.squeeze(function(x + h) - function(x - h))) / (2.0 * step) for h in steps]
+    assert slopes == pytest.approx(np.array(expected), rel=1e-7, abs=1e-8)
+    assert trace(function)(x).gradient()(x).tolist() == slopes.tolist()
+    assert hessian(function)(x) == pytest.approx(hessian(function)(x).T)
+
+
+@pytest.mark.parametrize(
+    ("function", "advice"),
+    [
+        (lambda x: np.linalg.inv(np.outer(x, x))[0, 0], "inv does not take arrays of Values: write it out"),
+        (lambda x: np.logaddexp(x, 0.0).sum(), r"write microgrid\.logaddexp"),
+        (lambda x: np.interp(x, [0, 1], [0, 1]).sum(), "array of Values: write it out"),
+        (lambda x: np.isnan(x).any(), r"v\.data for v in x\.flat"),
+        (lambda x: x.astype(float).sum(), r"v\.data"),
+        (lambda x: x * 2.0, r"returned an array of shape \(20, 30\): use jacobian"),
+        (lambda x: x.tolist(), "returned a list: use jacobian"),
+        (lambda x: str(list(range(9999))), "must return Values, got str"),
+        (lambda x: [v.data for v in x.flat], r"plain number 1\.0 in \[0\]"),
+    ],
+)
+def test_what_cannot_be_done_with_an_array_is_an_error_of_one_short_line(function: Any, advice: str) -> None:
+    with pytest.raises(TypeError, match=advice) as error:
+        grad(function)(np.ones((20, 30)))
+    assert len(str(error.value)) < 300
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("misuse", "advice"),
+    [
+        (lambda x: grad(np.sum)({"w": x > 0.0}), r"argument \[0\]\['w'\]\[0, 0\] is True"),
+        (lambda x: grad(np.sum)(x * 1j), r"argument \[0\]\[0, 0\]: .* complex"),
+        (lambda x: grad(np.sum)(x.astype(str)), r"argument \[0\]\[0, 0\]: .* string"),
+        (lambda x: grad(np.sum)(np.ma.masked_greater(x, 0.0)), "masked"),
+        (lambda x: grad(np.sum)(np.ones((2, 2)).view(np.matrix)), r"numpy\.asarray\(x\), and write @"),
+        (lambda x: grad(np.sum)(x.astype(object) * [None]), "NoneType|unsupported"),
+        (lambda x: jvp(np.sum, (x,), (x[0],)), r"array\(20, 30\),\), got \(array\(30,\),\)"),
+        (lambda x: vjp(lambda x: x, x)[1](x.tolist()), r"an array of shape \(20, 30\), got 600 numbers"),
+        (lambda x: trace(np.sum)(x)(x[0]), r"an array of shape \(20, 30\)\), got \(an array of shape \(30,\)\)"),
+    ],
+)
+def test_an_error_about_an_argument_says_where_in_one_short_line(misuse: Any, advice: str) -> None:
+    with pytest.raises(TypeError, match=advice) as error:
+        misuse(np.ones((20, 30)))
+    assert len(str(error.value)) < 300
+    assert "\n" not in str(error.value)
+
+
+def test_an_array_without_axes_is_a_number() -> None:
+    assert grad(mg.sin)(np.array(0.5)) == math.cos(0.5)
+    assert grad(lambda p: p[0] * p[1])([np.array(2.0), np.float32(3.0)]) == [3.0, 2.0]
+    assert grad(mg.sin)(np.float64(0.5)) == math.cos(0.5)
+
+
+def test_arrays_of_values_give_arrays_of_values() -> None:
+    x = np.array([Value(1.0), Value(2.0)])
+    slopes = grad(lambda x: (x**3).sum())(x)
+    assert [type(v) for v in slopes] == [Value, Value]
+    slopes.sum().backward()
+    assert [v.grad for v in x] == [6.0, 12.0]
+    by = gradient((x**2).sum(), {"x": x})
+    assert by["x"].tolist() == [2.0, 4.0]
+
+
+def test_a_program_of_numbers_still_takes_arrays_as_batches() -> None:
+    program = trace(lambda x, y: np.array([x * y, x]))(2.0, 3.0)
+    assert program(np.arange(3.0), 2.0).tolist() == [[0.0, 0.0], [2.0, 1.0], [4.0, 2.0]]
+
+
+def test_text_of_a_program_takes_arrays_apart() -> None:
+    program = trace(lambda layer, x: layer.W @ x + layer.b)(Layer(np.ones((2, 2)), np.ones(2)), np.ones(2))
+    assert "W_0_1 = layer.W[0][1]" in str(program)
+    layer = Layer(np.array([[1.0, 2.0], [3.0, 4.0]]), np.array([5.0, 6.0]))
+    assert program(layer, np.array([1.0, 2.0])).tolist() == [10.0, 17.0]
+    space: dict[str, Any] = {}
+    exec(program.python(), space)
+    assert space["f"](layer, [1.0, 2.0]) == [10.0, 17.0]
+
+
+def test_a_field_that_a_data_class_computes_is_computed_of_values() -> None:
+    @dataclasses.dataclass
+    class Box:
+        width: Any
+        area: Any = dataclasses.field(init=False)
+
+        def __post_init__(self) -> None:
+            self.area = self.width**2
+
+    assert grad(lambda box: box.area)(Box(3.0)).width == 6.0
+
+
+def test_microgrid_does_not_import_numpy() -> None:
+    code = "import sys, microgrid as m; m.grad(lambda x: x[0])([1.0]); print('numpy' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "False\n"
+
+
+def test_a_textbook_network_is_differentiated_unchanged() -> None:
+    """Its backward pass is that of Goodfellow et al., Deep Learning, algorithm 6.4."""
+    random = np.random.default_rng(0)
+    x = random.normal(size=(5, 4))
+    labels = np.eye(3)[random.integers(0, 3, 5)]
+    sizes = {"W1": (4, 6), "b1": (6,), "W2": (6, 5), "b2": (5,), "W3": (5, 3), "b3": (3,)}
+    params = {name: random.normal(size=shape) for name, shape in sizes.items()}
+
+    def cost(p: Any) -> Any:
+        h1 = np.tanh(x @ p["W1"] + p["b1"])
+        h2 = np.maximum(0, h1 @ p["W2"] + p["b2"])
+        z = h2 @ p["W3"] + p["b3"]
+        e = np.exp(z - np.max(z, axis=1, keepdims=True))
+        y = e / np.sum(e, axis=1, keepdims=True)
+        return np.squeeze(-np.sum(labels * np.log(y), keepdims=True) / len(x))
+
+    h1 = np.tanh(x @ params["W1"] + params["b1"])
+    h2 = np.maximum(0, h1 @ params["W2"] + params["b2"])
+    e = np.exp(h2 @ params["W3"] + params["b3"])
+    d3 = (e / e.sum(axis=1, keepdims=True) - labels) / len(x)
+    d2 = d3 @ params["W3"].T * (h2 > 0.0)
+    d1 = d2 @ params["W2"].T * (1.0 - h1**2)
+    expected = {"W1": x.T @ d1, "b1": d1.sum(0), "W2": h1.T @ d2, "b2": d2.sum(0), "W3": h2.T @ d3, "b3": d3.sum(0)}
+    value, slopes = value_and_grad(cost)(params)
+    assert value == pytest.approx(float(cost(params)), rel=1e-13)
+    for name in params:
+        assert slopes[name] == pytest.approx(expected[name], rel=1e-10, abs=1e-14)
