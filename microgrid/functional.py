@@ -288,7 +288,7 @@ def run_noting_reads(function: Callable[..., Any], *args: Any, **kwargs: Any) ->
 
 
 def _advice(message: str) -> str | None:
-    """Return what to write in place of NumPy's function that does not take arrays of Values, if that is what NumPy says."""
+    """Return what to write in place of a function of NumPy, if the message says that it takes no Values."""
     found = (
         re.search(r"ufunc '(\w+)' not supported for the input types", message)
         or re.search(r"^Cannot cast ufunc '(\w+)' input.* from dtype\('O'\)", message)

@@ -233,7 +233,7 @@ def shape(structure: Structure) -> str:
     return text if len(text) < 200 else f"{sum(1 for _ in paths(structure))} numbers in containers"
 
 
-class Text:
+class Verbatim:
     """A piece of text that stands for itself within printed containers."""
 
     def __init__(self, text: str) -> None:

@@ -96,11 +96,11 @@ def _written(program: Listed, names: Sequence[str]) -> list[Written]:
 
 
 def _structured(structure: tree.Structure, texts: Sequence[str]) -> str:
-    """Return the text of nested containers of texts: lists for arrays, and what a data class holds for the data class."""
+    """Return the text of nested containers of texts: lists for arrays, contents for data classes."""
     if isinstance(structure, int):
         return texts[structure]
     if isinstance(structure, tree.Array):
-        return str(tree.unflatten(structure, list(map(tree.Text, texts)), tree.nested))
+        return str(tree.unflatten(structure, list(map(tree.Verbatim, texts)), tree.nested))
     if isinstance(structure, tree.Instance):
         return _structured(structure.content, texts)
     if isinstance(structure, dict):
