@@ -92,7 +92,7 @@ def test_the_derivatives_of_a_batch_are_put_together_like_its_arguments(
         assert repr(derivative) == repr(x if axis == 0 else plain(x))
     for example, x, axis in zip(found.example(), args, axes, strict=True):
         if axis == 0:
-            rows, structure = tree.flatten(x, lambda leaf, path: leaf, "x")
+            rows, structure = tree.flatten(x, lambda leaf, path: leaf, "x", arrays=False)
             first = [(row[0] if samples else np.zeros(row.shape[1:])).tolist() for row in rows]
             assert repr(example) == repr(tree.unflatten(structure, first))
         else:
