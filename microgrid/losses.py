@@ -163,8 +163,9 @@ def _against(logit: Any, scale: Any, others: Any) -> Any:
     Written as softplus(log(others) - logit), whose derivative by the logit is the probability of the others: 1 - p
     would lose it where p is near 1.
     """
-    certain = ops.equal(others, 0.0)
-    return ops.softplus(ops.where(certain, float("-inf"), ops.add(ops.log(others), ops.sub(scale, logit))))
+    tiny = ops.greater(1e-200, others)  # softplus is exp there, and 1 / others, in its derivative, would overflow
+    surprise = ops.softplus(ops.add(ops.log(others), ops.sub(scale, logit)))
+    return ops.where(tiny, ops.mul(others, ops.shifted_exp(scale, logit)), surprise)
 
 
 def _each_against_the_others(logits: list[Any]) -> list[Any]:

@@ -7,9 +7,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from microgrid.core.primitive import OPS
 from microgrid.testing.pytest_plugin import sent
+
+settings.register_profile("microgrid", deadline=None)  # no test asserts a time
+settings.load_profile("microgrid")
 
 pytest_plugins = ["chromium"]  # fixtures of the pages' tests
 

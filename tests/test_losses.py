@@ -221,6 +221,17 @@ def test_the_gradient_of_the_cross_entropy_is_exact_in_every_tail_and_at_every_s
     assert math.fsum(softmax(shifted)) == pytest.approx(1.0, rel=1e-15)
 
 
+@pytest.mark.parametrize("margin", [700.0, 705.0, 709.0, 710.0, 715.0, 740.0, 744.0])
+@pytest.mark.parametrize("target", [0, [1.0, 0.0]])
+def test_the_cross_entropy_holds_at_margins_where_the_others_probability_is_subnormal(
+    margin: float, target: Any
+) -> None:
+    slope = pytest.approx(math.exp(-margin), rel=1e-12, abs=5e-324)
+    assert grad(lambda z: losses.cross_entropy(z, target))([350.0, 350.0 - margin])[1] == slope
+    assert losses.cross_entropy([350.0, 350.0 - margin], target) == slope
+    assert hessian(lambda z: losses.cross_entropy(z, target))([350.0, 350.0 - margin])[0][0] == slope
+
+
 @given(st.lists(st.floats(-1e300, 1e300), min_size=2, max_size=6))
 def test_a_softmax_of_any_size_sums_to_one(logits: list[float]) -> None:
     assert math.fsum(softmax(logits)) == pytest.approx(1.0, rel=1e-15)
