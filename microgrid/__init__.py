@@ -3,7 +3,7 @@
 `from microgrid import *` leaves out what would hide a builtin: abs, compile, max, min, round and sum.
 """
 
-from microgrid import datasets, losses, nn, optim
+from microgrid import datasets, losses, nn, ops, optim
 from microgrid.compiler import compile as compile
 from microgrid.core.primitive import OPS, Interval, Op, primitive
 from microgrid.core.scope import no_grad
@@ -49,72 +49,21 @@ from microgrid.functions.reductions import (
     sum as sum,
 )
 from microgrid.graph.anomaly import detect_anomaly
-from microgrid.ops import (
-    abs as abs,
-)
-from microgrid.ops import (
-    acos,
-    acosh,
-    asin,
-    asinh,
-    atan,
-    atan2,
-    atanh,
-    cbrt,
-    ceil,
-    clip,
-    copysign,
-    cos,
-    cosh,
-    erf,
-    erfc,
-    exp,
-    exp2,
-    expm1,
-    floor,
-    floor_divide,
-    fmod,
-    gelu,
-    hypot,
-    log,
-    log1p,
-    log2,
-    log10,
-    logaddexp,
-    maximum,
-    minimum,
-    mod,
-    power,
-    relu,
-    sigmoid,
-    sign,
-    silu,
-    sin,
-    sinh,
-    softplus,
-    softsign,
-    sqrt,
-    tan,
-    tanh,
-    trunc,
-    where,
-    xlogy,
-)
-from microgrid.ops import (
-    round as round,
-)
+from microgrid.ops import *  # noqa: F403  # its __all__, and the two that hide builtins
+from microgrid.ops import abs as abs
+from microgrid.ops import round as round
 from microgrid.program import Instruction, Program, trace
 from microgrid.steps import steps
 from microgrid.training import fit
 
 # NumPy's names, where they differ from those of `math`.
-arccos = acos
-arccosh = acosh
-arcsin = asin
-arcsinh = asinh
-arctan = atan
-arctan2 = atan2
-arctanh = atanh
+arccos = ops.acos
+arccosh = ops.acosh
+arcsin = ops.asin
+arcsinh = ops.asinh
+arctan = ops.atan
+arctan2 = ops.atan2
+arctanh = ops.atanh
 
 __version__ = "0.1.0"
 
@@ -126,8 +75,6 @@ __all__ = [
     "Op",
     "Program",
     "Value",
-    "acos",
-    "acosh",
     "arccos",
     "arccosh",
     "arcsin",
@@ -135,82 +82,39 @@ __all__ = [
     "arctan",
     "arctan2",
     "arctanh",
-    "asin",
-    "asinh",
-    "atan",
-    "atan2",
-    "atanh",
-    "cbrt",
-    "ceil",
-    "clip",
-    "copysign",
-    "cos",
-    "cosh",
     "datasets",
     "detect_anomaly",
     "dot",
     "draw",
     "elu",
-    "erf",
-    "erfc",
-    "exp",
-    "exp2",
-    "expm1",
     "fit",
-    "floor",
-    "floor_divide",
-    "fmod",
-    "gelu",
     "grad",
     "gradient",
     "hardtanh",
     "hessian",
     "hvp",
-    "hypot",
     "jacobian",
     "jvp",
     "leaky_relu",
-    "log",
-    "log1p",
-    "log2",
-    "log10",
     "log_softmax",
-    "logaddexp",
     "logsigmoid",
     "logsumexp",
     "losses",
-    "maximum",
     "mean",
-    "minimum",
-    "mod",
     "nn",
     "no_grad",
     "norm",
     "optim",
-    "power",
     "primitive",
     "prod",
-    "relu",
     "relu6",
-    "sigmoid",
-    "sign",
-    "silu",
-    "sin",
     "sinc",
-    "sinh",
     "softmax",
-    "softplus",
-    "softsign",
-    "sqrt",
     "std",
     "steps",
-    "tan",
-    "tanh",
     "trace",
-    "trunc",
     "value_and_grad",
     "var",
     "vjp",
-    "where",
-    "xlogy",
 ]
+__all__ += ops.__all__

@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 
 import microgrid
+from microgrid import ops
+from microgrid.core.primitive import OPS, built_in
 from microgrid.engine import COMPILED
 
 PACKAGE = Path(microgrid.__file__).parent
@@ -190,6 +192,31 @@ def test_public_names_are_exactly_all() -> None:
         "sum",
     }
     assert not set(microgrid.__all__) & set(dir(builtins))
+
+
+OPERATORS = "add sub mul div neg constant_power greater equal identity"
+"""Ops that people write with signs, or that a comparison for `where` is made by."""
+
+FOR_RULES = (
+    "power_derivative gaussian direction one_minus_square sinc_derivative logistic_density tied_maximum multiply_no_nan "
+    "zero_product divide_no_nan stop_gradient shifted_exp"
+)
+"""Ops that rules and functions of the package are made of."""
+
+
+def test_names_in_front_follow_from_the_table_of_ops() -> None:
+    inside = {*OPERATORS.split(), *FOR_RULES.split()}
+    in_front = {op.name for op in OPS.values() if op.name in built_in and op.name not in inside}
+    missing = sorted(in_front - {*ops.__all__, "abs", "round"})
+    assert missing == [], f"add to __all__ in microgrid/ops.py, or to FOR_RULES here: {missing}"
+    assert sorted({*ops.__all__, "abs", "round"} - in_front) == [], "__all__ in microgrid/ops.py has names of no op"
+    for name in in_front:
+        assert getattr(microgrid, name) is OPS[name]
+        for alias in OPS[name].aliases:
+            assert not alias.startswith("arc") or getattr(microgrid, alias) is OPS[name]
+    for name in inside:
+        assert name in built_in
+        assert not hasattr(microgrid, name)
 
 
 @pytest.mark.skipif("MICROGRID_EXPECT" not in os.environ, reason="MICROGRID_EXPECT names the build that must run")
