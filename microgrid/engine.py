@@ -566,7 +566,7 @@ class _Agenda:
             node._grad += contribution
             return
         node.passed = self._pass
-        if node.op is None:  # its former grad waits in the place of a partial, and is added at the end
+        if node.op is None:  # the former grad is kept in place of a partial, and added at the end
             node._da = node._grad
             self.leaves.append(node)
         else:

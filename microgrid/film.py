@@ -69,7 +69,7 @@ class Film:
             self.frames = []  # of another run
         stride = math.ceil(run.epochs / (self.most - 1))
         if self.frames and self.frames[-1].epoch not in (0, 1) and self.frames[-1].epoch % stride:
-            self.frames.pop()  # it was the last one so far
+            self.frames.pop()  # it was kept only as the last one so far
         layers = gradients_by_layer(run.model)
         self.layers = [printable(name) for name in layers]
         sizes = [math.sqrt(math.fsum(g * g for g in gradients) / len(gradients)) for gradients in layers.values()]

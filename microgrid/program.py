@@ -418,7 +418,7 @@ def _function(op: Op, static: tuple[float, ...], arithmetic: Arithmetic) -> Call
 def _by_definition(op: Op, static: tuple[float, ...], arithmetic: Arithmetic) -> Callable[..., Any]:
     try:
         program = definition(op, static, arithmetic.exact)
-    except TypeError:  # not in ops and operators, and yet it may take these numbers
+    except TypeError:  # not written in ops and operators, but possibly callable with these numbers
         return functools.partial(arithmetic.forward, op)
 
     def defined(*operands: Any) -> Any:

@@ -98,7 +98,7 @@ class Steps(Sequence[Step]):
         places = {value.number: i for i, value in enumerate(self.values)}
         self._upstream = [0.0] * len(self.values)
         self._upstream[-1] = self._seed
-        self._first: dict[int, int] = {}  # at which step a node receives its first contribution, and its last
+        self._first: dict[int, int] = {}  # the steps of the first and the last contribution to each node
         self._last: dict[int, int] = {}
         self._passed: list[list[tuple[int, int, float, float, float]]] = []
         for k, (_, _, contributions) in enumerate(backpropagation(self._root, self._seed)):

@@ -43,7 +43,7 @@ def check(
     claimed = None if gradient is None else _bound(_named(module, gradient, file), list(moving), fixed)
     try:
         report = check_gradient(_bound(function, list(moving), fixed), *moving.values(), gradient=claimed)
-    except (Exception, SystemExit) as error:  # a function that leaves Python would leave with its own exit code
+    except (Exception, SystemExit) as error:  # a function that exits would set its own exit code
         raise Misuse(f"{name} cannot be checked here: {_where(error, file)}") from error
     print(report if as_text else json.dumps({"function": target, **as_json(report)}, indent=2))
     return 1 if report.verdict == "FAIL" else 0

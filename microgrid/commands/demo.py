@@ -29,7 +29,7 @@ def demo(folder: Path, *, steps: int = STEPS, samples: int = 100, seed: int = 13
     DemoError when the folder cannot be written or a package is missing.
     """
     try:
-        import matplotlib.figure  # noqa: F401  # asked for before the training, not after it
+        import matplotlib.figure  # noqa: F401  # fails before the training, not after it
         import tqdm  # noqa: F401
     except ImportError as error:
         raise DemoError(f"the demo needs {error.name}: pip install 'microgrid[train]'") from None

@@ -60,7 +60,7 @@ def grad(
         found["gradient_latex"] = _formula(slopes.latex)
     report = None
     if check:
-        from microgrid.testing import check_gradient  # with it come packages of the check extra, where they are
+        from microgrid.testing import check_gradient  # imports packages of the check extra, where installed
 
         report = check_gradient(expression, *numbers)
         found["check"] = as_json(report)

@@ -113,7 +113,7 @@ def _recorded(plan: Plan, numbers: Sequence[float], seed: float, moves: random.R
 
 def _moved(result: Value, moves: random.Random) -> Value:
     moved = result * (1.0 + MOVED * moves.uniform(-1.0, 1.0))
-    # the last places of the smallest numbers are no part of them
+    # subnormal numbers have no relative precision
     return moved + 16.0 * moves.uniform(-1.0, 1.0) * 5e-324 if abs(result.item()) < 1e-290 else moved
 
 
@@ -129,7 +129,7 @@ class _Replays:
         self.rows = rows
         self.moves = random.Random(0)
         request = plan.request
-        self.plain = len(plan.traced.program.outputs) - request.total  # so many outputs come before derivatives
+        self.plain = len(plan.traced.program.outputs) - request.total  # number of outputs before the derivatives
         self.own = [k for k, i in enumerate(request.by) if not request.shared[i]]
         self.common = [k for k, i in enumerate(request.by) if request.shared[i]]
 

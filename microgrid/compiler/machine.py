@@ -15,7 +15,7 @@ from typing import Any
 from microgrid.core.primitive import Op, as_float
 from microgrid.numbers.arithmetic import library
 
-_LOCK = threading.RLock()  # a collection within may unload what nobody holds any more
+_LOCK = threading.RLock()  # a garbage collection within it may unload code
 
 PASSES = (
     "always_inliner sroa instruction_combine simplify_cfg loop_simplify lcssa loop_unroll instruction_combine "

@@ -33,7 +33,7 @@ class Kept(Generic[T]):
         key = (*asked, *self._outside.key())
         known = self._known.get(key)
         if known is None:
-            self._outside = Outside(self._functions())  # a function that they call may be another one
+            self._outside = Outside(self._functions())  # a function that they call may have changed
             key = (*asked, *self._outside.key())
             known = self._known[key] = make(), self._outside.held()
             self.made += 1

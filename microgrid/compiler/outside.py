@@ -148,5 +148,5 @@ def _content(cell: Any) -> Any:
 
 def _known(x: Any) -> Any:
     if isinstance(x, float):
-        return repr(x)  # tells -0.0 from 0.0, and knows nan again
+        return repr(x)  # distinguishes -0.0 from 0.0, and equals itself for nan
     return (type(x), x) if isinstance(x, (int, str)) else id(x)

@@ -54,7 +54,7 @@ def is_native(strict: bool, op: Op, static: Static) -> bool:
     if has_formula(op, strict):
         return True
     if strict and op.formula is not None and not op.defined:
-        return True  # the formula may round in another way
+        return True  # the formula may round differently
     try:
         definition(op, static)
     except TypeError:  # it computes floats only
@@ -90,7 +90,7 @@ class Plan:
         whole = code
         self.loaded = self._timed("load", lambda: Loaded(whole, self.module.functions, tape.ops))
         self.steps = len(tape.steps)
-        tape.steps.clear()  # the loops have them all; 300,000 take 60 MB
+        tape.steps.clear()  # the loops contain all steps; 300,000 take 60 MB
         self.outputs = tape.sizes["y"]
         self.sums = tape.sizes["d"]
         self._no_outputs = self.numpy.empty((0, 0))
@@ -132,7 +132,7 @@ class Plan:
         def part(i: int) -> None:
             try:
                 scratch = self._scratch.pop()
-            except IndexError:  # other threads have them all
+            except IndexError:  # all are in use by other threads
                 scratch = self._new_scratch()
             if POISON:
                 scratch[0].fill(np.nan)

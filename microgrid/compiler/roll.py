@@ -159,7 +159,7 @@ class _Element:
 class _Stack:
     def __init__(self, shapes: int) -> None:
         self.elements: list[_Element] = []
-        self.shapes: list[int] = []  # of the elements, side by side, so that a search among them is one call
+        self.shapes: list[int] = []  # of the elements, in a list of its own, so that a search is one call
         self.loops: list[int] = []  # where there are loops
         self.known: dict[tuple[object, ...], int] = {}
         self.fresh = shapes
@@ -212,7 +212,7 @@ class _Stack:
         shapes = self.shapes
         size = len(shapes)
         top = shapes[-1]
-        if top not in shapes[-1 - LONGEST : -1]:  # one call, where a look at each length would take as many
+        if top not in shapes[-1 - LONGEST : -1]:  # one call instead of one for each length
             return False
         for length in range(1, min(LONGEST, size // 3) + 1):
             if shapes[-1 - length] != top or shapes[-1 - 2 * length] != top:

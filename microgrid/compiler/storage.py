@@ -51,7 +51,7 @@ class _Placement:
         self.jammed: set[int] = set()
         self.around: list[int] = []  # the counters of the loops around
         self.within: dict[int, dict[Cell, None]] = first.within if first else {}  # what is read from memory, by loop
-        self.summing = False  # then registers stand for what they are loaded from, within the loops around only
+        self.summing = False  # while summing, loaded registers are valid only within the loops around
 
     def all(self) -> tuple[list[tuple[Code, ...]], tuple[Code, ...]]:
         """Return the segments, and the sums over samples."""
@@ -130,7 +130,7 @@ class _Placement:
             code.append(Accumulate(*target, self.summed(shape, cells[0]), tuple(operands)))
         else:
             if shape.target == "y" and shape.op in PASSED:
-                operands.append(0.0)  # what a leaf has before: -0 becomes 0, as there
+                operands.append(0.0)  # the initial grad of a leaf: -0 becomes 0, as in `backward`
             code.append(Apply(result := self.register(), shape.op, tuple(operands)))
             if shape.target in ONCE:
                 known[target] = result
@@ -302,7 +302,7 @@ class _Placement:
         if around == [pair for pair in theirs if pair[0] not in inner]:
             ours = tuple([pair for pair in ours if pair[0] in inner])
             theirs = tuple([pair for pair in theirs if pair[0] in inner])
-        apart = b[1].base - a[1].base  # the sum of our steps less that of theirs, where they meet
+        apart = b[1].base - a[1].base  # difference of the two sums of steps where the cells are equal
         unit = math.gcd(*[step for _, step in (*ours, *theirs)])
         if apart % unit if unit else apart:
             return False

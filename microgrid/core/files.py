@@ -37,7 +37,7 @@ def write_text(path: PathLike, text: str) -> None:
             raise
         raise OSError(error.errno, "nobody reads from this pipe or device", str(path)) from None
     if hasattr(os, "O_NONBLOCK"):
-        os.set_blocking(handle, True)  # only to open it without a reader would wait for ever
+        os.set_blocking(handle, True)  # opening it without a reader would block for ever
     with os.fdopen(handle, "w", encoding="utf-8") as file:
         file.write(text)
 
@@ -60,10 +60,10 @@ def write_json(path: PathLike, kind: str, content: Mapping[str, Any]) -> None:
     try:
         with draft.open("x", encoding="utf-8") as file:
             if before is not None:
-                draft.chmod(stat.S_IMODE(before))  # a file that others could not read stays so
+                draft.chmod(stat.S_IMODE(before))  # keep the permissions of the old file
             file.write(text + "\n")
             file.flush()
-            os.fsync(file.fileno())  # else the new name could reach the disk before what it names
+            os.fsync(file.fileno())  # otherwise the name could reach the disk before the content
         draft.replace(target)
     except BaseException:
         draft.unlink(missing_ok=True)

@@ -30,7 +30,7 @@ def power(x: float, y: float) -> float:
 
 
 def power_derivative(x: float, y: float, m: float, n: float) -> float:
-    if x > 0.0 and (m, n) in ((1.0, 0.0), (0.0, 1.0)):  # those that every node of x**y takes: the same bits, sooner
+    if x > 0.0 and (m, n) in ((1.0, 0.0), (0.0, 1.0)):  # shortcuts for the partials of x**y, with the same bits
         p = power(x, y - m)
         return 0.0 if p == 0.0 or (m and y == 0.0) else p * (y if m else math.log(x))
     if not (m.is_integer() and n.is_integer() and 0.0 <= m <= 100.0 and 0.0 <= n <= 100.0):

@@ -462,7 +462,7 @@ def as_float(x: Any) -> float:
     if kind and getattr(x, "mask", False):
         raise TypeError("expected a number, got a masked one, which NumPy makes nan: leave it out or fill it in")
     if kind and kind in "OSU":
-        return as_float(x.item())  # what the array holds is a number, or is refused
+        return as_float(x.item())  # convert the element, or refuse it
     if kind and kind in "mM":
         raise TypeError(f"expected a number, got the time {x!r}; divide a span of time by a unit")
     return float(x)

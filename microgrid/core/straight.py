@@ -249,7 +249,7 @@ def forward_on_floats(op: Op) -> Function:
 
 def rule_on_floats(op: Op) -> Function:
     """Return the rule of a built-in op as a function of floats, whose text is made when it is first used."""
-    rule = op.partials  # that of the table: by the time of first use a test may have put a wrong one there
+    rule = op.partials  # the rule of the table: before its first use a test may have replaced it
 
     def first(*numbers: float) -> Any:
         name = f"{op.name}_partials"

@@ -53,7 +53,7 @@ def std(xs: Numbers, *, ddof: int = 0) -> Any:
 
 def _deviations(xs: Numbers, name: str, ddof: int) -> tuple[list[Any], float]:
     deviations = _list(xs, name, at_least=ddof + 1)
-    for _ in range(2):  # the mean of three times 0.1 is an ulp off; that of what is left has no digits to lose
+    for _ in range(2):  # the mean of three times 0.1 is an ulp off; the second mean removes the rest
         middle = mean(deviations)
         deviations = [ops.sub(d, middle) for d in deviations]
     return deviations, float(len(deviations) - ddof)

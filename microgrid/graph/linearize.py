@@ -47,7 +47,7 @@ class Linearization:
             op = node.op
             for i, (operand, partial) in enumerate(edges_of(node)):
                 slot = slots.get(operand.number)
-                if slot is None or op is None or (partial == 0.0 and op.piecewise[i]):  # the last passes nothing, ever
+                if slot is None or op is None or (partial == 0.0 and op.piecewise[i]):  # a piecewise 0 passes nothing
                     continue
                 self._users.append(user)
                 self._operands.append(slot)
@@ -62,7 +62,7 @@ class Linearization:
     def pull(self, cotangents: Sequence[float]) -> list[float]:
         """Return the cotangents of the inputs: the vector-Jacobian product."""
         carried = [0.0] * len(self.nodes)
-        for slot, given in zip(self._outputs, cotangents):  # noqa: B905  # a plain zip is what mypyc makes a loop of
+        for slot, given in zip(self._outputs, cotangents):  # noqa: B905  # mypyc turns only a plain zip into a loop
             if slot >= 0:
                 carried[slot] += given
         users = self._users

@@ -128,7 +128,7 @@ class Layer(Module):
 
     def __call__(self, x: Iterable[Value | float]) -> Any:
         """Return a list of the neurons' outputs; the output itself when there is one neuron."""
-        xs = [x] if isinstance(x, Value) else list(x)  # a Value is what a layer of one neuron returned
+        xs = [x] if isinstance(x, Value) else list(x)  # the output of a layer of one neuron
         # a plain neuron is called without the detour through its own __call__: a network calls nothing as often
         out = [
             neuron(n.w, xs, n.b, n.activation, n._name or "Neuron")

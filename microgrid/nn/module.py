@@ -27,7 +27,7 @@ class Module:
     """
 
     _name = ""
-    _adds_path = True  # whether Neuron.__call__ still has to: a __call__ of a subclass does it before
+    _adds_path = True  # True if Neuron.__call__ still has to enter the module: a subclass enters it before
 
     def __init_subclass__(cls, *, scoped: bool = True) -> None:
         super().__init_subclass__()

@@ -66,7 +66,7 @@ class Arithmetic:
             name, function = function, getattr(self.home, function, None)
             if not callable(function):
                 raise TypeError(f"{op.name}: on={{{self.key!r}: {name!r}}}: {self.name} have no function {name}")
-        elif function is None and op.name in built_in:  # a person's own op of that name may mean anything
+        elif function is None and op.name in built_in:  # an op of the user may have the same name with another meaning
             function = self.named(op)
         return None if function is None else self.adapted(op, function)
 

@@ -40,7 +40,7 @@ class BeyondFloats(Arithmetic):
                 return function(*operands)
             try:
                 z = op.forward(*map(_near, operands), *static)
-            except (ArithmeticError, ValueError):  # a person's own op, which is not total
+            except (ArithmeticError, ValueError):  # an op of the user that is not total
                 return function(*operands)
             limit = z in (-1.0, 0.0, 1.0) or (z.is_integer() and not any(map(self.is_finite, operands)))
             if limit or not math.isfinite(z):

@@ -73,12 +73,14 @@ def called(model: Module) -> Network:
     sizes = [len(neuron.w) for neuron in neurons]
     errors: list[str] = []
     found: dict[int, tuple[list[Value], Any, int]] = {}
-    for count in dict.fromkeys([*sizes, *(size + 1 for size in sizes)]):  # who takes one more may take any number
+    for count in dict.fromkeys(
+        [*sizes, *(size + 1 for size in sizes)]
+    ):  # a model that takes one input more may take any number
         inputs = [Value(0.5) for _ in range(count)]
         for given in [inputs, inputs[0]] if count == 1 else [inputs]:
             try:
                 found.setdefault(count, (inputs, *_watched(functools.partial(model, given))))
-            except Exception as error:  # of a person's own code, for which these numbers may be wrong
+            except Exception as error:  # in the user's code, for which these numbers may be invalid
                 errors.append(f"{type(error).__name__}: {error}")
     if not found:
         raise _no_network(model, f"called with a list of numbers, it raises {errors[0]}")

@@ -82,7 +82,7 @@ def items_of(root: Value, names: Mapping[str, Any]) -> list[Item]:
     for i, (value, title) in enumerate(zip(values, titles(values, names), strict=True)):
         constant = value.op is CONSTANT
         parameter = value.op is None and len(users[i]) == 1 and _PARAMETER.fullmatch(value.label) is not None
-        if parameter and users[i] <= neurons:  # there a weight and a bias are what is multiplied, and what is added to
+        if parameter and users[i] <= neurons:  # in a neuron, a weight is a factor and a bias a summand
             parameter = i in first and _OF_A_NEURON.fullmatch(value.label) is not None
         role: Role = "constant" if constant else "parameter" if parameter else "input"
         computed = value.op is not None and not constant

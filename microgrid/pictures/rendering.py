@@ -80,7 +80,7 @@ class _Library:
             answer = process.stdout.read(told["bytes"])
         except OSError:
             line = b""
-        except BaseException:  # an answer that nobody waited for is no answer to the next
+        except BaseException:  # a pending answer must not be taken for the next one
             self.end()
             raise
         if not line:
@@ -92,7 +92,7 @@ class _Library:
 
     def _started(self) -> subprocess.Popen[bytes]:
         if self._process is None or self._parent != os.getpid():
-            self._others.append(self._process)  # in a forked process, that of the one it was forked from
+            self._others.append(self._process)  # in a forked process, the library process of its parent
             self._process = subprocess.Popen(
                 [sys.executable, "-c", _LIBRARY],
                 stdin=subprocess.PIPE,

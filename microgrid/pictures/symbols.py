@@ -73,7 +73,7 @@ class _Rewriting(ast.NodeTransformer):
             return applied(operators_by_node()[type(node.op)], [self.written(node.operand)])
         if isinstance(node, ast.BinOp) and type(node.op) in operators_by_node():
             return _in_the_head(operators_by_node()[type(node.op)], self.written(node.left), self.written(node.right))
-        if isinstance(node, ast.Call):  # the function's name is none of a number
+        if isinstance(node, ast.Call):  # a function's name is not replaced
             return Written(f"{ast.unparse(node.func)}({', '.join([self.written(x).text for x in node.args])})")
         return Written(ast.unparse(self.generic_visit(node)), LOOSE)  # a choice, between whatever
 

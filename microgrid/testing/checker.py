@@ -161,7 +161,7 @@ def _claimed(gradient: Any, subject: Subject) -> list[float]:
     names = subject.parameters()
     ways: list[Any] = [list(subject.structure)]
     if len(names) == 1:
-        ways.append(subject.structure[0])  # that of the only argument, by itself
+        ways.append(subject.structure[0])  # the gradient of the only argument, without a tuple
     ways.append(dict(zip(names, subject.structure, strict=True)))
     for way in ways:
         order = _matched(listed, way)

@@ -17,7 +17,7 @@ def at_a_kink(program: Program, at: Sequence[float]) -> bool:
         given = [numbers[i] for i in operands]
         numbers.append(op.forward(*given))
         if any(_bends(op, given, i) for i in range(op.arity - op.static)) or (op is ops.where and not given[0]):
-            return True  # a condition that is a number takes its 0 for false, and what is beside it for true
+            return True  # a numeric condition is false at 0, and true beside it
     return False
 
 

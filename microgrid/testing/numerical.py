@@ -130,7 +130,7 @@ def _by_balls(program: Program, at: Sequence[float], along: int) -> Derivative:
             ball = found[0]
             enclosed = narrower(enclosed, ends(ball))
             if ball.rad() <= abs(ball.mid()) * flint.arb(2) ** -100 or ball.rad() <= flint.arb(2) ** -1080:
-                break  # nothing is left open that floats could tell
+                break  # narrow enough for floats
     if enclosed is not None:
         return Derivative("certified", *enclosed)
     if found is None:
@@ -231,7 +231,7 @@ def _rung(program: Program, at: Sequence[float], along: int, step: int, digits: 
     mp = library("mpmath", "check").mp
     arithmetic = mpmath_numbers()
     size = abs(at[along]) or 1.0
-    digits += 2 * max(0, -int(math.log10(size)))  # differences of the square of a small input must show
+    digits += 2 * max(0, -int(math.log10(size)))  # the differences of the square of a small input must not vanish
 
     with mp.workdps(digits):
 
@@ -247,10 +247,10 @@ def _rung(program: Program, at: Sequence[float], along: int, step: int, digits: 
                 h = side * mp.mpf(size) * mp.mpf(10) ** -step / 2**k
                 table.append((value(x + h) - here) / h)
             growth = [abs(b / a) if a else mp.zero for a, b in itertools.pairwise(table)]
-            if max(growth) < 1.05 * min(growth):  # else they are those of steps that are too large
+            if max(growth) < 1.05 * min(growth):  # otherwise the steps are too large
                 if 1.9 < growth[-1] < 2.1:  # as 1 / h does
                     return Derivative("none", None, None, reason="a jump")
-                if min(growth) > 1.001:  # as those of cbrt and x log x
+                if min(growth) > 1.001:  # such as the slopes of cbrt and x log x
                     return Derivative("none", None, None, reason="a slope that grows without bound")
             for order in range(1, 4):
                 before = table
@@ -317,7 +317,7 @@ def _ladder(f: Callable[[float], float], x: float, size: float) -> Derivative:
         (left, error_left), (right, error_right) = best[0], best[1]
         if abs(left - right) > 100.0 * (error_left + error_right) + 1e-3 * max(abs(left), abs(right)):
             return Derivative("floats", None, None, Fraction(left), Fraction(right), "a kink, on floats only")
-    # a slope of exactly 0 may be that of small steps only, in which all was lost
+    # a slope of exactly 0 may come from small steps alone, in which all digits cancel
     most = abs(slope) or max([abs(s) for side in sides for s, _ in side if math.isfinite(s)], default=0.0)
     width = Fraction(4.0 * error + 1e-9 * most)
     return Derivative("floats", Fraction(slope) - width, Fraction(slope) + width, reason="floats only")

@@ -54,7 +54,7 @@ class Subject:
         try:
             return trace(self.function)(*plain)
         except (TypeError, ValueError) as error:
-            try:  # what cannot take Values may take floats
+            try:  # a function that cannot take Values may take floats
                 as_float(bare(self(self.numbers)))
             except (ArithmeticError, ValueError):  # as math.log(0.0)
                 pass

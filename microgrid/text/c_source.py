@@ -50,7 +50,7 @@ static double sinc_derivative(double x, double order) {
 }""",
 }
 
-_BY_FORMULA = ("mod", "floor_divide")  # which Python and NumPy have, and C has not
+_BY_FORMULA = ("mod", "floor_divide")  # in Python and NumPy, but not in C
 
 
 def in_math_h(op: Op) -> str | None:

@@ -158,7 +158,7 @@ class _Parser:
         """Return the expression in postfix order."""
         root = self.tree()
         found: list[str | float | _Step] = []
-        constant: list[bool] = []  # for each number on the stack, whether no variable is in it
+        constant: list[bool] = []  # for each number on the stack, True if it contains no variable
         agenda: list[tuple[ast.AST, Callable[..., Any] | None, list[ast.expr]]] = [(root, None, [])]
         while agenda:
             node, function, operands = agenda.pop()
@@ -290,7 +290,7 @@ class _Parser:
         if not isinstance(node.func, ast.Name):
             if isinstance(node.func, (ast.Constant, ast.BinOp, ast.Call)):
                 self.wrong("this is no function: write * for a product", node.func)
-            self.operation(node.func)  # which says what is wrong with it
+            self.operation(node.func)  # raises the error
             self.wrong("this is no function: write a name, as sin(x)", node.func)
         name = node.func.id
         if name in self.names or (name in CONSTANTS and name not in self.functions):

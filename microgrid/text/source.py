@@ -306,7 +306,11 @@ def python(program: Listed, name: str) -> PythonSource:
         raise ValueError(f"{name} has a meaning of its own in the text: choose another name, as my_{name}")
     called = {op.name: op for op, _ in program.instructions if not is_operator(op, PLAIN)}
     names = _names(program)
-    hidden = {name, *names, *program.parameters}  # a function of Python's that is called so needs its full name
+    hidden = {
+        name,
+        *names,
+        *program.parameters,
+    }  # this name hides a function of Python's, which then needs its full name
     from_math = sorted({_function(op) for op in called.values() if _home(op) == "math"} - hidden)
     helpers: dict[str, str] = {}
     for op in called.values():

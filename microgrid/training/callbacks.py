@@ -182,7 +182,7 @@ class EarlyStopping:
         return self.monitor or ("validation_loss" if "validation_loss" in run.history.measured else "loss")
 
     def _when(self, run: Run) -> str:
-        anew = run.training.get(self._curve(run)) is not None  # then the history has another number for that epoch
+        anew = run.training.get(self._curve(run)) is not None  # the history of that epoch has a different number
         return f"{'after' if anew else 'in'} epoch {self.best_epoch}: {self.best:.6g}"
 
     def _gain(self, number: float, best: float) -> float:

@@ -189,7 +189,7 @@ class EpochLoop:
 
     def anew(self, name: str) -> float:
         """Measure a number of an epoch again for the present parameters, as an epoch without steps would."""
-        gradient = [p.grad for p in self.parameters]  # that of the last step, which callbacks may look at
+        gradient = [p.grad for p in self.parameters]  # the gradient of the last step, for callbacks
         sums = self.sums(self.samples.xs, self.samples.ys, "all samples")
         for p, g in zip(self.parameters, gradient, strict=True):
             p.grad = g

@@ -180,7 +180,7 @@ def _dimensions(x: Any) -> int:
 
 def _listed(x: Any, name: str) -> Sequence[Any]:
     """Return the items of a list or of anything array-like."""
-    if hasattr(x, "to_numpy"):  # a data frame, which iterates over the names of its columns
+    if hasattr(x, "to_numpy"):  # a data frame iterates over its column names
         x = x.to_numpy()
     if hasattr(x, "tolist") and _dimensions(x):
         x = x.tolist()

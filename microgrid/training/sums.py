@@ -115,7 +115,7 @@ def birth_of_nan(
     for name, x, y in zip(names, xs, ys, strict=True):
         alone = sums.loss_and_gradients(parameters, [x], [y])
         if math.isfinite(alone.loss) and all(map(math.isfinite, alone.gradient)):
-            continue  # an infinity on the way that came to nothing is not the culprit
+            continue  # an intermediate infinity without effect on the result is not the cause
         try:
             with recording(), detect_anomaly():
                 sums.loss_and_gradients(parameters, [x], [y])
