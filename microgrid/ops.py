@@ -137,7 +137,8 @@ def _direction_formula(x: Any, y: Any) -> Any:
 def _direction_partials(z: Any, x: Any, y: Any) -> tuple[Any, ...]:
     r, other = hypot(x, y), direction(y, x)
     at_zero = equal(r, 0.0)
-    return where(at_zero, 0.0, div(other * other, r)), where(at_zero, 0.0, -div(z * other, r))
+    slope = div(other, r)  # other * other may be subnormal
+    return where(at_zero, 0.0, other * slope), where(at_zero, 0.0, -(z * slope))
 
 
 def _tied_maximum_partials(z: Any, x: Any, y: Any, n: Any) -> tuple[Any, ...]:
