@@ -101,7 +101,7 @@ def listed(x: Any) -> Any:
 
 
 def kinds(x: Any) -> Any:
-    """What it is made of: types, keys and shapes, with an array of floats for any array."""
+    """Return the structure of a tree: types, keys and shapes, with an array of floats for any array."""
     if isinstance(x, np.ndarray):
         assert x.dtype == float
         return x.shape
