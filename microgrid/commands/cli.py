@@ -127,7 +127,7 @@ def _parser() -> argparse.ArgumentParser:
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
 
-    train = command("demo", "train a small network of scalars on two moons and draw what it learned")
+    train = command("demo", "train a small network of scalars on two moons, and draw it")
     train.add_argument("--out", type=Path, default=Path("microgrid-demo"), help="folder for the pictures (%(default)s)")
     train.add_argument("--steps", type=_whole(0), default=STEPS, help="training steps (%(default)s)")
     train.add_argument("--samples", type=_whole(2), default=100, help="points on the moons (%(default)s)")
@@ -145,16 +145,16 @@ def _parser() -> argparse.ArgumentParser:
     slope.add_argument(
         "--steps", type=Path, metavar="FILE", help="write the stepper, a page that opens by itself: .html"
     )
-    slope.add_argument("--json", action="store_true", help="print JSON; what is not finite is a text there")
+    slope.add_argument("--json", action="store_true", help="print JSON, with inf and nan as strings")
 
-    judge = command("check", "judge the gradient of a function in a file", CHECK_EXAMPLES)
+    judge = command("check", "check the gradient of a function in a file", CHECK_EXAMPLES)
     judge.add_argument("function", metavar="FILE::FUNCTION", help="a Python file, and a function or an op in it")
     judge.add_argument("values", nargs="*", metavar="NAME=VALUE", help="arguments: numbers, or JSON as w=[1.0,2.0]")
     judge.add_argument(
         "--gradient", metavar="NAME", help="a function in the same file that claims to give the gradient"
     )
-    judge.add_argument("--seed", type=int, default=0, help="of the numbers that are drawn (%(default)s)")
-    judge.add_argument("--json", action="store_true", help="print JSON; what is not finite is a text there")
+    judge.add_argument("--seed", type=int, default=0, help="seed of the random numbers (%(default)s)")
+    judge.add_argument("--json", action="store_true", help="print JSON, with inf and nan as strings")
     return parser
 
 

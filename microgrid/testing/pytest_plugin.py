@@ -31,7 +31,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--gradcheck-reference",
         choices=REFERENCES,
         default="auto",
-        help="what gradients are compared with: the best there is (auto), balls (flint), fractions (exact), ...",
+        help="reference of the comparison: the best available (auto), balls (flint), fractions (exact), ...",
     )
     group.addoption(
         "--gradcheck-mutation",
