@@ -19,7 +19,7 @@ _INSTALLED = (_PACKAGE, *[os.path.realpath(sysconfig.get_path(name)) + os.sep fo
 
 
 class Outside:
-    """The free and global names of functions, of those within them, and of a person's functions that they name.
+    """Free and global names of functions, of functions within them, and of functions of the user that they name.
 
     With an object or a class come the methods of the class, with a function its defaults, and with a class or a
     person's own module the attributes that the code takes of it by name. `key()` tells what stands there now: numbers

@@ -1,4 +1,4 @@
-"""Natives: functions of other libraries that compute an op, as a person hands them to their own by `on=`."""
+"""Natives: functions of other libraries that compute an op, given for an op of the user by `on=`."""
 
 from __future__ import annotations
 

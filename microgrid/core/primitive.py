@@ -218,7 +218,7 @@ class Op:
         return self(*[as_float(x) for x in operands])
 
     def elementwise(self, operands: Sequence[Any]) -> Any:
-        """Return results for NumPy's arrays of numbers or `Value`s, broadcast; NumPy asks nobody about logaddexp."""
+        """Return results for NumPy's arrays of numbers or `Value`s, broadcast: np.logaddexp calls no method of them."""
         import numpy as np
 
         with np.errstate(all="ignore"):  # inf and nan are answers here

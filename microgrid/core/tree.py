@@ -60,7 +60,7 @@ def register(kind: type[T], apart: Callable[[T], tuple[Any, Any]], together: Cal
 
 
 def is_array(x: Any) -> bool:
-    """Return whether x is one of NumPy's arrays, which nobody can have who has not imported NumPy."""
+    """Return True if x is a NumPy array, without importing NumPy."""
     numpy = sys.modules.get("numpy")
     return numpy is not None and isinstance(x, numpy.ndarray)
 

@@ -60,7 +60,7 @@ class Arithmetic:
         return self.functions.get(op.name) or self.native(op)
 
     def native(self, op: Op) -> Callable[..., Any] | None:
-        """Return the function that a person handed to their op, or that the library has by a built-in op's name."""
+        """Return the native given for the user's op, or the library's function of a built-in op's name."""
         function = op.on.get(self.key)
         if isinstance(function, str):
             name, function = function, getattr(self.home, function, None)
