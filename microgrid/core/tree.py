@@ -12,6 +12,8 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
 
+from microgrid.core.value_arrays import value_array
+
 T = TypeVar("T")
 
 Structure = Any
@@ -140,7 +142,8 @@ def array_of(shape: tuple[int, ...], items: Sequence[Any]) -> Any:
         return np.array(items, dtype=float).reshape(shape)
     array = np.empty(len(items), dtype=object)
     array[:] = items
-    return array.reshape(shape)
+    array = array.reshape(shape)
+    return array.view(value_array()) if any(hasattr(item, "_apply_op") for item in items) else array
 
 
 def _items(array: Any, path: str) -> list[Any]:
