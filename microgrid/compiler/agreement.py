@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from microgrid.compiler.kernel import CHUNKS
 from microgrid.core.scope import plainly_recording
 from microgrid.engine import Value
+from microgrid.graph.passes import backpropagation
 from microgrid.numbers.arithmetic import VALUES
 
 if TYPE_CHECKING:
@@ -106,9 +107,19 @@ def _recorded(plan: Plan, numbers: Sequence[float], seed: float, moves: random.R
             for i in done:
                 slots[i] = None
         outputs = [slots[i] for i in program.outputs]
-        if plan.request.by:
+        values = [output.item() for output in outputs]
+        if not plan.request.by:
+            return Recorded(values, [])
+        if moves is None:
             outputs[0].backward(seed)
-    return Recorded([output.item() for output in outputs], [leaves[i].grad for i in plan.request.by])
+            return Recorded(values, [leaves[i].grad for i in plan.request.by])
+    # Compiled code adds contributions in another order, in which those that cancel may have others between them.
+    found = dict.fromkeys((leaf.number for leaf in leaves), 0.0)
+    found[outputs[0].number] = seed
+    for _, _, contributions in backpropagation(outputs[0], seed, lambda c: c * (1.0 + MOVED * moves.uniform(-1.0, 1))):
+        for passed in contributions:
+            found[passed.operand.number] = found.get(passed.operand.number, 0.0) + passed.contribution
+    return Recorded(values, [found[leaves[i].number] for i in plan.request.by])
 
 
 def _moved(result: Value, moves: random.Random) -> Value:

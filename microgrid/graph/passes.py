@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from microgrid.engine import CONSTANT, Value, edges_of, pass_back, topological
@@ -17,8 +17,13 @@ class Passed(NamedTuple):
     before: float
 
 
-def backpropagation(root: Value, seed: float) -> Iterator[tuple[Value, float, list[Passed]]]:
-    """Yield each result with its cotangent and its contributions to its operands, in the order of `backward()`."""
+def backpropagation(
+    root: Value, seed: float, move: Callable[[float], float] | None = None
+) -> Iterator[tuple[Value, float, list[Passed]]]:
+    """Yield each result with its cotangent and its contributions to its operands, in the order of `backward()`.
+
+    `move` perturbs each contribution before it is added: what rounding in another order of summation may do.
+    """
     cotangents = {root.number: seed}
     for node in reversed(topological([root])):
         if node.op is None or node.op is CONSTANT:
@@ -28,6 +33,8 @@ def backpropagation(root: Value, seed: float) -> Iterator[tuple[Value, float, li
         for i, (operand, partial) in enumerate(edges_of(node)):
             before = cotangents.get(operand.number, 0.0)
             contribution = pass_back(cotangent, partial, node, i)
+            if move is not None:
+                contribution = move(contribution)
             cotangents[operand.number] = before + contribution
             contributions.append(Passed(operand, partial, contribution, before))
         yield node, cotangent, contributions

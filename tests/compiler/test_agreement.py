@@ -264,3 +264,18 @@ def test_values_outside_keep_their_gradients(strict: bool) -> None:
     f = mg.compile(lambda x: mg.sin(x) * scale, strict=strict, cache=False)
     assert f.value_and_grad(0.5)[0] == math.sin(0.5) * 2.0
     assert scale.grad == 7.0
+
+
+def test_contributions_that_cancel_with_others_between_them_raise_no_alarm() -> None:
+    """Recording adds 1 and -1 one after the other, compiled code a number of 1e-12 between them: 1e-17 is left."""
+
+    def f(xs: Any, y: Any) -> Any:
+        carried = xs[3] * 0.5
+        for i in range(6):
+            carried = mg.sin(carried * xs[1] + (xs[i % 4] - xs[1]) * xs[i % 4])
+        return carried * y
+
+    at = [0.0, 1.0, 1e-12, 0.0]
+    _, (slopes, _) = mg.compile(f, cache=False).batch_value_and_grad(at, [1.0, -2.0], in_axes=(None, 0))
+    expected = [sum(rows) for rows in zip(*[mg.grad(f)(at, y) for y in (1.0, -2.0)], strict=True)]
+    assert slopes == pytest.approx(expected, abs=1e-14)
