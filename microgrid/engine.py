@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias, final
 
 from microgrid import ops
 from microgrid.core._mypyc import COMPILING, i64, mypyc_attr
-from microgrid.core.primitive import CALL, OPS, Op, as_float, unlisted
+from microgrid.core.ported import wants_backward
+from microgrid.core.primitive import CALL, OPS, Op, as_float, given_op, unlisted
 from microgrid.core.scope import (
     current_module,
     current_reader,
@@ -62,6 +63,7 @@ _PIECEWISE_BUNDLE: Final = _silent("piecewise_bundle", piecewise=True)
 
 _ADD: Final = ops.add
 _MUL: Final = ops.mul
+_UNLABELLED: Final = ""
 _ZERO: Final[Any] = as_float(0)  # one object: a literal would be boxed anew for each node
 _current_module: Final = current_module
 _extended_path: Final = extended_path
@@ -96,6 +98,9 @@ class Value(_Methods):
     its `operands` and its local derivatives (`partials`). `backward()` fills `grad`. Every built-in op is also a
     method: `x.tanh()`; one of your own is called as a function. Raises TypeError when x is not a real number.
 
+    `Value(data, children, local_grads)` is a result whose derivatives by its operands are those numbers. It has no
+    rule, so no second derivative, and cannot be traced or compiled; an op declared with `primitive` has and can.
+
     >>> x, y = Value(3.0), Value(-2.0)
     >>> z = x * y + x
     >>> z.backward()
@@ -119,18 +124,21 @@ class Value(_Methods):
     _da: float
     _db: float
 
-    def __init__(self, data: Any, *, label: str = "") -> None:
+    # The operands and derivatives come as *given, since a keyword costs 100 ns for each optional argument before it.
+    def __init__(self, data: Any, *given: Any, label: str = "") -> None:
         self._data = data if type(data) is float else as_float(data)
         self._grad = 0.0
         self.op = None
         self.number = _counter.made = _counter.made + 1
         self.passed = 0
-        self._label = label if type(label) is str else _as_label(label)
+        self._label = label if label is _UNLABELLED or type(label) is str else _as_label(label)
         self.module = ""
         self._a = None
         self._b = None
         self._da = 0.0
         self._db = 0.0
+        if given:
+            _give(self, given)
 
     def __init_subclass__(cls) -> None:
         raise TypeError("Value cannot be subclassed: declare an operation with primitive(...), or compose a function")
@@ -370,13 +378,21 @@ class Value(_Methods):
         read_out(self)
         return f"Value(data={self._data}, grad={self._grad})"
 
-    # The names that code written for micrograd uses.
+    # The names that code written for micrograd and for microgpt uses.
 
     @property
     def _prev(self) -> tuple[Value, ...]:
         edges = edges_of(self)
         static = 0 if self.op is None else self.op.static
         return tuple([operand for operand, _ in edges[: len(edges) - static]])
+
+    @property
+    def _children(self) -> tuple[Value, ...]:
+        return self._prev
+
+    @property
+    def _local_grads(self) -> tuple[float, ...]:
+        return self.partials[: len(self._prev)]
 
     @property
     def _op(self) -> str:
@@ -675,8 +691,17 @@ def record(op: Op, operands: Sequence[Any]) -> Value:
     if type(partials) is not tuple or len(partials) != len(nodes) - op.static:
         raise op.wrong_partials(partials)
     derivatives = [as_float(partial) for partial in partials] + [0.0] * op.static
-    rest = nodes.pop()
-    rest_partial = derivatives.pop()
+    _attach(node, op, module, nodes, derivatives)
+    return node
+
+
+def _attach(node: Value, op: Op, module: str, nodes: list[Value], derivatives: list[float]) -> None:
+    """Make the node the result of an op of these operands, which need not be two."""
+    rest: Value | None = None
+    rest_partial = 0.0
+    if len(nodes) > 1:
+        rest = nodes.pop()
+        rest_partial = derivatives.pop()
     while len(nodes) > 1:
         bundle = Value(0.0)
         bundle.op = _PIECEWISE_BUNDLE if any(op.piecewise) else _BUNDLE
@@ -693,7 +718,50 @@ def record(op: Op, operands: Sequence[Any]) -> Value:
     node._da = derivatives[0]
     node._b = rest
     node._db = rest_partial
-    return node
+
+
+def _give(node: Value, given: tuple[Any, ...]) -> None:
+    """Make a new node the result of others, with numbers for its derivatives by them; without any, it is a leaf."""
+    if len(given) > 2:
+        raise TypeError(f"Value takes data, children and local_grads, and label= by name; got {len(given) + 1} of them")
+    children = given[0]
+    local_grads = given[1] if len(given) == 2 else None
+    if isinstance(children, str):
+        raise TypeError(f"a label goes by its name: Value({node._data!r}, label={children!r})")
+    nodes = [] if children is None else _listed("children", children)
+    for i, child in enumerate(nodes):
+        if not isinstance(child, Value):
+            raise TypeError(f"children[{i}] must be a Value, got {type(child).__name__} ({child!r}): make it a Value")
+    if isinstance(local_grads, str) or (local_grads is None and nodes):
+        if nodes or local_grads:
+            raise TypeError(wants_backward(local_grads or "", len(nodes)))
+        return
+    numbers = [] if local_grads is None else _listed("local_grads", local_grads)
+    if len(numbers) != len(nodes):
+        raise ValueError(f"{len(nodes)} children and {len(numbers)} local_grads: give one number for each child")
+    if not nodes:
+        return
+    derivatives: list[float] = []
+    for i, number in enumerate(numbers):
+        try:
+            derivatives.append(as_float(number))
+        except TypeError as error:
+            raise TypeError(f"local_grads[{i}]: {error}") from None
+    module = _current_module()
+    watch = current_watch() if module is None else None
+    if module is None and watch is None:  # nothing is recorded
+        for child in nodes:
+            read_out(child)
+        return
+    _attach(node, given_op(len(nodes)), watch.path if watch is not None else module or "", nodes, derivatives)
+    if watch is not None:
+        watch.node(node)
+
+
+def _listed(name: str, items: Any) -> list[Any]:
+    if isinstance(items, (Value, set, frozenset, dict)) or not hasattr(items, "__iter__"):
+        raise TypeError(f"{name} must be a tuple, in order, got {type(items).__name__} ({items!r:.80})")
+    return list(items)
 
 
 def _apart(op: Op, nodes: list[Value]) -> Value:

@@ -267,6 +267,7 @@ add: Op = primitive(
     symbol="+",
     precedence=SUM,
     latex="#1 + #2",
+    textbook=("1", "1"),
 )
 sub: Op = primitive(
     "sub",
@@ -276,6 +277,7 @@ sub: Op = primitive(
     precedence=SUM,
     latex="#1 - #2",
     aliases=("subtract",),
+    textbook=("1", "-1"),
     sign="−",
 )
 mul: Op = primitive(
@@ -286,6 +288,7 @@ mul: Op = primitive(
     precedence=PRODUCT,
     latex=r"#1 \cdot #2",
     aliases=("multiply",),
+    textbook=("y", "x"),
     sign="×",
 )
 div: Op = primitive(
@@ -307,6 +310,7 @@ neg: Op = primitive(
     symbol="-",
     precedence=SIGN,
     latex="-#1",
+    textbook=("-1",),
     aliases=("negative",),
     sign="−",
 )

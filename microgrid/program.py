@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from microgrid import ops
 from microgrid.core import tree
-from microgrid.core.primitive import Op, constants_recorded, exactly
+from microgrid.core.primitive import Op, constants_recorded, exactly, has_rule, without_rule
 from microgrid.core.scope import Reader, plainly_recording, reading, user_line
 from microgrid.engine import CONSTANT, Value, constant, edges_of, record, topological
 from microgrid.functional import number_or_value, recorded_value, returned, run_noting_reads
@@ -521,6 +521,8 @@ def _laid_flat(
     instructions = []
     for node in results:
         assert node.op is not None
+        if not has_rule(node.op):
+            raise without_rule(node)
         instructions.append(Instruction(node.op, tuple(slots[operand.number] for operand, _ in edges_of(node))))
     return Program(
         parameters,

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple, overload
 
 from microgrid.core.files import ending, write_text
+from microgrid.core.primitive import has_rule
 from microgrid.engine import CONSTANT, Value
 from microgrid.graph.passes import backpropagation
 from microgrid.pictures import symbols
@@ -200,10 +201,13 @@ class Steps(Sequence[Step]):
         contributions, remarks = [], _remarks(value, self._upstream[i])
         earlier = {j for j, first in self._first.items() if first < k}
         for place, j, contribution, before, after in self._passed[k]:
-            rule = symbols.partial(value.op, place, written[i], operands, static_operands(value))
+            partial = value.partials[place]
+            if has_rule(value.op):
+                rule = symbols.partial(value.op, place, written[i], operands, static_operands(value))
+            else:
+                rule = symbols.number(partial)
             name = written[j].text
             formula = f"d{_bracketed(expression)}/d{_bracketed(name)} = {rule.text}"
-            partial = value.partials[place]
             contributions.append(Contribution(j, name, formula, partial, contribution, before, after))
             if j in earlier:
                 remarks.append(

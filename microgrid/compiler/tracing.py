@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from microgrid.core import tree
+from microgrid.core.primitive import has_rule, without_rule
 from microgrid.core.scope import plainly_recording, reading, user_line
 from microgrid.engine import CONSTANT, Value, edges_of, newest, topological
 from microgrid.functional import returned, run_noting_reads
@@ -62,11 +63,14 @@ def traced(
                 structures.append((parameter, tree.renumbered(structure, numbers)))
         with reading(lambda how, value, other, answer: seen.append((how, value, other, answer, user_line()))):
             value, read = run_noting_reads(function, *given)
+        outputs, out_structure = tree.flatten(value, functools.partial(returned, name, read), "")
+        for node in topological(outputs, inputs=inputs, start=start):  # it says more than what its number was read for
+            if node.op is not None and not has_rule(node.op):
+                raise without_rule(node)
         depends = Dependence(inputs, start)
         for look in seen:
             if look[1] in depends or look[2] in depends:
                 raise TypeError(_refusal(name, *look))
-        outputs, out_structure = tree.flatten(value, functools.partial(returned, name, read), "")
         captured = list(outside)
         program, modules = _laid_flat(outputs, out_structure, inputs, structures, captured, start)
     return Traced(program, tuple(captured), modules, time.perf_counter() - began, name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import keyword
 import math
 import unicodedata
@@ -236,8 +237,8 @@ class Op:
     def __repr__(self) -> str:
         return f"<op {self.name}>"
 
-    def __reduce__(self) -> tuple[Callable[[str], Op], tuple[str]]:
-        return op_named, (self.name,)
+    def __reduce__(self) -> tuple[Callable[..., Op], tuple[Any, ...]]:
+        return (op_named, (self.name,)) if has_rule(self) else (given_op, (self.arity,))
 
 
 _ANY_NUMBER: Final = 4  # among a code object's flags: it has *args (inspect.CO_VARARGS)
@@ -434,6 +435,32 @@ def one_line(x: Any) -> str:
     """Return the repr of x on one line, cut after 80 characters when it has more than 100."""
     text = " ".join(repr(x).splitlines())
     return text if len(text) <= 100 else f"{text[:80]}..."
+
+
+@functools.cache
+def given_op(arity: int) -> Op:
+    """Return the op of nodes that came with operands and numbers for the derivatives by them; it has no rule."""
+    return Op("given", _no_rule, _no_rule, arity, 0, (REAL,) * arity, "given", CALL, _call_in_latex("given", arity))
+
+
+def has_rule(op: Op) -> bool:
+    """Whether the op says what it computes and its derivatives, as every one but `given_op` does."""
+    return op.partials is not _no_rule
+
+
+def _no_rule(z: Any, *_operands: Any) -> Any:
+    raise without_rule(z)
+
+
+def without_rule(node: Any) -> TypeError:
+    """Return the error to raise where a rule is needed, and the node has only numbers for its derivatives."""
+    label = getattr(node, "label", "")
+    return TypeError(
+        f"{label or 'a node on the way'} was made by Value(data, children, local_grads): it has numbers for its "
+        "derivatives and no rule, so it cannot be differentiated twice, traced, compiled or checked. Declare its "
+        "operation by microgrid.primitive(name, forward, partials), or compute it with operators and functions of "
+        "microgrid"
+    )
 
 
 def as_float(x: Any) -> float:

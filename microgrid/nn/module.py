@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import itertools
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -19,8 +20,8 @@ from microgrid.engine import Value
 class Module:
     """A part of a network, with parameters. Subclass it and define `__call__`.
 
-    Its parameters are the leaves in its attributes, those of modules there, and those in lists, tuples and dicts of
-    either; attributes whose names start with an underscore do not count. A class may override `parameters`.
+    Its parameters are the leaves in its attributes, those of modules there, and those in lists, tuples, dicts and NumPy
+    arrays of either; attributes whose names start with an underscore do not count. A class may override `parameters`.
 
     Values made while a module is called carry its path, such as `MLP.layers[0].neurons[3]`: a module knows its name
     from the attribute, or the list or dict in an attribute, of the module that holds it.
@@ -39,10 +40,10 @@ class Module:
         super().__setattr__(name, value)
         if isinstance(value, Module):
             value.__dict__["_name"] = name
-        elif isinstance(value, (list, tuple, dict)):
-            for key, item in value.items() if isinstance(value, dict) else enumerate(value):
+        else:
+            for inner, _, item in _items(value):
                 if isinstance(item, Module):
-                    item.__dict__["_name"] = f"{name}[{key!r}]"
+                    item.__dict__["_name"] = name + inner
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Compute the output; a subclass defines it."""
@@ -171,17 +172,27 @@ def _places(module: Module, *, private: bool = False) -> Iterator[_Place]:
     def walk(name: str, held: Any, container: Any, key: Any) -> Iterator[_Place]:
         if isinstance(held, Module) or (isinstance(held, Value) and held.op is None):
             yield _Place(name, held, container, key)
-        elif isinstance(held, dict):
-            for inner, item in held.items():
-                yield from walk(f"{name}[{inner!r}]", item, held, inner)
-        elif isinstance(held, (list, tuple)):
-            for i, item in enumerate(held):
-                yield from walk(f"{name}[{i}]", item, held, i)
+        else:
+            for inner, key_within, item in _items(held):
+                yield from walk(name + inner, item, held, key_within)
 
     attributes = vars(module)
     for name, held in attributes.items():
         if private or not name.startswith("_"):
             yield from walk(name, held, attributes, name)
+
+
+def _items(held: Any) -> Iterator[tuple[str, Any, Any]]:
+    """Yield what a dict, a list, a tuple or a NumPy array of objects holds: the key as text, the key, and the item."""
+    if isinstance(held, dict):
+        for key, item in held.items():
+            yield f"[{key!r}]", key, item
+    elif isinstance(held, (list, tuple)):
+        for i, item in enumerate(held):
+            yield f"[{i}]", i, item
+    elif getattr(getattr(held, "dtype", None), "kind", "") == "O":
+        for index in itertools.product(*map(range, held.shape)):
+            yield "".join([f"[{i}]" for i in index]), index, held[index]
 
 
 _under_way: Final[ContextVar[frozenset[int]]] = ContextVar("microgrid_modules_under_way", default=frozenset())
@@ -223,6 +234,10 @@ def functional_call(module: Module, parameters: Iterable[Any], *args: Any) -> An
                 if id(place.held) in instead:
                     if isinstance(place.container, tuple):
                         raise TypeError(f"{place.name} is in a tuple, where nothing can take its place: use a list")
+                    if not getattr(getattr(place.container, "flags", None), "writeable", True):
+                        raise TypeError(
+                            f"{place.name} is in a read-only array, where nothing can take its place: copy it"
+                        )
                     changed.append(place)
                     place.container[place.key] = instead[id(place.held)]
         found = {id(place.held) for place in changed}
@@ -230,7 +245,7 @@ def functional_call(module: Module, parameters: Iterable[Any], *args: Any) -> An
             if id(parameter) not in found:
                 raise ValueError(
                     f"parameters()[{i}] is in no attribute of {type(module).__name__} or of a module there, nor in a "
-                    "list or dict in one, so nothing can take its place: keep it there"
+                    "list, dict or array in one, so nothing can take its place: keep it there"
                 )
         return module(*args)
     finally:

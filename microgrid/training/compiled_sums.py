@@ -11,7 +11,7 @@ from microgrid.compiler.compile import compile as in_machine_code
 from microgrid.engine import Value
 from microgrid.losses import Loss, kind_of
 from microgrid.nn.module import Module
-from microgrid.training.samples import Target
+from microgrid.training.samples import Sample, Target
 from microgrid.training.sums import RecordedSums, Sums, outputs_of
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ class CompiledSums:
         *,
         outputs: bool,
         strict: bool,
-        examples: tuple[Sequence[list[float]], Sequence[Target]] = ((), ()),
+        examples: tuple[Sequence[Sample], Sequence[Target]] = ((), ()),
     ) -> None:
         self.recorded = RecordedSums(model, loss)
         self.how = "compiled"
@@ -75,7 +75,7 @@ class CompiledSums:
         """The text of `how`, since it may be news to the user."""
         return self.how
 
-    def loss_and_gradients(self, parameters: Sequence[Value], xs: Sequence[list[float]], ys: Sequence[Target]) -> Sums:
+    def loss_and_gradients(self, parameters: Sequence[Value], xs: Sequence[Sample], ys: Sequence[Target]) -> Sums:
         """Return the sums, as `RecordedSums` does, to rounding."""
         if self.how != "compiled":
             return self.recorded.loss_and_gradients(parameters, xs, ys)
@@ -112,7 +112,7 @@ class CompiledSums:
             self._objects = [loss, getattr(loss, "__self__", None), *own, *Outside([loss, *model.modules()]).held()]
         self._numbers = [_numbers_in(x) for x in self._objects]
 
-    def _computed(self, xs: Sequence[list[float]], ys: Sequence[Target]) -> Sums:
+    def _computed(self, xs: Sequence[Sample], ys: Sequence[Target]) -> Sums:
         if self._code is None:
             model = self.recorded.model
             self._code = in_machine_code(self.recorded.loss, model)
@@ -127,7 +127,7 @@ class CompiledSums:
             mean, gradient = self._code(x, y)
         return Sums(mean * len(xs), (gradient * len(xs)).tolist(), outputs)
 
-    def _arrays(self, xs: Sequence[list[float]], ys: Sequence[Target]) -> tuple[Any, Any]:
+    def _arrays(self, xs: Sequence[Sample], ys: Sequence[Target]) -> tuple[Any, Any]:
         """Return the batch as arrays, cached: where all samples are one batch, it comes again and again."""
         if self._batch[0] is not xs or self._batch[1] is not ys:
             import numpy as np
@@ -146,7 +146,7 @@ class CompiledSums:
             raise ValueError(f"label {y} is none of the classes 0 to {self._width - 1}")
         return [float(k == y) for k in range(self._width)]
 
-    def _watch(self, parameters: Sequence[Value], xs: Sequence[list[float]], ys: Sequence[Target]) -> None:
+    def _watch(self, parameters: Sequence[Value], xs: Sequence[Sample], ys: Sequence[Target]) -> None:
         """Compare with recording on these samples. Raises NotTheSame where they differ."""
         ours = self._computed(xs, ys)
         theirs = self.recorded.loss_and_gradients(parameters, xs, ys)

@@ -15,7 +15,7 @@ from microgrid.training.history import History
 from microgrid.training.loop import EpochLoop
 from microgrid.training.metrics import Metric, measures_of
 from microgrid.training.objective import Objective
-from microgrid.training.samples import Samples, at_least, rows
+from microgrid.training.samples import Samples, at_least, samples_of
 from microgrid.training.sums import outputs_of
 
 
@@ -38,10 +38,11 @@ def fit(
 ) -> History:
     """Train the model on samples x and their targets y; return the history of the epochs.
 
-    x and y are lists or anything array-like: a row of numbers for each sample; a number, a class or a row for its
-    target. `loss` is a name of `microgrid.losses`, or a function of the outputs and the target of one sample: its mean
-    over a batch is minimised. `Objective` of `microgrid.training` selects the sum, a penalty, or compilation; `Spread`
-    uses the workers of an executor. `optimizer` is one of `microgrid.optim`, or its name, with `lr` the learning rate.
+    x and y are lists or anything array-like: for each sample a row of numbers, or nested lists of one shape (sequences,
+    images), which the model gets as nested lists of Values; a number, a class or a row for its target. `loss` is a name
+    of `microgrid.losses`, or a function of the outputs and the target of one sample: its mean over a batch is
+    minimised. `Objective` of `microgrid.training` selects the sum, a penalty, or compilation; `Spread` uses the workers
+    of an executor. `optimizer` is one of `microgrid.optim`, or its name, with `lr` the learning rate.
 
     `batch_size` is all samples by default; 1 is stochastic gradient descent. Each epoch shuffles the samples by `seed`;
     with `seed=None` they stay in order. `validation` is a pair (x, y), or the fraction of the samples to hold out:
@@ -77,7 +78,7 @@ def fit(
             raise TypeError(f"a callback is a function of the run, or has a method keep(run), got {callback!r}")
     objective = loss if isinstance(loss, Objective) else Objective(loss)
     kind = kind_of(objective.loss)
-    xs = rows(x)
+    xs = samples_of(x)
     outputs = len(outputs_of(model, xs[:1])[0])
     samples = Samples(xs, y, outputs, kind, validation, batch_size, seed)
     measures = measures_of(metrics, objective.loss, samples.ys)

@@ -17,7 +17,7 @@ from microgrid.training.callbacks import Callback, Run, Saved
 from microgrid.training.history import History
 from microgrid.training.metrics import Measure
 from microgrid.training.objective import Objective
-from microgrid.training.samples import Samples, Target
+from microgrid.training.samples import Sample, Samples, Target
 from microgrid.training.snapshots import Snapshots
 from microgrid.training.sums import Failure, Summation, Sums, birth_of_nan, loss_and_outputs
 
@@ -180,7 +180,7 @@ class EpochLoop:
         self.stepping = False
         return loss, sums.outputs
 
-    def sums(self, xs: Sequence[list[float]], ys: Sequence[Target], name: str) -> Sums:
+    def sums(self, xs: Sequence[Sample], ys: Sequence[Target], name: str) -> Sums:
         """Return the sums over these samples."""
         try:
             return self.summation.loss_and_gradients(self.parameters, xs, ys)

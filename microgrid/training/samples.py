@@ -1,4 +1,4 @@
-"""Samples for training, as rows of floats and targets, in batches; errors name the row.
+"""Samples for training, as floats in rows, or in lists of rows, and targets, in batches; errors name the row.
 
 Lists, NumPy arrays, tensors and data frames will do.
 """
@@ -11,9 +11,13 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from microgrid.core.primitive import as_float
+from microgrid.engine import Value
 from microgrid.losses import Kind
 
 Target = float | int | list[float]
+
+Sample = list[Any]
+"""The numbers of a sample: a row of floats, or a list of such to any depth, as a sequence and an image are."""
 
 CLASSES = 16
 """Maximum number of distinct targets that may be classes for a loss of the user."""
@@ -24,7 +28,7 @@ class Samples:
 
     def __init__(
         self,
-        xs: list[list[float]],
+        xs: list[Sample],
         y: Any,
         outputs: int,
         kind: Kind,
@@ -35,15 +39,17 @@ class Samples:
         ys = targets(y, len(xs), outputs, kind)
         self.seed = seed
         kept: set[int] = set()
-        self.validation: tuple[list[list[float]], list[Target]] = ([], [])
+        self.validation: tuple[list[Sample], list[Target]] = ([], [])
         if isinstance(validation, (int, float)):
             kept = self._kept(len(xs), validation)
             self.validation = ([xs[i] for i in sorted(kept)], [ys[i] for i in sorted(kept)])
         elif validation is not None:
             vx, vy = validation
-            xs_apart = rows(vx, "validation x")
-            if len(xs_apart[0]) != len(xs[0]):
-                raise ValueError(f"validation x has rows of {len(xs_apart[0])} number(s), x of {len(xs[0])}")
+            xs_apart = samples_of(vx, "validation x")
+            if shape_of(xs_apart[0]) != shape_of(xs[0]):
+                raise ValueError(
+                    f"validation x has rows of {_size(shape_of(xs_apart[0]))} number(s), x of {_size(shape_of(xs[0]))}"
+                )
             self.validation = (xs_apart, targets(vy, len(xs_apart), outputs, kind, "validation y"))
         self.numbers = [i for i in range(len(xs)) if i not in kept]
         """Index of each row in the data passed to `fit`."""
@@ -70,13 +76,13 @@ class Samples:
             random.Random(f"{self.seed}: epoch {epoch}").shuffle(order)
         return [order[i : i + self.batch_size] for i in range(0, len(order), self.batch_size)]
 
-    def batch(self, numbers: Sequence[int]) -> tuple[list[list[float]], list[Target]]:
+    def batch(self, numbers: Sequence[int]) -> tuple[list[Sample], list[Target]]:
         """Return the rows and targets of a batch; for all samples, the same two lists each time."""
         if len(numbers) == len(self.xs) and not self.shuffle:
             return self.xs, self.ys
         return [self.xs[i] for i in numbers], [self.ys[i] for i in numbers]
 
-    def of_each_target(self) -> tuple[list[list[float]], list[Target]]:
+    def of_each_target(self) -> tuple[list[Sample], list[Target]]:
         """Return the first row of each target, and the targets; nothing where there are too many to be classes."""
         first: dict[float, int] = {}
         for i, y in enumerate(self.ys):
@@ -97,6 +103,53 @@ def at_least(least: int, name: str, number: Any) -> int:
     if not isinstance(number, int) or number < least:
         raise ValueError(f"{name} must be a whole number from {least} on, got {number!r}")
     return number
+
+
+def samples_of(x: Any, name: str = "x") -> list[Sample]:
+    """Return the numbers of each sample, in as many axes as x has; a plain number is a sample of one.
+
+    Raises TypeError and ValueError as `rows` does: all samples have the shape of the first.
+    """
+    listed = [_nested(item, f"{name}, row {i}") for i, item in enumerate(_listed(x, name))]
+    if not listed:
+        raise ValueError(f"{name} has no rows")
+    first = shape_of(listed[0])
+    for i, sample in enumerate(listed):
+        if shape_of(sample) != first:
+            raise ValueError(f"{name}, row {i} has {_size(shape_of(sample))} number(s), row 0 has {_size(first)}")
+    return listed
+
+
+def shape_of(sample: Sample) -> tuple[int, ...]:
+    """Return the lengths of the axes of a sample."""
+    return (len(sample), *(shape_of(sample[0]) if isinstance(sample[0], list) else ()))
+
+
+def values_of(sample: Sample) -> list[Any]:
+    """Return a new Value for each number of a sample, in the same lists."""
+    return [values_of(item) if isinstance(item, list) else Value(item) for item in sample]
+
+
+def _size(shape: Sequence[int]) -> str:
+    return " x ".join(map(str, shape))
+
+
+def _nested(item: Any, where: str) -> Sample:
+    """Return the numbers of a sample, whose parts must have one shape."""
+    cells = _listed(item, where) if _is_listing(item) else [item]
+    if not any(map(_is_listing, cells)):
+        return _row(cells, where)
+    parts: list[Sample] = []
+    for j, cell in enumerate(cells):
+        at = f"{where}, {j}"
+        if not _is_listing(cell):
+            raise ValueError(f"{at} is no list, and others of its row are: each needs as many axes")
+        parts.append(_nested(cell, at))
+        if shape_of(parts[j]) != shape_of(parts[0]):
+            raise ValueError(
+                f"{at} has {_size(shape_of(parts[j]))} number(s), {where}, 0 has {_size(shape_of(parts[0]))}"
+            )
+    return parts
 
 
 def rows(x: Any, name: str = "x") -> list[list[float]]:

@@ -13,7 +13,7 @@ from microgrid.engine import Value
 from microgrid.losses import Loss
 from microgrid.nn.module import Module
 from microgrid.training.objective import Objective, Penalty
-from microgrid.training.samples import Samples, Target, at_least
+from microgrid.training.samples import Sample, Samples, Target, at_least
 from microgrid.training.sums import Failure, RecordedSums, Sums
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ class SpreadSums:
         self.task = _pickled((model, loss))
         self.key = hashlib.sha256(self.task).hexdigest()
 
-    def loss_and_gradients(self, parameters: Sequence[Value], xs: Sequence[list[float]], ys: Sequence[Target]) -> Sums:
+    def loss_and_gradients(self, parameters: Sequence[Value], xs: Sequence[Sample], ys: Sequence[Target]) -> Sums:
         """Return the sums. An error in a worker, or its death, is the cause of a Failure."""
         numbers = [p.data for p in parameters]
         size = math.ceil(len(xs) / self.parts)
@@ -85,7 +85,7 @@ class SpreadSums:
 _unpacked = threading.local()  # a thread of its own each: workers may be threads, and must not share grads
 
 
-def _part(key: str, task: bytes, numbers: list[float], xs: list[list[float]], ys: list[Target]) -> Sums:
+def _part(key: str, task: bytes, numbers: list[float], xs: list[Sample], ys: list[Target]) -> Sums:
     """Compute the sums of a part in a worker, which caches the network until another one comes."""
     if getattr(_unpacked, "key", None) != key:
         import pickle

@@ -15,7 +15,7 @@ from microgrid.engine import Value
 from microgrid.graph.anomaly import detect_anomaly
 from microgrid.losses import Loss
 from microgrid.nn.module import Module
-from microgrid.training.samples import Target
+from microgrid.training.samples import Sample, Target, values_of
 
 
 class Sums(NamedTuple):
@@ -39,7 +39,7 @@ class Summation(Protocol):
         """The line above the progress bar after the first epoch; "" for none."""
         ...
 
-    def loss_and_gradients(self, parameters: Sequence[Value], xs: Sequence[list[float]], ys: Sequence[Target]) -> Sums:
+    def loss_and_gradients(self, parameters: Sequence[Value], xs: Sequence[Sample], ys: Sequence[Target]) -> Sums:
         """Return the sums at the present numbers of these parameters, all parameters of the model in their order.
 
         It may write to `grad`, and to no `data`. Raises Failure when the computation itself failed.
@@ -61,14 +61,14 @@ class RecordedSums:
         self.loss = loss
         self.how = how
 
-    def loss_and_gradients(self, parameters: Sequence[Value], xs: Sequence[list[float]], ys: Sequence[Target]) -> Sums:
+    def loss_and_gradients(self, parameters: Sequence[Value], xs: Sequence[Sample], ys: Sequence[Target]) -> Sums:
         """Return the sums, which are left in the parameters' `grad`, too."""
         for p in parameters:
             p.grad = 0.0
         total, outputs = 0.0, []
         with recording():
             for x, y in zip(xs, ys, strict=True):
-                output = self.model([Value(number) for number in x])
+                output = self.model(values_of(x))
                 loss = self.loss(output, y)
                 if not isinstance(loss, Value):
                     raise TypeError(f"the loss of a sample must be a Value, got {loss!r}: does it use the outputs?")
@@ -83,27 +83,27 @@ def numbers_of(output: Any) -> list[float]:
     return [output.data] if isinstance(output, Value) else [v.data if isinstance(v, Value) else v for v in output]
 
 
-def outputs_of(model: Module, xs: Sequence[list[float]]) -> list[list[float]]:
+def outputs_of(model: Module, xs: Sequence[Sample]) -> list[list[float]]:
     """Return the outputs for each sample, without recording."""
     with no_grad():
-        return [numbers_of(model([Value(number) for number in x])) for x in xs]
+        return [numbers_of(model(values_of(x))) for x in xs]
 
 
 def loss_and_outputs(
-    model: Module, loss: Loss, xs: Sequence[list[float]], ys: Sequence[Target]
+    model: Module, loss: Loss, xs: Sequence[Sample], ys: Sequence[Target]
 ) -> tuple[float, list[list[float]]]:
     """Return the sum of the losses, and the outputs for each sample, without recording."""
     total, outputs = 0.0, []
     with no_grad():
         for x, y in zip(xs, ys, strict=True):
-            output = model([Value(number) for number in x])
+            output = model(values_of(x))
             total += loss(output, y).data
             outputs.append(numbers_of(output))
     return total, outputs
 
 
 def birth_of_nan(
-    model: Module, loss: Loss, parameters: Sequence[Value], xs: Sequence[list[float]], ys: Sequence[Target], names: Any
+    model: Module, loss: Loss, parameters: Sequence[Value], xs: Sequence[Sample], ys: Sequence[Target], names: Any
 ) -> str:
     """Return the first operation in a batch that is not finite, as `detect_anomaly` reports it, with its sample."""
     for name, p in zip((name for name, _ in model.named_parameters()), parameters, strict=True):

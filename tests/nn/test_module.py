@@ -467,3 +467,52 @@ def test_a_file_is_the_same_whichever_build_wrote_it(tmp_path: Path) -> None:
     model.save(path)
     assert path.read_text("utf-8") == FILE
     assert nn.Neuron(2, seed=1).load(path).state_dict() == model.state_dict()
+
+
+@pytest.mark.parametrize("shape", [(), (3,), (2, 3), (0, 2), (2, 1, 2)])
+def test_parameters_are_found_in_arrays_of_values(shape: tuple[int, ...]) -> None:
+    np = pytest.importorskip("numpy")
+
+    class Arrays(nn.Module):
+        def __init__(self) -> None:
+            self.w = np.empty(shape, dtype=object)
+            for index in np.ndindex(*shape):
+                self.w[index] = Value(1.0 + sum(index))
+            self.layers = np.array([nn.Neuron(1, seed=i) for i in range(2)], dtype=object)
+            self.mask = np.ones(3)
+            self.results = np.array([Value(2.0) * 3.0, None, "a"], dtype=object)
+
+        def __call__(self, x: Value) -> Value:
+            total: Value = sum((w * x for w in self.w.flat), self.layers[0]([x]) + self.layers[1]([x]))
+            return total
+
+    model = Arrays()
+    own = list(model.w.flat)
+    assert model.parameters()[: len(own)] == own
+    assert model.count_parameters() == len(own) + 4
+    names = [f"w{''.join(f'[{i}]' for i in index)}" for index in np.ndindex(*shape)]
+    assert [name for name, _ in model.named_parameters()][: len(own) + 1] == [*names, "layers[0].w[0]"]
+    assert model.load_state_dict(model.state_dict()) is model
+    assert {v.module for v in (model.layers[1]([Value(3.0)]),)} == {"layers[1]"}
+    numbers = [0.5] * model.count_parameters()
+    slopes = grad(lambda parameters: nn.functional_call(model, parameters, Value(3.0)))(numbers)
+    assert slopes[: len(own)] == [3.0] * len(own)
+    assert list(model.w.flat) == own
+
+
+def test_parameters_in_a_read_only_array_are_an_error_where_others_take_their_place() -> None:
+    np = pytest.importorskip("numpy")
+
+    class Fixed(nn.Module):
+        def __init__(self) -> None:
+            self.w = np.array([Value(1.0), Value(2.0)])
+            self.w.flags.writeable = False
+
+        def __call__(self) -> Value:
+            product: Value = self.w[0] * self.w[1]
+            return product
+
+    model = Fixed()
+    with pytest.raises(TypeError, match=r"w\[0\] is in a read-only array"):
+        nn.functional_call(model, [3.0, 4.0])
+    assert model().data == 2.0

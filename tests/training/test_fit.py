@@ -793,3 +793,49 @@ def test_an_objective_or_checkpoint_that_cannot_be_says_what_to_change() -> None
         Checkpoint("run.json", every=0)
     with pytest.raises(TypeError, match=r"a callback is a function .* or has a method keep\(run\), got 'film'"):
         train(network(), callbacks=["film"])
+
+
+class Convolution(nn.Module):
+    """Slides a 2 x 2 kernel over an image, and sums; its parameters are an array."""
+
+    def __init__(self) -> None:
+        np = pytest.importorskip("numpy")
+        self.kernel = np.array([[Value(0.1), Value(-0.2)], [Value(0.3), Value(0.4)]])
+
+    def __call__(self, image: Any) -> Value:
+        places = [(i, j) for i in range(len(image) - 1) for j in range(len(image[0]) - 1)]
+        return sum(
+            (
+                sum(self.kernel[a, b] * image[i + a][j + b] for a in range(2) for b in range(2)).tanh()
+                for i, j in places
+            ),
+            Value(0.0),
+        )
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+@pytest.mark.parametrize("as_array", [False, True])
+def test_images_are_samples_of_two_axes(compiled: bool, as_array: bool) -> None:
+    """fit's steps of gradient descent are those of a loop by hand."""
+    np = pytest.importorskip("numpy")
+    if compiled:
+        pytest.importorskip("llvmlite")
+    images = np.random.default_rng(0).normal(size=(5, 3, 4))
+    targets = images.sum(axis=(1, 2))
+    model, by_hand = Convolution(), Convolution()
+    loss = Objective("mse", compile=compiled)
+    x = images if as_array else images.tolist()
+    history = fit(model, x, targets, loss=loss, optimizer="sgd", lr=0.01, epochs=3, validation=(x[:2], targets[:2]))
+    losses_by_hand = []
+    for _ in range(3):
+        for p in by_hand.parameters():
+            p.grad = 0.0
+        total = sum((by_hand(im.tolist()) - t) ** 2 for im, t in zip(images, targets, strict=True)) / 5
+        total.backward()
+        losses_by_hand.append(total.data)
+        for p in by_hand.parameters():
+            p.data -= 0.01 * p.grad
+    assert history.loss == pytest.approx(losses_by_hand, rel=1e-9)
+    assert [p.data for p in model.parameters()] == pytest.approx([p.data for p in by_hand.parameters()], rel=1e-9)
+    with pytest.raises(ValueError, match=r"validation x has rows of 2 x 4 number\(s\), x of 3 x 4"):
+        fit(model, x, targets, loss=loss, validation=(images[:, :2], targets))

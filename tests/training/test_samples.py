@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from microgrid import Value, losses
-from microgrid.training.samples import rows, targets
+from microgrid.training.samples import rows, samples_of, shape_of, targets, values_of
 
 ANY = losses.kind_of(lambda outputs, target: outputs)
 
@@ -99,3 +102,38 @@ def test_targets_are_what_the_loss_takes() -> None:
 def test_a_wrong_target_is_named(loss: Any, y: Any, outputs: int, advice: str) -> None:
     with pytest.raises(ValueError, match=advice):
         targets(y, 3, outputs, losses.kind_of(loss))
+
+
+@given(st.lists(st.integers(1, 3), min_size=1, max_size=4), st.booleans())
+def test_samples_keep_the_axes_of_an_array(shape: list[int], as_lists: bool) -> None:
+    np = pytest.importorskip("numpy")
+    x = np.arange(math.prod(shape)).reshape(shape)
+    samples = samples_of(x.tolist() if as_lists else x)
+    expected = x.astype(float)[:, None] if len(shape) == 1 else x.astype(float)
+    assert samples == expected.tolist()
+    assert shape_of(samples[0]) == expected.shape[1:]
+    values = np.array(values_of(samples[0]), dtype=object)
+    assert [v.data for v in values.flat] == expected[0].ravel().tolist()
+
+
+@pytest.mark.parametrize("x", [[1, 2], [[1, 2], [3, 4]], [[1.0], [2.0]]])
+def test_samples_of_one_axis_are_rows(x: Any) -> None:
+    assert samples_of(x) == rows(x)
+
+
+@pytest.mark.parametrize(
+    ("x", "advice"),
+    [
+        ([[[1, 2]], [[3]]], r"x, row 1 has 1 x 1 number\(s\), row 0 has 1 x 2"),
+        ([[[1, 2], [3]], [[3, 4], [5, 6]]], r"x, row 0, 1 has 1 number\(s\), x, row 0, 0 has 2"),
+        ([[[1, 2], 3]], "x, row 0, 1 is no list, and others of its row are"),
+        ([[[1, 2]], [3, 4]], r"x, row 1 has 2 number\(s\), row 0 has 1 x 2"),
+        ([[[1, 2], [3, "4"]]], "x, row 0, 1, column 1: expected a number, got the string '4'"),
+        ([[[1, float("nan")]]], "x, row 0, 0, column 1 is nan"),
+        ([[[1], []]], "x, row 0, 1 is empty"),
+        ([], "x has no rows"),
+    ],
+)
+def test_a_wrong_number_in_a_sample_of_more_axes_is_named(x: Any, advice: str) -> None:
+    with pytest.raises(ValueError, match=advice):
+        samples_of(x)
