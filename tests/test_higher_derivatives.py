@@ -283,7 +283,7 @@ APART = [ops.power, ops.xlogy, ops.hypot, ops.atan2, ops.div, ops.mul, ops.sub]
 )
 def test_hessians_of_random_programs_are_symmetric_at_special_points(f: RandomFunction, data: st.DataObject) -> None:
     assume(f.inputs > 1)
-    special = st.sampled_from([0.0, 2.0, -0.0, 1.0, -1.0, 0.5, 1e-9])
+    special = st.sampled_from([0.0, 2.0, -0.0, 1.0, -1.0, 0.5])  # beside tiny ones, terms of 1e18 cancel
     at = data.draw(st.lists(special, min_size=f.inputs, max_size=f.inputs))
 
     def g(xs: Any) -> Any:
