@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from microgrid.compiler.tape import Tape
-from microgrid.core.primitive import Op
+from microgrid.core.primitive import OPS, Op
 from microgrid.core.scope import plainly_recording, reading
 from microgrid.engine import Value, constant
 from microgrid.program import Program, definition, needed
@@ -88,7 +88,9 @@ class _TapeWriter:
     def apply(self, op: Op, target: Cell, operands: Sequence[Cell], static: Static) -> None:
         """Append the steps that compute an op."""
         if self.native(op, static):
-            if self.tape.ops.setdefault(op.name, op) is not op:
+            named = OPS.get(op.name)  # from where code takes the native
+            native = op.on.get("c") == (named.on.get("c") if named else None)
+            if self.tape.ops.setdefault(op.name, op) is not op or not native:
                 raise TypeError(f"two ops are called {op.name}, one of them declared again: give it another name")
             self.tape.add(op.name, target, *operands)
         else:

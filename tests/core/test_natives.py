@@ -12,6 +12,8 @@ import mpmath
 import numpy as np
 import pytest
 import scipy.special
+from hypothesis import given
+from hypothesis import strategies as st
 from running_c import run_c as run_loops
 from test_program import run_c
 
@@ -19,8 +21,11 @@ import microgrid as mg
 from microgrid import Interval, Op, Program, Value, grad, jvp, ops, primitive, trace
 from microgrid.core.natives import C_FUNCTIONS, KEYS
 from microgrid.core.primitive import OPS, POSITIVE, REAL
+from microgrid.numbers.arithmetic import Arithmetic
+from microgrid.numbers.arrays import arrays
 from microgrid.numbers.balls import balls
 from microgrid.numbers.complex_balls import complex_balls
+from microgrid.numbers.mpmath_numbers import mpmath_numbers
 from microgrid.testing import check_gradient, derivative
 
 POINTS = [0.03125, 0.3, 0.75]
@@ -258,3 +263,79 @@ def test_functions_of_c_are_those_of_its_header_with_so_many_operands() -> None:
     program = trace(lambda x: [op(*[x] * op.arity) for op in own.values()])(1.0)
     got = dict(zip(own, run_c(program, [1.0]), strict=True))
     assert (got["lgamma"], got["tgamma"], got["fma"], got["pow"]) == (0.0, 1.0, 2.0, 1.0)
+
+
+@pytest.mark.parametrize("name", ["gamma", "lgamma", "zeta", "reciprocal", "erfinv", "digamma", "tgamma", "conjugate"])
+def test_an_op_of_ones_own_is_never_a_librarys_function_of_its_name(name: str) -> None:
+    """Only the table's names are looked up: a person's gamma may be Lorentz's."""
+    own = primitive(name, None, lambda z, x: (2.0,), formula=lambda x: x + x)
+    program = trace(own)(0.5)
+    assert program(np.array([3.0]))[0] == program(mpmath.mpf(3)) == program(flint.arb(3)) == 6.0
+    assert program.replay([flint.acb(3)], complex_balls())[0] == 6.0
+    assert (run_c(program, [3.0]), program.python()(3.0)) == ([6.0], 6.0)
+    for strict in (False, True):
+        assert mg.compile(own, strict=strict).value_and_grad(3.0) == (6.0, 2.0)
+
+
+KINDS = [arrays(), mpmath_numbers(), balls(), complex_balls()]
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.key)
+def test_no_entry_of_a_kind_of_numbers_repeats_what_is_found_by_name(kind: Arithmetic) -> None:
+    repeated = [op.name for op in OPS.values() if kind.functions.get(op.name, 0) == kind.named(op)]
+    assert repeated == []
+
+
+BY_NAME = [op for op in OPS.values() if op.name not in complex_balls().functions and complex_balls().named(op)]
+
+
+@pytest.mark.parametrize("op", [*BY_NAME, None], ids=lambda op: op.name if op else "lgamma")
+@given(
+    st.floats(-6.0, 6.0, allow_subnormal=False),
+    st.floats(-3.0, 3.0, allow_subnormal=False),
+    st.floats(1e-3, 2.0),
+)
+def test_natives_of_complex_balls_are_holomorphic_where_they_are_finite(
+    op: Op | None, x: float, y: float, radius: float
+) -> None:
+    """The mean of the values around a circle is the one at its centre, which no cut, kink or jump within leaves so."""
+    assert is_holomorphic_where_finite(op or lgamma_op(), x, y, radius)
+
+
+def is_holomorphic_where_finite(op: Op, x: float, y: float, radius: float) -> bool:
+    with flint.ctx.workprec(200):
+        centre, size = flint.acb(x, y), flint.arb(0, radius)
+        function = complex_balls().function(op)
+        assert function is not None
+        box = function(centre + flint.acb(size, size))
+        if not box.is_finite():
+            return True
+        circle = [function(centre + flint.acb(k / 32).exp_pi_i() * (radius / 4)) for k in range(64)]
+        mean = sum(circle, flint.acb(0)) / 64
+        return bool(abs(mean - function(centre)) < abs(box).upper() * 1e-30)
+
+
+def test_a_native_with_a_cut_is_asked_within_the_domain_only() -> None:
+    def logarithm(domain: Interval) -> Op:
+        on = {"flint complex": "log"}
+        return primitive("ln", ops.log.forward, lambda z, x: (ops.div(1.0, x),), domain=[domain], on=on)
+
+    assert not is_holomorphic_where_finite(logarithm(REAL), -1.0, 0.01, 0.5)  # what the domain is for
+    for x in (-1.0, 0.2, 0.6, 2.0):
+        assert is_holomorphic_where_finite(logarithm(POSITIVE), x, 0.01, 0.5)
+    assert derivative(trace(logarithm(POSITIVE))(2.0), 2.0).evidence == "certified"
+
+
+@pytest.mark.parametrize("strict", [False, True])
+def test_a_program_of_an_op_that_was_declared_again_never_gets_the_native_of_the_other(strict: bool) -> None:
+    def declare(forward: Callable[[float], float], on: dict[str, Any]) -> Op:
+        return primitive("again", forward, lambda z, x: (1.0,), on=on)
+
+    first = trace(declare(math.exp, {"c": "exp"}))(0.5)
+    second = trace(declare(math.gamma, {"c": "tgamma"}))(0.5)
+    assert run_c(first, [3.0]) == [pytest.approx(math.exp(3.0))]
+    assert mg.compile(second, strict=strict, check=False)(3.0) == pytest.approx(2.0)
+    with pytest.raises(TypeError, match="two ops are called again"):
+        mg.compile(first, strict=strict, check=False)(3.0)
+    declare(math.exp, {"c": "exp"})
+    assert mg.compile(first, strict=strict, check=False)(3.0) == pytest.approx(math.exp(3.0))
