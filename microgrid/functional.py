@@ -366,10 +366,7 @@ def _floats(numbers: Sequence[Any]) -> list[float]:
 def _named(what: str, function: Callable[..., Any], derivative: Callable[..., Any]) -> Callable[..., Any]:
     name = getattr(function, "__name__", type(function).__name__)
 
-    @functools.wraps(function, assigned=("__module__",), updated=())
-    def named(*args: Any, **kwargs: Any) -> Any:
-        return derivative(*args, **kwargs)
-
-    named.__name__ = named.__qualname__ = name
-    named.__doc__ = f"Return the {what} of {name}."
-    return named
+    functools.update_wrapper(derivative, function, assigned=("__module__",), updated=())
+    derivative.__name__ = derivative.__qualname__ = name
+    derivative.__doc__ = f"Return the {what} of {name}."
+    return derivative

@@ -102,16 +102,26 @@ def flatten(
             for item, index in zip(_items(tree, path), itertools.product(*map(range, tree.shape)), strict=True):
                 leaves.append(check(item, f"{path}{list(index)}"))
             return Array(tree.shape, first)
-        if kind in _registered:
-            content, static = _registered[kind][0](tree)
+        held = contents(tree)
+        if held is not None:
+            content, static = held
+            if kind not in _registered:
+                return Instance(kind, {key: walk(item, f"{path}.{key}") for key, item in content.items()})
             return Instance(kind, walk(content, path), static)
-        if hasattr(kind, "__dataclass_fields__"):
-            fields = [field.name for field in dataclasses.fields(tree) if field.init]
-            return Instance(kind, {key: walk(getattr(tree, key), f"{path}.{key}") for key in fields})
         leaves.append(check(tree, path))
         return len(leaves) - 1
 
     return leaves, walk(tree, name)
+
+
+def contents(x: Any) -> tuple[Any, Any] | None:
+    """Return what a data class or a registered type holds, and what of it is no number; None for other objects."""
+    kind = type(x)
+    if kind in _registered:
+        return _registered[kind][0](x)
+    if hasattr(kind, "__dataclass_fields__"):
+        return {field.name: getattr(x, field.name) for field in dataclasses.fields(x) if field.init}, None
+    return None
 
 
 def unflatten(structure: Structure, leaves: Any, array: Callable[[tuple[int, ...], Any], Any] | None = None) -> Any:

@@ -73,7 +73,9 @@ def _diagnosed(subject: Subject, reference: Reference, kinked: Program) -> Repor
         report.culprit = "culprit: a number was read out of the graph, and results computed from it have no derivative"
     elif report.verdict == "FAIL" and not report.value:
         report.culprit = diagnose(
-            subject.program, subject.numbers, lambda part, at: _own_check(Subject(part, at), "auto", part)
+            subject.program,
+            subject.numbers,
+            lambda part, at: _own_check(Subject(part, tree.unflatten(part.in_structure, at)), "auto", part),
         )
     return report
 
@@ -177,6 +179,10 @@ def _matched(claim: Any, structure: tree.Structure) -> list[tuple[int, float]] |
     """Return each input with its number; None where the two do not match."""
     if isinstance(structure, int):
         return None if isinstance(claim, (dict, list)) else [(structure, float(bare(claim)))]
+    if isinstance(structure, tree.Array):
+        return _matched(claim, tree.unflatten(structure, range(structure.first + structure.size), tree.nested))
+    if isinstance(structure, tree.Instance):
+        return _matched(claim, structure.content)
     if isinstance(structure, dict):
         if not isinstance(claim, dict) or set(claim) != set(structure):
             return None
@@ -190,17 +196,20 @@ def _matched(claim: Any, structure: tree.Structure) -> list[tuple[int, float]] |
 
 
 def _has_keys(structure: tree.Structure) -> bool:
-    if isinstance(structure, int):
+    if isinstance(structure, (int, tree.Array)):
         return False
-    return isinstance(structure, dict) or any(map(_has_keys, structure))
+    return isinstance(structure, (dict, tree.Instance)) or any(map(_has_keys, structure))
 
 
 def _lists(x: Any) -> Any:
-    """Return nested containers with NumPy's arrays as lists."""
+    """Return nested containers with NumPy's arrays as lists, and what data classes hold in their places."""
     if hasattr(x, "tolist"):
         return x.tolist()
     if isinstance(x, dict):
         return {key: _lists(item) for key, item in x.items()}
+    held = tree.contents(x)
+    if held is not None:
+        return _lists(held[0])
     return [_lists(item) for item in x] if isinstance(x, (list, tuple)) else x
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import math
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -11,14 +10,13 @@ from microgrid.core import tree
 from microgrid.core.primitive import Op, as_float
 from microgrid.engine import Value
 from microgrid.functional import number_or_value
-from microgrid.numbers.arithmetic import library
 from microgrid.program import Program, input_names, parameters_of, trace
 
 
 class Subject:
     """A scalar function at a point. `program` is None for a black box, and `blind` says why.
 
-    NumPy arrays among the arguments stay arrays: of floats, or of Values when the function is recorded.
+    NumPy arrays in the arguments stay arrays: of floats, or of Values when the function is recorded.
     """
 
     def __init__(self, function: Program | Callable[..., Any], at: Sequence[Any]) -> None:
@@ -26,18 +24,16 @@ class Subject:
         self.name = "the program" if isinstance(function, Program) else getattr(function, "__name__", "the function")
         if isinstance(function, Op):
             self.name = function.name
-        self._arrays = [getattr(x, "ndim", 0) > 0 for x in at]
-        plain = tuple(x.tolist() if array else x for x, array in zip(at, self._arrays, strict=True))
-        self.numbers, self.structure = tree.flatten(plain, lambda x, path: float(number_or_value(bare(x), path)), "at")
-        self.function = (
-            function if isinstance(function, Program) or not any(self._arrays) else self._on_arrays(function)
-        )
+        self.numbers, self.structure = tree.flatten(tuple(at), _number, "at")
+        if isinstance(function, Program) and self.structure != function.in_structure:  # it may have been given lists
+            self.numbers, self.structure = tree.flatten(tuple(at), _number, "at", opened=listed)
+        self.function = function
         self.blind = ""
         self.program: Program | None = None
-        self.program = self._traced(plain)
+        self.program = self._traced(tuple(at))
         if self.program is None:
             return
-        if self.program.out_structure != 0:
+        if not tree.is_number(self.program.out_structure):
             raise TypeError(
                 "a gradient is that of one result; this function gives several: check them one by one, or their sum"
             )
@@ -48,11 +44,11 @@ class Subject:
         elif self.program.ties and self.function is not self.program:
             self.blind = "one of its branches compares equal numbers here, and nearby may be another"
 
-    def _traced(self, plain: Sequence[Any]) -> Program | None:
+    def _traced(self, at: Sequence[Any]) -> Program | None:
         if isinstance(self.function, Program):
             return self.function
         try:
-            return trace(self.function)(*plain)
+            return trace(self.function)(*at)
         except (TypeError, ValueError) as error:
             try:  # a function that cannot take Values may take floats
                 as_float(bare(self(self.numbers)))
@@ -63,17 +59,10 @@ class Subject:
             self.blind = f"a black box, since {str(error).split(':')[0]}"
             return None
 
-    def _on_arrays(self, function: Callable[..., Any]) -> Callable[..., Any]:
-        @functools.wraps(function)
-        def called(*arguments: Any) -> Any:
-            numpy = library("numpy", "check")
-            return function(*[numpy.array(x) if array else x for x, array in zip(arguments, self._arrays, strict=True)])
-
-        return called
-
     def __call__(self, numbers: Sequence[Any]) -> Any:
         """Return the result of the function at these numbers, or Values."""
-        return self.function(*tree.unflatten(self.structure, list(numbers)))
+        result = self.function(*tree.unflatten(self.structure, list(numbers)))
+        return result.item() if tree.is_array(result) and result.size == 1 else result
 
     def names(self) -> Sequence[str]:
         """Names of the inputs."""
@@ -102,6 +91,15 @@ class Subject:
             return as_float(bare(result))
 
         return moved
+
+
+def _number(x: Any, path: str) -> float:
+    return float(number_or_value(bare(x), path))
+
+
+def listed(x: Any) -> Any:
+    """Return an array as nested lists; anything else unchanged."""
+    return x.tolist() if tree.is_array(x) else x
 
 
 def bare(x: Any) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import math
 import operator
@@ -20,8 +21,8 @@ from programs import points as points_of
 from test_ops import DECREED
 
 import microgrid as mg
-from microgrid import OPS, Program, Value, nn, no_grad, ops, trace
-from microgrid.core import forward
+from microgrid import OPS, Program, Value, grad, nn, no_grad, ops, trace
+from microgrid.core import forward, tree
 from microgrid.testing import (
     GradientError,
     assert_detects_wrong_gradient,
@@ -864,3 +865,31 @@ def test_without_a_proof_the_evidence_says_so() -> None:
 def test_every_misuse_has_its_error(misuse: Callable[[], Any], error: type[Exception], advice: str) -> None:
     with pytest.raises(error, match=advice):
         misuse()
+
+
+np = pytest.importorskip("numpy")
+
+
+@dataclasses.dataclass
+class Affine:
+    W: Any
+    b: Any
+
+
+@pytest.mark.parametrize(
+    ("f", "at"),
+    [
+        (lambda p: (p["w"] ** 3 @ p["x"][0]).sum() * p["b"], {"w": np.ones((2, 3)) / 3.0, "x": [np.ones(3)], "b": 2.0}),
+        (lambda layer: np.squeeze(np.tanh(layer.W @ layer.b)), Affine(np.array([[0.5, 0.25]]), np.array([1.0, 2.0]))),
+        (lambda pair: np.exp(pair[0] * pair[1])[:1], (np.array([0.5, 0.25], dtype=np.float32), np.array(2))),
+    ],
+)
+def test_arrays_in_any_place_of_an_argument_stay_arrays(f: Callable[..., Any], at: Any) -> None:
+    assert check_gradient(f, at).verdict == "PASS"
+    assert check_gradient(f, at, order=2).verdict == "PASS"
+    slopes = grad(f)(at)
+    assert check_gradient(f, at, gradient=slopes).verdict == "PASS"
+    assert check_gradient(f, at, gradient=grad(f)).verdict == "PASS"
+    leaves, structure = tree.flatten(slopes, lambda leaf, _: leaf, "slopes")
+    wrong = tree.unflatten(structure, [*leaves[:-1], leaves[-1] + 1.0])
+    assert check_gradient(f, at, gradient=wrong).verdict == "FAIL"
