@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from microgrid.core import tree
@@ -14,6 +14,10 @@ from microgrid.numbers.arrays import array_of_floats
 
 STATIC = (int, bool, str, bytes, type(None))
 """Types of arguments that are compiled in as constants; another value recompiles."""
+
+
+class HoldsValue(Exception):
+    """An argument holds a Value, and the call is to be recorded."""
 
 
 class Arguments:
@@ -59,9 +63,9 @@ class Arguments:
         self.key.append((type(arg), arg))
         self._parts.append(("static", arg))
 
-    def add_numbers(self, arg: Any, path: str) -> None:
+    def add_numbers(self, arg: Any, path: str, check: Callable[[Any, str], float] | None = None) -> None:
         """Add an argument that is a number, or lists, tuples, dictionaries and arrays of numbers."""
-        _, structure = tree.flatten(arg, _number, path, leaves=self.numbers, opened=_listed)
+        _, structure = tree.flatten(arg, check or _number, path, leaves=self.numbers, opened=_listed)
         self.key.append(tree.signature(structure))
         self._parts.append(("numbers", structure))
 
@@ -91,8 +95,8 @@ class Arguments:
         return array.reshape(samples, math.prod(shape))
 
 
-def single(args: Sequence[Any]) -> Arguments:
-    """Flatten the arguments of one call."""
+def single(args: Sequence[Any], check: Callable[[Any, str], float] | None = None) -> Arguments:
+    """Flatten the arguments of one call; check(leaf, path) returns the number of a leaf."""
     found = Arguments()
     for position, arg in enumerate(args):
         if type(arg) is float:  # as `add_numbers` does, in half the time
@@ -102,7 +106,7 @@ def single(args: Sequence[Any]) -> Arguments:
         elif isinstance(arg, STATIC):
             found.add_static(arg)
         else:
-            found.add_numbers(arg, f"argument {position}")
+            found.add_numbers(arg, f"argument {position}", check)
     found.shared = [False] * len(found.numbers)
     return found
 
@@ -122,6 +126,13 @@ def batch(args: Sequence[Any], axes: Sequence[int | None]) -> Arguments:
     if found.samples < 0:
         raise TypeError("a batch needs an argument with a row for each sample: not every axis may be None")
     return found
+
+
+def no_value(leaf: Any, path: str) -> float:
+    """Return the number of a leaf. Raises HoldsValue for a Value."""
+    if isinstance(leaf, Value):
+        raise HoldsValue
+    return _number(leaf, path)
 
 
 def _number(leaf: Any, path: str) -> float:

@@ -38,8 +38,15 @@ class Compiled(Shown):
         self._last: Plan | None = None
 
     def __call__(self, *args: Any) -> Any:
-        """Return the result of the function, with floats for Values."""
-        given = arguments.single(args)
+        """Return the result of the function, with floats for Values.
+
+        When an argument is or holds a Value, the function itself runs and records, so that derivatives, `trace`,
+        `check_gradient` and `steps` go through the call.
+        """
+        try:
+            given = arguments.single(args, arguments.no_value)
+        except arguments.HoldsValue:
+            return self._function(*args)
         plan, structure = self._plan("value", given)
         values, _ = self._run(plan, given)
         return tree.unflatten(structure, values)

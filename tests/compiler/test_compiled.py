@@ -19,6 +19,7 @@ import microgrid as mg
 from microgrid import Program, Value, trace
 from microgrid.compiler import plan
 from microgrid.numbers.arrays import arrays
+from microgrid.testing import check_gradient
 
 
 def test_it_is_a_decorator_with_and_without_options() -> None:
@@ -537,3 +538,28 @@ def test_the_loops_of_a_hessian_do_not_grow_with_it() -> None:
     small = len(str(compiled.loops).splitlines())
     compiled([0.1 * i for i in range(60)])
     assert len(str(compiled.loops).splitlines()) == small
+
+
+def _wave(x: Any, p: Any) -> Any:
+    return mg.sin(x * p["a"][0]) * x + p["a"][1]
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+def test_a_compiled_function_is_a_function_of_values(compiled: bool) -> None:
+    fast: Any = mg.compile(_wave) if compiled else _wave
+    p = {"a": [0.5, 2.0]}
+    at = (1.5, p)
+    cos, sin = math.cos(0.75), math.sin(0.75)
+    assert mg.grad(fast)(*at) == pytest.approx(sin + 0.75 * cos, rel=1e-14)
+    assert mg.grad(mg.grad(fast))(*at) == pytest.approx(cos - 0.375 * sin, rel=1e-14)
+    assert mg.grad(fast, 1)(*at) == {"a": pytest.approx([2.25 * cos, 1.0], rel=1e-14)}
+    assert mg.trace(fast)(*at)(*at) == pytest.approx(1.5 * sin + 2.0, rel=1e-15)
+    assert check_gradient(fast, *at)
+    x = Value(1.5, label="x")
+    y = fast(x, {"a": [Value(0.5), 2.0]})
+    assert len(mg.steps(y)) == 8
+    y.backward()
+    assert x.grad == pytest.approx(sin + 0.75 * cos, rel=1e-14)
+    nested: Any = mg.compile(lambda x: fast(x, p) * 2.0) if compiled else lambda x: fast(x, p) * 2.0
+    assert nested(1.5) == pytest.approx(3.0 * sin + 4.0, rel=1e-14)
+    assert fast(np.array([Value(1.5)])[0], p).op is not None
