@@ -444,7 +444,7 @@ def given_op(arity: int) -> Op:
 
 
 def has_rule(op: Op) -> bool:
-    """Whether the op says what it computes and its derivatives, as every one but `given_op` does."""
+    """Return True if the op declares its value and its derivatives, as every op but `given_op` does."""
     return op.partials is not _no_rule
 
 
