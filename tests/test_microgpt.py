@@ -25,7 +25,7 @@ from microgrid.testing import check_gradient
 
 
 class PlainValue:
-    """Source of the classes that such a program defines, and deletes when it imports ours."""
+    """The class that such a program defines, and deletes when it imports ours."""
 
     def __init__(self, data: Any, children: Any = (), local_grads: Any = ()) -> None:
         self.data = data
