@@ -95,6 +95,9 @@ def flatten(
             return {key: walk(item, f"{path}[{key!r}]") for key, item in tree.items()}
         if isinstance(tree, (list, tuple)):
             return like(tree, [walk(item, f"{path}[{i}]") for i, item in enumerate(tree)])
+        if hasattr(kind, "_apply_op"):
+            leaves.append(check(tree, path))
+            return len(leaves) - 1
         if arrays and hasattr(kind, "ndim") and is_array(tree) and (tree.ndim or tree.dtype == object):
             if tree.ndim == 0:
                 return walk(tree.item(), path)
