@@ -99,6 +99,9 @@ def flatten(
             leaves.append(check(tree, path))
             return len(leaves) - 1
         if arrays and hasattr(kind, "ndim") and is_array(tree) and (tree.ndim or tree.dtype == object):
+            if tree.ndim == 0 and getattr(tree, "mask", False):  # .item() of a masked number is 0.0: check refuses it
+                leaves.append(check(tree, path))
+                return len(leaves) - 1
             if tree.ndim == 0:
                 return walk(tree.item(), path)
             first = len(leaves)
