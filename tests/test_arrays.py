@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import math
 import pickle
@@ -312,6 +313,12 @@ def test_arrays_of_values_give_arrays_of_values() -> None:
     assert [v.grad for v in x] == [6.0, 12.0]
     by = gradient((x**2).sum(), {"x": x})
     assert by["x"].tolist() == [2.0, 4.0]
+
+
+def test_an_array_of_values_is_copied_and_pickled() -> None:
+    slopes = grad(lambda x: (x**3).sum())(np.array([Value(1.0), Value(2.0)]))
+    for again in (pickle.loads(pickle.dumps(slopes)), copy.deepcopy(slopes)):
+        assert [v.data for v in again] == [3.0, 12.0]
 
 
 def test_a_program_of_numbers_still_takes_arrays_as_batches() -> None:

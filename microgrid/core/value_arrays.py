@@ -45,4 +45,7 @@ def value_array() -> Any:
                 return out[0] if len(out) == 1 else out
             return tuple(map(dressed, result)) if isinstance(result, tuple) else dressed(result)
 
+        def __reduce__(self) -> Any:
+            return bare(self).__reduce__()  # pickled as an ordinary array: this type has no name to be found by
+
     return ValueArray
