@@ -58,7 +58,8 @@ def test_many_tests_are_shared_among_processes_and_few_are_not(
     pytest.importorskip("xdist")
     if (os.cpu_count() or 1) == 1:
         pytest.skip("there is one core: nothing is shared")
-    monkeypatch.delenv("PYTEST_XDIST_AUTO_NUM_WORKERS", raising=False)
+    for name in ("AUTO_NUM_WORKERS", "WORKER", "WORKER_COUNT", "TESTRUNUID"):  # those of the run that this is part of
+        monkeypatch.delenv(f"PYTEST_XDIST_{name}", raising=False)
     command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-p", "no:hypothesispytest"]
     done = subprocess.run([*command, *arguments.split()], cwd=project, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
