@@ -418,6 +418,8 @@ def _function(op: Op, static: tuple[float, ...], arithmetic: Arithmetic) -> Call
 def _by_definition(op: Op, static: tuple[float, ...], arithmetic: Arithmetic) -> Callable[..., Any]:
     try:
         program = definition(op, static, arithmetic.exact)
+        if any(step.op is op for step in program.instructions):  # an operator, which is its own definition
+            raise TypeError
     except TypeError:  # not written in ops and operators, but possibly callable with these numbers
         return functools.partial(arithmetic.forward, op)
 

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from microgrid import Value, jvp, ops, trace, where
 from microgrid.core.primitive import OPS, Op, primitive
-from microgrid.numbers.arithmetic import Arithmetic
+from microgrid.numbers.arithmetic import Arithmetic, UnknownFunction
 from microgrid.numbers.arrays import arrays
 from microgrid.numbers.balls import balls
 from microgrid.numbers.fractions import rationals
@@ -204,3 +204,11 @@ def test_a_comparison_and_the_choice_by_it_are_one_step_on_arrays() -> None:
     program(np.array([1.0, 2.0]), 1.5)
     assert program._prepared is not None
     assert [len(operands) for _, operands, _ in program._prepared[1]] == [0, 4]
+
+
+def test_a_kind_of_number_need_not_name_the_operators_that_it_has() -> None:
+    """An operator is its own definition: looked up among definitions, it would come back for ever."""
+    few = Arithmetic("few numbers", Fraction, {"mul": lambda x, y: x * y})
+    assert trace(lambda x: -x * x - x)(2.0).replay([Fraction(2)], few) == [Fraction(-6)]
+    with pytest.raises(UnknownFunction, match="exp computes floats only, not few numbers"):
+        trace(lambda x: -x.exp())(2.0).replay([Fraction(2)], few)
