@@ -98,16 +98,14 @@ def flatten(
         if hasattr(kind, "_apply_op"):
             leaves.append(check(tree, path))
             return len(leaves) - 1
-        if arrays and hasattr(kind, "ndim") and is_array(tree) and (tree.ndim or tree.dtype == object):
-            if tree.ndim == 0 and getattr(tree, "mask", False):  # .item() of a masked number is 0.0: check refuses it
-                leaves.append(check(tree, path))
-                return len(leaves) - 1
-            if tree.ndim == 0:
-                return walk(tree.item(), path)
-            first = len(leaves)
-            for item, index in zip(_items(tree, path), itertools.product(*map(range, tree.shape)), strict=True):
-                leaves.append(check(item, f"{path}{list(index)}"))
-            return Array(tree.shape, first)
+        if arrays and hasattr(kind, "ndim") and is_array(tree):
+            if tree.ndim == 0 and tree.dtype == object and not getattr(tree, "mask", False):
+                return walk(tree.item(), path)  # what it holds; of numbers, check sees their mask
+            if tree.ndim:
+                first = len(leaves)
+                for item, index in zip(_items(tree, path), itertools.product(*map(range, tree.shape)), strict=True):
+                    leaves.append(check(item, f"{path}{list(index)}"))
+                return Array(tree.shape, first)
         held = contents(tree)
         if held is not None:
             content, static = held
