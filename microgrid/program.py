@@ -16,7 +16,7 @@ from microgrid.functional import number_or_value, recorded_value, returned, run_
 from microgrid.graph.dependence import Dependence
 from microgrid.graph.linearize import Linearization
 from microgrid.numbers.arithmetic import FLOATS, VALUES, Arithmetic, arithmetic_of
-from microgrid.text import c_source, source
+from microgrid.text import c_source, javascript, source
 
 if TYPE_CHECKING:
     from microgrid.compiler.compiled import Compiled
@@ -344,6 +344,15 @@ class Program:
         Raises ValueError for a name that is no identifier in C, or that of a function of its mathematics.
         """
         return c_source.c(self.lowered(c_source.is_native, "c"), name)
+
+    def javascript(self, name: str = "f") -> str:
+        """Return the text of a JavaScript function from the array of the inputs to that of the outputs, both flat.
+
+        What IEEE 754 defines has the bits of a replay; functions of `Math` may differ in the last ones. Raises
+        ValueError for a name that is no identifier, or has a meaning in the text, TypeError for an op that is not
+        written in ops and operators.
+        """
+        return javascript.javascript(self, name)
 
     def compile(
         self, *, strict: bool = False, cache: bool = True, threads: int | None = None, check: bool = True

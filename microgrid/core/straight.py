@@ -64,6 +64,15 @@ class Term:
     def __neg__(self) -> Any:
         return Term(OPS["neg"], (self,))
 
+    def __truediv__(self, other: Any) -> Any:
+        return Term(OPS["div"], (self, other))
+
+    def __rtruediv__(self, other: Any) -> Any:
+        return Term(OPS["div"], (other, self))
+
+    def __pow__(self, other: Any) -> Any:
+        return Term(OPS["power" if isinstance(other, Term) else "constant_power"], (self, other))
+
     def _refuse(self, *_others: Any) -> Any:
         raise TypeError("the formula reads a number")
 
