@@ -26,31 +26,78 @@
   var frame = make("div", root, "", { "class": "mg-picture", tabindex: "0", role: "group", "aria-label": "Picture" });
   var source = decodeURIComponent(image.getAttribute("src").slice("data:image/svg+xml,".length));
   var svg = document.importNode(new DOMParser().parseFromString(source, "image/svg+xml").documentElement, true);
-  svg.removeAttribute("width");
-  svg.removeAttribute("height");
-  frame.appendChild(svg);
+  /* The panels of the picture stand side by side where there is room, else one under the other. */
+  var labels = { network: "The network: a map of each neuron's output over the plane",
+    field: "The output over the plane, with the points", charts: "Loss and gradients" };
+  frame.appendChild(svg.querySelector("style"));
+  svg.querySelectorAll(".panel").forEach(function (panel) {
+    panel.style.width = panel.getAttribute("width") + "px";
+    ["x", "width", "height"].forEach(function (name) { panel.removeAttribute(name); });
+    panel.setAttribute("role", "group");
+    panel.setAttribute("aria-label", labels[panel.getAttribute("class").split(" ").pop()]);
+    frame.appendChild(panel);
+  });
+  frame.classList.add("mg-panels");
   image.remove();
+  svg = frame;
   var text = make("p", root, "", { "class": "mg-text mg-said", "aria-live": "polite" });
 
-  var field = Uint8Array.from(atob(data.field), function (c) { return c.charCodeAt(0); });
-  var canvas = document.createElement("canvas"), cells = data.cells;
-  canvas.width = canvas.height = cells;
-  var pen = canvas.getContext("2d");
-  function paint(k) {
-    var pixels = pen.createImageData(cells, cells), row, column, byte, kind, colour, at;
+  function bytes(packed) { return Uint8Array.from(atob(packed), function (c) { return c.charCodeAt(0); }); }
+  var field = bytes(data.field), maps = bytes(data.maps), weights = bytes(data.weights);
+  var canvas = document.createElement("canvas");
+  function painted(source, start, cells, classes) {
+    canvas.width = canvas.height = cells;
+    var pen = canvas.getContext("2d"), pixels = pen.createImageData(cells, cells), row, column, byte, kind, colour, at;
     for (row = 0; row < cells; row++) for (column = 0; column < cells; column++) {
-      byte = field[(k * cells + row) * cells + column];
-      kind = data.classes > 1 ? byte : +(byte > 128);
+      byte = source[start + row * cells + column];
+      kind = classes > 1 ? byte : +(byte > 128);
       colour = parseInt(data.colours[kind % data.colours.length].slice(1), 16);
       at = 4 * ((cells - 1 - row) * cells + column);
       pixels.data[at] = colour >> 16;
       pixels.data[at + 1] = colour >> 8 & 255;
       pixels.data[at + 2] = colour & 255;
-      pixels.data[at + 3] = data.classes > 1 ? 102 : Math.abs(byte - 128) / 127 * 178;
+      pixels.data[at + 3] = classes > 1 ? 102 : Math.floor(Math.abs(byte - 128) * 178 / 127);
     }
     pen.putImageData(pixels, 0, 0);
-    svg.querySelector(".field").setAttribute("href", canvas.toDataURL());
+    return canvas.toDataURL();
   }
+
+  var neurons = Array.prototype.slice.call(svg.querySelectorAll(".neuron"));
+  var edges = Array.prototype.slice.call(svg.querySelectorAll(".weight"));
+  var size = data.small * data.small, chosen = -1;
+  function paint(k) {
+    var of = k * neurons.length * size;
+    neurons.forEach(function (neuron, i) {
+      neuron.querySelector("image").setAttribute("href", painted(maps, of + i * size, data.small, 1));
+    });
+    edges.forEach(function (edge, i) {
+      var byte = weights[k * edges.length + i];
+      edge.setAttribute("stroke-width", (0.2 + 4 * Math.abs(byte - 128) / 127).toFixed(2));
+      edge.classList.toggle("minus", byte < 128);
+    });
+    svg.querySelector(".output").setAttribute("href", chosen < 0 ?
+      painted(field, k * data.cells * data.cells, data.cells, data.classes) :
+      painted(maps, of + chosen * size, data.small, 1));
+    svg.querySelector(".shown").textContent = chosen < 0 ? "output" : neurons[chosen].dataset.name;
+  }
+  neurons.forEach(function (neuron, i) {
+    function choose() {
+      chosen = chosen === i ? -1 : i;
+      neurons.forEach(function (other, j) { other.setAttribute("aria-pressed", String(j === chosen)); });
+      paint(at);
+    }
+    neuron.setAttribute("tabindex", "0");
+    neuron.setAttribute("role", "button");
+    neuron.setAttribute("aria-pressed", "false");
+    neuron.setAttribute("aria-label", neuron.dataset.name);
+    neuron.addEventListener("click", choose);
+    neuron.addEventListener("keydown", function (event) {
+      if (event.key !== "Enter" && event.key !== " ") return;
+      event.preventDefault();
+      event.stopPropagation();
+      choose();
+    });
+  });
 
   var at = 0, timer = null;
   function show(quiet) {

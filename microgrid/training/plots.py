@@ -20,7 +20,8 @@ COLOURS = (VERMILION, BLUE, GREEN, PINK, "#E69F00", "#56B4E9")
 MARKERS = "osD^vP"
 
 
-def _figure(width: float, height: float) -> Any:
+def new_figure(width: float, height: float) -> Any:
+    """Return an empty figure that a notebook shows, of these inches."""
     try:
         from matplotlib.figure import Figure
     except ImportError:
@@ -35,7 +36,8 @@ def _figure(width: float, height: float) -> Any:
     return Plot(figsize=(width, height), layout="constrained")
 
 
-def _bare(axes: Any) -> Any:
+def bare(axes: Any) -> Any:
+    """Return the axes without a frame on the right and above, with a grid."""
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(color="#E4E4E4")
     axes.set_axisbelow(True)
@@ -48,8 +50,8 @@ def plot_curves(loss: Sequence[float], measured: Mapping[str, Sequence[float]], 
     others = dict(measured)
     if "validation_loss" in others:
         losses["validation loss"] = others.pop("validation_loss")
-    figure = _figure(6.4 if not others else 10.0, 4.0)
-    panels = [_bare(axes) for axes in figure.subplots(1, 2 if others else 1, squeeze=False)[0]]
+    figure = new_figure(6.4 if not others else 10.0, 4.0)
+    panels = [bare(axes) for axes in figure.subplots(1, 2 if others else 1, squeeze=False)[0]]
     for axes, curves in zip(panels, (losses, others), strict=False):
         for (name, curve), colour in zip(curves.items(), (BLUE, *COLOURS[::2]), strict=False):
             marker = "o" if len(curve) == 1 else None
@@ -82,7 +84,7 @@ def plot_boundary(
     classes = sorted(set(labels))
     grid_x, grid_y = (_spread([point[axis] for point in points], cells) for axis in (0, 1))
     answers = outputs_of(model, [[px, py] for py in grid_y for px in grid_x])
-    figure = _figure(6.4, 4.8)
+    figure = new_figure(6.4, 4.8)
     axes = figure.add_subplot()
     if len(answers[0]) == 1:
         if threshold is None:
@@ -143,8 +145,8 @@ def plot_gradients(model: Module, *, title: str = "") -> Any:
         raise ValueError("all gradients are 0: call backward() on a loss, or fit, before")
     import statistics
 
-    figure = _figure(max(4.8, 1.2 + 0.9 * len(layers)), 4.0)
-    axes = _bare(figure.add_subplot())
+    figure = new_figure(max(4.8, 1.2 + 0.9 * len(layers)), 4.0)
+    axes = bare(figure.add_subplot())
     positions = range(1, len(layers) + 1)
     drawn = axes.boxplot(list(sizes.values()), positions=positions, whis=(0, 100), patch_artist=True, widths=0.6)
     for box in drawn["boxes"]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import itertools
+import math
 import re
 import xml.etree.ElementTree as ET
 import zlib
@@ -12,10 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from microgrid import Film, datasets, fit, nn
-from microgrid.film import CELLS
-from microgrid.pictures.film_page import COLOURS
+from microgrid import Film, Value, datasets, fit, nn
+from microgrid.film import CELLS, SMALL
+from microgrid.pictures.film_page import COLOURS, _scale, svg
 from microgrid.training import History
 
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
@@ -66,7 +69,7 @@ def test_a_layer_may_have_any_name(name: str, tmp_path: Path) -> None:
     film = Film(x, y, frames=2)
     fit(model, x, y, loss="mse", epochs=2, callbacks=[film], progress=False)
     film.save(tmp_path / "film.html")
-    texts = [text.text for text in ET.fromstring(film._svg()).iter("{http://www.w3.org/2000/svg}text")]
+    texts = [text.text for text in ET.fromstring(svg(film.contents())).iter("{http://www.w3.org/2000/svg}text")]
     assert re.sub("[\0\ud800\uffff]", "\N{REPLACEMENT CHARACTER}", name) in texts
 
 
@@ -76,7 +79,7 @@ def test_the_picture_without_scripts_has_the_colours_of_the_regions(outputs: int
     film = Film(x, y)
     model = nn.MLP(2, [8, outputs], activation="tanh", seed=0)
     fit(model, x, y, loss="mse" if outputs == 1 else "cross_entropy", lr=0.1, epochs=60, callbacks=[film])
-    (packed,) = re.findall(r"href='data:image/png;base64,([^']*)'", film._svg())
+    (packed,) = re.findall(r"class='output'[^>]*href='data:image/png;base64,([^']*)'", svg(film.contents()))
     png = base64.b64decode(packed)
     start = png.index(b"IDAT") + 4
     pixels = zlib.decompressobj().decompress(png[start:])
@@ -92,7 +95,7 @@ def test_the_names_of_many_layers_are_numbers_since_they_would_overlap(layers: i
     x, y = datasets.xor()
     film = Film(x, y)
     fit(nn.MLP(2, [2] * (layers - 1) + [1], seed=0), x, y, loss="mse", epochs=1, callbacks=[film], progress=False)
-    texts = re.findall(r"<text x='(\d+)' y='308'>([^<]*)", film._svg())
+    texts = re.findall(r"<text class='layer' x='(\d+)' y='\d+'>([^<]*)", svg(film.contents()))
     assert texts[-1][1] == told
     places = [int(x) for x, _ in texts]
     assert all(7 * len(told) <= b - a for a, b in itertools.pairwise(places))
@@ -162,3 +165,115 @@ def test_without_scripts_there_is_the_last_frame(browser: Any, tmp_path: Path) -
     assert page.locator("img").get_attribute("alt").startswith("After epoch 5")
     assert page.locator("img").bounding_box()["height"] > 100
     context.close()
+
+
+@pytest.mark.parametrize("activation", ["tanh", "relu", "sigmoid"])
+def test_each_neuron_has_the_map_of_its_own_output(activation: str) -> None:
+    x, y = datasets.moons(40)
+    model = nn.MLP(2, [4, 3, 1], activation=activation, seed=0)
+    film = Film(x, y)
+    fit(model, x, y, loss="hinge", lr=0.1, epochs=3, callbacks=[film], progress=False)
+    frame = film.frames[-1]
+    neurons = [neuron for layer in model.layers for neuron in layer.neurons]
+    assert list(frame.weights) == [w.data for neuron in neurons for w in neuron.w]
+    (left, right), (low, high) = film.spans()
+    for row, column in ((0, 0), (3, 11), (SMALL - 1, 5), (7, SMALL - 1)):
+        point = [left + (right - left) * column / (SMALL - 1), low + (high - low) * row / (SMALL - 1)]
+        outputs: list[Value] = []
+        for layer in model.layers:
+            point = layer(point)
+            outputs += [point] if isinstance(point, Value) else point
+        assert [one[row * SMALL + column] for one in frame.neurons] == pytest.approx([z.data for z in outputs])
+    scene = film.contents().scenes[-1]
+    for one, numbers in zip(scene.maps[2:], frame.neurons, strict=True):
+        assert all(
+            (byte > 128) <= (z > 0.0) and (byte < 128) <= (z < 0.0) for byte, z in zip(one, numbers, strict=True)
+        )
+
+
+def test_an_activation_with_branches_is_filmed_point_by_point() -> None:
+    x, y = datasets.xor()
+    films = []
+    for activation in ("relu", lambda z: z if z.data > 0.0 else z * 0.0):
+        film = Film(x, y)
+        model = nn.MLP(2, [3, 1], activation=activation, seed=0)
+        fit(model, x, y, loss="mse", epochs=2, callbacks=[film], progress=False)
+        films.append(film.frames[-1])
+    assert films[0].field == films[1].field
+    assert [list(one) for one in films[1].neurons] == [pytest.approx(list(one)) for one in films[0].neurons]
+
+
+@pytest.mark.parametrize("sizes", [[25, 1], [2] * 7 + [1]])
+def test_a_large_network_is_filmed_without_its_neurons(sizes: list[int]) -> None:
+    x, y = datasets.xor()
+    film = Film(x, y)
+    fit(nn.MLP(2, sizes, seed=0), x, y, loss="mse", epochs=2, callbacks=[film], progress=False)
+    assert film.contents().diagram is None
+    assert "neurons" not in svg(film.contents())
+
+
+@pytest.mark.parametrize("name", ["run.gif", "run.mp4"])
+@pytest.mark.parametrize("kind", ["moons", "spirals"])
+def test_an_animation_has_all_frames_and_they_differ(name: str, kind: str, tmp_path: Path) -> None:
+    np = pytest.importorskip("numpy")
+    pytest.importorskip("matplotlib")
+    film, _, _ = filmed(4, kind=kind)
+    if name.endswith(".gif"):
+        film.save(tmp_path / name, fps=4.0)
+        image = pytest.importorskip("PIL.Image")
+        with image.open(tmp_path / name) as animation:
+            assert animation.n_frames == 4
+            assert animation.info["duration"] == 250
+            pictures = [np.array(animation.convert("RGB")) for k in range(4) if animation.seek(k) is None]
+    else:
+        ffmpeg = pytest.importorskip("imageio_ffmpeg")
+        film.save(tmp_path / name, fps=4.0)
+        reader = ffmpeg.read_frames(str(tmp_path / name))
+        width, height = next(reader)["size"]
+        pictures = [np.frombuffer(data, np.uint8).reshape(height, width, 3) for data in reader]
+        assert len(pictures) == 4
+    assert all((a != b).any() for a, b in itertools.pairwise(pictures))
+
+
+def test_what_an_animation_lacks_is_named(tmp_path: Path) -> None:
+    film, _, _ = filmed(2)
+    with pytest.raises(ValueError, match="fps=0"):
+        film.save(tmp_path / "run.gif", fps=0.0)
+    with pytest.raises(ValueError, match=r"\.html or \.htm or \.gif or \.mp4"):
+        film.save(tmp_path / "run.png")
+
+
+@given(st.lists(st.floats(1e-300, 1e300) | st.floats(-1e6, 1e6) | st.just(math.inf), min_size=1, max_size=5))
+def test_the_scale_of_the_loss_has_round_numbers_within_it(losses: list[float]) -> None:
+    scale = _scale(losses)
+    finite = [x for x in losses if math.isfinite(x)] or [0.0]
+    ticks = scale.ticks()
+    assert 1 <= len(ticks) <= 6
+    assert ticks == sorted(set(ticks))
+    room = 1e-9 * max(map(abs, finite))
+    assert all(min(finite) - room <= tick <= max(finite) + room for tick in ticks)
+    if len(ticks) > 1:
+        assert all(
+            float(f"{tick:.3g}") == pytest.approx(tick, rel=1e-3, abs=1e-9 * max(map(abs, finite))) for tick in ticks
+        )
+
+
+def test_a_click_on_a_neuron_shows_its_map_large(opened: Callable[..., Any], tmp_path: Path) -> None:
+    film, _, _ = filmed()
+    film.save(tmp_path / "film.html")
+    page = opened(tmp_path / "film.html", "neurons")
+    assert page.locator(".shown").text_content() == "output"
+    pixels = page.locator(".output").get_attribute("href")
+    neuron = page.get_by_role("button", name="layers[0].neurons[2]")
+    neuron.click()
+    assert page.locator(".shown").text_content() == "layers[0].neurons[2]"
+    assert page.locator(".output").get_attribute("href") == neuron.locator("image").get_attribute("href") != pixels
+    neuron.press("Enter")
+    assert page.locator(".shown").text_content() == "output"
+    assert page.locator(".output").get_attribute("href") == pixels
+    page.get_by_label("Frame", exact=True).fill("20")
+    weights = [float(w.get_attribute("stroke-width")) for w in page.locator(".weight").all()]
+    largest = max(abs(w) for frame in film.frames for w in frame.weights)
+    assert weights == pytest.approx([0.2 + 4.0 * abs(w) / largest for w in film.frames[-1].weights], abs=0.03)
+    minus = ["minus" in (w.get_attribute("class") or "") for w in page.locator(".weight").all()]
+    assert all(m == (w < 0.0) for m, w in zip(minus, film.frames[-1].weights, strict=True) if abs(w) > largest / 100)
