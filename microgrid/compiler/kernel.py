@@ -4,7 +4,7 @@ kernel(sources, strides, table, functions, p, y, d, scratch, begin, end, samples
 end: it writes the outputs of their samples to y, and the sums over these samples, each times the weight, to d.
 
 Inputs and outputs have the samples in rows in memory and side by side in lanes, so a block is transposed when it comes
-in and when it goes out. A lane without a sample repeats the last one, and its seed is 0.
+in and when it goes out, but for one lane. A lane without a sample repeats the last one, and its seed is 0.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ ARRAYS = ("p", "c", *SCRATCH)
 """Arguments of a segment, in this order."""
 
 
-def layout(sizes: dict[str, int], lanes: int) -> tuple[dict[str, int], int]:
+def layout(sizes: dict[str, int], lanes: int, arrays: Sequence[str] = SCRATCH) -> tuple[dict[str, int], int]:
     """Return the offset of each array in the memory of a block, and the size of the block, in numbers."""
     starts, end = {}, 0
-    for array in SCRATCH:
+    for array in arrays:
         starts[array] = end
         end += sizes[array] * lanes
     return starts, end
@@ -54,6 +54,8 @@ class _Kernel:
         self.sums = sums
         self.columns = columns
         self.lanes = mode.lanes
+        # One row of inputs in one lane is as it comes, and so are the outputs: nothing is copied.
+        self.direct = mode.lanes == 1 and len(columns) == 1 and not sums
         self.vector = "double" if mode.lanes == 1 else f"<{mode.lanes} x double>"
         self.lines: list[str] = []
         self.block = "entry"
@@ -61,7 +63,7 @@ class _Kernel:
 
     def text(self) -> tuple[str, int]:
         sizes, lanes = self.stored.sizes, self.lanes
-        starts, chunk = layout(sizes, lanes)
+        starts, chunk = layout(sizes, lanes, SCRATCH[2:] if self.direct else SCRATCH)
         if sizes["d"]:
             i = self.begin("clear", "0", str(sizes["d"]))
             self.do(f"store double 0.0, ptr {self.address('double', '%d', i)}, align 8")
@@ -77,13 +79,17 @@ class _Kernel:
         count = self.set(f"call i64 @llvm.smin.i64(i64 {self.set(f'sub i64 %samples, {start}')}, i64 {lanes})")
         memory = self.address("double", "%scratch", self.set(f"mul i64 {here}, {chunk}"))
         arrays = {array: self.address("double", memory, str(at)) for array, at in starts.items()}
-        self.bring_in(start, arrays["x"])
+        if self.direct:
+            arrays["x"], arrays["y"] = self.rows(start, sizes["y"])
+        else:
+            self.bring_in(start, arrays["x"])
         seed = self.seed(count)
         if sizes["s"]:
             self.do(f"store {self.vector} {seed}, ptr {arrays['s']}, align 8")
         for segment in range(len(self.stored.segments)):
             self.do(f"call void @segment{segment}({self.given(arrays)}, {self.vector} {seed})")
-        self.take_out(start, count, arrays["y"], sizes["y"])
+        if not self.direct:
+            self.take_out(start, count, arrays["y"], sizes["y"])
         self.end("block", chunks)
         if self.sums:
             arrays = {array: self.address("double", "%scratch", str(at)) for array, at in starts.items()}
@@ -97,6 +103,12 @@ class _Kernel:
         """Parameters of every function."""
         pointers = {"p": "%p", "c": "%table", **arrays}
         return ", ".join([*[f"ptr {pointers[array]}" for array in ARRAYS], "ptr %functions"])
+
+    def rows(self, sample: str, width: int) -> tuple[str, str]:
+        """Return the addresses of the inputs and outputs of a sample."""
+        stride = self.load("i64", "%strides", "0")
+        x = self.address("double", self.load("ptr", "%sources", "0"), self.set(f"mul i64 {sample}, {stride}"))
+        return x, self.address("double", "%y", self.set(f"mul i64 {sample}, {width}"))
 
     def bring_in(self, start: str, x: str) -> None:
         """Transpose the inputs of a block of samples, a few columns at a time to stay in the cache."""

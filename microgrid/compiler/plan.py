@@ -26,7 +26,7 @@ from microgrid.numbers.arithmetic import library
 from microgrid.program import definition
 
 POISON = False
-"""Debug switch: fill scratch memory with nan before each run, so that a read before a write shows."""
+"""Debug switch: fill scratch memory and outputs with nan before each run, so that a read before a write shows."""
 
 WORTH = 12_000_000
 """Minimum of instructions x samples for which threads are used: 0.4 ms in one thread, 0.3 ms in two."""
@@ -120,6 +120,8 @@ class Plan:
         """
         np = self.numpy
         outputs = np.empty((samples, self.outputs)) if self.outputs else self._no_outputs
+        if POISON:
+            outputs.fill(np.nan)
         pointers = self._pointers(*[address(source) for source in sources])
         blocks = -(-samples // self.mode.lanes)
         rounds = -(-blocks // CHUNKS)
