@@ -28,11 +28,10 @@ from microgrid.core.primitive import (
     Interval,
     Op,
     Remark,
-    built_in,
     primitive,
     rounded,
 )
-from microgrid.core.straight import forward_on_floats, rule_on_floats
+from microgrid.core.straight import built_in_ops
 
 __all__ = [
     "acos",
@@ -764,11 +763,14 @@ tied_maximum: Op = primitive(
 clip: Op = primitive(
     "clip",
     None,
-    lambda z, x, low, high: (greater(x, low) * greater(high, x),),
+    lambda z, x, low, high: (
+        greater(x, low) * greater(high, x),
+        greater(low, x) * greater(high, low),
+        greater(maximum(x, low), high),
+    ),
     formula=lambda x, low, high: minimum(maximum(x, low), high),
-    static=2,
     piecewise=True,
-    textbook=("1 if low < x < high else 0",),
+    textbook=("1 if low < x < high else 0", "1 if x < low < high else 0", "1 if max(x, low) > high else 0"),
     kinks=lambda x, low, high: (low, high),
 )
 copysign: Op = primitive(
@@ -952,9 +954,4 @@ shifted_exp: Op = primitive(
     irrational=True,
 )
 
-built_in.update(OPS)
-
-for _op in OPS.values():
-    if _op.defined:
-        _op.forward = forward_on_floats(_op)
-    _op.float_forward, _op.float_partials = _op.forward, rule_on_floats(_op)
+built_in_ops(*OPS.values())

@@ -24,6 +24,8 @@ SMOOTH = (
 )
 SMOOTH += "erf erfc sigmoid softplus softsign silu gelu relu abs sign floor ceil round trunc leaky_relu elu".split()
 SMOOTH += "logsigmoid sinc relu6 hardtanh".split()
+SMOOTH += "selu celu mish hardsigmoid hardswish softshrink hardshrink tanhshrink sec csc cot sech csch coth".split()
+SMOOTH += "asec acsc acot asech acsch acoth sinpi cospi exp10 logit log1mexp rsqrt square reciprocal".split()
 
 ROWS: list[Row] = [
     *[("x ** 0", lambda x: x**0, (x,), 1.0, (0.0,)) for x in (0.0, -3.0, INF, -INF, NAN)],
@@ -74,6 +76,32 @@ ROWS: list[Row] = [
     _unary("hardtanh", 1.0, 1.0, 0.0),
     *[("clip", lambda x: mg.clip(x, 2.0, 3.0), (x,), y, (s,)) for x, y, s in ((2.0, 2.0, 0.0), (3.0, 3.0, 0.0))],
     *[("clip", lambda x: mg.clip(x, 2.0, 3.0), (x,), y, (s,)) for x, y, s in ((2.5, 2.5, 1.0), (INF, 3.0, 0.0))],
+    ("clip by a bound", mg.clip, (1.0, 2.0, 3.0), 2.0, (0.0, 1.0, 0.0)),
+    ("clip by a bound", mg.clip, (4.0, 2.0, 3.0), 3.0, (0.0, 0.0, 1.0)),
+    ("clip at its bounds", mg.clip, (2.0, 2.0, 3.0), 2.0, (0.0, 0.0, 0.0)),
+    ("clip between bounds that cross", mg.clip, (2.0, 5.0, 3.0), 3.0, (0.0, 0.0, 1.0)),
+    _unary("selu", 0.0, 0.0, 1.0507009873554805),
+    _unary("celu", 0.0, 0.0, 1.0),
+    _unary("mish", -INF, 0.0, 0.0),
+    _unary("mish", INF, INF, 1.0),
+    *[_unary("hardsigmoid", x, y, 0.0) for x, y in ((-3.0, 0.0), (3.0, 1.0), (-INF, 0.0), (INF, 1.0))],
+    *[_unary("hardswish", x, y, s) for x, y, s in ((-3.0, 0.0, 0.0), (3.0, 3.0, 1.0), (-INF, 0.0, 0.0))],
+    *[_unary("softshrink", x, 0.0, 0.0) for x in (-0.5, 0.0, 0.5)],
+    _unary("hardshrink", 0.5, 0.0, 0.0),
+    _unary("rsqrt", 0.0, INF, -INF),
+    _unary("logit", 0.0, -INF, INF),
+    _unary("logit", 1.0, INF, INF),
+    _unary("logit", -1.0, NAN, NAN),
+    _unary("log1mexp", 0.0, -INF, INF),
+    _unary("log1mexp", INF, 0.0, 0.0),
+    _unary("log1mexp", -1.0, NAN, NAN),
+    _unary("asech", 0.0, INF, -INF),
+    _unary("asec", 1.0, 0.0, INF),
+    _unary("acoth", 1.0, INF, -INF),
+    _unary("acot", 0.0, math.pi / 2, -1.0),
+    ("xlog1py", mg.xlog1py, (0.0, -1.0), 0.0, (-INF, 0.0)),
+    ("logsubexp", mg.logsubexp, (1000.0, -1000.0), 1000.0, (1.0, 0.0)),
+    ("logsubexp", mg.logsubexp, (1.0, 2.0), NAN, (NAN, NAN)),
     *[(f"{name} at nan", getattr(mg, name), (NAN,), NAN, (NAN,)) for name in SMOOTH],
     ("maximum at a tie", mg.maximum, (2.0, 2.0), 2.0, (0.5, 0.5)),
     ("minimum at a tie", mg.minimum, (2.0, 2.0), 2.0, (0.5, 0.5)),

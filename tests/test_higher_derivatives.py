@@ -195,10 +195,9 @@ TWO += [(INF, 1.5), (1.5, INF), (2.0, -INF), (-2.0, INF), (0.0, -1.5)]
 STATIC: dict[str, list[tuple[float, ...]]] = {
     "constant_power": [(c,) for c in (0.0, 1.0, 2.0, 3.0, 0.5, -1.0, 1.5)],
     "sinc_derivative": [(0.0,), (1.0,)],
-    "clip": [(-0.25, 0.75)],
     "power_derivative": [(1.0, 1.0)],
 }
-UNTOLD = {*DECREED, "tied_maximum", "where"}  # by decree, and of three operands, two of them for choices
+UNTOLD = {*DECREED, "clip", "tied_maximum", "where"}  # by decree, and of three operands, two of them for choices
 CASES = [(op, static) for op in OPS.values() if op.name not in UNTOLD for static in STATIC.get(op.name, [()])]
 
 # where what is answered is a choice of the table of conventions, at a kink or a jump
@@ -218,11 +217,14 @@ CHOICES: dict[str, Callable[..., bool]] = {
     "fmod": lambda x, y: math.isinf(x) or math.isinf(y) or y == 0.0 or (x / y).is_integer(),
     "floor_divide": lambda x, y: math.isinf(x) or math.isinf(y) or y == 0.0 or (x / y).is_integer(),
     "equal": lambda x, y: x == y,
+    "sinpi": math.isinf,
+    "cospi": math.isinf,
 }
 
 # where nothing is said of second derivatives: the value stands at an edge of two domains
 LEFT_OUT: dict[str, Callable[..., bool]] = {
     "xlogy": lambda x, y: x == 0.0 and y < 0.0,
+    "xlog1py": lambda x, y: x == 0.0 and y < -1.0,
 }
 
 

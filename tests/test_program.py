@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from operands import inside
 from programs import RATIONAL, RandomFunction, functions, listed, points
 
 import microgrid as mg
@@ -43,15 +44,6 @@ def close(a: float, b: float, rel: float = 1e-14) -> bool:
 def one_op(op: Op, at: tuple[float, ...]) -> Program:
     static = at[op.arity - op.static :]
     return trace(lambda *xs: op(*xs, *static))(*at[: op.arity - op.static])
-
-
-def inside(op: Op) -> tuple[float, ...]:
-    """Operands in the op's domain."""
-    if op.name == "clip":
-        return (0.7, 0.25, 0.5)
-    known = {"acosh": (1.75,), "sinc_derivative": (1.75, 2.0), "constant_power": (0.75, 3.0), "power": (0.75, 2.0)}
-    known["power_derivative"] = (0.75, 2.0, 1.0, 0.0)
-    return known.get(op.name, (0.75, 0.625, 0.5)[: op.arity])
 
 
 # --- every op in every arithmetic ----------------------------------------------------------------------------------

@@ -33,7 +33,7 @@ def _built_in(symbol: str, arity: int) -> Op | None:
 def _declared(op: Op) -> str:
     operands = ", ".join(op.variables)
     if op.precedence == CALL:
-        forward = f"microgrid.ops.{op.name}({operands})"
+        forward = f"{op.partials.__module__}.{op.name}({operands})"
     else:
         forward = f" {op.symbol} ".join(op.variables) if op.arity == 2 else f"{op.symbol}{operands}"
     static = f", static={op.static}" if op.static else ""

@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from microgrid.core import forward
-from microgrid.core.primitive import OPS, Op, computing, constants_recorded
+from microgrid.core.primitive import OPS, Op, built_in, computing, constants_recorded
 
 _INFIX = {"add": "({} + {})", "sub": "({} - {})", "mul": "({} * {})", "neg": "(-{})", "identity": "{}"}
 _TOTAL_IN_MATH = frozenset("cbrt hypot atan atan2 tanh asinh erf erfc".split())
@@ -288,3 +288,12 @@ def _by_static_operand(rule: Function, name: str) -> Function:
         return made(z, x) if made is not None else first(z, x, static)
 
     return partials
+
+
+def built_in_ops(*ops: Op) -> None:
+    """Enter ops of the package among the built-in ones, with their formulas and rules as plain functions of floats."""
+    for op in ops:
+        built_in.add(op.name)
+        if op.defined:
+            op.forward = forward_on_floats(op)
+        op.float_forward, op.float_partials = op.forward, rule_on_floats(op)

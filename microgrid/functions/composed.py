@@ -1,6 +1,6 @@
 """Functions of one scalar composed of ops, where the composition keeps a derivative that survives rounding.
 
-A function whose composition does not is an op of its own, in `ops.py`. Numbers give numbers, `Value`s give `Value`s.
+A function whose composition does not is an op of its own. Numbers give numbers, `Value`s give `Value`s.
 """
 
 from __future__ import annotations
@@ -9,30 +9,10 @@ import math
 from collections.abc import Callable
 from typing import Any, Final
 
-from microgrid.ops import clip, equal, expm1, greater, mul, sinc_derivative, softplus, where
-
-
-def leaky_relu(x: Any, negative_slope: float = 0.01) -> Any:
-    """Return x where x > 0, else negative_slope * x. At 0 the derivative is the subgradient nearest 0: the slope, up to
-    1."""
-    y = where(greater(x, 0.0), x, mul(negative_slope, x))
-    return y if 0.0 <= negative_slope <= 1.0 else _with_slope_at_zero(x, negative_slope, y)
-
-
-def elu(x: Any, alpha: float = 1.0) -> Any:
-    """Return x where x > 0, else alpha * (exp(x) - 1): the exponential linear unit (Clevert et al. 2016, eq. 15)."""
-    y = where(greater(0.0, x), mul(alpha, expm1(x)), x)
-    return y if alpha >= 1.0 else _with_slope_at_zero(x, alpha, y)
-
-
-def _with_slope_at_zero(x: Any, left: float, y: Any) -> Any:
-    """Return y with the derivative of least magnitude at x = 0, where its slopes are `left` and 1."""
-    return where(equal(x, 0.0), mul(min(max(left, 0.0), 1.0), x), y)
-
-
-def logsigmoid(x: Any) -> Any:
-    """Return log(sigmoid(x)), without overflow."""
-    return mul(-1.0, softplus(mul(-1.0, x)))
+from microgrid.functions.activations import ACTIVATIONS
+from microgrid.functions.circular import cot, coth, csc, sec
+from microgrid.functions.logarithms import log1mexp
+from microgrid.ops import add, constant_power, div, mul, power, sinc_derivative, sub
 
 
 def sinc(x: Any) -> Any:
@@ -40,20 +20,59 @@ def sinc(x: Any) -> Any:
     return sinc_derivative(mul(math.pi, x), 0.0)
 
 
-def relu6(x: Any) -> Any:
-    """Return x clipped to between 0 and 6."""
-    return clip(x, 0.0, 6.0)
+def exp10(x: Any) -> Any:
+    """Return 10 ** x."""
+    return power(10.0, x)
 
 
-def hardtanh(x: Any, min_val: float = -1.0, max_val: float = 1.0) -> Any:
-    """Return x clipped to between min_val and max_val."""
-    return clip(x, min_val, max_val)
+def square(x: Any) -> Any:
+    """Return x * x."""
+    return mul(x, x)
+
+
+def reciprocal(x: Any) -> Any:
+    """Return 1 / x."""
+    return div(1.0, x)
+
+
+def rsqrt(x: Any) -> Any:
+    """Return 1 / sqrt(x); inf at 0, with derivative -inf."""
+    return constant_power(x, -0.5)
+
+
+def deg2rad(x: Any) -> Any:
+    """Return an angle in radians, given it in degrees."""
+    return mul(math.pi / 180.0, x)
+
+
+def rad2deg(x: Any) -> Any:
+    """Return an angle in degrees, given it in radians."""
+    return mul(180.0 / math.pi, x)
+
+
+def logsubexp(x: Any, y: Any) -> Any:
+    """Return log(exp(x) - exp(y)), without overflow; nan where x < y."""
+    return add(x, log1mexp(sub(x, y)))
 
 
 COMPOSED: Final[dict[str, Callable[..., Any]]] = {
-    function.__name__: function for function in (leaky_relu, elu, logsigmoid, sinc, relu6, hardtanh)
+    **ACTIVATIONS,
+    **{
+        function.__name__: function
+        for function in (
+            sinc,
+            exp10,
+            square,
+            reciprocal,
+            rsqrt,
+            deg2rad,
+            rad2deg,
+            logsubexp,
+            sec,
+            csc,
+            cot,
+            coth,
+        )
+    },
 }
 """Composed functions by name; each is a method of `Value`, too."""
-
-STATIC: Final = {"hardtanh": 2}
-"""Number of the last parameters that are static, by the name of the function; the others take `Value`s."""

@@ -124,6 +124,18 @@ def log_softmax(xs: Numbers) -> list[Any]:
     return [ops.sub(ops.sub(x, scale), logarithm) for x in xs]
 
 
+def glu(xs: Numbers) -> list[Any]:
+    """Return the first half times the sigmoid of the second, a list of half the length (Dauphin et al. 2017, eq. 1).
+
+    Raises ValueError for an odd number of them.
+    """
+    xs = _list(xs, "glu")
+    half, rest = divmod(len(xs), 2)
+    if rest:
+        raise ValueError(f"glu takes an even number of numbers, got {len(xs)}: values, then as many gates")
+    return [ops.mul(x, ops.sigmoid(gate)) for x, gate in zip(xs[:half], xs[half:], strict=True)]
+
+
 def shifted_exponentials(xs: list[Any]) -> tuple[Any, list[Any]]:
     """Return a number near the logsumexp, and exp(xi - it) for each: their sum is near 1, and no shift is lost in it.
 

@@ -9,7 +9,7 @@ from microgrid import ops
 from microgrid.core.primitive import Op
 from microgrid.core.scope import enter_module, leave_module
 from microgrid.engine import Value, neuron
-from microgrid.functions import composed
+from microgrid.functions import activations, composed
 from microgrid.nn.initializers import Generator, Initializer, generator, he, initializer, normal, uniform, xavier
 from microgrid.nn.module import Module, functional_call
 
@@ -36,7 +36,9 @@ ACTIVATIONS: dict[str, Op | Callable[[Any], Any] | None] = {
     "sigmoid": ops.sigmoid,
     "identity": None,
     **{op.name: op for op in (ops.softplus, ops.softsign, ops.silu, ops.gelu, ops.sin)},
-    **composed.COMPOSED,
+    **activations.ACTIVATIONS,
+    "mish": activations.mish,
+    "sinc": composed.sinc,
 }
 """Activations that a network takes by name."""
 

@@ -18,7 +18,7 @@ from microgrid import ops
 from microgrid.core.primitive import OPS, Op
 from microgrid.engine import Value
 from microgrid.functions import reductions
-from microgrid.functions.composed import COMPOSED, STATIC
+from microgrid.functions.composed import COMPOSED
 from microgrid.text.notation import operators_by_node
 
 LONGEST: Final = 10_000
@@ -339,9 +339,6 @@ def _first_static(function: Callable[..., Any], given: int) -> int:
     """Return the index of the first argument that must be a plain number; `given`, where there is none."""
     if isinstance(function, Op):
         return function.arity - function.static
-    name = getattr(function, "__name__", "")
-    if COMPOSED.get(name) is function and name in STATIC:
-        return len(inspect.signature(function).parameters) - STATIC[name]
     return given
 
 

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 from hypothesis import find, given, settings
 from hypothesis import strategies as st
+from operands import STATIC, point
 from programs import KINKED, SMOOTH, functions
 from programs import points as points_of
 from test_ops import DECREED
@@ -176,7 +177,6 @@ def test_a_network_passes() -> None:
 
 # --- wrong rules and wrong engines ---------------------------------------------------------------------------------
 
-CASES: dict[str, tuple[float, ...]] = {"acosh": (1.75,), "clip": (0.375,), "sinc_derivative": (1.75,)}
 RULES = [
     (op, i)
     for op in OPS.values()
@@ -191,19 +191,16 @@ RULES = [
 
 @pytest.mark.parametrize(("op", "operand"), RULES, ids=lambda x: getattr(x, "name", str(x)))
 def test_every_rule_wrong_by_one_part_in_1e12_fails(op: Any, operand: int) -> None:
-    at = CASES.get(op.name, (0.75, 0.625, 0.5)[: op.arity - op.static])
+    at = point(op)
     if op.name in ("maximum", "tied_maximum") and operand == 1:
         at = (0.25, 0.625, 0.5)[: op.arity]
+    if op.name == "clip" and operand > 0:
+        at = (0.125, 0.25, 0.5) if operand == 1 else (0.75, 0.25, 0.5)
     if op.name == "minimum" and operand == 0:
         at = (0.25, 0.625)
     if op.name == "where" and operand == 2:
         at = (0.0, 0.625, 0.5)
-    static = {
-        "clip": (0.25, 0.5),
-        "sinc_derivative": (2.0,),
-        "constant_power": (3.0,),
-        "power_derivative": (1.0, 1.0),
-    }.get(op.name, ())
+    static = STATIC.get(op.name, ())
 
     def f(*xs: Any) -> Any:
         return op(*xs, *static)

@@ -16,10 +16,10 @@ import mpmath
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from operands import inside
 from programs import KINKED, SMOOTH, functions
 from programs import points as points_of
 from subjects import HARD
-from test_program import inside
 
 import microgrid as mg
 from microgrid import ops, trace

@@ -61,7 +61,7 @@ def test_a_planted_error_of_one_part_in_1e25_is_outside_the_enclosure() -> None:
     ids=lambda op: op.name,
 )
 def test_every_op_is_enclosed_inside_its_domain(op: Any) -> None:
-    from test_program import inside
+    from operands import inside
 
     at = inside(op)
     reference = REFERENCES[op.name]
