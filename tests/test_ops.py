@@ -181,6 +181,7 @@ REFERENCES: dict[str, Callable[..., Any]] = {
     "zero_product": lambda x, y: x * y,
     "identity": lambda x: x,
     "mish": lambda x: x * mpmath.tanh(mpmath.log1p(mpmath.exp(x))),
+    "cot": lambda x: 1 / mpmath.tan(x),
     "sech": lambda x: 2 / (mpmath.exp(x) + mpmath.exp(-x)),
     "csch": lambda x: 2 / (mpmath.exp(x) - mpmath.exp(-x)),
     "asec": mpmath.asec,

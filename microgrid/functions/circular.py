@@ -53,11 +53,6 @@ def csc(x: Any) -> Any:
     return div(1.0, sin(x))
 
 
-def cot(x: Any) -> Any:
-    """Return the cotangent, 1 / tan(x)."""
-    return div(1.0, tan(x))
-
-
 def coth(x: Any) -> Any:
     """Return the hyperbolic cotangent, 1 / tanh(x)."""
     return div(1.0, tanh(x))
@@ -129,6 +124,15 @@ def _sinpi(x: Any) -> Any:
     return rounded(result, sin(pi * x))
 
 
+cot: Op = primitive(
+    "cot",
+    None,
+    lambda z, x: (-(1.0 + z * z),),
+    formula=lambda x: div(1.0, tan(x)),
+    domain=(NONZERO,),
+    textbook=("-(1 + z**2)",),
+    irrational=True,
+)
 sech: Op = primitive(
     "sech",
     None,
@@ -219,4 +223,4 @@ cospi: Op = primitive(
     irrational=True,
 )
 
-built_in_ops(sech, csch, asec, acsc, acot, asech, acsch, acoth, sinpi, cospi)
+built_in_ops(cot, sech, csch, asec, acsc, acot, asech, acsch, acoth, sinpi, cospi)

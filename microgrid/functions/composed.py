@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from microgrid.functions.activations import ACTIVATIONS
-from microgrid.functions.circular import cot, coth, csc, sec
+from microgrid.functions.circular import coth, csc, sec
 from microgrid.functions.logarithms import log1mexp
 from microgrid.ops import add, constant_power, div, mul, power, sinc_derivative, sub
 
@@ -70,7 +70,6 @@ COMPOSED: Final[dict[str, Callable[..., Any]]] = {
             logsubexp,
             sec,
             csc,
-            cot,
             coth,
         )
     },

@@ -45,7 +45,6 @@ REFERENCES: dict[str, Callable[[Any], Any]] = {
     "rad2deg": mpmath.degrees,
     "sec": mpmath.sec,
     "csc": mpmath.csc,
-    "cot": mpmath.cot,
     "coth": mpmath.coth,
 }
 OF_TWO: dict[str, Callable[[Any, Any], Any]] = {

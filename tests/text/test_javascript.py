@@ -53,7 +53,6 @@ def statics(op: Op) -> list[tuple[float, ...]]:
     known: dict[str, list[tuple[float, ...]]] = {
         "power_derivative": [(1.0, 0.0), (0.0, 1.0), (2.0, 1.0)],
         "sinc_derivative": [(0.0,), (1.0,), (2.0,), (5.0,)],
-        "clip": [(-0.5, 1.0)],
         "constant_power": [(2.0,), (-1.0,), (0.5,), (3.0,), (0.0,), (1.0,), (-0.0,), (-1.5,)],
     }
     return known.get(op.name, [()])
