@@ -250,13 +250,16 @@ def number_or_value(x: Any, path: str) -> Any:
     if isinstance(x, bool):
         raise TypeError(f"{path} is {x}: a derivative is by numbers; choose others with argnums")
     if getattr(x, "ndim", 0):
-        raise TypeError(
-            f"{path} is a {type(x).__name__} of shape {tuple(x.shape)}: pass it as NumPy's, numpy.asarray(x)"
-        )
+        raise TypeError(not_of_numpy(x, path))
     try:
         return as_float(x)
     except TypeError as error:
         raise TypeError(f"{path}: {error}; for arguments that are no numbers choose others with argnums") from None
+
+
+def not_of_numpy(x: Any, path: str) -> str:
+    """Return the message for an array of another library."""
+    return f"{path} is a {type(x).__name__} of shape {tuple(x.shape)}: pass it as NumPy's, numpy.asarray(x)"
 
 
 def recorded_value(x: Any, path: str) -> Value:

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+import functools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from microgrid.compiler.parameters import Parameters
 from microgrid.core import tree
 from microgrid.core.primitive import as_float
 from microgrid.engine import Value
+from microgrid.functional import not_of_numpy
 from microgrid.numbers.arithmetic import library
 from microgrid.numbers.arrays import array_of_floats
-
-STATIC = (int, bool, str, bytes, type(None))
-"""Types of arguments that are compiled in as constants; another value recompiles."""
 
 
 class HoldsValue(Exception):
@@ -21,9 +21,13 @@ class HoldsValue(Exception):
 
 
 class Arguments:
-    """Flattened arguments; `key` is the cache key of compiled code."""
+    """Flattened arguments; `key` is the cache key of compiled code.
 
-    def __init__(self) -> None:
+    With `reads`, a Value is read as its number; without, it raises HoldsValue.
+    """
+
+    def __init__(self, reads: bool = False) -> None:
+        self.reads = reads
         self.key: list[Any] = []
         self.numbers: list[float] = []
         """Numbers that samples share, in order; for a single sample, all numbers."""
@@ -31,55 +35,90 @@ class Arguments:
         """Arrays of two axes, with a row for each sample, in order."""
         self.shapes: list[tuple[int, ...]] = []
         """Shape of one sample, for each array."""
+        self.listed: list[bool] = []
+        """For each array, True if it was given as nested lists."""
         self.shared: list[bool] = []
         """For each number of a sample, True if samples share it."""
         self.samples = -1
-        self._parts: list[tuple[str, Any]] = []
-        """For each argument its kind and its structure; or "static", and the argument itself."""
+        self.by = 0
+        """Count of the numbers of a sample to differentiate by, which come first."""
+        self._parts: list[tuple[str, str, Any, bool]] = []
+        """For each argument its name, the list of its leaves ("numbers" or "rows"), its structure, and whether it is
+        differentiated by. Static arguments are in the key alone."""
 
     @property
     def differentiable(self) -> bool:
         """True if there is an argument to differentiate by."""
-        return any(kind != "static" for kind, _ in self._parts)
+        return any(by for _, _, _, by in self._parts)
 
-    def example(self) -> list[Any]:
+    def example(self) -> dict[str, Any]:
         """Return for each argument a tree of numbers to trace with: the first sample, or zeros without one."""
         first = [rows[0] if len(rows) else 0.0 * rows.sum(axis=0) for rows in self.arrays]
-        rows = [row.reshape(shape).tolist() for row, shape in zip(first, self.shapes, strict=True)]
+        rows = [
+            row.reshape(shape).tolist() if listed or not shape else row.reshape(shape)
+            for row, shape, listed in zip(first, self.shapes, self.listed, strict=True)
+        ]
         leaves = {"numbers": self.numbers, "rows": rows}
-        return [x if kind == "static" else tree.unflatten(x, leaves[kind]) for kind, x in self._parts]
+        return {name: tree.unflatten(structure, leaves[kind]) for name, kind, structure, _ in self._parts}
 
-    def derivatives(self, columns: Any, shared: Sequence[float]) -> list[Any]:
-        """Assemble the derivatives by all arguments but static ones, from columns, one a number, and shared numbers."""
+    def derivatives(self, columns: Any, shared: Any) -> list[Any]:
+        """Assemble the derivatives by arguments from columns, one a number, and from an array of those by shared
+        numbers."""
         rows, at = [], 0
         for array, shape in zip(self.arrays, self.shapes, strict=True):
             rows.append(columns[:, at : at + array.shape[1]].reshape(len(columns), *shape))
             at += array.shape[1]
-        leaves = {"numbers": shared, "rows": rows}
-        return [tree.unflatten(x, leaves[kind]) for kind, x in self._parts if kind != "static"]
+        return [
+            put_together(structure, shared) if kind == "numbers" else tree.unflatten(structure, rows)
+            for _, kind, structure, by in self._parts
+            if by
+        ]
 
-    def add_static(self, arg: Any) -> None:
-        """Add an argument that is compiled in as a constant."""
-        self.key.append((type(arg), arg))
-        self._parts.append(("static", arg))
+    def add(self, parameters: Parameters, place: int | str, arg: Any, by: bool = True) -> None:
+        """Add an argument at a position or of a name: a number, containers and arrays of numbers, or a static one."""
+        name = parameters.name(place) if isinstance(place, int) else place
+        if type(arg) is float and not parameters.static:  # as below, in half the time
+            self.key.append(None)
+            self._parts.append((name, "numbers", len(self.numbers), by))
+            self.numbers.append(arg)
+            return
+        if parameters.is_static(place, arg):
+            if not isinstance(place, int):
+                name = f"{name}="
+            self.key.append((name, tree.by_value(arg, functools.partial(self._constant, name))))
+            return
+        self.add_numbers(name, arg, f"argument {place}", by)
+        if not isinstance(place, int):
+            self.key.append(name)
 
-    def add_numbers(self, arg: Any, path: str, check: Callable[[Any, str], float] | None = None) -> None:
-        """Add an argument that is a number, or lists, tuples, dictionaries and arrays of numbers."""
-        _, structure = tree.flatten(arg, check or _number, path, leaves=self.numbers, opened=_listed)
+    def add_numbers(self, name: str, arg: Any, path: str, by: bool) -> None:
+        """Add an argument that is a number, or containers and arrays of numbers."""
+        leaves, structure = tree.flatten(arg, self._number, path, arrays=False)
+        places: list[Any] = []
+        for leaf in leaves:
+            first = len(self.numbers)
+            if isinstance(leaf, float):
+                places.append(first)
+                self.numbers.append(leaf)
+            else:
+                places.append(tree.Array(leaf.shape, first))
+                self.numbers += leaf.ravel().tolist()
+        structure = tree.renumbered(structure, places)
         self.key.append(tree.signature(structure))
-        self._parts.append(("numbers", structure))
+        self._parts.append((name, "numbers", structure, by))
 
-    def add_rows(self, arg: Any, path: str) -> None:
-        """Add an array with a row for each sample, or lists, tuples and dictionaries of such arrays."""
+    def add_rows(self, name: str, arg: Any, path: str) -> None:
+        """Add an array with a row for each sample, or containers of such arrays."""
         before = len(self.shapes)
         _, structure = tree.flatten(arg, self._rows, path, leaves=self.arrays, opened=_array, arrays=False)
-        self.key.append(("rows", tree.signature(structure), *self.shapes[before:]))
-        self._parts.append(("rows", structure))
+        self.key.append(("rows", tree.signature(structure), *self.shapes[before:], *self.listed[before:]))
+        self._parts.append((name, "rows", structure, True))
 
     def _rows(self, leaf: Any, path: str) -> Any:
         library("numpy", "compile")
+        listed = isinstance(leaf, _Array)
         try:
-            array = array_of_floats(leaf.given if isinstance(leaf, _Array) else leaf)
+            array = array_of_floats(leaf.given if listed else leaf)
         except (TypeError, ValueError, OverflowError) as error:
             raise TypeError(f"{path} must be an array of numbers with a row for each sample: {error}") from None
         if array.ndim == 0:
@@ -91,60 +130,96 @@ class Arguments:
             raise ValueError(f"{path} has {samples} row(s), the arguments before have {self.samples}: one a sample")
         self.samples = samples
         self.shapes.append(tuple(shape))
+        self.listed.append(listed)
         self.shared += [False] * math.prod(shape)
         return array.reshape(samples, math.prod(shape))
 
+    def _number(self, leaf: Any, path: str) -> Any:
+        """Return a number as a float, an array as one of floats."""
+        try:
+            if not tree.is_array(leaf):
+                if getattr(leaf, "ndim", 0):
+                    raise TypeError(not_of_numpy(leaf, path))
+                return self._read(leaf) if isinstance(leaf, Value) else as_float(leaf)
+            if tree.plain(leaf, path).dtype == object:
+                leaf = tree.array_of(leaf.shape, [self._read(x) if isinstance(x, Value) else x for x in leaf.flat])
+            return array_of_floats(leaf) if leaf.ndim else as_float(leaf)
+        except (TypeError, OverflowError) as error:
+            text = str(error)
+        raise TypeError(text if text.startswith(path) else f"{path}: {text}")
 
-def single(args: Sequence[Any], check: Callable[[Any, str], float] | None = None) -> Arguments:
-    """Flatten the arguments of one call; check(leaf, path) returns the number of a leaf."""
+    def _read(self, value: Value) -> float:
+        if not self.reads:
+            raise HoldsValue
+        return value.item()
+
+    def _constant(self, name: str, x: Any) -> Any:
+        """Return what is neither a number, a text nor a container, as a part of a static argument."""
+        if isinstance(x, Value) and not self.reads:
+            raise HoldsValue
+        try:
+            hash(x)
+        except TypeError:
+            raise TypeError(
+                f"argument {name} is static, and holds a {type(x).__name__}, which cannot be hashed: give it a __hash__"
+            ) from None
+        return x
+
+
+def single(parameters: Parameters, args: Sequence[Any], kwargs: Mapping[str, Any], vectors: Any = ()) -> Arguments:
+    """Flatten the arguments of one call, and vectors that come with them. Raises HoldsValue where there is a Value."""
     found = Arguments()
     for position, arg in enumerate(args):
-        if type(arg) is float:  # as `add_numbers` does, in half the time
-            found.key.append(None)
-            found._parts.append(("numbers", len(found.numbers)))
-            found.numbers.append(arg)
-        elif isinstance(arg, STATIC):
-            found.add_static(arg)
-        else:
-            found.add_numbers(arg, f"argument {position}", check)
+        found.add(parameters, position, arg)
+    found.by = len(found.numbers)
+    for name in sorted(kwargs):
+        found.add(parameters, name, kwargs[name], by=False)
+    for position, vector in enumerate(vectors):
+        found.add_numbers(f"vector{position}", vector, f"vector {position}", by=False)
     found.shared = [False] * len(found.numbers)
     return found
 
 
-def batch(args: Sequence[Any], axes: Sequence[int | None]) -> Arguments:
-    """Flatten the arguments of a batch: axis 0 means a row for each sample, None means shared by all."""
-    found = Arguments()
+def batch(
+    parameters: Parameters, args: Sequence[Any], axes: Sequence[int | None], kwargs: Mapping[str, Any]
+) -> Arguments:
+    """Flatten the arguments of a batch: axis 0 means a row for each sample, None means shared by all.
+
+    Arguments passed by keyword are shared, too. A Value is read as its number.
+    """
+    found = Arguments(reads=True)
     for position, (arg, axis) in enumerate(zip(args, axes, strict=True)):
-        if isinstance(arg, STATIC) and (axis is None or not isinstance(arg, int)):
-            found.add_static(arg)
-        elif axis is None:
-            before = len(found.numbers)
-            found.add_numbers(arg, f"argument {position}")
-            found.shared += [True] * (len(found.numbers) - before)
+        if axis is None or (parameters.is_static(position, arg) and not isinstance(arg, bool)):
+            found.add(parameters, position, arg)
+            found.shared += [True] * (len(found.numbers) - found.shared.count(True))
         else:
-            found.add_rows(arg, f"argument {position}")
+            found.add_rows(parameters.name(position), arg, f"argument {position}")
+    found.by = len(found.shared)
+    for name in sorted(kwargs):
+        found.add(parameters, name, kwargs[name], by=False)
+    found.shared += [True] * (len(found.numbers) - found.shared.count(True))
     if found.samples < 0:
         raise TypeError("a batch needs an argument with a row for each sample: not every axis may be None")
     return found
 
 
-def no_value(leaf: Any, path: str) -> float:
-    """Return the number of a leaf. Raises HoldsValue for a Value."""
-    if isinstance(leaf, Value):
-        raise HoldsValue
-    return _number(leaf, path)
+def put_together(structure: tree.Structure, numbers: Any) -> Any:
+    """Return the tree of this structure with an array of numbers: floats, and parts of the array."""
+    return tree.unflatten(structure, _Leaves(numbers), _shaped)
 
 
-def _number(leaf: Any, path: str) -> float:
-    try:
-        return leaf.item() if isinstance(leaf, Value) else as_float(leaf)
-    except TypeError as error:
-        raise TypeError(f"{path}: {error}") from None
+class _Leaves:
+    """An array whose items are Python's floats, and whose slices are arrays."""
+
+    def __init__(self, numbers: Any) -> None:
+        self._numbers = numbers
+
+    def __getitem__(self, i: Any) -> Any:
+        return self._numbers[i] if isinstance(i, slice) else self._numbers.item(i)
 
 
-def _listed(x: Any) -> Any:
-    """Return an array as lists, anything else unchanged."""
-    return x.tolist() if getattr(x, "ndim", 0) else x
+def _shaped(shape: tuple[int, ...], items: Any) -> Any:
+    return items.reshape(shape)
 
 
 class _Array:

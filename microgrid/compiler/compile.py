@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, overload
 
 from microgrid.nn import Module
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 def compile(
     function: Callable[..., Any],
     *,
+    static: str | Sequence[str] = ...,
     strict: bool = ...,
     cache: bool = ...,
     threads: int | None = ...,
@@ -34,12 +35,18 @@ def compile(
 ) -> CompiledLoss: ...
 @overload
 def compile(
-    *, strict: bool = ..., cache: bool = ..., threads: int | None = ..., check: bool = ...
+    *,
+    static: str | Sequence[str] = ...,
+    strict: bool = ...,
+    cache: bool = ...,
+    threads: int | None = ...,
+    check: bool = ...,
 ) -> Callable[[Callable[..., Any]], Compiled]: ...
 def compile(
     function: Callable[..., Any] | None = None,
     model: Module | None = None,
     *,
+    static: str | Sequence[str] = (),
     strict: bool = False,
     cache: bool = True,
     threads: int | None = None,
@@ -47,8 +54,13 @@ def compile(
 ) -> Any:
     """Compile a function to machine code; also a decorator. With a model, compile its loss and gradients over batches.
 
+    Arguments are numbers, whole ones included, NumPy's arrays, and nested lists, tuples, dicts, data classes and
+    registered types of them; results have their structure. `static` names parameters whose arguments are none, such as
+    indices and counts: they are compiled in, and another value recompiles.
+
     With `strict`, each sample has the bits of eager evaluation; without it, products that are added to sums of many
-    terms may be fused with them, and functions may differ in the last digits. `cache=False` disables the disk cache.
+    terms may be fused with them, and functions may differ in the last digits. Machine code is kept on disk, in the folder
+    that MICROGRID_CACHE names or ~/.cache/microgrid; `cache=False` disables that, as does MICROGRID_CACHE=off.
     `threads` is a whole number, or None for as many as pay. Derivatives compile like functions: `compile(hessian(f))`.
 
     The first result of each compilation is compared with recording at the same numbers, for up to three rows of a
@@ -73,7 +85,11 @@ def compile(
 
     options = Options(strict, cache, threads, check)
     if function is None:
-        return lambda function: Compiled(function, options)
+        return lambda function: Compiled(function, options, static)
     if not callable(function):
         raise TypeError(f"compile takes a function, got {type(function).__name__}")
-    return Compiled(function, options) if model is None else CompiledLoss(function, model, options)
+    if model is None:
+        return Compiled(function, options, static)
+    if static:
+        raise TypeError("compile(loss, model) has no static arguments: a loss takes an output and a target")
+    return CompiledLoss(function, model, options)

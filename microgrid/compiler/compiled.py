@@ -1,116 +1,252 @@
-"""`Compiled`: a function of scalars, traced at its first call, that runs as machine code."""
+"""`Compiled`: a function of scalars and arrays, traced at its first call, that runs as machine code."""
 
 from __future__ import annotations
 
 import functools
+import inspect
+import sys
 from collections.abc import Callable, Sequence
+from types import MethodType
 from typing import Any
 
+from microgrid import functional
 from microgrid.compiler import arguments
 from microgrid.compiler.arguments import Arguments
 from microgrid.compiler.gradient import Request
 from microgrid.compiler.made import Kept, Shown
+from microgrid.compiler.methods import Method, state
+from microgrid.compiler.parameters import Parameters
 from microgrid.compiler.plan import Options, Plan
 from microgrid.compiler.tracing import traced
+from microgrid.compiler.whole import whole_numbers
 from microgrid.core import tree
-from microgrid.program import argument_names
+
+Derivative = Callable[[Callable[..., Any], Sequence[Any], int], Any]
+"""A derivative of a function at these arguments, by the first so many of them."""
 
 
 class Compiled(Shown):
-    """A compiled function. Call it as the original one; numbers and nested lists of numbers give floats.
+    """A compiled function. Call it as the original one; numbers, arrays and containers of them give floats and arrays.
 
-    The first call with a new structure traces and compiles. Structure is how lists nest and how long they are, and what
-    stands for itself: whole numbers, strings and None as arguments, and what stands under the free and global names in
-    the function, in those that it calls by name, and in the methods of objects there. Values that it finds outside are
-    read at each call. A changed default argument, and a changed attribute that the code takes by name of a class or of
-    a module of your own (`config.rate`), compile anew; anything else that an object outside holds, in a list, a
-    dictionary or an attribute (`self.rate`, also where the class has it), counts as it was when it was traced.
+    In place of an array the function receives one of Values, and derivatives by an array are arrays. Whole numbers are
+    numbers. Static arguments, which are compiled in as constants, are those that `static` names, and strings, bytes,
+    True, False and None.
+
+    The first call with a new structure, or another value of a static argument, traces and compiles; the last 64 of
+    these variants are kept. Structure is how containers nest, how long lists are, and the shapes of arrays. What
+    stands under the free and global names in the function, in those that it calls by name, and in the methods of
+    objects there, is static, too. Values that it finds outside are read at each call. A changed default argument, and a
+    changed attribute that the code takes by name of a class or of a module of your own (`config.rate`), compile anew;
+    anything else that an object outside holds, in a list, a dictionary or an attribute, counts as it was when it was
+    traced.
+
+    In a class, @compile makes a method. It compiles for each instance, and anew when an attribute of it is another
+    number or text, or a list, tuple, dictionary or array with other ones. What else its attributes hold, `self.part.w`
+    of an object `self.part`, counts as it was when it was traced.
+
+    Derivatives are by all arguments that are not static: one structure, or a tuple of them. Arguments passed by keyword
+    are held fixed, as `grad` does. When an argument is or holds a Value, the function itself runs and records.
+
+    Machine code is kept on disk: in the folder that the environment variable MICROGRID_CACHE names, else in
+    ~/.cache/microgrid (on Windows in %LOCALAPPDATA%\\microgrid). MICROGRID_CACHE=off switches that off, as does
+    compile(..., cache=False) for one function. The folder may be deleted at any time.
     """
 
     __name__: str
+    __qualname__: str
+    __wrapped__: Callable[..., Any]
     _nothing = "call the function first, with arguments of the right structure"
 
-    def __init__(self, function: Callable[..., Any], options: Options) -> None:
+    def __init__(self, function: Callable[..., Any], options: Options, static: str | Sequence[str] = ()) -> None:
+        self.__name__ = self.__qualname__ = type(function).__name__
         functools.update_wrapper(self, function, updated=())
         self._function = function
         self._options = options
+        self._parameters = Parameters(function, static)
         self._plans: Kept[tuple[Plan, Any]] = Kept(lambda: [function])
-        self._last: Plan | None = None
 
-    def __call__(self, *args: Any) -> Any:
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Return the result of the function, with floats for Values.
 
         When an argument is or holds a Value, the function itself runs and records, so that derivatives, `trace`,
         `check_gradient` and `steps` go through the call.
         """
         try:
-            given = arguments.single(args, arguments.no_value)
+            given = arguments.single(self._parameters, args, kwargs)
         except arguments.HoldsValue:
-            return self._function(*args)
-        plan, structure = self._plan("value", given)
-        values, _ = self._run(plan, given)
-        return tree.unflatten(structure, values)
+            return self._function(*args, **kwargs)
+        plan, structure = self._plan("value", given, args, kwargs)
+        return arguments.put_together(structure, self._numbers(plan, given))
 
-    def value_and_grad(self, *args: Any) -> tuple[float, Any]:
+    def value_and_grad(self, *args: Any, **kwargs: Any) -> tuple[float, Any]:
         """Return the value, and its derivatives by the arguments that are not static: one structure, or a tuple of
         them."""
-        given = arguments.single(args)
-        plan, _ = self._plan("gradient", given)
-        values, _ = self._run(plan, given)
-        return values[0], _one_or_all(given.derivatives(None, values[1:]))
+        try:
+            given = arguments.single(self._parameters, args, kwargs)
+        except arguments.HoldsValue:
+            found: tuple[Any, Any] = _value_and_grad(*self._parameters.numbers(self._function, args, kwargs))
+            return found
+        plan, _ = self._plan("gradient", given, args, kwargs)
+        numbers = self._numbers(plan, given)
+        return numbers.item(0), _one_or_all(given.derivatives(None, numbers[1:]))
 
-    def gradient(self, *args: Any) -> Any:
+    def gradient(self, *args: Any, **kwargs: Any) -> Any:
         """Return the derivatives alone."""
-        return self.value_and_grad(*args)[1]
+        return self.value_and_grad(*args, **kwargs)[1]
 
-    def batch(self, *args: Any, in_axes: int | Sequence[int | None] | None = 0) -> Any:
+    def jacobian(self, *args: Any, **kwargs: Any) -> Any:
+        """Return the derivatives of all results: in place of each number in the result a structure as of `gradient`.
+
+        An array of results by an array is an array with the axes of both.
+        """
+        return self._derivative("jacobian", _jacobian, args, kwargs)
+
+    def hessian(self, *args: Any, **kwargs: Any) -> Any:
+        """Return all second derivatives of the value, as the Jacobian of its gradient."""
+        return self._derivative("hessian", _hessian, args, kwargs)
+
+    def hvp(self, *args: Any, **kwargs: Any) -> Any:
+        """Return the Hessian times a vector: hvp(x, v), with a vector for each argument that is not static.
+
+        The vectors come after all arguments, structured like them: hvp(x, y, v, w).
+        """
+        count, static = 0, 0
+        while count < len(args) and 2 * count - static < len(args):
+            static += self._parameters.is_static(count, args[count])
+            count += 1
+        if 2 * count - static != len(args):
+            raise TypeError(
+                f"hvp takes the arguments of {self.__name__}, then a vector for each that is not static: "
+                f"got {len(args)} in all"
+            )
+        return self._derivative("hvp", _hvp, args[:count], kwargs, args[count:])
+
+    def batch(self, *args: Any, in_axes: int | Sequence[int | None] | None = 0, **kwargs: Any) -> Any:
         """Return the results for all samples as arrays. Arguments have a row for each; those whose axis is None are
         shared.
 
-        `in_axes` has 0 or None for each argument, or one for all.
+        `in_axes` has 0 or None for each argument, or one for all. Arguments passed by keyword are shared.
         """
-        given = arguments.batch(args, _axes(in_axes, len(args)))
-        plan, structure = self._plan("batch", given)
+        given = arguments.batch(self._parameters, args, _axes(in_axes, len(args)), kwargs)
+        plan, structure = self._plan("batch", given, args, kwargs)
         values, _ = self._run(plan, given)
-        return tree.unflatten(structure, values.T)
+        return tree.unflatten(structure, values.T, lambda shape, rows: rows.T.reshape(len(values), *shape))
 
-    def batch_value_and_grad(self, *args: Any, in_axes: int | Sequence[int | None] | None = 0) -> tuple[Any, Any]:
+    def batch_value_and_grad(
+        self, *args: Any, in_axes: int | Sequence[int | None] | None = 0, **kwargs: Any
+    ) -> tuple[Any, Any]:
         """Return the values for all samples, and the derivatives of their sum by the arguments that are not static.
 
         So an argument with a row for each sample gets each sample's derivatives, a shared one their sum.
         """
-        given = arguments.batch(args, _axes(in_axes, len(args)))
-        plan, _ = self._plan("batch gradient", given)
+        given = arguments.batch(self._parameters, args, _axes(in_axes, len(args)), kwargs)
+        plan, _ = self._plan("batch gradient", given, args, kwargs)
         values, sums = self._run(plan, given)
-        return values[:, 0].copy(), _one_or_all(given.derivatives(values[:, 1:], sums.tolist()))
+        return values[:, 0].copy(), _one_or_all(given.derivatives(values[:, 1:], sums))
 
-    def _run(self, plan: Plan, given: Arguments) -> tuple[Any, Any]:
+    def __set_name__(self, owner: type, name: str) -> None:
+        if hasattr(type(self._function), "__get__") and not isinstance(self._function, MethodType):
+            setattr(owner, name, Method(self))
+
+    def __repr__(self) -> str:
+        try:
+            signature = str(inspect.signature(self._function))
+        except (TypeError, ValueError):
+            signature = "(...)"
+        static = "".join(f", static {name}" for name in self._parameters.static)
+        return f"<compiled function {self.__name__}{signature}{static}; {len(self._plans)} compiled variant(s)>"
+
+    def __reduce__(self) -> Any:
+        if isinstance(self._function, MethodType):
+            return getattr, (self._function.__self__, self.__name__)
+        found: Any = sys.modules.get(self.__module__)
+        for name in self.__qualname__.split("."):
+            found = getattr(found, name, None)
+        if found is self:  # a decorated function
+            return self.__qualname__
+        return Compiled, (self._function, self._options, self._parameters.static)
+
+    def __copy__(self) -> Compiled:
+        return self
+
+    def __deepcopy__(self, memo: Any) -> Compiled:
+        return self
+
+    def _bound(self, function: Callable[..., Any], parameters: Parameters, plans: Kept[tuple[Plan, Any]]) -> Compiled:
+        """Return the compiled method for an instance, given the method and its compiled variants."""
+        bound = Compiled.__new__(Compiled)
+        bound.__dict__.update(self.__dict__, __wrapped__=function)
+        bound._function, bound._parameters, bound._plans = function, parameters, plans
+        return bound
+
+    def _derivative(self, purpose: str, derivative: Derivative, args: Any, kwargs: Any, vectors: Any = ()) -> Any:
+        try:
+            given = arguments.single(self._parameters, args, kwargs, vectors)
+        except arguments.HoldsValue:
+            function, numbers, count = self._parameters.numbers(self._function, args, kwargs)
+            return derivative(function, [*numbers, *vectors], count)
+        plan, structure = self._plan(purpose, given, args, kwargs, derivative)
+        return arguments.put_together(structure, self._numbers(plan, given))
+
+    def _numbers(self, plan: Plan, given: Arguments) -> Any:
+        """Run the code for one sample, and return an array of its results."""
         np = plan.numpy
         outside = [value.item() for value in plan.traced.captured]
-        if given.samples < 0:
-            row = np.array([given.numbers])
-            values, sums = plan.run([row], np.array(outside), 1)
-            return values[0].tolist() if plan.outputs else [], sums
-        return plan.run(given.arrays, np.array(given.numbers + outside), given.samples)
+        values, _ = plan.run([np.array([given.numbers])], np.array(outside), 1)
+        return values.reshape(-1)
 
-    def _plan(self, purpose: str, given: Arguments) -> tuple[Plan, Any]:
+    def _run(self, plan: Plan, given: Arguments) -> tuple[Any, Any]:
+        outside = [value.item() for value in plan.traced.captured]
+        return plan.run(given.arrays, plan.numpy.array(given.numbers + outside), given.samples)
+
+    def _plan(
+        self, purpose: str, given: Arguments, args: Any, kwargs: Any, derivative: Derivative | None = None
+    ) -> tuple[Plan, Any]:
         """Return the plan for these arguments, and the structure of the function's result."""
-        found = self._plans.get((purpose, *given.key), lambda: self._compiled(purpose, given))
-        self._last = found[0]
+        asked = (purpose, *given.key, *state(self._function))
+        found = self._plans.get(asked, lambda: self._compiled(purpose, given, args, kwargs, derivative))
+        self._plans.last = found[0]
         return found
 
-    def _compiled(self, purpose: str, given: Arguments) -> tuple[Plan, Any]:
+    def _compiled(
+        self, purpose: str, given: Arguments, args: Any, kwargs: Any, derivative: Derivative | None
+    ) -> tuple[Plan, Any]:
+        function, numbers, count = self._parameters.numbers(self._function, args, kwargs)
         differentiated = "gradient" in purpose
-        if differentiated and not given.differentiable:
-            raise TypeError("there is no number to differentiate by: whole numbers are static, write 2.0 for 2")
+        if (differentiated or derivative is not None) and not given.differentiable:
+            raise TypeError(
+                "there is no number to differentiate by: arguments passed by keyword are held fixed, and so are strings, "
+                "True, False, None and those that static= names"
+            )
         example = given.example()
-        names = argument_names(self._function, len(example))
-        record = traced(self._function, dict(zip(names, example, strict=True)))
-        count = len(record.program.inputs) - len(record.captured)
+        whole = whole_numbers(dict(zip(example, numbers, strict=False)))
+        of_numbers = function if derivative is None else lambda *xs: derivative(function, xs, count)
+        record = traced(of_numbers, example, result=function.__name__, whole=whole)
         shared = (*given.shared, *[True] * len(record.captured))
-        request = Request(shared, tuple(range(count)) if differentiated else ())
+        request = Request(shared, tuple(range(given.by)) if differentiated else ())
         columns = None if given.samples < 0 else [array.shape[1] for array in given.arrays]
         return Plan(record, request, columns, self._options), record.program.out_structure
+
+
+def _value_and_grad(function: Callable[..., Any], xs: Sequence[Any], count: int) -> Any:
+    return functional.value_and_grad(function, _argnums(count))(*xs)
+
+
+def _jacobian(function: Callable[..., Any], xs: Sequence[Any], count: int) -> Any:
+    return functional.jacobian(function, _argnums(count))(*xs)
+
+
+def _hessian(function: Callable[..., Any], xs: Sequence[Any], count: int) -> Any:
+    return functional.hessian(function, _argnums(count))(*xs)
+
+
+def _hvp(function: Callable[..., Any], xs: Sequence[Any], count: int) -> Any:
+    fixed = xs[count : len(xs) - count]
+    return functional.hvp(lambda *by: function(*by, *fixed), xs[:count], xs[len(xs) - count :])
+
+
+def _argnums(count: int) -> functional.Argnums:
+    return 0 if count == 1 else range(count)
 
 
 def _one_or_all(derivatives: list[Any]) -> Any:

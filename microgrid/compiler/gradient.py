@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from microgrid.compiler.tape import Tape
+from microgrid.core import tree
 from microgrid.core.primitive import OPS, Op
 from microgrid.core.scope import plainly_recording, reading
 from microgrid.engine import Value, constant
@@ -124,7 +125,7 @@ class _TapeWriter:
 
     def differentiate(self, request: Request) -> None:
         program, tape = self.program, self.tape
-        if not request.total and (len(program.outputs) != 1 or program.out_structure != 0):
+        if not request.total and not tree.is_number(program.out_structure):
             raise ValueError("only a function with one result, a scalar, has a gradient")
         goals: dict[int, Cell] = {}
         for i in request.by:

@@ -24,6 +24,8 @@ class Kept(Generic[T]):
         self._outside = Outside(functions())
         self._known: OrderedDict[Any, tuple[T, list[Any]]] = OrderedDict()
         self.made = 0
+        self.last: Plan | None = None
+        """The code that ran last."""
 
     def __len__(self) -> int:
         return len(self._known)
@@ -45,9 +47,9 @@ class Kept(Generic[T]):
 
 
 class Shown:
-    """Mixin that shows the code that ran last, `_last`."""
+    """Mixin that shows the code that ran last."""
 
-    _last: Plan | None
+    _plans: Kept[Any]
     _nothing: str
 
     @property
@@ -71,6 +73,6 @@ class Shown:
         return c(plan.traced.program, plan.request, name)
 
     def _ran(self) -> Plan:
-        if self._last is None:
+        if self._plans.last is None:
             raise RuntimeError(f"nothing is compiled yet: {self._nothing}")
-        return self._last
+        return self._plans.last

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from microgrid.compiler.whole import Whole
 from microgrid.core import tree
 from microgrid.core.primitive import has_rule, without_rule
 from microgrid.core.scope import plainly_recording, reading, user_line
@@ -32,21 +33,24 @@ class Traced(NamedTuple):
 
 
 def traced(
-    function: Callable[..., Any], arguments: Mapping[str, Any], outside: Sequence[Value] = (), result: str = ""
+    function: Callable[..., Any],
+    arguments: Mapping[str, Any],
+    outside: Sequence[Value] = (),
+    result: str = "",
+    whole: Whole | None = None,
 ) -> Traced:
-    """Return the program of function(*arguments), trees of numbers; leaves that are not floats are passed unchanged.
+    """Return the program of function(*arguments), trees of floats.
 
     Values that the function finds outside become inputs, those of `outside` first. Raises TypeError with the line where
-    the function looked at a number.
+    the function looked at a number, or took one of `whole` for a whole number.
     """
     name = result or getattr(function, "__name__", type(function).__name__)
     inputs: list[Value] = []
+    whole_inputs: list[Value] = []
     start, began = newest(), time.perf_counter()
     seen: list[tuple[str, Value, Any, Any, str]] = []
 
-    def fresh(leaf: Any, path: str) -> Any:
-        if not isinstance(leaf, float):
-            return leaf
+    def fresh(leaf: float, path: str) -> Value:
         inputs.append(Value(leaf, label=path))
         return inputs[-1]
 
@@ -57,20 +61,28 @@ def traced(
             before = len(inputs)
             leaves, structure = tree.flatten(argument, fresh, parameter)
             given.append(tree.unflatten(structure, leaves))
+            if whole is not None:
+                paths = tuple(whole.paths)
+                whole_inputs += [x for x in inputs[before:] if parameter in whole.names or x.label.startswith(paths)]
             if len(inputs) > before:
-                order = iter(range(before, len(inputs)))
-                numbers = [next(order) if isinstance(leaf, Value) else None for leaf in leaves]
-                structures.append((parameter, tree.renumbered(structure, numbers)))
+                structures.append((parameter, tree.renumbered(structure, range(before, len(inputs)))))
         with reading(lambda how, value, other, answer: seen.append((how, value, other, answer, user_line()))):
-            value, read = run_noting_reads(function, *given)
+            try:
+                value, read = run_noting_reads(function, *given)
+            except Exception as error:
+                if whole is None or not whole.taken_for_one(error):
+                    raise
+                raise TypeError(whole.error(name, error)) from error
         outputs, out_structure = tree.flatten(value, functools.partial(returned, name, read), "")
         for node in topological(outputs, inputs=inputs, start=start):  # it says more than what its number was read for
             if node.op is not None and not has_rule(node.op):
                 raise without_rule(node)
         depends = Dependence(inputs, start)
+        counted = Dependence(whole_inputs, start)
         for look in seen:
             if look[1] in depends or look[2] in depends:
-                raise TypeError(_refusal(name, *look))
+                advised = whole is not None and (look[1] in counted or look[2] in counted)
+                raise TypeError(_refusal(name, *look) + (whole.advice(name) if whole is not None and advised else ""))
         captured = list(outside)
         program, modules = _laid_flat(outputs, out_structure, inputs, structures, captured, start)
     return Traced(program, tuple(captured), modules, time.perf_counter() - began, name)

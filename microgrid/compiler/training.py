@@ -41,7 +41,6 @@ class CompiledLoss(Shown):
         self._options = options
         self._values = model.parameters()
         self._plans: Kept[Plan] = Kept(lambda: [loss, *model.modules()])
-        self._last: Plan | None = None
         self.read()
 
     @property
@@ -80,7 +79,7 @@ class CompiledLoss(Shown):
                 f"a batch has a row of x and of y for each sample, and at least one: got {samples} and {y.shape[0]}"
             )
         asked = (outputs, x.shape[1:], y.shape[1:])
-        plan = self._last = self._plans.get(asked, lambda: self._compiled(x, y, outputs))
+        plan = self._plans.last = self._plans.get(asked, lambda: self._compiled(x, y, outputs))
         flat = array_of_floats(self.parameters)
         if flat.shape != (len(self._values),):
             raise ValueError(f"parameters has shape {flat.shape}, and the model {len(self._values)} parameters")

@@ -116,6 +116,17 @@ def user_line() -> str:
     return f"{frame.f_code.co_filename}:{frame.f_lineno}"
 
 
+def line_of(error: BaseException) -> str:
+    """Return the innermost line outside of this package and of NumPy that an error went through, as file:line."""
+    line, trace = "", error.__traceback__
+    while trace is not None:
+        file = trace.tb_frame.f_code.co_filename
+        if not file.startswith((_PACKAGE, "microgrid/")) and f"{os.sep}numpy{os.sep}" not in file:
+            line = f"{file}:{trace.tb_lineno}"
+        trace = trace.tb_next
+    return line
+
+
 class no_grad:
     """Context manager, or decorator, within which operations record nothing: their results are leaves.
 

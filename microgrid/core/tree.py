@@ -160,8 +160,8 @@ def array_of(shape: tuple[int, ...], items: Sequence[Any]) -> Any:
     return array.view(value_array()) if any(hasattr(item, "_apply_op") for item in items) else array
 
 
-def _items(array: Any, path: str) -> list[Any]:
-    """Return the items of an array in C's order."""
+def plain(array: Any, path: str) -> Any:
+    """Return an array unchanged. Raises TypeError for a matrix, and where numbers are masked."""
     numpy = sys.modules["numpy"]
     if isinstance(array, numpy.matrix):
         raise TypeError(
@@ -169,7 +169,12 @@ def _items(array: Any, path: str) -> list[Any]:
         )
     if hasattr(array, "mask") and numpy.ma.is_masked(array):
         raise TypeError(f"{path}: some of its numbers are masked: leave them out or fill them in")
-    items: list[Any] = numpy.asarray(array).ravel().tolist()
+    return array
+
+
+def _items(array: Any, path: str) -> list[Any]:
+    """Return the items of an array in C's order."""
+    items: list[Any] = sys.modules["numpy"].asarray(plain(array, path)).ravel().tolist()
     return items
 
 
@@ -182,8 +187,38 @@ def signature(structure: Structure) -> Any:
     if isinstance(structure, Array):
         return (Array, structure.shape)
     if isinstance(structure, Instance):
-        return (structure.kind, structure.static, signature(structure.content))
+        return (structure.kind, by_value(structure.static), signature(structure.content))
     return None
+
+
+def by_value(x: Any, other: Callable[[Any], Any] = lambda x: x) -> Any:
+    """Return a hashable object that is equal for equal things of the same types, lists and arrays among them.
+
+    0.0 and -0.0 differ, as do 1, 1.0 and True; nan equals itself. Of what is neither a number, a text nor a container
+    it has other(x), which must be hashable; that is x, if not given.
+    """
+    kind = type(x)
+    if x is None or kind in (int, bool, str, bytes):
+        return kind, x
+    if isinstance(x, float):
+        return kind, repr(x)
+    if isinstance(x, dict):
+        return (kind, *[(by_value(key, other), by_value(item, other)) for key, item in x.items()])
+    if isinstance(x, (list, tuple)):
+        return (kind, *[by_value(item, other) for item in x])
+    if isinstance(x, (set, frozenset)):
+        return kind, frozenset([by_value(item, other) for item in x])
+    if isinstance(x, slice):
+        return (kind, *[by_value(part, other) for part in (x.start, x.stop, x.step)])
+    numpy = sys.modules.get("numpy")
+    if numpy is not None and isinstance(x, (numpy.ndarray, numpy.generic)):
+        items = x.ravel().tolist() if x.dtype.hasobject else x.tobytes()
+        return kind, str(x.dtype), x.shape, by_value(items, other)
+    if kind in _registered:
+        return (kind, *[by_value(part, other) for part in _registered[kind][0](x)])
+    if hasattr(kind, "__dataclass_fields__"):
+        return (kind, *[by_value(getattr(x, field.name, None), other) for field in dataclasses.fields(x)])
+    return kind, other(x)
 
 
 def like(container: Any, items: list[Any]) -> Any:
