@@ -116,12 +116,15 @@ class Program:
         leaves, structure = tree.flatten(args, lambda leaf, _: leaf, "arguments", arrays=False)
         if structure != self.in_structure:
             leaves, structure = tree.flatten(args, lambda leaf, _: leaf, "arguments")
+        got = structure
+        if structure != self.in_structure:  # arrays in place of the lists that it was traced with
+            leaves, structure = tree.flatten(args, lambda leaf, _: leaf, "arguments", opened=_listed)
         if structure != self.in_structure:
             wanted = ", ".join(
                 f"{name}: {tree.shape(s)}" for name, s in zip(self.parameters, self.in_structure, strict=True)
             )
-            got = ", ".join(tree.shape(s) for s in structure)
-            raise TypeError(f"the program takes ({wanted}), got ({got})")
+            shapes = ", ".join(tree.shape(s) for s in got)
+            raise TypeError(f"the program takes ({wanted}), got ({shapes})")
         return tree.unflatten(self.out_structure, self.replay(leaves, arithmetic_of(leaves)))
 
     def replay(self, inputs: Sequence[Any], arithmetic: Arithmetic = FLOATS) -> list[Any]:
@@ -364,6 +367,10 @@ class Program:
 
     def _results(self) -> str:
         return tree.shape(self.out_structure)
+
+
+def _listed(x: Any) -> Any:
+    return x.tolist() if tree.is_array(x) else x
 
 
 class _Lowering(Arithmetic):

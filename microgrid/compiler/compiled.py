@@ -215,8 +215,8 @@ class Compiled(Shown):
         differentiated = "gradient" in purpose
         if (differentiated or derivative is not None) and not given.differentiable:
             raise TypeError(
-                "there is no number to differentiate by: arguments passed by keyword are held fixed, and so are strings, "
-                "True, False, None and those that static= names"
+                "there is no number to differentiate by: arguments passed by keyword are held fixed, and so are "
+                "strings, True, False, None and those that static= names"
             )
         example = given.example()
         whole = whole_numbers(dict(zip(example, numbers, strict=False)))

@@ -12,8 +12,9 @@ from microgrid.engine import Value
 
 _WANTED = re.compile(
     r"cannot be interpreted as an integer|indices must be|index must be|are valid indices|arrays used as indices|"
-    r"must be None or an integer|must be an integer|integer is required|sequence of integers|integer argument expected|non-int of type|"
-    r"expected a number, got (the string|list|tuple|str|range)|does not turn into a float by itself"
+    r"must be None or an integer|must be an integer|integer is required|sequence of integers|"
+    r"integer argument expected|non-int of type|expected a number, got (the string|list|tuple|str|range)|"
+    r"does not turn into a float by itself"
 )
 """Messages of Python, of NumPy and of Values where a whole number is wanted, and a Value is given."""
 
@@ -40,9 +41,10 @@ class Whole(NamedTuple):
         """Return what to write where a whole number is no number to compute with; "" where there is none."""
         if self.names:
             static = ", ".join(f'"{each}"' for each in self.names[:3]) + ("," if len(self.names) == 1 else "")
+            which = " or ".join(self.names[:3])
             return (
-                f". If {' or '.join(self.names[:3])} is an index, a count or a mask, and no number to differentiate by, "
-                f"name it: compile({name if name.isidentifier() else '...'}, static=({static}))"
+                f". If {which} is an index, a count or a mask, and no number to differentiate by, name it: "
+                f"compile({name if name.isidentifier() else '...'}, static=({static}))"
             )
         if self.paths:
             return (

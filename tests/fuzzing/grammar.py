@@ -326,7 +326,7 @@ class _Text:
             (f"mg.softmax({values})" if length else f"list({values})", length),
             (f"mg.log_softmax({values})" if length else f"list({values})", length),
             (f"{values}[::-1]", length),
-            (f"{values}[{cut}:] + {values}[:{cut}]", length),
+            (f"[*{values}[{cut}:], *{values}[:{cut}]]", length),
             (f"[{values}[k] for k in {tuple(mixed)}]", length),
             (f"{values}[::2]", (length + 1) // 2),
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import functools
 import math
+import random
 import shutil
 import subprocess
 import tempfile
@@ -19,6 +20,7 @@ from programs import listed
 
 import microgrid as mg
 from fuzzing.cases import Case, filled, laid
+from fuzzing.containers import Packed
 from fuzzing.interpreter import interpreted
 from fuzzing.rounding import Bound
 from microgrid import Program, Value, nn, trace
@@ -30,7 +32,7 @@ from microgrid.core import tree
 from microgrid.numbers.arithmetic import FLOATS
 from microgrid.numbers.arrays import arrays
 
-CALLS = ("value", "value_and_grad", "batch", "batch_value_and_grad", "loss")
+CALLS = ("value", "value_and_grad", "tree", "tree gradient", "batch", "batch_value_and_grad", "loss")
 """Calls of compiled code; each to the bit, and to rounding."""
 TEXTS = ("c", "c gradient", "c loops", "python", "python gradient", "text")
 REPLAYS = ("stages", "numpy", "numpy gradient", "simplified", "simplified gradient", "gradient")
@@ -48,7 +50,16 @@ def function_of(source: str) -> Callable[..., Any]:
 
 
 def _leaves(x: Any) -> list[Any]:
+    if isinstance(x, np.ndarray):
+        return list(x.ravel().tolist())
     return [leaf for item in x for leaf in _leaves(item)] if isinstance(x, (list, tuple)) else [x]
+
+
+def _columns(x: Any) -> list[Any]:
+    """The columns of a batch's results."""
+    if isinstance(x, np.ndarray):
+        return list(x.reshape(len(x), math.prod(x.shape[1:])).T)
+    return [column for item in x for column in _columns(item)]
 
 
 def recorded(f: Callable[..., Any], args: Sequence[Any]) -> tuple[list[float], list[float]]:
@@ -77,8 +88,11 @@ class _Run:
         self.f = function_of(case.source)
         self.wrong: list[str] = []
 
-    def compiled(self, f: Any, *more: Any) -> Any:
-        return mg.compile(f, *more, strict=self.strict, cache=False, threads=self.case.threads, check=self.case.check)
+    def compiled(self, f: Any, *more: Any, static: Any = ()) -> Any:
+        case = self.case
+        return mg.compile(
+            f, *more, static=static, strict=self.strict, cache=False, threads=case.threads, check=case.check
+        )
 
     def check(
         self, where: str, got: Sequence[float], expected: Sequence[float], bound: Bound | None = None, shift: int = 0
@@ -139,10 +153,48 @@ class _Run:
         got, gradient = self.compiled(self.f).value_and_grad(*self.arguments(single=True))
         self.check("value, gradient", [got, *_flat(gradient)], [*values, *slopes], self.bound(0))
 
+    def tree(self) -> None:
+        """Arguments in containers, with a static one for their order; some by keyword."""
+        self._tree(gradient=False)
+
+    def tree_gradient(self) -> None:
+        self._tree(gradient=True)
+
+    def _tree(self, gradient: bool) -> None:
+        g = self.f if gradient else function_of(self.case.several)
+        packed = Packed(self.arguments(single=True), random.Random(self.case.source + str(self.case.layouts)))
+
+        def function(a: Any, *more: Any, order: Any, times: Any, rest: Any = (), kind: str = "") -> Any:
+            assert (type(order), kind) == (type(packed.order), "named")
+            return [g(*packed.unpacked([a, *more, rest], order))] * times[0]
+
+        def once(*args: Any, **kwargs: Any) -> Any:
+            return function(*args, **kwargs)[0]
+
+        *trees, last = packed.trees
+        more = {"rest": last, "order": packed.order, "kind": "named"}
+        values, slopes = recorded(g, packed.args)
+        bound = self.bound(0, None if gradient else g)
+        if not gradient:
+            compiled = self.compiled(function, static=("order", "times"))
+            for times in ([2], [1]):  # another variant
+                got = compiled(*trees, **more, times=times)
+                self.check("tree", _leaves(got)[-len(values) :], values, bound)
+            self.check("tree", [len(got)], [1])
+            return
+        compiled = self.compiled(once, static=("order", "times"))
+        for _ in range(2):  # the second time from the cache
+            value, by = compiled.value_and_grad(*trees, **more, times=[1])
+        parts = packed.unpacked([*(by if len(trees) > 1 else (by,)), last], packed.order)
+        self.check("tree", [value], values, bound)
+        for i, (found, fixed) in enumerate(zip(_leaves(parts), packed.fixed(), strict=True)):
+            if not fixed:
+                self.check("tree, gradient", [found], [slopes[i]], bound, 1 + i)
+
     def batch(self) -> None:
         c, g = self.case, function_of(self.case.several)
         got = self.compiled(g).batch(*self.arguments(single=False), in_axes=_axes(c))
-        columns = [np.asarray(column) for column in _leaves(got)]
+        columns = _columns(got)
         if not columns:
             return
         for column in columns:

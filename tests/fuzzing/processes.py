@@ -126,4 +126,28 @@ def _plant_abort() -> None:
     Machine.object_of = ending  # type: ignore[method-assign]
 
 
-PLANTS = {"side by side": _plant_side_by_side, "lost iteration": _plant_lost_iteration, "abort": _plant_abort}
+def _plant_forgotten_static() -> None:
+    """Static arguments of one type are taken for one another."""
+    from microgrid.core import tree
+
+    setattr(tree, "by_value", lambda x, other=None: type(x))  # noqa: B010
+
+
+def _plant_swapped_array() -> None:
+    """An array of two axes is read by columns."""
+    from microgrid.compiler import arguments
+    from microgrid.numbers.arrays import array_of_floats
+
+    def by_columns(x: Any) -> Any:
+        return array_of_floats(x).T.copy().reshape(x.shape)
+
+    setattr(arguments, "array_of_floats", by_columns)  # noqa: B010  # where it is used
+
+
+PLANTS = {
+    "side by side": _plant_side_by_side,
+    "lost iteration": _plant_lost_iteration,
+    "abort": _plant_abort,
+    "forgotten static": _plant_forgotten_static,
+    "swapped array": _plant_swapped_array,
+}
