@@ -13,7 +13,7 @@ from typing import Any
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
-MODULES = ["microgrid/engine.py", "microgrid/graph/linearize.py"]
+MODULES = ["microgrid/engine.py", "microgrid/graph/linearize.py", "microgrid/graph/running.py"]
 
 
 class Compile(BuildHookInterface[Any]):

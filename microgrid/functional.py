@@ -8,46 +8,57 @@ by an array are arrays. They write to no `.grad` and may run in threads.
 from __future__ import annotations
 
 import functools
-import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from microgrid import ops
 from microgrid.core import tree
-from microgrid.core.primitive import OPS, as_float, one_line
-from microgrid.core.scope import current_module, current_reader, current_watch, reading, recording
+from microgrid.core.primitive import as_float, one_line
+from microgrid.core.scope import current_module, current_watch, recording
 from microgrid.engine import Value, newest
 from microgrid.graph.linearize import Linearization
+from microgrid.graph.running import Run, run_noting_reads, value_and_slopes
 
 Argnums = int | Sequence[int]
 
 
 class _Recorded:
-    """A function recorded once, on fresh inputs that stand for some of its arguments.
+    """A function recorded once, on fresh inputs that stand for some of its arguments."""
 
-    `abstract` says whether its derivatives depend on Values that were there before, and so must be Values themselves: a
-    float would cut them off. Within `no_grad` nothing is to be recorded for later, and they are floats.
-    """
-
-    def __init__(self, function: Callable[..., Any], args: Sequence[Any], kwargs: Any, argnums: Argnums) -> None:
-        name = getattr(function, "__name__", type(function).__name__)
-        chosen = _positions(argnums, len(args), name)
+    def __init__(
+        self, function: Callable[..., Any], args: Sequence[Any], kwargs: Any, argnums: Argnums, run: Run | None = None
+    ) -> None:
+        """Record it, or take the run of it on plain floats."""
+        self.name = getattr(function, "__name__", type(function).__name__)
         self.quiet = current_module() is None and current_watch() is None
-        start = newest()
-        full = list(args)
-        with recording():
-            given, structures = tree.flatten({i: args[i] for i in chosen}, number_or_value, "argument ")
-            self.inputs = [ops.identity(x) if isinstance(x, Value) else Value(x) for x in given]
-            for i, structure in structures.items():
-                full[i] = tree.unflatten(structure, self.inputs)
-            result, read = run_noting_reads(function, *full, **kwargs)
+        chosen = _positions(argnums, len(args), self.name)
+        self.of_values = False
+        if run is None:
+            start = newest()
+            full = list(args)
+            with recording():
+                given, structures = tree.flatten({i: args[i] for i in chosen}, number_or_value, "argument ")
+                self.of_values = any(isinstance(x, Value) for x in given)
+                inputs = [ops.identity(x) if isinstance(x, Value) else Value(x) for x in given]
+                for i, structure in structures.items():
+                    full[i] = tree.unflatten(structure, inputs)
+                result, read = run_noting_reads(function, *full, **kwargs)
+            run = Run(inputs, start, result, read, None)
+        else:
+            structures = {i: number for number, i in enumerate(chosen)}
+        self.inputs = run.inputs
         self.in_structure = structures[chosen[0]] if isinstance(argnums, int) else tuple(map(structures.get, chosen))
-        check = functools.partial(returned, name, read)
-        self.outputs, self.out_structure = tree.flatten(result, check, "")
-        self.linear = Linearization(self.outputs, self.inputs, start)
-        self.of_values = any(isinstance(x, Value) for x in given)
-        self.abstract = (self.of_values or self.linear.outer) and not self.quiet
-        self.name = name
+        check = functools.partial(returned, self.name, run.read)
+        self.outputs, self.out_structure = tree.flatten(run.result, check, "")
+        self.linear = run.linear or Linearization(self.outputs, self.inputs, run.start)
+
+    @property
+    def abstract(self) -> bool:
+        """True if derivatives depend on Values that were there before, and so are Values: a float would cut them off.
+
+        Within `no_grad` nothing is to be recorded for later, and they are floats.
+        """
+        return not self.quiet and (self.of_values or self.linear.outer)
 
     def primals(self) -> Any:
         """Results of the function, as Values where it returned Values, as floats elsewhere."""
@@ -60,10 +71,12 @@ class _Recorded:
     def pull(self, cotangents: Sequence[Any]) -> list[Any]:
         """Return the cotangents of the inputs."""
         _announce(self.outputs, cotangents)
-        if self.abstract or (not self.quiet and any(isinstance(c, Value) for c in cotangents)):
-            with recording():
-                return self.linear.pull_values(cotangents)
-        return self._out(self.linear.pull(_floats(cotangents)))
+        if self.quiet or not (self.of_values or any(isinstance(c, Value) for c in cotangents)):
+            pulled = self.linear.pull(_floats(cotangents))
+            if not self.abstract:  # which the linearization knows for nothing after a pass
+                return self._out(pulled)
+        with recording():
+            return self.linear.pull_values(cotangents)
 
     def push(self, tangents: Sequence[Any]) -> list[Any]:
         """Return the tangents of the outputs."""
@@ -139,9 +152,14 @@ def grad(function: Callable[..., Any], argnums: Argnums = 0) -> Callable[..., An
 
 def value_and_grad(function: Callable[..., Any], argnums: Argnums = 0) -> Callable[..., Any]:
     """Return the function that computes a scalar function's value, and its derivative as `grad` does."""
+    alone = isinstance(argnums, int)
+    positions = _distinct((argnums,) if isinstance(argnums, int) else tuple(argnums))
 
-    def differentiated(*args: Any, **kwargs: Any) -> tuple[Any, Any]:
-        recorded = _Recorded(function, args, kwargs, argnums).scalar()
+    def differentiated(*args: Any, **kwargs: Any) -> Any:
+        found = None if positions is None else value_and_slopes(function, args, kwargs, positions, alone)
+        if type(found) is tuple:
+            return found
+        recorded = _Recorded(function, args, kwargs, argnums, found).scalar()
         return recorded.primals(), tree.unflatten(recorded.in_structure, recorded.pull([1.0]))
 
     return _named("value and gradient", function, differentiated)
@@ -235,6 +253,12 @@ def gradient(output: Value, inputs: Any, *, create_graph: bool = False) -> Any:
         return tree.unflatten(structure, linear.pull_values([1.0]))
 
 
+def _distinct(positions: tuple[Any, ...]) -> tuple[int, ...] | None:
+    """Return positions that count from the first argument, none of them twice; None for others."""
+    plain = all(type(i) is int and i >= 0 for i in positions)
+    return positions if plain and len(set(positions)) == len(positions) else None
+
+
 def _positions(argnums: Argnums, count: int, name: str) -> list[int]:
     positions = [argnums] if isinstance(argnums, int) else list(argnums)
     for i in positions:
@@ -267,56 +291,6 @@ def recorded_value(x: Any, path: str) -> Value:
     if not isinstance(x, Value):
         raise TypeError(f"{path} must be a Value or nested lists, tuples and dicts of them, got {type(x).__name__}")
     return x
-
-
-def run_noting_reads(function: Callable[..., Any], *args: Any, **kwargs: Any) -> tuple[Any, bool]:
-    """Call the function; return its result, and True if it read a number of a Value by `.data` or `.grad`."""
-    reads: list[str] = []
-    outer = current_reader()
-
-    def note(how: str, value: Any, other: Any, answer: Any) -> None:
-        reads.append(how)
-        if outer is not None:
-            outer(how, value, other, answer)
-
-    with reading(note):
-        try:
-            result = function(*args, **kwargs)
-        except TypeError as error:
-            advice = _advice(str(error))
-            if advice is None:
-                raise
-            raise TypeError(advice) from error
-    return result, not {"data", "grad"}.isdisjoint(reads)
-
-
-def _advice(message: str) -> str | None:
-    """Return what to write in place of a function of NumPy, if the message says that it takes no Values."""
-    found = (
-        re.search(r"ufunc '(\w+)' not supported for the input types", message)
-        or re.search(r"^Cannot cast ufunc '(\w+)' input.* from dtype\('O'\)", message)
-        or re.search(
-            r"^loop of ufunc does not support argument \d+ of type \w+ which has no callable (\w+) method", message
-        )
-    )
-    if found is not None:
-        name = found[1]
-        if name in OPS or any(name in op.aliases for op in OPS.values()):
-            return (
-                f"numpy.{name} does not take what is in this array of Values: write microgrid.{name}(...), which does"
-            )
-        if name.startswith("is"):
-            return f"{name} does not take arrays of Values: it asks for numbers, [v.data for v in x.flat]"
-        return (
-            f"{name} does not take arrays of Values: write it out in operators and functions that do (+, *, @, "
-            "numpy.exp), or declare it with its derivatives, microgrid.primitive"
-        )
-    if "from dtype('O') to dtype('float64')" in message:
-        return (
-            "a function of NumPy wants floats, and got an array of Values: write it out in operators and functions "
-            "that take these (+, *, @, numpy.exp, numpy.where)"
-        )
-    return None
 
 
 def returned(name: str, read: bool, x: Any, path: str) -> Value:

@@ -12,9 +12,10 @@ from microgrid.core import tree
 from microgrid.core.primitive import Op, constants_recorded, exactly, has_rule, without_rule
 from microgrid.core.scope import Reader, plainly_recording, reading, user_line
 from microgrid.engine import CONSTANT, Value, constant, edges_of, record, topological
-from microgrid.functional import number_or_value, recorded_value, returned, run_noting_reads
+from microgrid.functional import number_or_value, recorded_value, returned
 from microgrid.graph.dependence import Dependence
 from microgrid.graph.linearize import Linearization
+from microgrid.graph.running import run_noting_reads
 from microgrid.numbers.arithmetic import FLOATS, VALUES, Arithmetic, arithmetic_of
 from microgrid.text import c_source, javascript, source
 

@@ -17,8 +17,9 @@ from microgrid.core import tree
 from microgrid.core.primitive import has_rule, without_rule
 from microgrid.core.scope import plainly_recording, reading, user_line
 from microgrid.engine import CONSTANT, Value, edges_of, newest, topological
-from microgrid.functional import returned, run_noting_reads
+from microgrid.functional import returned
 from microgrid.graph.dependence import Dependence
+from microgrid.graph.running import run_noting_reads
 from microgrid.program import Instruction, Program
 
 

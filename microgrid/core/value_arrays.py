@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 from typing import Any
 
 from microgrid.core.primitive import OPS
@@ -49,3 +50,32 @@ def value_array() -> Any:
             return bare(self).__reduce__()  # pickled as an ordinary array: this type has no name to be found by
 
     return ValueArray
+
+
+def advice(message: str) -> str | None:
+    """Return what to write in place of a function of NumPy, if the message says that it takes no Values."""
+    found = (
+        re.search(r"ufunc '(\w+)' not supported for the input types", message)
+        or re.search(r"^Cannot cast ufunc '(\w+)' input.* from dtype\('O'\)", message)
+        or re.search(
+            r"^loop of ufunc does not support argument \d+ of type \w+ which has no callable (\w+) method", message
+        )
+    )
+    if found is not None:
+        name = found[1]
+        if name in OPS or any(name in op.aliases for op in OPS.values()):
+            return (
+                f"numpy.{name} does not take what is in this array of Values: write microgrid.{name}(...), which does"
+            )
+        if name.startswith("is"):
+            return f"{name} does not take arrays of Values: it asks for numbers, [v.data for v in x.flat]"
+        return (
+            f"{name} does not take arrays of Values: write it out in operators and functions that do (+, *, @, "
+            "numpy.exp), or declare it with its derivatives, microgrid.primitive"
+        )
+    if "from dtype('O') to dtype('float64')" in message:
+        return (
+            "a function of NumPy wants floats, and got an array of Values: write it out in operators and functions "
+            "that take these (+, *, @, numpy.exp, numpy.where)"
+        )
+    return None

@@ -11,139 +11,203 @@ from typing import Any, Final
 from microgrid import ops
 from microgrid.core._mypyc import i64
 from microgrid.core.primitive import constants_recorded
-from microgrid.engine import CONSTANT, Value, constant, edges_of, record, topological
+from microgrid.engine import CONSTANT, Value, constant, edges_of, is_bundle, pass_back, record, topological
 
 _ONE: Final = 1.0
+_WIDEST: Final = 1 << 22
+"""Nodes made since the start of a recording up to which a window has a slot for each: two lists, 64 MB."""
 
 
 class Linearization:
     """The derivative of the outputs by the inputs, at the point where the outputs were recorded.
 
-    A slot is a node that depends on an input, by its place in the order of recording. An edge leads from an operand to
-    its user; the edges stand in the order of a backward pass, so that sums have the same bits as `backward()` gives.
+    A slot is the place of a node in `window`, in the order of recording. Passes visit nodes as `backward()` does, so
+    that sums have the same bits.
 
-    Nodes up to the number `start` are taken as given: it is asked, for them, only whether there are any (`outer`).
+    Nodes up to the number `start` are taken as given: it is asked, for them, only whether there are any (`outer`). With
+    a start the window has a slot for every node made since, and the first pass enters those that it
+    reaches; without one, or where that is a long time ago, the graph is searched for them and slots are looked up.
     """
 
-    def __init__(self, outputs: Sequence[Value], inputs: Sequence[Value], start: int = 0) -> None:
-        slots: dict[int, int] = {}
-        wanted = {node.number for node in inputs}
-        self.nodes: list[Value] = []
-        older: dict[int, Value] = {}
-        for node in topological(outputs, start=start, older=older):
-            active = node.number in wanted
-            for operand, _ in [] if active else edges_of(node):
-                if operand.number in slots:
-                    active = True
-            if active:
-                slots[node.number] = len(self.nodes)
-                self.nodes.append(node)
-        self.outer = bool(older)
-        self._users: list[int] = []
-        self._operands: list[int] = []
-        self._partials: list[float] = []
-        for node in reversed(self.nodes):
-            user = slots[node.number]
-            op = node.op
-            for i, (operand, partial) in enumerate(edges_of(node)):
-                slot = slots.get(operand.number)
-                if slot is None or op is None or (partial == 0.0 and op.piecewise[i]):  # a piecewise 0 passes nothing
-                    continue
-                self._users.append(user)
-                self._operands.append(slot)
-                self._partials.append(partial)
-        self._slots = slots
-        self._inputs = [slots.get(node.number, -1) for node in inputs]
-        self._outputs = [slots.get(node.number, -1) for node in outputs]
+    def __init__(self, outputs: list[Value], inputs: list[Value], start: int = 0) -> None:
+        self._inputs = inputs
+        self._outputs = outputs
+        self._outer = False
+        self._entered = False
+        self._start: i64 = start
+        self._slots: dict[int, int] | None = None
         self._by_value: list[tuple[int, int, Any, bool]] | None = None
+        newest: i64 = self._start
+        for node in outputs:
+            if node.number > newest:
+                newest = node.number
+        for node in inputs:
+            if node.number > newest:
+                newest = node.number
+        self._window: list[Value | None] = []
+        if start and newest - self._start <= _WIDEST:
+            self._window = [None] * (newest - self._start)
+        else:
+            older: dict[int, Value] = {}
+            self._window.extend(topological(outputs, start=start, older=older, bundles=True))
+            self._slots = {node.number: i for i, node in enumerate(self._window) if node is not None}
+            self._outer = bool(older)
+            self._entered = True
+
+    def _slot(self, node: Value) -> i64:
+        """Return the slot of a node; a negative number for one without."""
+        slots = self._slots
+        return node.number - self._start - 1 if slots is None else slots.get(node.number, -1)
+
+    def _enter(self, node: Value) -> i64:
+        """Enter a node that a pass has reached, and return its slot; a negative number for one from before."""
+        slot = self._slot(node)
+        if slot < 0:
+            if node.op is not CONSTANT:
+                self._outer = True
+        elif self._window[slot] is not node:
+            if self._window[slot] is not None:
+                raise RuntimeError(f"two nodes carry the creation number {node.number}: threads made them at once")
+            self._window[slot] = node
+        return slot
+
+    @property
+    def outer(self) -> bool:
+        """True if the outputs depend on nodes up to the number `start`."""
+        self._reached()
+        return self._outer
 
     # On floats.
 
-    def pull(self, cotangents: Sequence[float]) -> list[float]:
+    def pull(self, cotangents: list[float]) -> list[float]:
         """Return the cotangents of the inputs: the vector-Jacobian product."""
-        carried = [0.0] * len(self.nodes)
-        for slot, given in zip(self._outputs, cotangents):  # noqa: B905  # mypyc turns only a plain zip into a loop
-            if slot >= 0:
-                carried[slot] += given
-        users = self._users
-        operands = self._operands
-        partials = self._partials
-        edge: i64 = 0
-        end: i64 = len(users)
-        while edge < end:
-            cotangent: float = carried[users[edge]]
-            if cotangent != 0.0:
-                operand = operands[edge]
-                carried[operand] = carried[operand] + cotangent * partials[edge]
-            edge += 1
-        return [carried[slot] if slot >= 0 else 0.0 for slot in self._inputs]
+        window = self._window
+        slot: i64 = len(window)
+        carried = [0.0] * slot
+        for output, given in zip(self._outputs, cotangents):  # noqa: B905  # mypyc turns only a plain zip into a loop
+            place = self._enter(output)
+            if place >= 0:
+                carried[place] = carried[place] + given
+        while slot > 0:
+            slot -= 1
+            node = window[slot]
+            if node is None:
+                continue
+            cotangent: float = carried[slot]
+            a = node._a
+            if a is not None:
+                place = self._enter(a)
+                if place >= 0:
+                    carried[place] = carried[place] + pass_back(cotangent, node._da, node, 0)
+            b = node._b
+            if b is not None:
+                place = self._enter(b)
+                if place >= 0:
+                    carried[place] = carried[place] + pass_back(cotangent, node._db, node, 1)
+        self._entered = True
+        return [self._carried(carried, node) for node in self._inputs]
 
-    def push(self, tangents: Sequence[float]) -> list[float]:
+    def push(self, tangents: list[float]) -> list[float]:
         """Return the tangents of the outputs: the Jacobian-vector product."""
-        carried = [0.0] * len(self.nodes)
-        for slot, given in zip(self._inputs, tangents):  # noqa: B905
-            if slot >= 0:
-                carried[slot] += given
-        users = self._users
-        operands = self._operands
-        partials = self._partials
-        edge: i64 = len(users) - 1
-        while edge >= 0:
-            tangent: float = carried[operands[edge]]
-            if tangent != 0.0:
-                user = users[edge]
-                carried[user] = carried[user] + tangent * partials[edge]
-            edge -= 1
-        return [carried[slot] if slot >= 0 else 0.0 for slot in self._outputs]
+        window = self._reached()
+        carried = [0.0] * len(window)
+        for node, given in zip(self._inputs, tangents):  # noqa: B905
+            place = self._slot(node)
+            if place >= 0:
+                carried[place] = carried[place] + given
+        slot: i64 = 0
+        end: i64 = len(window)
+        while slot < end:
+            user = window[slot]
+            if user is not None:
+                tangent: float = carried[slot]
+                b = user._b
+                if b is not None:
+                    tangent += pass_back(self._carried(carried, b), user._db, user, 1)
+                a = user._a
+                if a is not None:
+                    tangent += pass_back(self._carried(carried, a), user._da, user, 0)
+                carried[slot] = tangent
+            slot += 1
+        return [self._carried(carried, node) for node in self._outputs]
+
+    def _carried(self, carried: list[float], node: Value) -> float:
+        slot = self._slot(node)
+        return carried[slot] if slot >= 0 else 0.0
+
+    def _reached(self) -> list[Value | None]:
+        """Return the window after a pass that enters what the outputs depend on."""
+        if not self._entered:
+            self.pull([0.0] * len(self._outputs))
+        return self._window
 
     # On Values: the same sums, recorded. A plain float is a constant, None a derivative that is 0 whatever happens.
 
     def pull_values(self, cotangents: Sequence[Any]) -> list[Value]:
         """Return the cotangents of the inputs as Values, computed by the rules from the recorded values."""
         with constants_recorded(record):
-            carried: list[Any] = [None] * len(self.nodes)
-            for slot, given in zip(self._outputs, cotangents):  # noqa: B905
+            edges = self._edges_by_value()
+            carried: list[Any] = [None] * len(self._window)
+            for node, given in zip(self._outputs, cotangents):  # noqa: B905
+                slot = self._slot(node)
                 if slot >= 0:
                     carried[slot] = _sum(carried[slot], given)
-            for user, operand, partial, piecewise in self._edges_by_value():
+            for user, operand, partial, piecewise in edges:
                 carried[operand] = _sum(carried[operand], _passed(carried[user], partial, piecewise))
-            return [_as_value(carried[slot] if slot >= 0 else None) for slot in self._inputs]
+            return self._values(carried, self._inputs)
 
     def push_values(self, tangents: Sequence[Any]) -> list[Value]:
         """Return the tangents of the outputs as Values, computed by the rules from the recorded values."""
         with constants_recorded(record):
-            carried: list[Any] = [None] * len(self.nodes)
-            for slot, given in zip(self._inputs, tangents):  # noqa: B905
+            edges = self._edges_by_value()
+            carried: list[Any] = [None] * len(self._window)
+            for node, given in zip(self._inputs, tangents):  # noqa: B905
+                slot = self._slot(node)
                 if slot >= 0:
                     carried[slot] = _sum(carried[slot], given)
-            for user, operand, partial, piecewise in self._edges_by_value()[::-1]:
+            for user, operand, partial, piecewise in edges[::-1]:
                 carried[user] = _sum(carried[user], _passed(carried[operand], partial, piecewise))
-            return [_as_value(carried[slot] if slot >= 0 else None) for slot in self._outputs]
+            return self._values(carried, self._outputs)
+
+    def _values(self, carried: list[Any], nodes: list[Value]) -> list[Value]:
+        slots = [self._slot(node) for node in nodes]
+        return [_as_value(carried[slot] if slot >= 0 else None) for slot in slots]
 
     def _edges_by_value(self) -> list[tuple[int, int, Any, bool]]:
-        """Return the edges as (user, operand, partial, whether the op is piecewise), with partials by the rules."""
+        """Return the edges between what depends on the inputs, in the order of a pull, with partials by the rules.
+
+        An edge is (slot of the user, slot of the operand, partial, whether the op is piecewise).
+        """
         if self._by_value is None:
+            window = self._reached()
+            active = {node.number for node in self._inputs}
+            order: list[Value] = []
+            for node in window:
+                if node is None or is_bundle(node):
+                    continue
+                if [True for operand, _ in edges_of(node) if operand.number in active]:
+                    active.add(node.number)
+                    order.append(node)
             edges: list[tuple[int, int, Any, bool]] = []
-            for node in reversed(self.nodes):
+            for node in reversed(order):
                 recorded = edges_of(node)
                 op = node.op
-                if op is None or not [True for operand, _ in recorded if operand.number in self._slots]:
+                if op is None:
                     continue
                 given: list[Any] = [operand for operand, _ in recorded]
                 for i in range(op.arity - op.static, op.arity):
                     given[i] = given[i]._data
                 partials = op.partials(node, *given)
-                user = self._slots[node.number]
+                user = self._slot(node)
                 for i in range(op.arity - op.static):
                     operand, was = recorded[i]
                     partial = partials[i]
                     now = partial._data if isinstance(partial, Value) else float(partial)
                     if now != was and (now == now or was == was):
                         raise RuntimeError(_changed(node))
-                    slot = self._slots.get(operand.number)
-                    if slot is not None:
+                    if operand.number in active:
                         known = not isinstance(partial, Value) or partial.op is CONSTANT
-                        edges.append((user, slot, now if known else partial, bool(op.piecewise[i])))
+                        edges.append((user, self._slot(operand), now if known else partial, bool(op.piecewise[i])))
             self._by_value = edges
         return self._by_value
 

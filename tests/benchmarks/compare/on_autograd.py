@@ -7,6 +7,7 @@ from importlib import import_module
 from typing import Any
 
 from compare.works import (
+    AT,
     DECAY,
     FACTOR,
     INPUTS,
@@ -23,6 +24,7 @@ from compare.works import (
 
 HOW = {
     "demo": "arrays",
+    "call": "value_and_grad",
     "chain": "scalars",
     "mixed": "scalars",
     "hessian": "arrays",
@@ -52,6 +54,12 @@ def demo() -> Callable[[], Any]:
         return [value, *state[0]]
 
     return step
+
+
+def call() -> Callable[[], Any]:
+    autograd, _ = _autograd()
+    both = autograd.value_and_grad(lambda x, y: x * y + x * x, (0, 1))
+    return lambda: [both(x, y) for x, y in AT]
 
 
 def chain() -> Callable[[], Any]:

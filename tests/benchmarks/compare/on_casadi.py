@@ -7,6 +7,7 @@ from importlib import import_module
 from typing import Any
 
 from compare.works import (
+    AT,
     DECAY,
     FACTOR,
     INPUTS,
@@ -23,6 +24,7 @@ from compare.works import (
 
 HOW = {
     "demo": "MX, function made once",
+    "call": "SX, function made once",
     "chain": "SX, function made each time",
     "mixed": "SX, function made each time",
     "replay": "SX, function made once",
@@ -51,6 +53,14 @@ def demo() -> Callable[[], Any]:
         return [value, *state[0]]
 
     return step
+
+
+def call() -> Callable[[], Any]:
+    ca: Any = import_module("casadi")
+    x, y = ca.SX.sym("x"), ca.SX.sym("y")
+    z = x * y + x * x
+    both = ca.Function("both", [x, y], [z, ca.gradient(z, x), ca.gradient(z, y)])
+    return lambda: [list(map(float, both(a, b))) for a, b in AT]
 
 
 def chain() -> Callable[[], Any]:

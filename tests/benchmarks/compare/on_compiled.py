@@ -7,13 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from compare.on_microgrid import graph, rosenbrock
-from compare.works import DECAY, FACTOR, INPUTS, LABELS, LINKS, POINT, POINTS, RATE, SIZES, START
+from compare.on_microgrid import graph, of_two, rosenbrock
+from compare.works import AT, DECAY, FACTOR, INPUTS, LABELS, LINKS, POINT, POINTS, RATE, SIZES, START
 from microgrid import compile, nn, relu
 from microgrid import hessian as hessian_of
 
 HOW = {
     "demo": "compile(loss, model)",
+    "call": "value_and_grad",
     "chain": "a function of a loop",
     "replay": "value_and_grad",
     "hessian": "compile(hessian(f))",
@@ -37,6 +38,11 @@ def demo() -> Callable[[], Any]:
         return [loss, *p.tolist()]
 
     return step
+
+
+def call() -> Callable[[], Any]:
+    both = compile(of_two).value_and_grad
+    return lambda: [both(x, y) for x, y in AT]
 
 
 def linked(x: Any) -> Any:

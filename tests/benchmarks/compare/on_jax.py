@@ -7,6 +7,7 @@ from importlib import import_module
 from typing import Any
 
 from compare.works import (
+    AT,
     DECAY,
     FACTOR,
     INPUTS,
@@ -23,6 +24,7 @@ from compare.works import (
 
 HOW = {
     "demo": "arrays, jit",
+    "call": "jit",
     "chain": "lax.scan, jit",
     "mixed": "scalar arrays, no jit",
     "replay": "jit",
@@ -55,6 +57,12 @@ def demo() -> Callable[[], Any]:
         return [value, *state[0]]
 
     return step
+
+
+def call() -> Callable[[], Any]:
+    jax = _jax()
+    both = jax.jit(jax.value_and_grad(lambda x, y: x * y + x * x, (0, 1)))
+    return lambda: [jax.block_until_ready(both(x, y)) for x, y in AT]
 
 
 def chain() -> Callable[[], Any]:

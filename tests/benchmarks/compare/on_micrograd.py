@@ -7,9 +7,9 @@ from collections.abc import Callable
 from importlib import import_module
 from typing import Any
 
-from compare.works import DECAY, FACTOR, LABELS, LINKS, POINTS, RATE, SIZES, START, layers
+from compare.works import AT, DECAY, FACTOR, LABELS, LINKS, POINTS, RATE, SIZES, START, layers
 
-HOW = {"demo": "scalars", "chain": "scalars"}
+HOW = {"demo": "scalars", "call": "scalars", "chain": "scalars"}
 CANNOT = {
     "mixed": "it has no exp and no log",
     "replay": "it has no exp and no log, and records anew each time",
@@ -36,6 +36,18 @@ def demo() -> Callable[[], Any]:
         return [loss.data, *(p.data for p in parameters)]
 
     return step
+
+
+def call() -> Callable[[], Any]:
+    value = import_module("micrograd.engine").Value
+
+    def both(a: float, b: float) -> tuple[float, float, float]:
+        x, y = value(a), value(b)
+        z = x * y + x * x
+        z.backward()
+        return z.data, x.grad, y.grad
+
+    return lambda: [both(x, y) for x, y in AT]
 
 
 def chain() -> Callable[[], Any]:

@@ -7,6 +7,7 @@ from typing import Any
 
 import microgrid
 from compare.works import (
+    AT,
     DECAY,
     FACTOR,
     INPUTS,
@@ -25,6 +26,7 @@ from microgrid.functions.reductions import sum as total_of
 
 HOW = {
     "demo": "scalars",
+    "call": "value_and_grad",
     "chain": "scalars",
     "mixed": "scalars",
     "replay": "a program, as Python",
@@ -48,6 +50,15 @@ def demo() -> Callable[[], Any]:
         return [loss.data, *(p.data for p in parameters)]
 
     return step
+
+
+def of_two(x: Any, y: Any) -> Any:
+    return x * y + x * x
+
+
+def call() -> Callable[[], Any]:
+    both = microgrid.value_and_grad(of_two, (0, 1))
+    return lambda: [both(x, y) for x, y in AT]
 
 
 def chain() -> Callable[[], Any]:

@@ -14,7 +14,7 @@ HOW = {
     "replay": "slices of one array, backward by hand",
     "hessian": "arrays, derived by hand",
 }
-CANNOT = {"chain": "one number at a time, there is nothing for an array to do"}
+CANNOT = dict.fromkeys(("call", "chain"), "one number at a time, there is nothing for an array to do")
 
 
 def demo() -> Callable[[], Any]:

@@ -7,6 +7,7 @@ from importlib import import_module
 from typing import Any
 
 from compare.works import (
+    AT,
     DECAY,
     FACTOR,
     INPUTS,
@@ -23,6 +24,7 @@ from compare.works import (
 
 HOW = {
     "demo": "tensors, eager",
+    "call": "tensors without axes",
     "chain": "scalar tensors, eager",
     "mixed": "scalar tensors, eager",
     "replay": "torch.compile",
@@ -52,6 +54,18 @@ def demo() -> Callable[[], Any]:
         return [loss.detach(), *(m.detach() for m in matrices)]
 
     return step
+
+
+def call() -> Callable[[], Any]:
+    torch = _torch()
+
+    def both(a: float, b: float) -> list[Any]:
+        x, y = (torch.tensor(number, dtype=torch.float64, requires_grad=True) for number in (a, b))
+        z = x * y + x * x
+        z.backward()
+        return [z.detach(), x.grad, y.grad]
+
+    return lambda: [both(x, y) for x, y in AT]
 
 
 def chain() -> Callable[[], Any]:

@@ -19,6 +19,7 @@ _ALL = (
         "demo",
         "One training step of the demo: 100 points, MLP(2, [16, 16, 1]), hinge loss; forward, backward, SGD",
     ),
+    Work("call", "f(x, y) = x y + x^2, its value and derivatives at two floats, 1,000 times"),
     Work("chain", "A chain of 10,000 scalar operations, built and differentiated"),
     Work("mixed", "A graph of 10,000 mixed operations on 100 inputs, built and differentiated"),
     Work("replay", "The same graph, made ready once, its value and gradient computed again"),
@@ -40,6 +41,10 @@ def layers() -> list[list[list[float]]]:
     model = nn.MLP(SIZES[0], list(SIZES[1:]), seed=1337)
     return [[[p.data for p in neuron.parameters()] for neuron in layer.neurons] for layer in model.layers]
 
+
+# --- the call: f(x, y) = x * y + x * x at these, one after another --------------------------------------------------
+
+AT: Final = tuple((0.001 * i, 1.0 - 0.002 * i) for i in range(1, 1_001))
 
 # --- the chain: y = FACTOR * y + x, again and again ----------------------------------------------------------------
 
