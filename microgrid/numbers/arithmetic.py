@@ -167,7 +167,10 @@ def library(name: str, extra: str) -> Any:
 
 
 def arithmetic_of(numbers: Sequence[Any]) -> Arithmetic:
-    """Return the arithmetic for numbers of these kinds. Raises TypeError when they do not go together."""
+    """Return the arithmetic for numbers of these kinds. Raises TypeError when they do not go together, and for others.
+
+    An object array is a batch of floats, too: it may hold no other kind, which would become floats.
+    """
     kinds = {_kind(x): x for x in numbers}
     kinds.pop("floats", None)
     if len(kinds) > 1:
@@ -195,4 +198,16 @@ def _kind(x: Any) -> str:
     package = type(x).__module__.split(".")[0]
     if package in ("fractions", "mpmath", "flint"):
         return package
+    dtype = getattr(x, "dtype", None)
+    if getattr(dtype, "hasobject", False):
+        for item in x.flat:
+            if _kind(item) != "floats":
+                raise TypeError(
+                    f"an array of {type(item).__name__}: a program takes arrays of floats, and others singly"
+                )
+    elif dtype is None and not isinstance(x, (int, float)) and hasattr(x, "__float__"):
+        raise TypeError(
+            f"a program has no arithmetic for {type(x).__name__}, and floats would lose digits: pass float(x) for "
+            "floats, fractions.Fraction(x) to compute exactly, or mpmath.mpf(str(x))"
+        )
     return "arrays" if getattr(x, "ndim", 0) else "floats"

@@ -8,9 +8,11 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterator
+from decimal import Decimal
 from fractions import Fraction
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -212,3 +214,30 @@ def test_a_kind_of_number_need_not_name_the_operators_that_it_has() -> None:
     assert trace(lambda x: -x * x - x)(2.0).replay([Fraction(2)], few) == [Fraction(-6)]
     with pytest.raises(UnknownFunction, match="exp computes floats only, not few numbers"):
         trace(lambda x: -x.exp())(2.0).replay([Fraction(2)], few)
+
+
+class Own:
+    """A number of somebody's own kind."""
+
+    def __float__(self) -> float:
+        return 0.1
+
+
+@pytest.mark.parametrize(
+    ("number", "kind"),
+    [
+        (Decimal("0.1"), "Decimal"),
+        (Own(), "Own"),
+        (np.array(Decimal("0.1")), "Decimal"),
+        (np.array([1.0, Decimal("0.1")]), "Decimal"),
+        (np.array([Fraction(1, 3)]), "an array of Fraction"),
+        (np.array([Value(1.0)]), "an array of Value"),
+    ],
+)
+def test_a_program_gives_no_floats_for_numbers_of_another_kind(number: Any, kind: str) -> None:
+    for program in (trace(lambda x, y: x * y)(2.0, 3.0), trace(lambda x, y: x * y)(2.0, 3.0).gradient()):
+        with pytest.raises(TypeError, match=kind) as error:
+            program(number, 1.0)
+        assert "\n" not in str(error.value)
+    exact = trace(lambda x: x * x)(2.0)(Fraction(Decimal("0.1")))
+    assert exact == Fraction(1, 100)
