@@ -1,4 +1,9 @@
-"""Renumbering of memory cells without gaps: neighbours in time become neighbours in memory."""
+"""Renumbering of memory cells without gaps: cells that one loop goes through become neighbours in memory.
+
+Indices that share cells are a group; each group is an array of its own. So outputs of neurons lie side by side, and
+what else an iteration stores does not come between them. A group that each iteration of a loop writes and reads for itself
+alone has the memory of one iteration.
+"""
 
 from __future__ import annotations
 
@@ -21,24 +26,74 @@ def densely(
     moved: dict[str, dict[Affine, Affine]] = {}
     table: list[float] = []
     reached: dict[str, dict[Affine, None]] = {}
+    beside: set[int] = set()  # counters of loops whose iterations may run side by side
+    late = set(_indices(sums))  # these read what all iterations have written
     for segment in (*segments, sums):
+        beside.update(_beside(segment))
         for array, index in _indices(segment):
             reached.setdefault(array, {})[index] = None
     for space in (*ONCE, "a", "c"):
         indices = list(reached.get(space, {}))
+        sizes[space] = 0
         if not indices:
-            sizes[space] = 0
             continue
-        live = np.unique(np.concatenate([reached_by(index).ravel() for index in indices]))
-        renumbered = {index: _affine(np, np.searchsorted(live, reached_by(index)), index) for index in indices}
-        if None not in renumbered.values():
-            moved[space] = {index: new for index, new in renumbered.items() if new is not None}
-            sizes[space] = len(live)
-            table = [tape.constants[i] for i in live.tolist()] if space == "c" else table
-        elif space == "c":
-            table = list(tape.constants)
+        order: list[int] = []
+        moved[space] = {}
+        for group in _groups(np, [reached_by(index) for index in indices], tape.sizes[space]):
+            own = {indices[i]: indices[i] for i in group}
+            if space != "c" and late.isdisjoint((space, index) for index in own):
+                for counter in _alone(list(own), reached_by, beside):
+                    own = {index: now.at(counter, 0) for index, now in own.items()}
+            cells = {index: reached_by(now) for index, now in own.items()}
+            live = np.unique(np.concatenate([reach.ravel() for reach in cells.values()]))
+            renumbered = {
+                index: _affine(np, np.searchsorted(live, reach), own[index]) for index, reach in cells.items()
+            }
+            if None in renumbered.values():
+                live = np.arange(live[0], live[-1] + 1)
+                renumbered = {index: now._replace(base=now.base - int(live[0])) for index, now in own.items()}
+            for index, new in renumbered.items():
+                if new is not None:
+                    moved[space][index] = new._replace(base=new.base + sizes[space])
+            sizes[space] += len(live)
+            order += live.tolist() if space == "c" else []
+        table = [tape.constants[i] for i in order] if space == "c" else table
     code = [_needed(_renumbered(segment, moved), set()) for segment in segments]
     return Stored(tuple(code), _needed(_renumbered(sums, moved), set()), sizes, tuple(table))
+
+
+def _groups(np: Any, reached: Sequence[Any], size: int) -> list[list[int]]:
+    """Return the indices, by their places, in groups that share no cells, ordered by the first one of each."""
+    group = list(range(len(reached)))  # of each index an earlier one of its group, or itself
+
+    def first(i: int) -> int:
+        while group[i] != i:
+            group[i] = i = group[group[i]]
+        return i
+
+    owner = np.full(size, -1)
+    for i, cells in enumerate(reached):
+        for other in np.unique(owner[cells]).tolist():
+            if other >= 0:
+                a, b = sorted((first(i), first(other)))
+                group[b] = a
+        owner[cells] = i
+    found: dict[int, list[int]] = {}
+    for i in range(len(reached)):
+        found.setdefault(first(i), []).append(i)
+    return list(found.values())
+
+
+def _alone(indices: Sequence[Affine], reached_by: Callable[[Affine], Any], beside: set[int]) -> list[int]:
+    """Return the counters of loops each of whose iterations reaches cells of its own, in every index."""
+    steps = [dict(index.steps) for index in indices]
+    found = []
+    for counter, step in steps[0].items():
+        if counter not in beside and all(other.get(counter) == step for other in steps):
+            within = [reached_by(index.at(counter, 0)) for index in indices]
+            if max(int(cells.max()) for cells in within) - min(int(cells.min()) for cells in within) < abs(step):
+                found.append(counter)
+    return found
 
 
 def _affine(np: Any, cells: Any, like: Affine) -> Affine | None:
@@ -62,6 +117,14 @@ def _indices(code: Sequence[Code]) -> Iterator[tuple[str, Affine]]:
             yield from _indices(item.body)
         elif not isinstance(item, Apply):
             yield item.array, item.cell
+
+
+def _beside(code: Sequence[Code]) -> Iterator[int]:
+    for item in code:
+        if isinstance(item, Repeat):
+            if item.jams:
+                yield item.counter
+            yield from _beside(item.body)
 
 
 def _needed(code: Iterable[Code], used: set[int]) -> tuple[Code, ...]:
