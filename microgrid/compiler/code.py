@@ -51,6 +51,7 @@ class Repeat(NamedTuple):
     """Run a body for counter = 0, ..., times - 1; `kept` are (register, initial value, next value).
 
     `jams`: several iterations may run side by side, statement by statement, and nothing in a register outlives them.
+    `vectorises`: the same of an innermost loop, for code of one lane, whose iterations take the place of samples.
     """
 
     counter: int
@@ -58,6 +59,7 @@ class Repeat(NamedTuple):
     kept: tuple[tuple[int, Operand, int], ...]
     body: tuple[Code, ...]
     jams: bool = False
+    vectorises: bool = False
 
 
 Code = Load | Apply | Store | Accumulate | Repeat

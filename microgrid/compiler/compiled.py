@@ -204,9 +204,9 @@ class Compiled(Shown):
     ) -> tuple[Plan, Any]:
         """Return the plan for these arguments, and the structure of the function's result."""
         asked = (purpose, *given.key, *state(self._function))
-        found = self._plans.get(asked, lambda: self._compiled(purpose, given, args, kwargs, derivative))
-        self._plans.last = found[0]
-        return found
+        found, structure = self._plans.get(asked, lambda: self._compiled(purpose, given, args, kwargs, derivative))
+        self._plans.last = plan = found.fitting(given.samples)
+        return plan, structure
 
     def _compiled(
         self, purpose: str, given: Arguments, args: Any, kwargs: Any, derivative: Derivative | None
@@ -225,7 +225,7 @@ class Compiled(Shown):
         shared = (*given.shared, *[True] * len(record.captured))
         request = Request(shared, tuple(range(given.by)) if differentiated else ())
         columns = None if given.samples < 0 else [array.shape[1] for array in given.arrays]
-        return Plan(record, request, columns, self._options), record.program.out_structure
+        return Plan(record, request, columns, self._options, given.samples), record.program.out_structure
 
 
 def _value_and_grad(function: Callable[..., Any], xs: Sequence[Any], count: int) -> Any:

@@ -1,8 +1,8 @@
 """Renumbering of memory cells without gaps: cells that one loop goes through become neighbours in memory.
 
 Indices that share cells are a group; each group is an array of its own. So outputs of neurons lie side by side, and
-what else an iteration stores does not come between them. A group that each iteration of a loop writes and reads for itself
-alone has the memory of one iteration.
+what else an iteration stores does not come between them. A group that each iteration of a loop writes and reads for
+itself alone has the memory of one iteration.
 """
 
 from __future__ import annotations
@@ -122,7 +122,7 @@ def _indices(code: Sequence[Code]) -> Iterator[tuple[str, Affine]]:
 def _beside(code: Sequence[Code]) -> Iterator[int]:
     for item in code:
         if isinstance(item, Repeat):
-            if item.jams:
+            if item.jams or item.vectorises:
                 yield item.counter
             yield from _beside(item.body)
 

@@ -4,7 +4,9 @@ kernel(sources, strides, table, functions, p, y, d, scratch, begin, end, samples
 end: it writes the outputs of their samples to y, and the sums over these samples, each times the weight, to d.
 
 Inputs and outputs have the samples in rows in memory and side by side in lanes, so a block is transposed when it comes
-in and when it goes out, but for one lane. A lane without a sample repeats the last one, and its seed is 0.
+in and when it goes out, but for one lane. A lane without a sample repeats the last one, and its seed is 0. In strict
+mode and one lane, sums have the bits of recording: each sample's are taken by themselves, and added to those of the
+samples before.
 """
 
 from __future__ import annotations
@@ -15,7 +17,8 @@ from microgrid.compiler.code import Stored
 from microgrid.compiler.lanes import Mode
 
 CHUNKS = 8
-"""Number of blocks in memory at once, so that sums over samples accumulate in registers over all of them."""
+"""Number of blocks in memory at once, so that sums over samples accumulate in registers over all of them; of blocks of
+one sample there is one."""
 
 COLUMNS = 8
 """Number of columns of the inputs that are transposed at a time."""
@@ -23,6 +26,11 @@ COLUMNS = 8
 SCRATCH = ("x", "y", "s", "v", "t", "g", "a")
 ARRAYS = ("p", "c", *SCRATCH)
 """Arguments of a segment, in this order."""
+
+
+def chunks_of(mode: Mode) -> int:
+    """Return the number of blocks in memory at once."""
+    return CHUNKS if mode.lanes > 1 else 1
 
 
 def layout(sizes: dict[str, int], lanes: int, arrays: Sequence[str] = SCRATCH) -> tuple[dict[str, int], int]:
@@ -56,6 +64,8 @@ class _Kernel:
         self.lanes = mode.lanes
         # One row of inputs in one lane is as it comes, and so are the outputs: nothing is copied.
         self.direct = mode.lanes == 1 and len(columns) == 1 and not sums
+        self.chunks = chunks_of(mode)
+        self.apart = mode.strict and mode.lanes == 1
         self.vector = "double" if mode.lanes == 1 else f"<{mode.lanes} x double>"
         self.lines: list[str] = []
         self.block = "entry"
@@ -65,15 +75,13 @@ class _Kernel:
         sizes, lanes = self.stored.sizes, self.lanes
         starts, chunk = layout(sizes, lanes, SCRATCH[2:] if self.direct else SCRATCH)
         if sizes["d"]:
-            i = self.begin("clear", "0", str(sizes["d"]))
-            self.do(f"store double 0.0, ptr {self.address('double', '%d', i)}, align 8")
-            self.end("clear", str(sizes["d"]))
+            self.clear("clear", "%d")
         blocks = self.set("sub i64 %end, %begin")
-        rounds = self.set(f"sdiv i64 {self.set(f'add i64 {blocks}, {CHUNKS - 1}')}, {CHUNKS}")
+        rounds = self.set(f"sdiv i64 {self.set(f'add i64 {blocks}, {self.chunks - 1}')}, {self.chunks}")
         number = self.begin("round", "0", rounds)
-        first = self.set(f"add i64 %begin, {self.set(f'mul i64 {number}, {CHUNKS}')}")
+        first = self.set(f"add i64 %begin, {self.set(f'mul i64 {number}, {self.chunks}')}")
         left = self.set(f"sub i64 %end, {first}")
-        chunks = self.set(f"call i64 @llvm.smin.i64(i64 {left}, i64 {CHUNKS})")
+        chunks = self.set(f"call i64 @llvm.smin.i64(i64 {left}, i64 {self.chunks})")
         here = self.begin("block", "0", chunks)
         start = self.set(f"mul i64 {self.set(f'add i64 {first}, {here}')}, {lanes}")
         count = self.set(f"call i64 @llvm.smin.i64(i64 {self.set(f'sub i64 %samples, {start}')}, i64 {lanes})")
@@ -93,11 +101,31 @@ class _Kernel:
         self.end("block", chunks)
         if self.sums:
             arrays = {array: self.address("double", "%scratch", str(at)) for array, at in starts.items()}
+            d = self.address("double", "%scratch", str(self.chunks * chunk)) if self.apart else "%d"
+            if self.apart:
+                self.clear("clearsample", d)
             for part in range(self.sums):
-                self.do(f"call void @sums{part}({self.given(arrays)}, ptr %d, i64 {chunks})")
+                self.do(f"call void @sums{part}({self.given(arrays)}, ptr {d}, i64 {chunks}, double %weight)")
+            if self.apart:
+                self.add(d)
         self.end("round", rounds)
         lines = [_HEAD, *self.lines, "  ret void", "}", "declare i64 @llvm.smin.i64(i64, i64)"]
-        return "\n".join(lines), (CHUNKS if lanes > 1 else 1) * chunk
+        return "\n".join(lines), self.chunks * chunk + (sizes["d"] if self.apart else 0)
+
+    def clear(self, name: str, d: str) -> None:
+        """Set sums to 0."""
+        end = str(self.stored.sizes["d"])
+        i = self.begin(name, "0", end)
+        self.do(f"store double 0.0, ptr {self.address('double', d, i)}, align 8")
+        self.end(name, end)
+
+    def add(self, d: str) -> None:
+        """Add the sums of a sample to those of the samples before."""
+        end = str(self.stored.sizes["d"])
+        i = self.begin("add", "0", end)
+        total = self.set(f"fadd double {self.load('double', '%d', i)}, {self.load('double', d, i)}")
+        self.do(f"store double {total}, ptr {self.address('double', '%d', i)}, align 8")
+        self.end("add", end)
 
     def given(self, arrays: dict[str, str]) -> str:
         """Parameters of every function."""

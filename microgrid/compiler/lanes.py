@@ -17,11 +17,15 @@ SHORT = 8
 
 
 class Mode(NamedTuple):
-    """Number of lanes, strictness (same bits as recording), and lanes per call of the vector library (1: none)."""
+    """Number of lanes, strictness (same bits as recording), and lanes per call of the vector library (1: none).
+
+    `width`: in code of one lane, the number of iterations of an innermost loop that are lanes there (1: none).
+    """
 
     lanes: int = 1
     strict: bool = False
     vector: int = 1
+    width: int = 1
 
 
 class Number:
@@ -110,6 +114,7 @@ class Writer:
     def share(self, other: Writer) -> None:
         """Write into the same function as another writer."""
         self.lines, self.called, self._names, self.known = other.lines, other.called, other._names, other.known
+        self.intrinsics = other.intrinsics
 
     def name(self) -> str:
         """Return a fresh name."""

@@ -36,6 +36,11 @@ PARTS = 8
 the same bits."""
 
 
+def few(samples: int) -> bool:
+    """Return True for so few samples that lanes for them do not pay: no more than a quarter of the lanes."""
+    return 4 * samples <= 2 * machine().width
+
+
 class Options:
     """Options of the user: bits like eager evaluation; the disk cache; number of threads, or None for automatic;
     comparison of first results with recording."""
@@ -63,21 +68,43 @@ def is_native(strict: bool, op: Op, static: Static) -> bool:
 
 
 class Plan:
-    """A compiled program. `columns` are the widths of the arrays of inputs; None for a single sample."""
+    """A compiled program. `columns` are the widths of the arrays of inputs; None for a single sample.
 
-    def __init__(self, traced: Traced, request: Request, columns: Sequence[int] | None, options: Options) -> None:
+    For a few `samples` the code takes one after the other, with iterations of the innermost loops in lanes; for more it
+    has samples in lanes. Which is a matter of their number alone, so that results repeat to the bit. `like` is a plan
+    of the same program for another number.
+    """
+
+    def __init__(
+        self,
+        traced: Traced,
+        request: Request,
+        columns: Sequence[int] | None,
+        options: Options,
+        samples: int = 1,
+        like: Plan | None = None,
+    ) -> None:
         self.numpy = library("numpy", "compile")
         self.traced = traced
         self.request = request
+        self.columns = columns
         self.options = options
         self.seconds = {"trace": traced.seconds}
         here = self._timed("start of LLVM", machine)
-        lanes = 1 if columns is None else 2 * here.width
-        self.mode = Mode(lanes, options.strict, here.vector)
-        native = functools.partial(is_native, options.strict)
-        tape = self._timed("gradient", lambda: tape_of(traced.program, request, native))
-        self.rolled = self._timed("roll", lambda: roll(tape))
-        self.stored = self._timed("storage", lambda: place(self.rolled))
+        self._few = columns is None or few(samples)
+        self._other: Plan | None = None  # which does not refer to this one: code is unloaded with its last reference
+        self.mode = Mode(1 if self._few else 2 * here.width, options.strict, here.vector, here.width)
+        if like is None:
+            native = functools.partial(is_native, options.strict)
+            straight = self._timed("gradient", lambda: tape_of(traced.program, request, native))
+            self.rolled = self._timed("roll", lambda: roll(straight))
+            self.steps = len(straight.steps)
+            straight.steps.clear()  # the loops contain all steps; 300,000 take 60 MB
+        else:
+            self.rolled, self.steps = like.rolled, like.steps
+            self.seconds |= {stage: like.seconds[stage] for stage in ("gradient", "roll")}
+        tape = self.rolled.tape
+        self.stored = self._timed("storage", lambda: place(self.rolled, alone=self._few))
         inputs = tape.sizes["x"]
         self.module = self._timed("text", lambda: module_of(self.stored, self.mode, columns or [inputs]))
         name = disk.key(self.module.text, here.key)
@@ -89,8 +116,6 @@ class Plan:
                 disk.save(name, code)
         whole = code
         self.loaded = self._timed("load", lambda: Loaded(whole, self.module.functions, tape.ops))
-        self.steps = len(tape.steps)
-        tape.steps.clear()  # the loops contain all steps; 300,000 take 60 MB
         self.outputs = tape.sizes["y"]
         self.sums = tape.sizes["d"]
         self._no_outputs = self.numpy.empty((0, 0))
@@ -102,6 +127,14 @@ class Plan:
         functions = ctypes.addressof(self.loaded.functions)
         self._fixed = (ctypes.addressof(self._strides), address(self._table), functions)
         self._unchecked = options.check
+
+    def fitting(self, samples: int) -> Plan:
+        """Return the plan of this program for so many samples, which is compiled at its first use."""
+        if self.columns is None or few(samples) == self._few:
+            return self
+        if self._other is None:
+            self._other = Plan(self.traced, self.request, self.columns, self.options, samples, self)
+        return self._other
 
     def _timed(self, stage: str, run: Any) -> Any:
         start = time.perf_counter()

@@ -19,11 +19,11 @@ SEGMENT = 400
 """Maximum number of statements in one function: LLVM takes 0.5 s for 4,000 of them in a row, but 39 s for 50,000."""
 
 
-def place(rolled: Rolled) -> Stored:
-    """Return the code of loops, with cells placed in registers or memory."""
-    first = _Placement(rolled, None)
+def place(rolled: Rolled, *, alone: bool = False) -> Stored:
+    """Return the code of loops, with cells placed in registers or memory; `alone` for one sample at a time."""
+    first = _Placement(rolled, None, alone)
     first.all()
-    second = _Placement(rolled, first)
+    second = _Placement(rolled, first, alone)
     segments, sums = second.all()
     return densely(segments, sums, rolled.tape, second.cells)
 
@@ -35,11 +35,12 @@ Known = dict[Cell, int]
 class _Placement:
     """One pass over the loops; the first pass finds the cells that are read from memory, and within which loops."""
 
-    def __init__(self, rolled: Rolled, first: _Placement | None) -> None:
+    def __init__(self, rolled: Rolled, first: _Placement | None, alone: bool) -> None:
         import numpy as np
 
         self.np = np
         self.rolled = rolled
+        self.alone = alone
         self.wanted = first.masks() if first else None
         self.constants = np.array(rolled.tape.constants)
         self.bits = self.constants.view(np.int64)
@@ -190,7 +191,8 @@ class _Placement:
                 at_first = self.read(first, known, code)
                 inside[before] = register = self.register()
                 kept.append((register, at_first, (space, index)))
-        jams = not kept and any(isinstance(node, Loop) for node in loop.body) and self.jams(loop)
+        innermost = not any(isinstance(node, Loop) for node in loop.body)
+        jams = not kept and (self.alone or not innermost) and self.jams(loop, innermost)
         if jams:
             self.jammed.add(counter)
         sums = [] if jams else self.sums(loop)
@@ -210,7 +212,8 @@ class _Placement:
             assert isinstance(after, int)
             phis.append((register, at_first, after))
         self.around.pop()
-        code.append(Repeat(counter, count, tuple(phis), _summed(body, phis), jams))
+        vectorises = jams and innermost
+        code.append(Repeat(counter, count, tuple(phis), _summed(body, phis), jams and not innermost, vectorises))
         code += [Store(*cell, inside[cell]) for cell in sums]
         for cell, register in inside.items():
             if cell[0] in ONCE and cell not in outer and not (jams or self.summing):
@@ -225,22 +228,23 @@ class _Placement:
             return False
         return not any(self.meet(cell, other, inner) for other in written)
 
-    def jams(self, loop: Loop) -> bool:
+    def jams(self, loop: Loop, innermost: bool = False) -> bool:
         """Return True if iterations are independent: none reads or writes what another writes.
 
         They may add to the same cells, if it is one statement that does, and does so once for a cell in an iteration:
-        then each cell gets its sum in the same order, and none is in a register of a loop within.
+        then each cell gets its sum in the same order, and none is in a register of a loop within. Those of an innermost
+        loop may not. Sums over samples are left out where they are sums over lanes, too, which have no order.
         """
         np = self.np
         owners: dict[str, Any] = {}
         written = []
         for number, (statement, counters) in enumerate(_nested(loop.body)):
             space, index = statement.shape.target, statement.cells[0]
-            if space != "d":
+            if space != "d" or self.alone:
                 cells = self.cells(index)
                 if loop.counter in dict(index.steps):
                     owner = self.iterations(index, loop.counter)
-                elif statement.shape.adds and self.distinct(index, counters):
+                elif not innermost and statement.shape.adds and self.distinct(index, counters):
                     owner = np.array(-2 - number)
                 else:
                     return False

@@ -79,7 +79,8 @@ class CompiledLoss(Shown):
                 f"a batch has a row of x and of y for each sample, and at least one: got {samples} and {y.shape[0]}"
             )
         asked = (outputs, x.shape[1:], y.shape[1:])
-        plan = self._plans.last = self._plans.get(asked, lambda: self._compiled(x, y, outputs))
+        plan = self._plans.get(asked, lambda: self._compiled(x, y, outputs)).fitting(samples)
+        self._plans.last = plan
         flat = array_of_floats(self.parameters)
         if flat.shape != (len(self._values),):
             raise ValueError(f"parameters has shape {flat.shape}, and the model {len(self._values)} parameters")
@@ -110,7 +111,7 @@ class CompiledLoss(Shown):
         first = sum(columns)
         shared = (*[False] * first, *[True] * len(record.captured))
         by = tuple(range(first, first + len(self._values)))
-        return Plan(record, Request(shared, by, total=True), columns, self._options)
+        return Plan(record, Request(shared, by, total=True), columns, self._options, len(x))
 
 
 def _rows(array: Any, name: str) -> Any:

@@ -94,38 +94,43 @@ def straight(tape: Tape, memory: Memory) -> tuple[Memory, float]:
 
 
 def check_storage(program: Program, at: Sequence[float], own: int, jam: int) -> None:
-    """Code leaves the bits that the tape's instructions leave, one after the other; sums over samples to rounding."""
+    """Code leaves the bits that the tape's instructions leave, one after the other; sums over lanes to rounding."""
     inputs = range(len(program.inputs))
     request = Request(tuple(i >= own for i in inputs), tuple(inputs))
     tape = tape_of(program, request, lambda op, static: True)
     memory = {("x", i): x for i, x in enumerate(at[:own])} | {("p", i): x for i, x in enumerate(at[own:])}
     memory |= {("s", 0): 1.0, **{("d", i): 0.0 for i in range(tape.sizes["d"])}}
     expected, size = straight(tape, memory)
-    results = interpreted(place(roll(tape)), at[:own], at[own:], jam)
-    for space, got in zip("yd", results, strict=True):
-        for i, x in enumerate(got):
-            assert same(x, expected[space, i], space == "y", 10.0 * size), (space, i)
+    rolled = roll(tape)
+    for alone in (False, True):
+        results = interpreted(place(rolled, alone=alone), at[:own], at[own:], jam)
+        for space, got in zip("yd", results, strict=True):
+            for i, x in enumerate(got):
+                assert same(x, expected[space, i], space == "y" or alone, 10.0 * size), (alone, space, i)
 
 
 def check(f: Callable[[Sequence[Any]], Any], at: Sequence[float]) -> None:
     """In strict mode the bits of recording, for one sample and for each of a batch; sums over samples to rounding."""
     compiled = mg.compile(f, strict=True, cache=False)
-    rows = np.array([[x + 0.1 * k for x in at] for k in range(3)])
-    values, gradients = compiled.batch_value_and_grad(rows)
+    rows = np.array([[x + 0.1 * k for x in at] for k in range(5)])
     recorded = [eager(lambda *xs: f(xs), row) for row in rows.tolist()]
     value, gradient = compiled.value_and_grad(list(at))
-    for mine, theirs in [
-        ([value, *gradient], recorded[0]),
-        *zip(([v, *g] for v, g in zip(values, gradients, strict=True)), recorded, strict=True),
-    ]:
-        assert all(same(a, b, strict=True) for a, b in zip(mine, [theirs[0], *theirs[1]], strict=True))
+    assert all(
+        same(a, b, strict=True) for a, b in zip([value, *gradient], [recorded[0][0], *recorded[0][1]], strict=True)
+    )
+    for count in (2, 5):  # few samples have code of their own
+        values, gradients = compiled.batch_value_and_grad(rows[:count])
+        for v, g, theirs in zip(values, gradients, recorded, strict=False):
+            assert all(same(a, b, strict=True) for a, b in zip([v, *g], [theirs[0], *theirs[1]], strict=True))
 
     def shared(xs: Sequence[Any], y: Any) -> Any:
         return f(xs) * y
 
-    _, (tied, _) = mg.compile(shared, cache=False).batch_value_and_grad(list(at), [1.0, -2.0], in_axes=(None, 0))
     size = sum(map(abs, recorded[0][1]))
-    assert all(same(a, -b, strict=False, size=10 * size) for a, b in zip(tied, recorded[0][1], strict=True))
+    weighed = mg.compile(shared, cache=False)
+    for weights in ([1.0, -2.0], [1.0, -2.0, 0.5, 0.25, -0.75]):
+        _, (tied, _) = weighed.batch_value_and_grad(list(at), weights, in_axes=(None, 0))
+        assert all(same(a, -b, strict=False, size=10 * size) for a, b in zip(tied, recorded[0][1], strict=True))
 
 
 @settings(deadline=None, max_examples=40)

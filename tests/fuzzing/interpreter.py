@@ -66,7 +66,7 @@ class _Interpreter:
         for _, registers in copies:
             firsts = [_number(first, registers) for _, first, _ in loop.kept]
             registers.update(zip([register for register, _, _ in loop.kept], firsts, strict=True))
-        width = self.jam if loop.jams and len(copies) == 1 else 1
+        width = self.jam if loop.vectorises or (loop.jams and len(copies) == 1) else 1
         start = 0
         while start < loop.times:
             count = width if start + width <= loop.times else 1

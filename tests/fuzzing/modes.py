@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import functools
+import itertools
 import math
 import random
 import shutil
@@ -338,8 +339,9 @@ class _Run:
         own = [i for i in range(len(flat)) if i not in shared]
         request = Request(tuple(i in shared for i in range(len(flat))), tuple(range(len(flat))))
         tape = tape_of(self.program(), request, functools.partial(is_native, True))
-        stored = storage.place(roll(tape))
-        for jam in (1, 4, 8):
+        rolled = roll(tape)
+        codes = [storage.place(rolled), storage.place(rolled, alone=True)]
+        for stored, jam in itertools.product(codes, (1, 4, 8)):
             y, d = interpreted(stored, [flat[i] for i in own], [flat[i] for i in shared], jam)
             self.check("stages", y, [*values, *[slopes[i] for i in own]])
             for i, x in zip(shared, d, strict=True):

@@ -90,7 +90,7 @@ def _plant_side_by_side() -> None:
     """Loops around loops run their iterations side by side though one needs what another computes."""
     from microgrid.compiler import storage
 
-    storage._Placement.jams = lambda self, loop: True  # type: ignore[method-assign]
+    storage._Placement.jams = lambda self, loop, innermost=False: True  # type: ignore[method-assign]
 
 
 def _plant_lost_iteration() -> None:
@@ -105,8 +105,8 @@ def _plant_lost_iteration() -> None:
             return node._replace(body=tuple(map(shorter, node.body)))
         return node._replace(times=node.times - (node.times >= 7))
 
-    def placed(rolled: Rolled) -> Any:
-        return storage.place(rolled._replace(nodes=tuple(map(shorter, rolled.nodes))))
+    def placed(rolled: Rolled, *, alone: bool) -> Any:
+        return storage.place(rolled._replace(nodes=tuple(map(shorter, rolled.nodes))), alone=alone)
 
     setattr(plan, "place", placed)  # noqa: B010  # where it is used
 

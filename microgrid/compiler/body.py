@@ -1,0 +1,277 @@
+"""Writer of code in LLVM IR: registers and memory, loops, iterations side by side.
+
+Loops whose iterations are independent run several of them side by side ("unroll and jam"): their sums are kept apart
+from one another in registers, and what they share is loaded once. In code for one sample, iterations of innermost loops
+are lanes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from microgrid.compiler.code import Accumulate, Apply, Code, Load, Operand, Repeat, Store
+from microgrid.compiler.formulas import formula
+from microgrid.compiler.lanes import Mode, Number, Writer
+from microgrid.compiler.roll import Affine
+
+Counters = dict[int, str]
+Copy = tuple[Counters, dict[int, Number]]
+"""One of the iterations that run side by side: registers of its counters, and of its numbers."""
+
+
+class Body:
+    """The lines of one segment."""
+
+    together = 1
+    """Number of iterations that are lanes."""
+
+    def __init__(self, mode: Mode, called: dict[str, int]) -> None:
+        self.writer = Writer(mode)
+        self.writer.called = called
+        self.block = "entry"
+
+    def run(self, code: Sequence[Code], copies: list[Copy]) -> None:
+        """Write the lines of code, each for all copies; those that would be the same lines once."""
+        for item in code:
+            if isinstance(item, Repeat):
+                self.repeat(item, copies)
+                continue
+            written: dict[object, Number] = {}
+            for counters, registers in copies:
+                if isinstance(item, Load):
+                    key: object = tuple([counters[counter] for counter, _ in item.cell.steps])
+                    if key not in written:
+                        written[key] = self.load(item, counters)
+                    registers[item.target] = written[key]
+                elif isinstance(item, Apply):
+                    operands = [self.operand(x, registers) for x in item.operands]
+                    key = tuple([x.text for x in operands])
+                    if key not in written:
+                        written[key] = formula(item.op, self.writer.mode)(self.writer, *operands)
+                    registers[item.target] = written[key]
+                elif isinstance(item, Store):
+                    self.store(item, counters, registers)
+            if isinstance(item, Accumulate):
+                self.accumulate(item, copies)
+
+    def write(self, line: str) -> None:
+        """Append a line."""
+        self.writer.lines.append("  " + line)
+
+    def operand(self, x: Operand, registers: dict[int, Number]) -> Number:
+        """Return the number of an operand."""
+        return registers[x] if isinstance(x, int) else Number(self.writer, self.writer.number(x))
+
+    def place(self, cell: Affine, counters: Counters) -> str:
+        """Return the number of a cell."""
+        place = str(cell.base)
+        for counter, step in cell.steps:
+            term = counters[counter]
+            if step != 1:
+                term = self.writer.line(f"mul i64 {term}, {step}").text
+            place = term if place == "0" else self.writer.line(f"add i64 {place}, {term}").text
+        return place
+
+    def address(self, type: str, base: str, cell: Affine, counters: Counters) -> str:
+        """Write the address of a cell."""
+        return self.writer.line(f"getelementptr {type}, ptr {base}, i64 {self.place(cell, counters)}").text
+
+    def load(self, item: Load, counters: Counters) -> Number:
+        """Read a cell."""
+        writer = self.writer
+        if item.array == "s":
+            return Number(writer, "%seed")
+        alone = item.array in ("p", "c")  # one number for all lanes
+        type = "double" if alone else writer.type
+        at = self.address(type, f"%{item.array}", item.cell, counters)
+        read = writer.line if item.array in ("x", "p", "c") else writer.fresh  # nobody writes to these
+        number = read(f"load {type}, ptr {at}, align 8")
+        return writer.spread(number) if alone else number
+
+    def store(self, item: Store, counters: Counters, registers: dict[int, Number]) -> None:
+        """Write to a cell."""
+        at = self.address(self.writer.type, f"%{item.array}", item.cell, counters)
+        self.write(f"store {self.writer.type} {self.operand(item.value, registers).text}, ptr {at}, align 8")
+
+    def accumulate(self, item: Accumulate, copies: list[Copy]) -> None:
+        """Accumulate one copy after the other: they may add to the same cell."""
+        writer = self.writer
+        for counters, registers in copies:
+            at = self.address(writer.type, f"%{item.array}", item.cell, counters)
+            before = writer.fresh(f"load {writer.type}, ptr {at}, align 8")
+            given = [self.operand(x, registers) for x in item.operands]
+            after = formula(item.op, writer.mode)(writer, *given, before)
+            self.write(f"store {writer.type} {after.text}, ptr {at}, align 8")
+
+    # Loops.
+
+    def repeat(self, loop: Repeat, copies: list[Copy]) -> None:
+        """Write a loop; one that jams as a loop over several iterations at once, and a loop over the remaining ones.
+
+        One that vectorises has as many iterations in the lanes of its numbers.
+        """
+        times, jam = loop.times, self.jam(loop, copies)
+        if loop.vectorises and (width := self.width(times)) > 1:
+            side = Vectorised(self.writer, loop.counter, width)
+            side.block = self.block
+            side.loop(loop, [(counters, dict(registers)) for counters, registers in copies], 1, 0, times // width)
+            self.block = side.block
+            if times % width:
+                self.loop(loop, copies, 1, times - times % width, times % width)
+            return
+        whole = times - times % jam if jam > 1 else 0
+        if whole:
+            self.loop(loop, copies, jam, 0, whole // jam)
+        if whole < times:
+            self.loop(loop, copies, 1, whole, times - whole)
+
+    def jam(self, loop: Repeat, copies: list[Copy]) -> int:
+        """Return the number of iterations of a loop that run side by side."""
+        if not loop.jams or len(copies) > 1:
+            return 1
+        lanes = self.writer.mode.lanes
+        return (
+            8 if lanes == 1 else max(lanes // 2, 4)
+        )  # with two registers for the lanes of each: half of all there are
+
+    def width(self, times: int) -> int:
+        """Return the number of iterations of an innermost loop of `times` that are lanes."""
+        width = self.writer.mode.width
+        while width > times:
+            width //= 2
+        return width
+
+    def loop(self, loop: Repeat, copies: list[Copy], jam: int, start: int, times: int) -> None:
+        """Write a loop of `times` iterations, each of which is `jam` iterations of the original, from `start` on."""
+        step = jam * self.together
+        writer = self.writer
+        firsts = [[self.operand(first, registers).text for _, first, _ in loop.kept] for _, registers in copies]
+        before = self.block
+        name = writer.name()[1:]
+        self.begin(name)
+        place = len(writer.lines)
+        phis: list[tuple[str, str, Number, dict[int, Number], int]] = []
+        inner: list[Copy] = []
+        for (counters, registers), own in zip(copies, firsts, strict=True):
+            for (register, _, after), first in zip(loop.kept, own, strict=True):
+                phi = Number(writer, f"{writer.name()}.kept")
+                registers[register] = phi
+                phis.append((phi.text, first, phi, registers, after))
+            for u in range(jam):
+                now = f"%{name}.counter"
+                if step > 1:
+                    now = writer.line(f"mul i64 {now}, {step}").text
+                if start + u:
+                    now = writer.line(f"add i64 {now}, {start + u}").text
+                inner.append(({**counters, loop.counter: now}, registers if jam == 1 else dict(registers)))
+        self.run(loop.body, inner)
+        lines = [
+            f"  {phi} = phi {writer.type} [ {first}, %{before} ], [ {registers[after].text}, %{self.block} ]"
+            for phi, first, _, registers, after in phis
+        ]
+        writer.lines[place:place] = [self.counter(name, before), *lines]
+        self.end(name, str(times))
+
+    def begin(self, name: str) -> None:
+        """Open a loop."""
+        self.write(f"br label %{name}.loop")
+        self.writer.lines.append(f"{name}.loop:")
+        self.block = f"{name}.loop"
+
+    def counter(self, name: str, before: str) -> str:
+        """Return the line of a loop's counter."""
+        return f"  %{name}.counter = phi i64 [ 0, %{before} ], [ %{name}.next, %{self.block} ]"
+
+    def end(self, name: str, times: str) -> None:
+        """Close a loop."""
+        self.write(f"%{name}.next = add nuw nsw i64 %{name}.counter, 1")
+        self.write(f"%{name}.again = icmp ult i64 %{name}.next, {times}")
+        self.write(f"br i1 %{name}.again, label %{name}.loop, label %{name}.done")
+        self.writer.lines.append(f"{name}.done:")
+        self.block = f"{name}.done"
+
+
+class Vectorised(Body):
+    """Writer of an innermost loop, in code of one lane, with its iterations in lanes; numbers from outside are spread.
+
+    Cells that follow one another are loaded and stored as vectors, others one by one.
+    """
+
+    def __init__(self, outer: Writer, counter: int, width: int) -> None:
+        super().__init__(outer.mode._replace(lanes=width), outer.called)
+        self.writer.share(outer)
+        self.outer = outer
+        self.counter_of_lanes = counter
+        self.together = width
+
+    def operand(self, x: Operand, registers: dict[int, Number]) -> Number:
+        """Return the number of an operand, in all lanes."""
+        number = super().operand(x, registers)
+        return number if number.writer is self.writer else self.writer.spread(number)
+
+    def load(self, item: Load, counters: Counters) -> Number:
+        """Read a cell for each lane."""
+        writer = self.writer
+        if item.array == "s":
+            return writer.spread(Number(self.outer, "%seed"))
+        constant = item.array in ("x", "p", "c")  # nobody writes to these
+        step = self.step(item.cell)
+        if not step:
+            at = self.address("double", f"%{item.array}", item.cell, counters)
+            return writer.spread((self.outer.line if constant else self.outer.fresh)(f"load double, ptr {at}, align 8"))
+        return self.gathered(f"%{item.array}", item.cell, counters, constant)
+
+    def step(self, cell: Affine) -> int:
+        """Return the distance of neighbouring lanes' cells."""
+        return dict(cell.steps).get(self.counter_of_lanes, 0)
+
+    def gathered(self, array: str, cell: Affine, counters: Counters, constant: bool) -> Number:
+        """Read the cells of all lanes."""
+        writer, step = self.writer, self.step(cell)
+        read = writer.line if constant else writer.fresh
+        if abs(step) == 1:
+            return self.turned(read(f"load {writer.type}, ptr {self.lowest(array, cell, counters)}, align 8"), step)
+        result = "poison"
+        for lane in range(self.together):
+            at = self.address("double", array, cell._replace(base=cell.base + step * lane), counters)
+            one = read(f"load double, ptr {at}, align 8").text
+            result = writer.line(f"insertelement {writer.type} {result}, double {one}, i64 {lane}").text
+        return Number(writer, result)
+
+    def lowest(self, array: str, cell: Affine, counters: Counters) -> str:
+        """Return the first address of neighbouring cells."""
+        back = (self.together - 1) * min(self.step(cell), 0)
+        return self.address("double", array, cell._replace(base=cell.base + back), counters)
+
+    def turned(self, number: Number, step: int) -> Number:
+        """Return the lanes in the order of memory from that of iterations, or the other way round."""
+        if step > 0:
+            return number
+        mask = ", ".join(f"i32 {lane}" for lane in reversed(range(self.together)))
+        type = self.writer.type
+        lanes = f"<{self.together} x i32> <{mask}>"
+        return self.writer.line(f"shufflevector {type} {number.text}, {type} poison, {lanes}")
+
+    def scatter(self, array: str, cell: Affine, counters: Counters, value: Number) -> None:
+        """Write the cells of all lanes."""
+        writer, step = self.writer, self.step(cell)
+        if abs(step) == 1:
+            at = self.lowest(array, cell, counters)
+            self.write(f"store {writer.type} {self.turned(value, step).text}, ptr {at}, align 8")
+            return
+        for lane in range(self.together):
+            at = self.address("double", array, cell._replace(base=cell.base + step * lane), counters)
+            one = writer.line(f"extractelement {writer.type} {value.text}, i64 {lane}").text
+            self.write(f"store double {one}, ptr {at}, align 8")
+
+    def store(self, item: Store, counters: Counters, registers: dict[int, Number]) -> None:
+        """Write to a cell for each lane."""
+        self.scatter(f"%{item.array}", item.cell, counters, self.operand(item.value, registers))
+
+    def accumulate(self, item: Accumulate, copies: list[Copy]) -> None:
+        """Accumulate one copy after the other."""
+        writer = self.writer
+        for counters, registers in copies:
+            before = self.gathered(f"%{item.array}", item.cell, counters, False)
+            given = [self.operand(x, registers) for x in item.operands]
+            self.scatter(f"%{item.array}", item.cell, counters, formula(item.op, writer.mode)(writer, *given, before))
