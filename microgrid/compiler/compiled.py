@@ -12,9 +12,10 @@ from typing import Any
 from microgrid import functional
 from microgrid.compiler import arguments
 from microgrid.compiler.arguments import Arguments
+from microgrid.compiler.attributes import names_read, state
 from microgrid.compiler.gradient import Request
 from microgrid.compiler.made import Kept, Shown
-from microgrid.compiler.methods import Method, state
+from microgrid.compiler.methods import Method
 from microgrid.compiler.parameters import Parameters
 from microgrid.compiler.plan import Options, Plan
 from microgrid.compiler.tracing import traced
@@ -40,9 +41,10 @@ class Compiled(Shown):
     anything else that an object outside holds, in a list, a dictionary or an attribute, counts as it was when it was
     traced.
 
-    In a class, @compile makes a method. It compiles for each instance, and anew when an attribute of it is another
-    number or text, or a list, tuple, dictionary or array with other ones. What else its attributes hold, `self.part.w`
-    of an object `self.part`, counts as it was when it was traced.
+    In a class, @compile makes a method. It compiles for each instance, and anew when an attribute that it reads is
+    another number or text, or a list, tuple, dictionary or array with other ones: pass as an argument what changes
+    often. What else the attributes hold, `self.part.w` of an object `self.part`, counts as it was when it was traced.
+    The same holds for a bound method and for an object that is called.
 
     Derivatives are by all arguments that are not static: one structure, or a tuple of them. Arguments passed by keyword
     are held fixed, as `grad` does. When an argument is or holds a Value, the function itself runs and records.
@@ -63,7 +65,7 @@ class Compiled(Shown):
         self._function = function
         self._options = options
         self._parameters = Parameters(function, static)
-        self._plans: Kept[tuple[Plan, Any]] = Kept(lambda: [function])
+        self._plans: Kept[tuple[Plan, Any]] = Kept(lambda: [function], names_read(function))
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Return the result of the function, with floats for Values.
@@ -203,7 +205,7 @@ class Compiled(Shown):
         self, purpose: str, given: Arguments, args: Any, kwargs: Any, derivative: Derivative | None = None
     ) -> tuple[Plan, Any]:
         """Return the plan for these arguments, and the structure of the function's result."""
-        asked = (purpose, *given.key, *state(self._function))
+        asked = (purpose, *given.key, *state(self._function, self._plans.reads))
         found, structure = self._plans.get(asked, lambda: self._compiled(purpose, given, args, kwargs, derivative))
         self._plans.last = plan = found.fitting(given.samples)
         return plan, structure
@@ -211,6 +213,7 @@ class Compiled(Shown):
     def _compiled(
         self, purpose: str, given: Arguments, args: Any, kwargs: Any, derivative: Derivative | None
     ) -> tuple[Plan, Any]:
+        self._plans.reads = names_read(self._function)
         function, numbers, count = self._parameters.numbers(self._function, args, kwargs)
         differentiated = "gradient" in purpose
         if (differentiated or derivative is not None) and not given.differentiable:

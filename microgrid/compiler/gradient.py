@@ -126,7 +126,8 @@ class _TapeWriter:
     def differentiate(self, request: Request) -> None:
         program, tape = self.program, self.tape
         if not request.total and not tree.is_number(program.out_structure):
-            raise ValueError("only a function with one result, a scalar, has a gradient")
+            result = tree.shape(program.out_structure)
+            raise ValueError(f"only a function with one result, a scalar, has a gradient, not {result}: use jacobian")
         goals: dict[int, Cell] = {}
         for i in request.by:
             goals[i] = ("d", tape.sizes["d"]) if request.shared[i] else self.output()

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Generic, TypeVar
 
 from microgrid.compiler import loops
+from microgrid.compiler.attributes import Names
 from microgrid.compiler.outside import Outside
 from microgrid.compiler.plan import Plan
 
@@ -17,15 +18,16 @@ KEPT = 64
 
 
 class Kept(Generic[T]):
-    """LRU cache of compiled variants; `made` counts the misses."""
+    """LRU cache of compiled variants; `made` counts the misses, `reads` has names of attributes that a method reads."""
 
-    def __init__(self, functions: Callable[[], Sequence[Any]]) -> None:
+    def __init__(self, functions: Callable[[], Sequence[Any]], reads: Names = None) -> None:
         self._functions = functions
         self._outside = Outside(functions())
         self._known: OrderedDict[Any, tuple[T, list[Any]]] = OrderedDict()
         self.made = 0
         self.last: Plan | None = None
         """The code that ran last."""
+        self.reads = reads
 
     def __len__(self) -> int:
         return len(self._known)

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import weakref
-from types import MethodType
 from typing import TYPE_CHECKING, Any
 
+from microgrid.compiler.attributes import names_read
 from microgrid.compiler.made import Kept
 from microgrid.compiler.parameters import Parameters
-from microgrid.core import tree
 
 if TYPE_CHECKING:
     from microgrid.compiler.compiled import Compiled
@@ -29,9 +28,9 @@ class Method:
         function = self._compiled._function.__get__(instance, owner)
         if self._parameters is None:
             self._parameters = self._compiled._parameters.of_method(function)
-        return self._compiled._bound(function, self._parameters, self._variants(instance))
+        return self._compiled._bound(function, self._parameters, self._variants(instance, function))
 
-    def _variants(self, instance: Any) -> Kept[Any]:
+    def _variants(self, instance: Any, method: Any) -> Kept[Any]:
         key = id(instance)
         known = self._kept.get(key)
         if known is None or known[0]() is not instance:
@@ -49,21 +48,5 @@ class Method:
                     "instance lives: add it, or compile a function outside of the class"
                 ) from None
             function = self._compiled._function
-            known = kept[key] = reference, Kept(lambda: [function, kind])
+            known = kept[key] = reference, Kept(lambda: [function, kind], names_read(method))
         return known[1]
-
-
-def state(function: Any) -> tuple[Any, ...]:
-    """Return the key of the numbers and texts in the attributes of a method's instance; () for other functions."""
-    if type(function) is not MethodType or isinstance(function.__self__, type):
-        return ()
-    instance = function.__self__
-    slots = [
-        name for kind in type(instance).__mro__ for name in getattr(kind, "__slots__", ()) if name != "__weakref__"
-    ]
-    held = {name: getattr(instance, name, None) for name in slots if not name.startswith("__")}
-    return (tree.by_value({**held, **getattr(instance, "__dict__", {})}, _nothing),)
-
-
-def _nothing(x: Any) -> None:
-    """Stand for what is neither a number nor a text nor a container of them: it is frozen at trace time."""

@@ -10,11 +10,11 @@ from microgrid.core import tree
 from microgrid.core.scope import line_of
 from microgrid.engine import Value
 
+_FLOAT = "a Value does not turn into a float by itself"
 _WANTED = re.compile(
     r"cannot be interpreted as an integer|indices must be|index must be|are valid indices|arrays used as indices|"
     r"must be None or an integer|must be an integer|integer is required|sequence of integers|"
-    r"integer argument expected|non-int of type|expected a number, got (the string|list|tuple|str|range)|"
-    r"does not turn into a float by itself"
+    r"integer argument expected|non-int of type|expected a number, got (the string|list|tuple|str|range)|" + _FLOAT
 )
 """Messages of Python, of NumPy and of Values where a whole number is wanted, and a Value is given."""
 
@@ -34,6 +34,8 @@ class Whole(NamedTuple):
     def error(self, name: str, error: Exception) -> str:
         """Return the message that says where, and what to write."""
         said = "a Value is no key" if isinstance(error, KeyError) else str(error)
+        if said.startswith(_FLOAT):
+            return f"{said}, at {line_of(error)}{self.advice(name)}"
         where = f"{name} cannot be compiled: it takes a number for a whole one, at {line_of(error)}"
         return f"{where}: {said}{self.advice(name)}"
 

@@ -103,6 +103,113 @@ def test_a_change_of_a_number_in_an_attribute_is_seen() -> None:
     assert plainly(1.0) == 5.0
 
 
+class Reading:
+    """Methods that read attributes in many ways."""
+
+    def __init__(self) -> None:
+        self.a = 2.0
+        self.b = [3.0]
+        self.other = np.ones(3)
+        self.count = 0
+
+    def directly(self, x: Any) -> Any:
+        return self.a * x + self.b[0]
+
+    def helped(self, x: Any) -> Any:
+        return self._scaled(x) + self.shift
+
+    def nested(self, x: Any) -> Any:
+        return mg.sum([(lambda y: self.a * y)(x) for _ in range(2)]) + self.b[0]
+
+    def by_name(self, x: Any) -> Any:
+        return getattr(self, "a") * x + getattr(self, "b")[0]  # noqa: B009
+
+    def passed_on(self, x: Any) -> Any:
+        return _outside(self, x)
+
+    def renamed(self, x: Any) -> Any:
+        me = self
+        return me.a * x + me.b[0]
+
+    def in_its_dictionary(self, x: Any) -> Any:
+        return self.__dict__["a"] * x + vars(self)["b"][0]
+
+    def itself(self, x: Any) -> Any:
+        return self @ x
+
+    def __matmul__(self, x: Any) -> Any:
+        return self.a * x + self.b[0]
+
+    def _scaled(self, x: Any) -> Any:
+        return self.a * x
+
+    @property
+    def shift(self) -> Any:
+        return self.b[0]
+
+
+class Derived(Reading):
+    def directly(self, x: Any) -> Any:
+        return super().directly(x)
+
+
+class Dynamic(Reading):
+    def directly(self, x: Any) -> Any:
+        return self.alpha * x + self.b[0]
+
+    def __getattr__(self, name: str) -> Any:
+        return self.__dict__["a"]
+
+
+def _outside(reading: Reading, x: Any) -> Any:
+    return reading.a * x + reading.b[0]
+
+
+WAYS = [name for name, member in vars(Reading).items() if inspect.isfunction(member) and not name.startswith("_")]
+
+
+@pytest.mark.parametrize("decorated", [False, True])
+@pytest.mark.parametrize("kind", [Reading, Derived, Dynamic])
+@pytest.mark.parametrize("way", WAYS)
+def test_attributes_that_a_method_reads_in_whatever_way_are_seen(
+    way: str, kind: type[Reading], decorated: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reading = kind()
+    eager = getattr(reading, way)
+    monkeypatch.setattr(kind, "added", None, raising=False)
+    mg.compile(getattr(kind, way)).__set_name__(kind, "added")
+    compiled = getattr(reading, "added") if decorated else mg.compile(eager)  # noqa: B009
+    for _ in range(2):
+        assert compiled(1.0) == float(eager(1.0))
+    assert len(compiled._plans) == 1
+    reading.a = 4.0
+    assert compiled(1.0) == float(eager(1.0))
+    reading.b[0] = 5.0
+    assert compiled(1.0) == float(eager(1.0))
+    assert len(compiled._plans) == 3
+    if way in ("directly", "helped", "nested") and kind is not Dynamic:
+        reading.other += 1.0
+        reading.count += 1
+        compiled(1.0)
+        assert len(compiled._plans) == 3
+
+
+def test_an_object_that_is_called_is_like_a_method() -> None:
+    class Line:
+        def __init__(self) -> None:
+            self.slope = 2.0
+
+        def __call__(self, x: Any) -> Any:
+            return self.slope * x
+
+    line = Line()
+    compiled = mg.compile(line)
+    assert compiled(3.0) == 6.0
+    line.slope = 5.0
+    assert compiled(3.0) == 15.0
+    assert mg.compile(mg.trace(line)(1.0))(3.0) == 15.0
+
+
 def test_methods_inherit_and_record() -> None:
     special = Special(2.0)
     assert special.out(X) == 105.0
