@@ -6,7 +6,6 @@ the final state with a text for those who cannot see it.
 
 from __future__ import annotations
 
-import html as markup
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any, Protocol
@@ -14,9 +13,8 @@ from typing import Any, Protocol
 from microgrid.engine import Value
 from microgrid.pictures import graph, web
 from microgrid.pictures.digraph import DARK, FILLS, new_picture, number
-from microgrid.pictures.layout import layout, svg
-from microgrid.pictures.outline import Box, Item
-from microgrid.pictures.rendering import ADVICE
+from microgrid.pictures.layout import svg
+from microgrid.pictures.outline import Box, Item, arrows
 
 MOST_VALUES = 220
 """Maximum number of values that are stepped one by one; larger graphs are stepped by module, and unfold on demand."""
@@ -82,13 +80,10 @@ def html(steps: Walk) -> str:
     roles = ["folded" if box.folded else items[box.members[0]].role for box in drawn]
     data = _data(steps, names, drawn, home)
     uid = web.new_id(web.as_json(data))
-    try:
-        drawing = svg(
-            layout(picture), texts, roles, title=f"The graph of {names[-1]}", style=_svg_style(set(roles)), uid=uid
-        )
-        fallback = web.image(drawing, _in_words(steps, names))
-    except ImportError:
-        fallback = f"<pre>{markup.escape(picture.as_text)}\n{ADVICE}</pre>"
+    edges = [(home[j], k) for k, box in enumerate(drawn) if not box.folded for j in items[box.members[0]].operands]
+    edges += [pair for pair in arrows(items, drawn) if drawn[pair[1]].folded]
+    drawing = svg(edges, texts, roles, title=f"The graph of {names[-1]}", style=_svg_style(set(roles)), uid=uid)
+    fallback = web.image(drawing, _in_words(steps, names))
     return web.piece(uid, fallback, "stepper.js", data)
 
 
@@ -100,9 +95,9 @@ def _svg_style(roles: set[str]) -> str:
         for colours in (FILLS, DARK)
     )
     return (
-        ".mg text{font:11px Helvetica,Arial,sans-serif;text-anchor:middle;fill:#1a1a1a}"
-        ".mg rect{rx:8px;stroke:#7a7a7a;stroke-width:1.2}.mg .parameter rect{rx:2px}"
-        f".mg path{{fill:none;stroke:#7a7a7a}}.mg .h{{fill:#7a7a7a}}{light}"
+        ".mg text{font:11px Arial,sans-serif;text-anchor:middle;fill:#222}"
+        ".mg rect{rx:8px;stroke:#777}.mg .parameter rect{rx:2px}"
+        f".mg path{{fill:none;stroke:#777}}.mg .h{{fill:#777}}{light}"
         f"@media (prefers-color-scheme:dark){{.mg text{{fill:#f0f0f0}}{dark}}}"
     )
 

@@ -1,0 +1,176 @@
+"""The layout without Graphviz: nothing overlaps, no edge runs over a box, few edges cross, and it repeats itself."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+from drawn import around, crossings, flattened, meets, overlap
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from microgrid.pictures.layered import Direction, Layered, Point, layered
+from microgrid.pictures.ranks import Edge
+from microgrid.pictures.rendering import rendered
+
+DIRECTIONS: tuple[Direction, ...] = ("LR", "TB", "RL", "BT")
+SIZES = st.tuples(st.sampled_from([20.0, 62.0, 150.0]), st.sampled_from([18.0, 40.0, 75.0]))
+LABELS = st.sampled_from([(0.0, 0.0), (9.0, 11.0), (48.0, 11.0)])
+
+
+@st.composite
+def graphs(draw: Any, acyclic: bool = True) -> tuple[list[Point], list[Edge], list[Point]]:
+    """Boxes and edges, some of them twice, in parts that may be apart, and the edges' labels."""
+    sizes = draw(st.lists(SIZES, min_size=1, max_size=14))
+    numbers = st.integers(0, len(sizes) - 1)
+    pairs = draw(st.lists(st.tuples(numbers, numbers).filter(lambda e: e[0] != e[1]), max_size=24))
+    edges = [(min(e), max(e)) for e in pairs] if acyclic else pairs
+    return sizes, edges, draw(st.lists(LABELS, min_size=len(edges), max_size=len(edges)))
+
+
+def faults(sizes: Sequence[Point], edges: Sequence[Edge], labels: Sequence[Point], found: Layered) -> list[str]:
+    """Say what lies over what."""
+    boxes = [around(centre, size) for centre, size in zip(found.boxes, sizes, strict=True)]
+    texts = [around(centre, size) for centre, size in zip(found.labels, labels, strict=True)]
+    written = [e for e, (width, _) in enumerate(labels) if width]
+    lines = [flattened(curve) for curve in found.curves]
+    faults = [f"boxes {i} and {j}" for i in range(len(boxes)) for j in range(i) if overlap(boxes[i], boxes[j])]
+    faults += [f"labels {e} and {f}" for e in written for f in written if f < e and overlap(texts[e], texts[f])]
+    faults += [f"label {e} and box {i}" for e in written for i, box in enumerate(boxes) if overlap(texts[e], box)]
+    faults += [
+        f"edge {e} and box {i}" for e, line in enumerate(lines) for i, box in enumerate(boxes) if meets(line, box)
+    ]
+    faults += [f"edge {e} and label {f}" for e, line in enumerate(lines) for f in written if meets(line, texts[f])]
+    for i, (left, top, right, bottom) in enumerate([*boxes, *(texts[e] for e in written)]):
+        if min(left, top) < -0.01 or right > found.width + 0.01 or bottom > found.height + 0.01:
+            faults.append(f"rectangle {i} is not within the picture")
+    for e, (tail, head) in enumerate(edges):
+        for v, end in ((tail, lines[e][0]), (head, lines[e][-1])):
+            left, top, right, bottom = boxes[v]
+            if not (left - 0.01 <= end[0] <= right + 0.01 and top - 0.01 <= end[1] <= bottom + 0.01):
+                faults.append(f"edge {e} does not end at box {v}")
+    return faults
+
+
+@settings(deadline=None, max_examples=80)
+@given(graphs(), st.sampled_from(DIRECTIONS))
+def test_nothing_lies_over_anything_else(graph: Any, rankdir: Direction) -> None:
+    sizes, edges, labels = graph
+    found = layered(sizes, edges, labels=labels, rankdir=rankdir)
+    assert faults(sizes, edges, labels, found) == []
+    assert layered(sizes, edges, labels=labels, rankdir=rankdir) == found
+    along, sign = (1 if rankdir in ("TB", "BT") else 0), (-1 if rankdir in ("RL", "BT") else 1)
+    assert all(sign * found.boxes[tail][along] < sign * found.boxes[head][along] for tail, head in edges)
+
+
+@settings(deadline=None, max_examples=40)
+@given(graphs(acyclic=False))
+def test_a_graph_with_cycles_has_a_layout_too(graph: Any) -> None:
+    sizes, edges, _ = graph
+    assert faults(sizes, edges, [(0.0, 0.0)] * len(edges), layered(sizes, edges)) == []
+
+
+def test_the_judge_of_these_properties_sees_each_fault() -> None:
+    sizes, edges, labels = [(40.0, 20.0)] * 3, [(0, 1), (0, 2), (1, 2)], [(9.0, 11.0)] * 3
+    found = layered(sizes, edges, labels=labels)
+    assert faults(sizes, edges, labels, found) == []
+    shifted = found._replace(boxes=[found.boxes[1], *found.boxes[1:]])
+    assert {"boxes 1 and 0", "edge 0 does not end at box 0"} <= set(faults(sizes, edges, labels, shifted))
+    straight = found._replace(curves=[[found.boxes[0], found.boxes[0], found.boxes[2], found.boxes[2]]] * 3)
+    assert "edge 1 and box 0" in faults(sizes, edges, labels, straight)
+    one = found._replace(labels=[found.labels[0], found.labels[0], found.boxes[2]])
+    assert {"labels 1 and 0", "label 2 and box 2"} <= set(faults(sizes, edges, labels, one))
+
+
+@st.composite
+def connected(draw: Any) -> tuple[int, list[Edge]]:
+    count = draw(st.integers(2, 7))
+    edges = [(draw(st.integers(0, head - 1)), head) for head in range(1, count)]
+    pairs = st.tuples(st.integers(0, count - 1), st.integers(0, count - 1)).filter(lambda e: e[0] < e[1])
+    return count, edges + draw(st.lists(pairs, max_size=6))
+
+
+@settings(deadline=None, max_examples=60)
+@given(connected())
+def test_no_ranks_make_the_edges_shorter(graph: tuple[int, list[Edge]]) -> None:
+    """All ranks are tried, within as many ranks as boxes."""
+    count, edges = graph
+    placed = layered([(10.0, 10.0)] * count, edges, rank_gap=10.0).boxes
+    lengths = [round((placed[head][0] - placed[tail][0]) / 20.0) for tail, head in edges]
+    assert sum(lengths) == _shortest(count, edges)
+
+
+def _shortest(count: int, edges: Sequence[Edge]) -> int:
+    best = 10**9
+    ranks = [0] * count
+
+    def go(v: int, length: int) -> None:
+        nonlocal best
+        if v == count:
+            best = min(best, length)
+            return
+        tails = [tail for tail, head in edges if head == v]
+        for rank in range(max((ranks[tail] + 1 for tail in tails), default=0), count):
+            ranks[v] = rank
+            more = length + sum(rank - ranks[tail] for tail in tails)
+            if more >= best:
+                break
+            go(v + 1, more)
+
+    go(0, 0)
+    return best
+
+
+def random_graph(seed: int) -> tuple[int, list[Edge]]:
+    """Boxes of one to three operands each, most of them recent, all of which the last box needs."""
+    chosen = random.Random(seed)
+    count = chosen.randrange(6, 40)
+    edges = [
+        (chosen.randrange(max(0, v - 12), v), v) for v in range(1, count) for _ in range(chosen.choice([1, 1, 2, 2, 3]))
+    ]
+    used = {tail for tail, _ in edges}
+    return count, edges + [(v, count - 1) for v in range(count - 1) if v not in used]
+
+
+def test_few_more_edges_cross_than_in_the_layout_of_graphviz() -> None:
+    pytest.importorskip("pygraphviz")
+    own = theirs = 0
+    for seed in range(30):
+        count, edges = random_graph(seed)
+        size = (54.0, 30.0)
+        own += crossings([flattened(c, 6) for c in layered([size] * count, edges).curves])
+        theirs += crossings([flattened(c, 6) for c in graphviz_curves(count, edges, size)])
+    assert theirs > 300
+    assert own < 1.15 * theirs
+
+
+def graphviz_curves(count: int, edges: Sequence[Edge], size: Point) -> list[list[Point]]:
+    width, height = (x / 72 for x in size)
+    source = f'digraph{{rankdir=LR;node[shape=box,fixedsize=true,label="",width={width},height={height}];'
+    source += "edge[arrowhead=none];" + "".join(f"{v};" for v in range(count))
+    source += "".join(f"{tail}->{head};" for tail, head in edges) + "}"
+    curves = []
+    for line in rendered(source, "plain").decode().replace("\\\n", "").splitlines():
+        if line.startswith("edge"):
+            numbers = [72 * float(x) for x in line.split()[4 : 4 + 2 * int(line.split()[3])]]
+            curves.append(list(zip(numbers[::2], numbers[1::2], strict=True)))
+    return curves
+
+
+def test_a_deep_graph_and_a_long_edge_at_every_rank_have_a_layout() -> None:
+    """Without recursion over the depth; edges of one box share their dummies where there would be too many."""
+    count = 400
+    edges = [(v, v + 1) for v in range(count - 1)] + [(0, v) for v in range(2, count)]
+    found = layered([(30.0, 20.0)] * count, edges)
+    xs = [x for x, _ in found.boxes]
+    assert xs == sorted(xs)
+    assert len(set(xs)) == count
+
+
+def test_an_edge_must_join_two_boxes() -> None:
+    assert layered([], []) == Layered(0.0, 0.0, [], [], [])
+    for edge in ((0, 0), (0, 2), (-1, 0)):
+        with pytest.raises(ValueError, match="joins two of the 2 boxes"):
+            layered([(1.0, 1.0)] * 2, [edge])
