@@ -29,7 +29,7 @@ def svg(
     parts = [
         f"<svg xmlns='http://www.w3.org/2000/svg' viewBox='-4 -4 {width} {height}' width='{width}' height='{height}' "
         f"class='mg' role='img'><title>{_text(title)}</title><style>{style}.mg path{{marker-end:url(#{uid})}}</style>"
-        f"<marker id='{uid}' class='h' refX='6' refY='3' markerWidth='6' markerHeight='6' "
+        f"<marker id='{uid}' fill='#777' refX='6' refY='3' markerWidth='6' markerHeight='6' "
         "orient='auto'><polygon points='0,0 6,3 0,6'/></marker>"
     ]
     parts += [

@@ -82,7 +82,7 @@ def html(steps: Walk) -> str:
     uid = web.new_id(web.as_json(data))
     edges = [(home[j], k) for k, box in enumerate(drawn) if not box.folded for j in items[box.members[0]].operands]
     edges += [pair for pair in arrows(items, drawn) if drawn[pair[1]].folded]
-    drawing = svg(edges, texts, roles, title=f"The graph of {names[-1]}", style=_svg_style(set(roles)), uid=uid)
+    drawing = svg(edges, texts, roles, title=names[-1], style=_svg_style(set(roles)), uid=uid)
     fallback = web.image(drawing, _in_words(steps, names))
     return web.piece(uid, fallback, "stepper.js", data)
 
@@ -96,8 +96,9 @@ def _svg_style(roles: set[str]) -> str:
     )
     return (
         ".mg text{font:11px Arial,sans-serif;text-anchor:middle;fill:#222}"
-        ".mg rect{rx:8px;stroke:#777}.mg .parameter rect{rx:2px}"
-        f".mg path{{fill:none;stroke:#777}}.mg .h{{fill:#777}}{light}"
+        ".mg rect{rx:8px;stroke:#777}"
+        + (".mg .parameter rect{rx:2px}" if "parameter" in roles else "")
+        + f".mg path{{fill:none;stroke:#777}}{light}"
         f"@media (prefers-color-scheme:dark){{.mg text{{fill:#f0f0f0}}{dark}}}"
     )
 
