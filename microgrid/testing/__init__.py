@@ -6,7 +6,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from microgrid.testing.checker import assert_gradient, check_gradient
+    from microgrid.testing.checker import assert_gradient, check_gradient, name_mistakes
     from microgrid.testing.mutation import assert_detects_wrong_gradient, mutated
     from microgrid.testing.numerical import Derivative, derivative
     from microgrid.testing.report import Check, GradientError, Report
@@ -21,10 +21,11 @@ __all__ = [
     "check_gradient",
     "derivative",
     "mutated",
+    "name_mistakes",
 ]
 
 _FILES = {
-    "checker": ("assert_gradient", "check_gradient"),
+    "checker": ("assert_gradient", "check_gradient", "name_mistakes"),
     "mutation": ("assert_detects_wrong_gradient", "mutated"),
     "numerical": ("Derivative", "derivative"),
     "report": ("Check", "GradientError", "Report"),

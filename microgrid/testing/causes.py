@@ -18,19 +18,37 @@ def likely_cause(pairs: Sequence[tuple[float, float]], program: Program | None, 
     one = _common(ratios)
     if one is None:
         return _cosine(pairs)
-    for text, value in (("a sign", -1.0), ("counted twice", 2.0), ("one of two contributions is missing", 0.5)):
+    for text, value in FACTORS:
         if _near(one, value):
             return f"ratio {value:g}: {text}"
     missing = _missing_derivative(one, program, at) if program is not None else ""
     if missing:
         return f"ratio {one:.6g}: {missing}"
-    for ratio, text in ((one, "a sum against a mean over {m}"), (1.0 / one, "a mean over {m} taken once too often")):
-        if abs(ratio) >= 2.5 and _near(ratio, round(ratio)):
-            sign = ", and a sign" if ratio < 0 else ""
-            return f"ratio {one:.6g}: " + text.format(m=abs(round(ratio))) + sign
+    if known := factor(one):
+        return f"ratio {one:.6g}: {known}"
     if abs(one - 1.0) < 1e-4:
         return f"ratio 1 {one - 1.0:+.1e}: digits were lost, as in float32 or by differences"
     return f"ratio {one:.6g} throughout: a constant factor"
+
+
+FACTORS = (("a sign", -1.0), ("counted twice", 2.0), ("one of two contributions is missing", 0.5))
+"""Factors with causes of their own."""
+
+
+def factor(ratio: float) -> str:
+    """Return the cause of a factor: a sign, twice or half, a sum against a mean, or zero; "" of any other."""
+    if ratio == 0.0:
+        return "left out, or detached"
+    for text, value in FACTORS:
+        if _near(ratio, value):
+            return text
+    for whole, text in (
+        (ratio, "a sum against a mean over {m}"),
+        (1.0 / ratio, "a mean over {m} taken once too often"),
+    ):
+        if 1.5 <= abs(whole) <= 1e7 and _near(whole, round(whole)):
+            return text.format(m=abs(round(whole))) + (", and a sign" if whole < 0 else "")
+    return ""
 
 
 def _near(x: float, y: float) -> bool:

@@ -16,6 +16,7 @@ from microgrid.program import Program
 from microgrid.testing.diagnosis import diagnose, wrong_value
 from microgrid.testing.enclosure import Enclosure, enclosures
 from microgrid.testing.kinks import at_a_kink
+from microgrid.testing.mistakes import named_mistakes
 from microgrid.testing.numerical import Reference, derivative_of
 from microgrid.testing.report import Check, GradientError, Report
 from microgrid.testing.subject import Subject, bare
@@ -57,7 +58,10 @@ def check_gradient(
         raise ValueError("order=2 checks the engine's own second derivatives; check a claimed one as a function")
     if gradient is not None:
         claimed = _claimed(gradient(*at) if callable(gradient) else gradient, subject)
-        return _report(_checks(subject, claimed, reference, None), subject)
+        report = _report(_checks(subject, claimed, reference, None), subject)
+        if report.verdict == "FAIL" and subject.program is not None and not report.value:
+            report.mistakes = named_mistakes(subject.program, subject.numbers, claimed, factors=False)
+        return report
     if subject.program is None:
         raise TypeError(
             f"{subject.name} is {subject.blind}: the engine has no gradient of it, claim yours with gradient="
@@ -115,6 +119,24 @@ def _by_rules(slopes: Program, numbers: Sequence[float]) -> Sequence[Enclosure |
         return enclosures(slopes, numbers)
     except UnknownFunction:
         return [None] * len(numbers)
+
+
+def name_mistakes(function: Program | Callable[..., Any], *at: Any, gradient: Any) -> list[str]:
+    """Return the mistake, or the two, that give exactly the claimed gradient; [] if it is right, or none is known to.
+
+    The claim is given as to `check_gradient`, and compared with the engine's gradient, which takes a sweep back where
+    a proof takes one for each number: for networks of tens of thousands of parameters. Raises ValueError for a function
+    that cannot be recorded.
+
+    >>> from microgrid import tanh
+    >>> name_mistakes(lambda w, v: v * tanh(w * 0.7), 0.3, 2.0, gradient=[2.0 * 0.7, 0.2069])
+    []
+    """
+    subject = Subject(function, at)
+    claimed = _claimed(gradient(*at) if callable(gradient) else gradient, subject)
+    if subject.program is None:
+        raise ValueError(f"{subject.name} is {subject.blind}: mistakes are named by the recorded graph")
+    return named_mistakes(subject.program, subject.numbers, claimed)
 
 
 def assert_gradient(

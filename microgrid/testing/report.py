@@ -66,7 +66,8 @@ class Report:
     """Checks of all partial derivatives of a function at a point, and the overall verdict.
 
     On a FAIL of the engine's own gradient, `culprit` names the rule that is wrong, or says that none is. `value` says
-    which op computed a wrong value to begin with.
+    which op computed a wrong value to begin with. On a FAIL of a claim, `mistakes` holds the mistake, or the two, that
+    give exactly the claimed numbers, where they are known.
     """
 
     def __init__(self, checks: Sequence[Check], subject: Subject, of: str = "") -> None:
@@ -76,6 +77,7 @@ class Report:
         self.name = of or f"the gradient of {subject.name}"
         self.value = ""
         self.culprit = ""
+        self.mistakes: list[str] = []
 
     @property
     def verdict(self) -> Verdict:
@@ -89,8 +91,8 @@ class Report:
 
     @property
     def cause(self) -> str:
-        """Likely cause of a FAIL, from the ratio of the claimed to the true gradient; "" otherwise."""
-        return "; ".join(self._causes())
+        """Cause of a FAIL: the mistakes, else what the ratio of the claimed to the true gradient suggests, or ""."""
+        return "; ".join(self.mistakes or self._causes())
 
     def _causes(self) -> list[str]:
         wrong = [
@@ -123,7 +125,7 @@ class Report:
         if self.value:
             remarks.append(f"the value itself is wrong, before any derivative: {self.value}")
         if self.cause and not self.culprit.startswith("culprit: the rule"):
-            remarks.append(f"likely cause: {self.cause}")
+            remarks.append(f"{'mistake' if self.mistakes else 'likely cause'}: {self.cause}")
         remarks += [self.culprit] if self.culprit else []
         program = self.program
         if program is None:

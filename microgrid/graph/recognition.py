@@ -1,0 +1,194 @@
+"""Recognition of the usual functions in recorded instructions, in whatever way they are written."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
+
+from microgrid.core.primitive import OPS, Op
+
+Step = tuple[Op, Sequence[int]]
+"""An instruction: an op, and the slots of its operands."""
+
+PROBES = (-2.7, -1.3, -0.4, 0.3, 0.9, 2.1, 3.7)
+"""Numbers at which a composite is compared with an op."""
+
+LONGEST = 12
+"""Maximum number of instructions between a function's operand and its result."""
+
+
+class Unit(NamedTuple):
+    """A function that was recognised: its name, the slot of its result, the slots of its operands, those in between.
+
+    A softmax has a unit for each of its results, with all its operands, its own first.
+    """
+
+    kind: str
+    result: int
+    operands: tuple[int, ...]
+    inside: frozenset[int]
+
+
+def recognised(steps: Sequence[Step], first: int, constants: Mapping[int, float]) -> list[Unit]:
+    """Return the functions of one operand, and the softmaxes, among steps whose results are slots from `first` on.
+
+    A function is recognised by its values: 1 / (1 + exp(-z)), exp(z) / (exp(z) + 1) and 0.5 + 0.5 tanh(z / 2) are
+    sigmoids. A softmax is recognised by its form, exponentials over their sum, each shifted by the same number or not.
+    """
+    graph = _Graph(steps, first, constants)
+    units = _softmaxes(graph)
+    taken = {slot for unit in units for slot in unit.inside}
+    for slot in reversed(range(first, first + len(steps))):
+        if slot not in taken and (unit := _of_one_operand(graph, slot)) is not None:
+            units.append(unit)
+            taken |= unit.inside
+    return [unit for unit in sorted(units, key=lambda unit: unit.result) if unit.result not in taken]
+
+
+class _Graph:
+    """Steps, with what is known of each slot: constant number, form, the slots that it is a function of alone."""
+
+    def __init__(self, steps: Sequence[Step], first: int, constants: Mapping[int, float]) -> None:
+        self.steps, self.first, self.constants = steps, first, constants
+        self.sources: dict[int, dict[int, frozenset[int]]] = {}
+        self.forms: list[int] = list(range(first))
+        self.known: dict[tuple[object, ...], str | None] = {}
+        self.users: dict[int, list[int]] = {}
+        for k, (_, operands) in enumerate(steps):
+            for i in operands:
+                self.users.setdefault(i, []).append(first + k)
+        numbers: dict[object, int] = {}
+        for slot, x in constants.items():
+            self.forms[slot] = numbers.setdefault(repr(x), slot)
+        for k, (op, operands) in enumerate(steps):
+            key = (op, *(self.forms[i] for i in operands))
+            self.forms.append(numbers.setdefault(key, first + k))
+            self.sources[first + k] = self._sources_of(operands)
+
+    def _sources_of(self, operands: Sequence[int]) -> dict[int, frozenset[int]]:
+        """Return the slots that all operands are functions of, each with the slots in between."""
+        common: dict[int, frozenset[int]] | None = None
+        for i in {i for i in operands if i not in self.constants}:
+            own = {i: frozenset[int]()}
+            for z, inside in self.sources.get(i, {}).items():
+                if len(inside) < LONGEST:
+                    own[z] = inside | {i}
+            common = own if common is None else {z: common[z] | own[z] for z in common.keys() & own.keys()}
+        return {z: inside for z, inside in (common or {}).items() if len(inside) <= LONGEST}
+
+    def step(self, slot: int) -> Step | None:
+        """Return the step whose result is this slot."""
+        return self.steps[slot - self.first] if slot >= self.first else None
+
+    def name(self, slot: int) -> str:
+        """Return the name of the op whose result this is; "" for an input or a constant."""
+        step = self.step(slot)
+        return step[0].name if step is not None else ""
+
+    def value(self, slot: int, z: int, x: float, inside: Iterable[int]) -> float:
+        """Return the number of a slot, computed from x in the place of slot z."""
+        known = {z: x}
+        for i in sorted({*inside, slot}):
+            op, operands = self.steps[i - self.first]
+            known[i] = op.forward(*(known[j] if j in known else self.constants[j] for j in operands))
+        return known[slot]
+
+
+def _of_one_operand(graph: _Graph, slot: int) -> Unit | None:
+    op, operands = graph.steps[slot - graph.first]
+    for z, inside in sorted(graph.sources[slot].items(), key=lambda item: -len(item[1])):
+        if any(user != slot and user not in inside for i in inside for user in graph.users[i]):
+            continue  # 1 - sigmoid(z) is no sigmoid of -z where sigmoid(z) is used, too
+        places = {i: k for k, i in enumerate(sorted({z, *inside, slot}))}
+        form = tuple(
+            (step[0], *(places.get(i, graph.constants.get(i)) for i in step[1]))
+            for step in (graph.steps[i - graph.first] for i in sorted({*inside, slot}))
+        )
+        if form not in graph.known:
+            graph.known[form] = _function(graph, slot, z, inside)
+        kind = graph.known[form]
+        if kind is not None:
+            return Unit(kind, slot, (z,), inside)
+    if op.name in _FUNCTIONS and operands[0] not in graph.constants:
+        return Unit(op.name, slot, (operands[0],), frozenset())
+    return None
+
+
+def _function(graph: _Graph, slot: int, z: int, inside: frozenset[int]) -> str | None:
+    """Return the op that has the same values at all probes."""
+    values = [graph.value(slot, z, x, inside) for x in PROBES]
+    for name in _FUNCTIONS:
+        expected = [OPS[name].forward(x) for x in PROBES]
+        if all(math.isclose(x, y, rel_tol=1e-12, abs_tol=1e-13) for x, y in zip(values, expected, strict=True)):
+            return name
+    return None
+
+
+_FUNCTIONS = tuple(
+    name for name, op in OPS.items() if op.arity == 1 and op.name not in ("neg", "identity", "stop_gradient")
+)
+
+
+def _softmaxes(graph: _Graph) -> list[Unit]:
+    """Return a unit for each quotient of an exponential and the sum of exponentials that it is one of."""
+    found = []
+    for k, (op, operands) in enumerate(graph.steps):
+        if op.name != "div" or any(i in graph.constants for i in operands):
+            continue
+        above, below = operands
+        terms = _terms(graph, below)
+        pairs = [_exponential(graph, i) for i in terms]
+        own = _exponential(graph, above)
+        if own is None or len(terms) < 2 or any(pair is None or pair[1] != own[1] for pair in pairs):
+            continue
+        logits = [pair[0] for pair in pairs if pair is not None]
+        forms = [graph.forms[z] for z in logits]
+        if graph.forms[own[0]] not in forms or len(set(forms)) < len(forms):
+            continue
+        mine = forms.index(graph.forms[own[0]])
+        others = [z for i, z in enumerate(logits) if i != mine]
+        inside = _between(graph, graph.first + k, set(logits))
+        found.append(Unit("softmax", graph.first + k, (logits[mine], *others), inside))
+    return found
+
+
+def _terms(graph: _Graph, slot: int) -> list[int]:
+    """Return the terms of a sum."""
+    terms, pending = [], [slot]
+    while pending:
+        i = pending.pop()
+        if graph.name(i) == "add":
+            pending.extend(reversed(graph.steps[i - graph.first][1]))
+        elif graph.constants.get(i) != 0.0:
+            terms.append(i)
+    return terms
+
+
+def _exponential(graph: _Graph, slot: int) -> tuple[int, int | None] | None:
+    """Return the slots of z and of the form of m for exp(z - m), None in the place of m for exp(z)."""
+    step = graph.step(slot)
+    if step is None:
+        return None
+    op, operands = step
+    if op.name == "shifted_exp":
+        return operands[0], graph.forms[operands[1]]
+    if op.name != "exp" or operands[0] in graph.constants:
+        return None
+    z = operands[0]
+    if graph.name(z) == "sub":
+        minuend, subtrahend = graph.steps[z - graph.first][1]
+        return (z, None) if minuend in graph.constants else (minuend, graph.forms[subtrahend])
+    return z, None
+
+
+def _between(graph: _Graph, slot: int, ends: set[int]) -> frozenset[int]:
+    """Return the slots that a result is computed from, down to these ends, without the result."""
+    found: set[int] = set()
+    pending = [slot]
+    while pending:
+        for i in graph.steps[pending.pop() - graph.first][1]:
+            if i >= graph.first and i not in ends and i not in found:
+                found.add(i)
+                pending.append(i)
+    return frozenset(found)

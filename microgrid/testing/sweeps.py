@@ -1,0 +1,117 @@
+"""Backward sweeps over a program with a mistake made on purpose: what a wrong rule would give for each input."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from microgrid.graph.recognition import recognised
+from microgrid.program import Program, needed
+
+Edge = tuple[int, int]
+"""The number of an instruction, and the place of an operand."""
+
+
+class Change(NamedTuple):
+    """Deviations of a sweep from the chain rule.
+
+    `shortcuts` replace what a result passes to its operands: by slot, the operand that gets all, times a factor.
+    `partials` replace local derivatives, `factors` multiply what has arrived at a slot before it is passed on.
+    """
+
+    shortcuts: Mapping[int, tuple[int, float]] = {}
+    partials: Mapping[Edge, float] = {}
+    factors: Mapping[int, float] = {}
+
+    def with_(self, other: Change) -> Change:
+        """Return both changes at once."""
+        return Change(
+            {**self.shortcuts, **other.shortcuts},
+            {**self.partials, **other.partials},
+            {**self.factors, **{slot: x * self.factors.get(slot, 1.0) for slot, x in other.factors.items()}},
+        )
+
+
+class Sweeper:
+    """A program of one result at a point, with its numbers, local derivatives and recognised functions."""
+
+    def __init__(self, program: Program, at: Sequence[float]) -> None:
+        self.program = program
+        self.count = len(program.inputs)
+        self.first = self.count + len(program.constants)
+        self.numbers = [*at, *program.constants]
+        self.root = program.outputs[0]
+        self.edges: list[tuple[tuple[int, float], ...]] = []
+        steps = [(instruction.op, instruction.operands) for instruction in program.instructions]
+        self.steps = steps
+        live = needed([self.root], ((self.first + k, step) for k, step in enumerate(program.instructions)))
+        self.varying = [True] * self.count + [False] * len(program.constants)
+        self.users: list[list[Edge]] = [[] for _ in range(self.first + len(steps))]
+        for k, (op, operands) in enumerate(steps):
+            given = [self.numbers[i] for i in operands]
+            self.numbers.append(op.forward(*given))
+            partials = op.partials(self.numbers[-1], *given)
+            self.varying.append(any(self.varying[i] for i in operands))
+            kept = tuple(zip(operands, partials, strict=False)) if self.first + k in live else ()
+            self.edges.append(tuple((i, p) if self.varying[i] else (i, 0.0) for i, p in kept))
+            for place, (i, _) in enumerate(self.edges[k]):
+                if self.varying[i]:
+                    self.users[i].append((k, place))
+        constants = {self.count + k: x for k, x in enumerate(program.constants)}
+        found = recognised(steps, self.first, constants)
+        self.units = [unit for unit in found if self.users[unit.result] or unit.result == self.root]
+        self.levels = self._levels()
+
+    def _levels(self) -> list[int]:
+        """Return for each slot the largest number of recognised functions that it is computed through."""
+        results = {unit.result: unit for unit in self.units}
+        levels = [0] * self.first
+        for k, (_, operands) in enumerate(self.steps):
+            unit = results.get(self.first + k)
+            if unit is not None:
+                levels.append(1 + max(levels[i] for i in unit.operands))
+            else:
+                levels.append(max((levels[i] for i in operands), default=0))
+        return levels
+
+    def role(self, i: int) -> tuple[int, str]:
+        """Return the depth at which an input is used first, and the op that uses it."""
+        if not self.users[i]:
+            return -1, ""
+        k, _ = self.users[i][0]
+        return self.levels[self.first + k], self.steps[k][0].name
+
+    def run(self, change: Change | None = None) -> list[float]:
+        """Return the cotangent of every slot. The first `count` of them are the gradient."""
+        change = change or Change()
+        shortcuts, factors = change.shortcuts, change.factors
+        changed: dict[int, tuple[tuple[int, float], ...]] = {}
+        for (k, place), partial in change.partials.items():
+            edges = list(changed.get(k, self.edges[k]))
+            edges[place] = (edges[place][0], partial)
+            changed[k] = tuple(edges)
+        cotangents = [0.0] * len(self.numbers)
+        cotangents[self.root] = 1.0
+        for k in range(len(self.edges) - 1, -1, -1):
+            cotangent = cotangents[self.first + k]
+            if cotangent == 0.0:
+                continue
+            slot = self.first + k
+            if slot in factors:
+                cotangent = cotangents[slot] = cotangent * factors[slot]
+            if slot in shortcuts:
+                operand, slope = shortcuts[slot]
+                cotangents[operand] += cotangent * slope
+                continue
+            for operand, partial in changed.get(k, self.edges[k]):
+                if partial != 0.0:
+                    cotangents[operand] += cotangent * partial
+        return cotangents
+
+    def contributions(self, cotangents: Sequence[float], slot: int, change: Change | None = None) -> list[float]:
+        """Return what each user passes to a slot, in the order in which the users were recorded."""
+        partials = change.partials if change is not None else {}
+        return [
+            cotangents[self.first + k] * partials.get((k, place), self.edges[k][place][1])
+            for k, place in self.users[slot]
+        ]
