@@ -17,7 +17,7 @@ from microgrid.core.primitive import as_float, one_line
 from microgrid.core.scope import current_module, current_watch, recording
 from microgrid.engine import Value, newest
 from microgrid.graph.linearize import Linearization
-from microgrid.graph.running import Run, run_noting_reads, value_and_slopes
+from microgrid.graph.running import Evaluation, run_noting_reads, value_and_slopes
 
 Argnums = int | Sequence[int]
 
@@ -26,7 +26,12 @@ class _Recorded:
     """A function recorded once, on fresh inputs that stand for some of its arguments."""
 
     def __init__(
-        self, function: Callable[..., Any], args: Sequence[Any], kwargs: Any, argnums: Argnums, run: Run | None = None
+        self,
+        function: Callable[..., Any],
+        args: Sequence[Any],
+        kwargs: Any,
+        argnums: Argnums,
+        run: Evaluation | None = None,
     ) -> None:
         """Record it, or take the run of it on plain floats."""
         self.name = getattr(function, "__name__", type(function).__name__)
@@ -43,7 +48,7 @@ class _Recorded:
                 for i, structure in structures.items():
                     full[i] = tree.unflatten(structure, inputs)
                 result, read = run_noting_reads(function, *full, **kwargs)
-            run = Run(inputs, start, result, read, None)
+            run = Evaluation(inputs, start, result, read, None)
         else:
             structures = {i: number for number, i in enumerate(chosen)}
         self.inputs = run.inputs

@@ -56,7 +56,7 @@ def _run(function: Callable[..., Any], args: list[Any], kwargs: dict[str, Any], 
 
 
 @final
-class Run:
+class Evaluation:
     """A function run on plain floats; `linear` is its derivative, where the result is a Value."""
 
     __slots__ = ("inputs", "linear", "read", "result", "start")
@@ -74,8 +74,8 @@ def value_and_slopes(
 ) -> Any:
     """Return the pair of a function's value and its derivative by the arguments at these positions, plain numbers.
 
-    Return None, without a call, where these are anything else, or where it is not simply recorded; and the `Run` where
-    the result is no Value, or depends on Values that were there before.
+    Return None, without a call, where these are anything else, or where it is not simply recorded; and the `Evaluation`
+    where the result is no Value, or depends on Values that were there before.
     """
     if _current_module() is None:
         return None
@@ -94,9 +94,9 @@ def value_and_slopes(
     reads = _Reads(_current_reader())
     result = _run(function, full, kwargs, reads)
     if not isinstance(result, Value):
-        return Run(inputs, start, result, reads.read, None)
+        return Evaluation(inputs, start, result, reads.read, None)
     linear = Linearization([result], inputs, start)
     slopes = linear.pull([1.0])
     if linear.outer:
-        return Run(inputs, start, result, reads.read, linear)
+        return Evaluation(inputs, start, result, reads.read, linear)
     return result._data, slopes[0] if alone else tuple(slopes)
