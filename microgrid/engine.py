@@ -474,6 +474,40 @@ def read_out(value: Value) -> None:
         reader("data", value, None, value._data)
 
 
+# The numbers of many Values at once: a property costs a call for each.
+
+
+def data_of(values: list[Value]) -> list[float]:
+    """Return the numbers of Values."""
+    if _current_reader() is not None:
+        for value in values:
+            read_out(value)
+    return [value._data for value in values]
+
+
+def give_data(values: list[Value], numbers: list[Any]) -> None:
+    """Assign to each Value's `data`. Raises ValueError, and changes nothing, when there are more or fewer numbers."""
+    if len(values) != len(numbers):
+        raise ValueError(f"{len(numbers)} number(s) for {len(values)} value(s)")
+    for value, x in zip(values, numbers):  # noqa: B905  # their lengths are equal
+        value._data = x if type(x) is float else as_float(x)
+
+
+def grads_of(values: list[Value]) -> list[float]:
+    """Return the grads of Values."""
+    if _current_reader() is not None:
+        return [value.grad for value in values]
+    return [value._grad for value in values]
+
+
+def give_grads(values: list[Value], numbers: list[Any]) -> None:
+    """Assign to each Value's `grad`. Raises ValueError, and changes nothing, when there are more or fewer numbers."""
+    if len(values) != len(numbers):
+        raise ValueError(f"{len(numbers)} number(s) for {len(values)} value(s)")
+    for value, x in zip(values, numbers):  # noqa: B905  # their lengths are equal
+        value._grad = x if type(x) is float else as_float(x)
+
+
 def pass_back(cotangent: float, partial: float, node: Value, operand: int) -> float:
     """Return the contribution of a node to the cotangent of an operand.
 

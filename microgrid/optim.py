@@ -17,7 +17,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar
 
-from microgrid.engine import Value
+from microgrid.engine import Value, data_of, give_data, grads_of
 from microgrid.nn.module import as_number
 from microgrid.schedules import Schedule, cosine, exponential_decay, rate_at, step_decay, warm_up
 
@@ -114,13 +114,12 @@ class Optimizer:
             clip_grad_norm(self.parameters, self.clip_norm)
         rate = self.rate
         self.steps += 1
-        data = [p.data for p in self.parameters]
-        for p, x in zip(self.parameters, self.update(data, self._gradients(data), rate), strict=True):
-            p.data = x
+        data = data_of(self.parameters)
+        give_data(self.parameters, self.update(data, self._gradients(data), rate))
 
     def _gradients(self, data: Sequence[float]) -> list[float]:
         if not self.weight_decay:
-            return [p.grad for p in self.parameters]
+            return grads_of(self.parameters)
         return [p.grad + self.weight_decay * x for p, x in zip(self.parameters, data, strict=True)]
 
     def update(self, data: list[float], gradients: list[float], rate: float) -> list[float]:
@@ -304,7 +303,7 @@ class AdamW(Adam):
         super().__init__(parameters, lr, weight_decay=weight_decay, **options)
 
     def _gradients(self, data: Sequence[float]) -> list[float]:
-        return [p.grad for p in self.parameters]
+        return grads_of(self.parameters)
 
     def update(self, data: list[float], gradients: list[float], rate: float) -> list[float]:
         """The parameters after a step."""

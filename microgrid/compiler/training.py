@@ -9,6 +9,7 @@ from microgrid.compiler.gradient import Request
 from microgrid.compiler.made import Kept, Shown
 from microgrid.compiler.plan import Options, Plan
 from microgrid.compiler.tracing import traced
+from microgrid.engine import data_of, give_data
 from microgrid.graph.dependence import Dependence
 from microgrid.nn import Module
 from microgrid.numbers.arithmetic import library
@@ -50,12 +51,11 @@ class CompiledLoss(Shown):
 
     def read(self) -> None:
         """Copy the numbers of the model's parameters into `parameters`."""
-        self.parameters = self._numpy.array([value.item() for value in self._values])
+        self.parameters = self._numpy.array(data_of(self._values))
 
     def write(self) -> None:
         """Copy `parameters` into the model's parameters."""
-        for value, x in zip(self._values, self.parameters.tolist(), strict=True):
-            value.data = x
+        give_data(self._values, self.parameters.tolist())
 
     def __call__(self, x: Any, y: Any) -> tuple[float, Any]:
         """Return the mean loss over the rows of x and y, and its derivatives by the parameters, an array.

@@ -12,7 +12,7 @@ from microgrid.engine import Value
 from microgrid.losses import Loss, kind_of
 from microgrid.nn.module import Module
 from microgrid.training.samples import Sample, Target
-from microgrid.training.sums import RecordedSums, Sums, outputs_of
+from microgrid.training.sums import Outputs, RecordedSums, Sums, outputs_of
 
 if TYPE_CHECKING:
     from microgrid.compiler.training import CompiledLoss
@@ -119,13 +119,12 @@ class CompiledSums:
             self._width = len(outputs_of(model, xs[:1])[0])
         self._code.read()
         x, y = self._arrays(xs, ys)
-        outputs: list[list[float]] = []
+        outputs: Outputs = []
         if self._outputs:
-            mean, gradient, told = self._code.with_outputs(x, y)
-            outputs = told.tolist()
+            mean, gradient, outputs = self._code.with_outputs(x, y)
         else:
             mean, gradient = self._code(x, y)
-        return Sums(mean * len(xs), (gradient * len(xs)).tolist(), outputs)
+        return Sums(mean * len(xs), gradient * len(xs), outputs)
 
     def _arrays(self, xs: Sequence[Sample], ys: Sequence[Target]) -> tuple[Any, Any]:
         """Return the batch as arrays, cached: where all samples are one batch, it comes again and again."""

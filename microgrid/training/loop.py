@@ -5,11 +5,11 @@ from __future__ import annotations
 import functools
 import math
 import re
-import warnings
 from collections.abc import Sequence
 from typing import Any
 
 from microgrid.core.files import PathLike
+from microgrid.engine import data_of, give_grads, grads_of
 from microgrid.nn import Neuron
 from microgrid.nn.module import Module
 from microgrid.optim import Optimizer
@@ -17,9 +17,10 @@ from microgrid.training.callbacks import Callback, Run, Saved
 from microgrid.training.history import History
 from microgrid.training.metrics import Measure
 from microgrid.training.objective import Objective
+from microgrid.training.progress import Progress
 from microgrid.training.samples import Sample, Samples, Target
 from microgrid.training.snapshots import Snapshots
-from microgrid.training.sums import Failure, Summation, Sums, birth_of_nan, loss_and_outputs
+from microgrid.training.sums import Failure, Outputs, Summation, Sums, birth_of_nan, divided, loss_and_outputs, together
 
 
 class TrainingError(RuntimeError):
@@ -94,24 +95,21 @@ class EpochLoop:
         run.checkpoint = snapshots.checkpoint
         if resume is not None:
             snapshots.resume(resume)
-        bar = _bar(progress, run.epoch, epochs)
+        bar = Progress(progress, run.epoch, epochs)
         remark = True
         try:
             while run.epoch < epochs and not run.history.stopped:
                 run.before = snapshots.numbers
                 run.history.add(*self.epoch(run.epoch))
                 if callbacks:
-                    run.after = [p.data for p in self.parameters]
-                if bar is not None and remark and self.summation.remark:
+                    run.after = data_of(self.parameters)
+                if remark and self.summation.remark:
                     bar.write(f"fit: {self.summation.remark}")
                 remark = False
                 for callback in callbacks:
                     if callable(callback):
                         callback(run)
-                if bar is not None:
-                    last = {name: f"{curve[-1]:.4g}" for name, curve in run.history.measured.items()}
-                    bar.set_postfix({"loss": f"{run.loss:.4g}", **last}, refresh=False)
-                    bar.update()
+                bar(run.history)
                 snapshots.take()
                 run.ended = run.epoch == epochs or bool(run.history.stopped)
                 _tell(callbacks, "keep", run)
@@ -129,8 +127,7 @@ class EpochLoop:
             raise TrainingError(where, run.history, snapshots.checkpoint()) from error.__cause__
         finally:
             run.history.how = self.summation.how
-            if bar is not None:
-                bar.close()
+            bar.close(run.history)
         _tell(callbacks, "finish", run)
         return run.history
 
@@ -139,38 +136,43 @@ class EpochLoop:
         xs, ys = self.samples.xs, self.samples.ys
         losses: list[float] = []
         weights: list[float] = []
-        outputs: list[list[float]] = []
+        outputs: list[Outputs] = []
         shown: list[Target] = []
-        for k, batch in enumerate(self.samples.batches(number)):
+        batches = self.samples.batches(number)
+        for k, batch in enumerate(batches):
             loss, told = self.step(batch, f"batch {k + 1}")
             losses.append(loss)
             weights.append(len(batch) / len(xs) if self.objective.mean else 1.0)
-            outputs += told
-            shown += [ys[i] for i in batch]
+            if self.measures:
+                outputs.append(told)
+                if len(batches) == 1:
+                    shown = self.samples.batch(batch)[1]  # the same list each time, if they are not shuffled
+                else:
+                    shown += [ys[i] for i in batch]
         total = losses[0] if len(losses) == 1 else math.fsum(w * x for w, x in zip(weights, losses, strict=True))
-        measured = self.measured(outputs, shown)
+        measured = self.measured(together(outputs), shown) if self.measures else {}
         xs, ys = self.samples.validation
         if xs:
-            loss, outputs = loss_and_outputs(self.model, self.objective.loss, xs, ys)
+            loss, validated = loss_and_outputs(self.model, self.objective.loss, xs, ys)
             measured["validation_loss"] = loss / len(xs) if self.objective.mean else loss
-            measured |= {f"validation_{name}": number for name, number in self.measured(outputs, ys).items()}
+            measured |= {f"validation_{name}": number for name, number in self.measured(validated, ys).items()}
         return total, measured
 
-    def step(self, batch: Sequence[int], name: str) -> tuple[float, list[list[float]]]:
+    def step(self, batch: Sequence[int], name: str) -> tuple[float, Outputs]:
         """Make one step; return the loss before it, and the outputs."""
         xs, ys = self.samples.batch(batch)
         sums = self.sums(xs, ys, name)
         count = len(batch) if self.objective.mean else 1
         loss = sums.loss / count
-        gradient = [g / count for g in sums.gradient]
-        for p, g in zip(self.parameters, gradient, strict=True):
-            p.grad = g
+        gradient = divided(sums.gradient, count)
+        give_grads(self.parameters, gradient)
         penalty = self.objective.added(self.parameters)
         if penalty is not None:
             penalty.backward()
             loss += penalty.data
-            gradient = [p.grad for p in self.parameters]
-        if not (math.isfinite(loss) and all(map(math.isfinite, gradient))):
+            gradient = grads_of(self.parameters)
+        # A sum that is finite has no other terms; one that is not may have overflowed.
+        if not (math.isfinite(loss) and (math.isfinite(sum(gradient)) or all(map(math.isfinite, gradient)))):
             names = [f"row {self.samples.numbers[i]}" for i in batch]
             why = birth_of_nan(self.model, self.objective.loss, self.parameters, xs, ys, names)
             what = f"the loss is {loss}" if not math.isfinite(loss) else "the gradient is not finite"
@@ -189,10 +191,9 @@ class EpochLoop:
 
     def anew(self, name: str) -> float:
         """Measure a number of an epoch again for the present parameters, as an epoch without steps would."""
-        gradient = [p.grad for p in self.parameters]  # the gradient of the last step, for callbacks
+        gradient = grads_of(self.parameters)  # that of the last step, for callbacks
         sums = self.sums(self.samples.xs, self.samples.ys, "all samples")
-        for p, g in zip(self.parameters, gradient, strict=True):
-            p.grad = g
+        give_grads(self.parameters, gradient)
         if name != "loss":
             return self.measures[name](sums.outputs, self.samples.ys)
         loss = sums.loss / len(self.samples.xs) if self.objective.mean else sums.loss
@@ -201,7 +202,7 @@ class EpochLoop:
             loss += (1 if self.objective.mean else len(self.samples.batches(0))) * penalty.data
         return loss
 
-    def measured(self, outputs: Sequence[list[float]], ys: Sequence[Target]) -> dict[str, float]:
+    def measured(self, outputs: Outputs, ys: Sequence[Target]) -> dict[str, float]:
         """Return the metrics of these outputs and targets."""
         return {name: measure(outputs, ys) for name, measure in self.measures.items()}
 
@@ -215,18 +216,3 @@ def _tell(callbacks: Sequence[Callback], event: str, run: Run) -> None:
     for callback in callbacks:
         if hasattr(callback, event):
             getattr(callback, event)(run)
-
-
-def _bar(progress: bool | None, start: int, epochs: int) -> Any:
-    """Return a progress bar, or None."""
-    if progress is False:
-        return None
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # that a notebook without ipywidgets has no bar
-            from tqdm.auto import tqdm
-    except ImportError:
-        if progress is None:
-            return None
-        raise ImportError("a progress bar needs tqdm: pip install 'microgrid[train]'") from None
-    return tqdm(total=epochs, initial=start, unit="epoch", disable=False if progress else None)

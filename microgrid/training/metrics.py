@@ -13,8 +13,8 @@ from microgrid.training.samples import Target
 Metric = Callable[[Any, Any], float]
 """A metric of the user: a function of the outputs, as numbers, and the target of one sample."""
 
-Measure = Callable[[Sequence[list[float]], Sequence[Target]], float]
-"""A function of the outputs and targets of all samples."""
+Measure = Callable[[Any, Sequence[Target]], float]
+"""A function of the outputs, in lists or rows of an array, and the targets of all samples."""
 
 
 def measures_of(metrics: Sequence[str | Metric], loss: Loss, ys: Sequence[Target]) -> dict[str, Measure]:
@@ -33,8 +33,43 @@ def measures_of(metrics: Sequence[str | Metric], loss: Loss, ys: Sequence[Target
             raise ValueError(f"a metric cannot be called {name}, as a curve of the run is: give it another name")
         if name in named:
             raise ValueError(f"two metrics are called {name}: define them by def, with names of their own")
-        named[name] = functools.partial(_mean, metric) if callable(metric) else functools.partial(accuracy, kind)
+        named[name] = functools.partial(_mean, metric) if callable(metric) else Accuracy(kind)
     return named
+
+
+class Accuracy:
+    """`accuracy` of outputs in an array by array operations, with the same bits: for 500 outputs 15 us for 190."""
+
+    def __init__(self, kind: Kind) -> None:
+        self.kind = kind
+        self._targets: tuple[Any, Any] = (None, None)
+
+    def __call__(self, outputs: Any, ys: Sequence[Target]) -> float:
+        """Return the accuracy."""
+        if not isinstance(outputs, list):
+            if self._targets[0] is not ys:
+                self._targets = ys, _answers(self.kind, ys, outputs.shape[1])
+            answers = self._targets[1] if len(ys) == len(outputs) else None
+            if answers is not None and answers.ndim == 2:
+                right = ((outputs > self.kind.threshold) == answers).sum(axis=1) / answers.shape[1]
+                return math.fsum(right.tolist()) / len(right)
+            if answers is not None and (outputs == outputs).all():  # a largest number is none beside nan
+                return int((outputs.argmax(axis=1) == answers).sum()) / len(answers)
+            outputs = outputs.tolist()
+        return accuracy(self.kind, outputs, ys)
+
+
+def _answers(kind: Kind, ys: Sequence[Target], width: int) -> Any:
+    """Return the right classes, or the right sides of outputs in rows, as an array; None for other targets."""
+    import numpy as np
+
+    listed = [y if isinstance(y, list) else [y] for y in ys]
+    if any(len(ts) != len(listed[0]) for ts in listed):
+        return None
+    targets = np.array(listed, dtype=float)
+    if len(listed[0]) == width:
+        return targets.argmax(axis=1) if kind.targets == "classes" else targets > kind.threshold
+    return None if any(isinstance(y, list) for y in ys) else targets[:, 0]
 
 
 def accuracy(kind: Kind, outputs: Sequence[list[float]], ys: Sequence[Target]) -> float:
@@ -55,7 +90,8 @@ def accuracy(kind: Kind, outputs: Sequence[list[float]], ys: Sequence[Target]) -
     return math.fsum(right) / len(right)
 
 
-def _mean(metric: Metric, outputs: Sequence[list[float]], ys: Sequence[Target]) -> float:
+def _mean(metric: Metric, outputs: Any, ys: Sequence[Target]) -> float:
     """Return the mean of a metric of the user."""
-    each = [metric(os if len(os) > 1 else os[0], y) for os, y in zip(outputs, ys, strict=True)]
+    listed = outputs if isinstance(outputs, list) else outputs.tolist()
+    each = [metric(os if len(os) > 1 else os[0], y) for os, y in zip(listed, ys, strict=True)]
     return math.fsum(each) / len(each)

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from microgrid.core.files import PathLike, as_stored, digest, read_json
+from microgrid.engine import data_of
 from microgrid.nn.module import as_number
 from microgrid.schedules import Schedule, rate_at
 from microgrid.training.callbacks import Run, Saved, Stateful
@@ -29,7 +30,7 @@ class Snapshots:
 
     def take(self) -> None:
         """Store the state of the run after a whole epoch."""
-        numbers = [p.data for p in self.parameters]
+        numbers = data_of(self.parameters)
         optimizer = self.run.optimizer.state_dict()
         states = [callback.state() for callback in self.remembering]
         epoch, stopped = self.run.epoch, self.run.history.stopped

@@ -17,13 +17,19 @@ from microgrid.losses import Loss
 from microgrid.nn.module import Module
 from microgrid.training.samples import Sample, Target, values_of
 
+Numbers = Any
+"""A list of floats, or an array of one axis."""
+
+Outputs = Any
+"""Numbers for each sample: a list of lists, or an array with a row for each."""
+
 
 class Sums(NamedTuple):
     """Sums over the samples of a batch: the losses and their gradient; and the outputs for each sample."""
 
     loss: float
-    gradient: list[float]
-    outputs: list[list[float]]
+    gradient: Numbers
+    outputs: Outputs
 
 
 class Summation(Protocol):
@@ -76,6 +82,18 @@ class RecordedSums:
                 total += loss.data
                 outputs.append(numbers_of(output))
         return Sums(total, [p.grad for p in parameters], outputs)
+
+
+def divided(numbers: Numbers, count: int) -> list[float]:
+    """Return each number divided by a count."""
+    return [x / count for x in numbers] if isinstance(numbers, list) else (numbers / count).tolist()
+
+
+def together(parts: Sequence[Outputs]) -> Outputs:
+    """Return the outputs of batches as those of all their samples, in order."""
+    if len(parts) == 1:
+        return parts[0]
+    return [row for part in parts for row in (part if isinstance(part, list) else part.tolist())]
 
 
 def numbers_of(output: Any) -> list[float]:

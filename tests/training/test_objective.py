@@ -16,8 +16,9 @@ import pytest
 from workers import Mortal, Signed
 
 import microgrid as mg
-from microgrid import Value, fit, losses, nn
-from microgrid.training import Checkpoint, History, Objective, Spread, TrainingError, loop
+from microgrid import Value, fit, losses, nn, optim
+from microgrid.training import Checkpoint, EarlyStopping, History, Objective, Spread, TrainingError, loop
+from microgrid.training.compiled_sums import CompiledSums
 from microgrid.training.samples import Samples, Target
 from microgrid.training.spread import SpreadSums
 from microgrid.training.sums import Failure, RecordedSums, Sums
@@ -173,6 +174,49 @@ def test_a_run_knows_an_objective_by_its_protocol(capsys: pytest.CaptureFixture[
     assert (history, bits(model), history.how) == (expected, bits(other), "counted")
     captured = capsys.readouterr()
     assert "fit: asked 3 times" in captured.out + captured.err
+
+
+class InLists(Objective):
+    """Sums in machine code, as lists."""
+
+    def summation(self, model: nn.Module, samples: Samples, *, outputs: bool) -> InLists:
+        self.sums = CompiledSums(model, self.loss, outputs=outputs, strict=True)
+        return self
+
+    how = "in lists"
+    remark = ""
+
+    def loss_and_gradients(self, parameters: Sequence[Value], xs: Sequence[list[float]], ys: Sequence[Target]) -> Sums:
+        sums = self.sums.loss_and_gradients(parameters, xs, ys)
+        return Sums(sums.loss, list(map(float, sums.gradient)), [list(map(float, row)) for row in sums.outputs])
+
+
+CONFIGURATIONS: dict[str, dict[str, Any]] = {
+    "plain": {},
+    "metrics": {"metrics": ["accuracy", lambda outputs, target: outputs * target]},
+    "batches": {"metrics": ["accuracy"], "batch_size": 7, "validation": 0.3},
+    "in order": {"metrics": ["accuracy"], "batch_size": 3, "seed": None, "optimizer": "adam"},
+    "stopping": {"metrics": ["accuracy"], "validation": 0.2, "callbacks": [EarlyStopping(2)], "epochs": 30, "lr": 0.3},
+    "rates": {"metrics": ["accuracy"], "optimizer": "rmsprop", "lr": optim.cosine(0.1, 5)},
+}
+
+
+@pytest.mark.parametrize("name", CONFIGURATIONS)
+def test_sums_in_arrays_make_the_run_of_sums_in_lists_and_nearly_that_of_recording(name: str) -> None:
+    pytest.importorskip("llvmlite")
+    options = CONFIGURATIONS[name]
+    models = [network() for _ in range(3)]
+    first, second, recorded = (
+        train(model, loss=loss, **options)
+        for model, loss in zip(
+            models, (Objective("hinge", compile=True), InLists("hinge"), Objective("hinge", compile=False)), strict=True
+        )
+    )
+    assert (first.how, second.how) == ("compiled", "in lists")
+    assert (first, bits(models[0])) == (second, bits(models[1]))
+    assert len(first) == len(recorded)
+    for name in ("loss", *first.measured):
+        assert first[name] == pytest.approx(recorded[name], rel=1e-9)
 
 
 @pytest.mark.parametrize("fails_in", range(1, 7))
