@@ -42,14 +42,14 @@ class Arguments:
         self.samples = -1
         self.by = 0
         """Count of the numbers of a sample to differentiate by, which come first."""
-        self._parts: list[tuple[str, str, Any, bool]] = []
+        self.parts: list[tuple[str, str, Any, bool]] = []
         """For each argument its name, the list of its leaves ("numbers" or "rows"), its structure, and whether it is
         differentiated by. Static arguments are in the key alone."""
 
     @property
     def differentiable(self) -> bool:
         """True if there is an argument to differentiate by."""
-        return any(by for _, _, _, by in self._parts)
+        return any(by for _, _, _, by in self.parts)
 
     def example(self) -> dict[str, Any]:
         """Return for each argument a tree of numbers to trace with: the first sample, or zeros without one."""
@@ -59,7 +59,7 @@ class Arguments:
             for row, shape, listed in zip(first, self.shapes, self.listed, strict=True)
         ]
         leaves = {"numbers": self.numbers, "rows": rows}
-        return {name: tree.unflatten(structure, leaves[kind]) for name, kind, structure, _ in self._parts}
+        return {name: tree.unflatten(structure, leaves[kind]) for name, kind, structure, _ in self.parts}
 
     def derivatives(self, columns: Any, shared: Any) -> list[Any]:
         """Assemble the derivatives by arguments from columns, one a number, and from an array of those by shared
@@ -70,7 +70,7 @@ class Arguments:
             at += array.shape[1]
         return [
             put_together(structure, shared) if kind == "numbers" else tree.unflatten(structure, rows)
-            for _, kind, structure, by in self._parts
+            for _, kind, structure, by in self.parts
             if by
         ]
 
@@ -79,7 +79,7 @@ class Arguments:
         name = parameters.name(place) if isinstance(place, int) else place
         if type(arg) is float and not parameters.static:  # as below, in half the time
             self.key.append(None)
-            self._parts.append((name, "numbers", len(self.numbers), by))
+            self.parts.append((name, "numbers", len(self.numbers), by))
             self.numbers.append(arg)
             return
         if parameters.is_static(place, arg):
@@ -105,14 +105,14 @@ class Arguments:
                 self.numbers += leaf.ravel().tolist()
         structure = tree.renumbered(structure, places)
         self.key.append(tree.signature(structure))
-        self._parts.append((name, "numbers", structure, by))
+        self.parts.append((name, "numbers", structure, by))
 
     def add_rows(self, name: str, arg: Any, path: str) -> None:
         """Add an array with a row for each sample, or containers of such arrays."""
         before = len(self.shapes)
         _, structure = tree.flatten(arg, self._rows, path, leaves=self.arrays, opened=_array, arrays=False)
         self.key.append(("rows", tree.signature(structure), *self.shapes[before:], *self.listed[before:]))
-        self._parts.append((name, "rows", structure, True))
+        self.parts.append((name, "rows", structure, True))
 
     def _rows(self, leaf: Any, path: str) -> Any:
         library("numpy", "compile")

@@ -13,6 +13,7 @@ from microgrid import functional
 from microgrid.compiler import arguments
 from microgrid.compiler.arguments import Arguments
 from microgrid.compiler.attributes import names_read, state
+from microgrid.compiler.calls import Call, Entries
 from microgrid.compiler.gradient import Request
 from microgrid.compiler.made import Kept, Shown
 from microgrid.compiler.methods import Method
@@ -66,6 +67,7 @@ class Compiled(Shown):
         self._options = options
         self._parameters = Parameters(function, static)
         self._plans: Kept[tuple[Plan, Any]] = Kept(lambda: [function], names_read(function))
+        self._entries = Entries(Compiled)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Return the result of the function, with floats for Values.
@@ -77,24 +79,16 @@ class Compiled(Shown):
             given = arguments.single(self._parameters, args, kwargs)
         except arguments.HoldsValue:
             return self._function(*args, **kwargs)
-        plan, structure = self._plan("value", given, args, kwargs)
-        return arguments.put_together(structure, self._numbers(plan, given))
+        return arguments.put_together(*self._single("value", given, args, kwargs))
 
     def value_and_grad(self, *args: Any, **kwargs: Any) -> tuple[float, Any]:
         """Return the value, and its derivatives by the arguments that are not static: one structure, or a tuple of
         them."""
-        try:
-            given = arguments.single(self._parameters, args, kwargs)
-        except arguments.HoldsValue:
-            found: tuple[Any, Any] = _value_and_grad(*self._parameters.numbers(self._function, args, kwargs))
-            return found
-        plan, _ = self._plan("gradient", given, args, kwargs)
-        numbers = self._numbers(plan, given)
-        return numbers.item(0), _one_or_all(given.derivatives(None, numbers[1:]))
+        return self._value_and_grad("value_and_grad", args, kwargs)
 
     def gradient(self, *args: Any, **kwargs: Any) -> Any:
         """Return the derivatives alone."""
-        return self.value_and_grad(*args, **kwargs)[1]
+        return self._value_and_grad("gradient", args, kwargs)[1]
 
     def jacobian(self, *args: Any, **kwargs: Any) -> Any:
         """Return the derivatives of all results: in place of each number in the result a structure as of `gradient`.
@@ -130,7 +124,7 @@ class Compiled(Shown):
         `in_axes` has 0 or None for each argument, or one for all. Arguments passed by keyword are shared.
         """
         given = arguments.batch(self._parameters, args, _axes(in_axes, len(args)), kwargs)
-        plan, structure = self._plan("batch", given, args, kwargs)
+        plan, structure = self._plan(self._asked("batch", given), given, args, kwargs)
         values, _ = self._run(plan, given)
         return tree.unflatten(structure, values.T, lambda shape, rows: rows.T.reshape(len(values), *shape))
 
@@ -142,9 +136,12 @@ class Compiled(Shown):
         So an argument with a row for each sample gets each sample's derivatives, a shared one their sum.
         """
         given = arguments.batch(self._parameters, args, _axes(in_axes, len(args)), kwargs)
-        plan, _ = self._plan("batch gradient", given, args, kwargs)
+        plan, _ = self._plan(self._asked("batch gradient", given), given, args, kwargs)
         values, sums = self._run(plan, given)
         return values[:, 0].copy(), _one_or_all(given.derivatives(values[:, 1:], sums))
+
+    _general = (__call__, value_and_grad, gradient, jacobian, hessian, hvp)
+    """Methods that machine code replaces, and falls back to."""
 
     def __set_name__(self, owner: type, name: str) -> None:
         if hasattr(type(self._function), "__get__") and not isinstance(self._function, MethodType):
@@ -177,7 +174,7 @@ class Compiled(Shown):
     def _bound(self, function: Callable[..., Any], parameters: Parameters, plans: Kept[tuple[Plan, Any]]) -> Compiled:
         """Return the compiled method for an instance, given the method and its compiled variants."""
         bound = Compiled.__new__(Compiled)
-        bound.__dict__.update(self.__dict__, __wrapped__=function)
+        bound.__dict__.update(self.__dict__, __wrapped__=function, _entries=Entries(Compiled))
         bound._function, bound._parameters, bound._plans = function, parameters, plans
         return bound
 
@@ -187,28 +184,60 @@ class Compiled(Shown):
         except arguments.HoldsValue:
             function, numbers, count = self._parameters.numbers(self._function, args, kwargs)
             return derivative(function, [*numbers, *vectors], count)
-        plan, structure = self._plan(purpose, given, args, kwargs, derivative)
-        return arguments.put_together(structure, self._numbers(plan, given))
+        return arguments.put_together(*self._single(purpose, given, args, kwargs, derivative, vectors))
 
-    def _numbers(self, plan: Plan, given: Arguments) -> Any:
-        """Run the code for one sample, and return an array of its results."""
+    def _value_and_grad(self, purpose: str, args: Any, kwargs: Any) -> tuple[float, Any]:
+        try:
+            given = arguments.single(self._parameters, args, kwargs)
+        except arguments.HoldsValue:
+            found: tuple[Any, Any] = _value_and_grad(*self._parameters.numbers(self._function, args, kwargs))
+            return found
+        _, numbers = self._single(purpose, given, args, kwargs)
+        return numbers.item(0), _one_or_all(given.derivatives(None, numbers[1:]))
+
+    def _single(
+        self,
+        purpose: str,
+        given: Arguments,
+        args: Any,
+        kwargs: Any,
+        derivative: Derivative | None = None,
+        vectors: Sequence[Any] = (),
+    ) -> tuple[Any, Any]:
+        """Run the code for one sample; return the structure of the function's result, and an array of numbers.
+
+        Further calls with arguments like these will not come here.
+        """
+        asked = self._asked("gradient" if purpose == "value_and_grad" else purpose, given)
+        plan, structure = self._plan(asked, given, args, kwargs, derivative)
         np = plan.numpy
         outside = [value.item() for value in plan.traced.captured]
         values, _ = plan.run([np.array([given.numbers])], np.array(outside), 1)
-        return values.reshape(-1)
+        if not (kwargs or state(self._function, self._plans.reads)):
+            static = [self._parameters.is_static(i, arg) for i, arg in enumerate(args)]
+            call = Call(purpose, (*args, *vectors), (*static, *[False] * len(vectors)), given.parts)
+            self._entries.add(call, plan, lambda: self._plans.seen(asked, plan), structure)
+        return structure, values.reshape(-1)
 
     def _run(self, plan: Plan, given: Arguments) -> tuple[Any, Any]:
         outside = [value.item() for value in plan.traced.captured]
         return plan.run(given.arrays, plan.numpy.array(given.numbers + outside), given.samples)
 
+    def _asked(self, purpose: str, given: Arguments) -> tuple[Any, ...]:
+        """Return the key of the compiled variant for these arguments."""
+        return (purpose, *given.key, *state(self._function, self._plans.reads))
+
     def _plan(
-        self, purpose: str, given: Arguments, args: Any, kwargs: Any, derivative: Derivative | None = None
+        self, asked: tuple[Any, ...], given: Arguments, args: Any, kwargs: Any, derivative: Derivative | None = None
     ) -> tuple[Plan, Any]:
         """Return the plan for these arguments, and the structure of the function's result."""
-        asked = (purpose, *given.key, *state(self._function, self._plans.reads))
-        found, structure = self._plans.get(asked, lambda: self._compiled(purpose, given, args, kwargs, derivative))
+        found, structure = self._plans.get(asked, lambda: self._compiled(asked[0], given, args, kwargs, derivative))
         self._plans.last = plan = found.fitting(given.samples)
+        self._entries.reset()
         return plan, structure
+
+    def _ran(self) -> Plan:
+        return self._entries.ran or super()._ran()
 
     def _compiled(
         self, purpose: str, given: Arguments, args: Any, kwargs: Any, derivative: Derivative | None

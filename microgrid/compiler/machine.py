@@ -58,7 +58,7 @@ class Machine:
         """Return the number of lanes of the C library's vector functions; 1 where it has none."""
         if platform.machine() not in ("x86_64", "AMD64"):
             return 1
-        return self.width if _address("_ZGVdN4v_tanh") else 1
+        return self.width if address_of("_ZGVdN4v_tanh") else 1
 
     def object_of(self, text: str) -> bytes:
         """Compile a module to an object file for this machine. Raises RuntimeError with the stage that failed."""
@@ -75,7 +75,7 @@ class Machine:
             with _stage("writing machine code"):
                 return bytes(self.target.emit_object(module))
 
-    def engine(self, code: bytes) -> Any:
+    def engine(self, code: bytes, function: str) -> Any:
         """Load machine code into memory, until its `close()`. Raises RuntimeError where it cannot be loaded."""
         llvm = self.llvm
         empty = llvm.parse_assembly("", llvm.create_context())
@@ -83,8 +83,8 @@ class Machine:
             engine = llvm.create_mcjit_compiler(empty, self._kind.create_target_machine(jit=True))
             engine.add_object_file(llvm.ObjectFileRef.from_data(code))
             engine.finalize_object()
-            if not engine.get_function_address("kernel"):
-                raise RuntimeError("it has no function kernel")
+            if not engine.get_function_address(function):
+                raise RuntimeError(f"it has no function {function}")
         return engine
 
 
@@ -110,15 +110,21 @@ class Loaded:
     """Machine code in memory for the lifetime of this object."""
 
     def __init__(self, code: bytes, functions: tuple[str, ...], ops: dict[str, Op]) -> None:
-        engine = machine().engine(code)
+        engine = machine().engine(code, "kernel")
         self._kept: list[Any] = []
         self._errors: dict[int, BaseException] = {}
         self.size = len(code)
-        self._kernel: Callable[..., None] = KERNEL(engine.get_function_address("kernel"))
+        self.address = engine.get_function_address("kernel")
+        self._kernel: Callable[..., None] = KERNEL(self.address)
         self.functions = (ctypes.c_void_p * max(len(functions), 1))(*[self._pointer(name, ops) for name in functions])
         self.run = self._run_and_raise if self._kept else self._kernel
         """Run the code. An exception of a Python function that it called is raised after it."""
         weakref.finalize(self, _unload, engine)
+
+    @property
+    def calls_back(self) -> bool:
+        """True if the code calls Python functions."""
+        return bool(self._kept)
 
     def _run_and_raise(self, *args: Any) -> None:
         self._kernel(*args)
@@ -131,7 +137,7 @@ class Loaded:
             callback = ctypes.CFUNCTYPE(ctypes.c_double, *[ctypes.c_double] * op.arity)(_guarded(op, self._errors))
             self._kept.append(callback)
             return ctypes.cast(callback, ctypes.c_void_p).value or 0
-        address = _address(name)
+        address = address_of(name)
         if not address:
             raise OSError(f"the C library has no function {name}")
         return address
@@ -156,7 +162,7 @@ def _unload(engine: Any) -> None:
 
 
 @functools.cache
-def _address(name: str) -> int:
+def address_of(name: str) -> int:
     """Return the address of a function of the C library, 0 where it is missing."""
     for source in ("libmvec.so.1",) if name.startswith("_ZGV") else (None, "libm.so.6", "ucrtbase"):
         try:

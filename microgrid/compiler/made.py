@@ -8,7 +8,7 @@ from typing import Any, Generic, TypeVar
 
 from microgrid.compiler import loops
 from microgrid.compiler.attributes import Names
-from microgrid.compiler.outside import Outside
+from microgrid.compiler.outside import Outside, Seen
 from microgrid.compiler.plan import Plan
 
 T = TypeVar("T")
@@ -46,6 +46,13 @@ class Kept(Generic[T]):
         else:
             self._known.move_to_end(key)
         return known[0]
+
+    def seen(self, asked: tuple[Any, ...], plan: Plan) -> Seen | None:
+        """Return the state of captured names for which a plan is cached with its result's structure; None if they have
+        changed since."""
+        seen = self._outside.seen()
+        known: Any = self._known.get((*asked, *seen.key))
+        return seen if known is not None and known[0][0] is plan else None
 
 
 class Shown:

@@ -7,15 +7,42 @@ import functools
 import operator
 import os
 import sysconfig
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from types import CodeType, FunctionType, MethodType, ModuleType
-from typing import Any
+from typing import Any, NamedTuple
 
 NOWHERE = object()
 
 _PACKAGE = os.path.realpath(os.path.dirname(os.path.dirname(__file__))) + os.sep
 _INSTALLED = (_PACKAGE, *[os.path.realpath(sysconfig.get_path(name)) + os.sep for name in ("stdlib", "purelib")])
 """Folders of functions whose globals are taken to be constant."""
+
+
+class Reader(NamedTuple):
+    """A place where an object is read: what kind of place, who holds it, and under which name."""
+
+    kind: str
+    holder: Any
+    name: str = ""
+
+    def function(self) -> Callable[[], Any]:
+        """Return a function that reads it."""
+        kind, holder, name = self
+        if kind in ("code", "defaults"):
+            return functools.partial(getattr, holder, f"__{kind}__")
+        if kind == "global":
+            return functools.partial(holder.get, name, NOWHERE)
+        if kind == "attribute":
+            return functools.partial(getattr, holder, name, NOWHERE)
+        return functools.partial(_content, holder) if kind == "cell" else functools.partial(_default, holder, name)
+
+
+class Seen(NamedTuple):
+    """Captured names at one time: where they are read, the objects there, and the key of these."""
+
+    readers: Sequence[Reader]
+    objects: Sequence[Any]
+    key: tuple[Any, ...]
 
 
 class Outside:
@@ -28,51 +55,56 @@ class Outside:
     """
 
     def __init__(self, functions: Iterable[Any]) -> None:
-        self._readers: list[Callable[[], Any]] = []
+        self._readers: list[Reader] = []
         self._seen: dict[int, FunctionType] = {}
         for function in functions:
             self._add(function, (_PACKAGE,))
+        self._reads = [reader.function() for reader in self._readers]
         now = self.held()[len(self._seen) :]
         self._state: tuple[list[Any], tuple[Any, ...]] = now, (*self._seen, *map(_known, now))
 
     def key(self) -> tuple[Any, ...]:
         """Return the cache key of the names: their functions, and the objects that they refer to now."""
-        now = [read() for read in self._readers]
+        now = [read() for read in self._reads]
         last, key = self._state
         if not all(map(operator.is_, now, last)):
             key = (*self._seen, *map(_known, now))
             self._state = now, key  # at once, for other threads
         return key
 
+    def seen(self) -> Seen:
+        """Return the state of the last `key()`."""
+        return Seen(self._readers, *self._state)
+
     def held(self) -> list[Any]:
         """Return references to the functions, and to the objects under their names."""
-        return [*self._seen.values(), *[read() for read in self._readers]]
+        return [*self._seen.values(), *[read() for read in self._reads]]
 
     def _add(self, function: Any, but: tuple[str, ...]) -> None:
         for plain in _functions(function):
             if id(plain) in self._seen or _path(plain.__code__.co_filename).startswith(but):
                 continue
             self._seen[id(plain)] = plain
-            self._readers.append(functools.partial(getattr, plain, "__code__"))
+            self._readers.append(Reader("code", plain))
             if plain.__defaults__:
-                self._readers.append(functools.partial(getattr, plain, "__defaults__"))
+                self._readers.append(Reader("defaults", plain))
             for name in plain.__kwdefaults__ or {}:
-                self._readers.append(functools.partial(_default, plain, name))
+                self._readers.append(Reader("kwdefault", plain, name))
             for default in (*(plain.__defaults__ or ()), *(plain.__kwdefaults__ or {}).values()):
                 self._add(default, _INSTALLED)
-            names: dict[str, Callable[[], Any]] = {}
+            names: dict[str, Reader] = {}
             for name in _names(plain.__code__):
-                names[name] = functools.partial(plain.__globals__.get, name, NOWHERE)
+                names[name] = Reader("global", plain.__globals__, name)
             for name, cell in zip(plain.__code__.co_freevars, plain.__closure__ or (), strict=True):
-                names[name] = functools.partial(_content, cell)
+                names[name] = Reader("cell", cell)
             attributes = _attributes(plain.__code__)
-            for name, read in names.items():
-                there = read()
+            for name, reader in names.items():
+                there = reader.function()()
                 if isinstance(there, ModuleType):
                     if _path(getattr(there, "__file__", None) or _PACKAGE).startswith(_INSTALLED):
                         continue
                 else:
-                    self._readers.append(read)
+                    self._readers.append(reader)
                     self._add(there, _INSTALLED)
                 if isinstance(there, (ModuleType, type)):
                     for attribute in attributes.get(name, ()):
@@ -82,7 +114,7 @@ class Outside:
         """Read an attribute of a module or a class, if it is the same object each time."""
         there = getattr(owner, name, NOWHERE)
         if there is getattr(owner, name, NOWHERE) and not isinstance(there, ModuleType):
-            self._readers.append(functools.partial(getattr, owner, name, NOWHERE))
+            self._readers.append(Reader("attribute", owner, name))
             self._add(there, _INSTALLED)
 
 

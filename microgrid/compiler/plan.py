@@ -125,8 +125,15 @@ class Plan:
         self._pointers = ctypes.c_void_p * len(widths)
         self._strides = (ctypes.c_int64 * len(widths))(*widths)
         functions = ctypes.addressof(self.loaded.functions)
-        self._fixed = (ctypes.addressof(self._strides), address(self._table), functions)
-        self._unchecked = options.check
+        self.fixed = (ctypes.addressof(self._strides), address(self._table), functions)
+        self.checked = not options.check
+
+    @functools.cached_property
+    def memory(self) -> Any:
+        """Memory of calls in machine code."""
+        from microgrid.compiler.calls import Memory
+
+        return Memory(self)
 
     def fitting(self, samples: int) -> Plan:
         """Return the plan of this program for so many samples, which is compiled at its first use."""
@@ -161,14 +168,14 @@ class Plan:
         parts = max(1, min(PARTS, rounds))
         sums = np.empty((parts, self.sums))
         to = address(outputs) if self.outputs else 0
-        given = (ctypes.addressof(pointers), *self._fixed, address(shared), to)
+        given = (ctypes.addressof(pointers), *self.fixed, address(shared), to)
         first_sum = address(sums)
 
         def part(i: int) -> None:
             try:
                 scratch = self._scratch.pop()
             except IndexError:  # all are in use by other threads
-                scratch = self._new_scratch()
+                scratch = self.new_scratch()
             if POISON:
                 scratch[0].fill(np.nan)
             begin, end = rounds * i // parts * CHUNKS, min(rounds * (i + 1) // parts * CHUNKS, blocks)
@@ -183,12 +190,12 @@ class Plan:
         total = sums[0]
         for i in range(1, parts):
             total += sums[i]
-        if self._unchecked and compare and samples:
+        if not self.checked and compare and samples:
             checked(self, sources, shared, samples, weight, (outputs, total))
-            self._unchecked = False
+            self.checked = True
         return outputs, total
 
-    def _new_scratch(self) -> tuple[Any, int]:
+    def new_scratch(self) -> tuple[Any, int]:
         """Allocate scratch memory for one thread; return it with its first address aligned to cache lines."""
         array = self.numpy.empty(self.module.scratch + 8)
         return array, -(-address(array) // 64) * 64

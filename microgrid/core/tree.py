@@ -139,11 +139,15 @@ def unflatten(structure: Structure, leaves: Any, array: Callable[[tuple[int, ...
     if isinstance(structure, Array):
         return (array or array_of)(structure.shape, leaves[structure.first : structure.first + structure.size])
     if isinstance(structure, Instance):
-        content = unflatten(structure.content, leaves, array)
-        if structure.kind in _registered:
-            return _registered[structure.kind][1](content, structure.static)
-        return structure.kind(**content)
+        return instance(structure, unflatten(structure.content, leaves, array))
     raise TypeError(f"{structure!r} is no structure")
+
+
+def instance(structure: Instance, content: Any) -> Any:
+    """Return an object of a data class or a registered type with this content."""
+    if structure.kind in _registered:
+        return _registered[structure.kind][1](content, structure.static)
+    return structure.kind(**content)
 
 
 def array_of(shape: tuple[int, ...], items: Sequence[Any]) -> Any:
