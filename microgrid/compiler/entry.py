@@ -34,7 +34,7 @@ _forever: list[Any] = []
 """Machine code and definitions of methods, to which types refer until the process ends."""
 
 
-class Method(ctypes.Structure):
+class MethodDefinition(ctypes.Structure):
     """PyMethodDef of CPython's stable ABI."""
 
     _fields_ = (
@@ -80,11 +80,11 @@ def method(kind: type, purpose: str, like: Callable[..., Any], cache: bool) -> A
     return new(("PyDescr_NewMethod", ctypes.pythonapi))(kind, ctypes.addressof(definition))
 
 
-def _definition(like: Callable[..., Any], code: int) -> Method:
+def _definition(like: Callable[..., Any], code: int) -> MethodDefinition:
     parameters = list(inspect.signature(like).parameters.values())[1:]
     names = [str(parameter.replace(annotation=parameter.empty)) for parameter in parameters]
     doc = f"{like.__name__}({', '.join(['$self', *names])})\n--\n\n{inspect.getdoc(like) or ''}"
-    _forever.append(Method(like.__name__.encode(), code, _FASTCALL, doc.encode()))
+    _forever.append(MethodDefinition(like.__name__.encode(), code, _FASTCALL, doc.encode()))
     return _forever[-1]  # type: ignore[no-any-return]
 
 
