@@ -24,6 +24,7 @@ from microgrid.core.scope import (
     reset_module,
     set_module,
 )
+from microgrid.core.value_arrays import apply_ufunc
 from microgrid.functions.composed import COMPOSED
 
 if TYPE_CHECKING and not COMPILING:
@@ -100,6 +101,8 @@ class Value(_Methods):
 
     `Value(data, children, local_grads)` is a result whose derivatives by its operands are those numbers. It has no
     rule, so no second derivative, and cannot be traced or compiled; an op declared with `primitive` has and can.
+
+    A Value has no room for attributes of your own: keep notes in a dict, `notes = {v: 0}`, since Values are hashable.
 
     >>> x, y = Value(3.0), Value(-2.0)
     >>> z = x * y + x
@@ -425,6 +428,9 @@ class Value(_Methods):
             if not isinstance(x, Value) and hasattr(x, "ndim") and x.ndim:
                 return op.elementwise(operands)
         return record(op, operands)
+
+    def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **kwargs: Any) -> Any:
+        return apply_ufunc(ufunc, method, inputs, kwargs)
 
     # Copies and pickles.
 

@@ -1,55 +1,188 @@
-"""NumPy's arrays of `Value`s, for which NumPy's functions record the ops of their names."""
+"""NumPy's functions of a `Value` and of arrays of `Value`s, for which they record the ops of their names.
+
+`grad` and its relatives hand over arrays of the type made here. In an array that one makes oneself, np.array([v, w]),
+NumPy computes with the operators and methods of its items, and compares them in maximum and max: at a tie one gets all
+of the derivative, where those of this type share it.
+"""
 
 from __future__ import annotations
 
 import functools
 import re
+from collections.abc import Callable
 from typing import Any
 
-from microgrid.core.primitive import OPS
+from microgrid.core.primitive import OPS, Op
 
 _OPERATORS = frozenset(
-    "add subtract multiply divide negative absolute power floor_divide remainder greater equal".split()
+    "add subtract multiply divide negative positive absolute power floor_divide remainder square reciprocal conjugate "
+    "greater greater_equal less less_equal equal not_equal matmul vecdot matvec vecmat".split()
 )
 """Functions of NumPy whose own loops call the operators of the items, and sooner; comparisons must give bools."""
+
+_LOGICAL = frozenset("logical_and logical_or logical_xor logical_not".split())
+"""Functions of truth, for which NumPy's loops for objects give an operand, as Python's `and` does."""
+
+
+scalar_functions: dict[str, Callable[..., Any]] = {}
+"""Functions composed of ops, by name: `functions/` enters them, which this file must not import."""
+
+list_functions: dict[str, Callable[..., Any]] = {}
+"""Functions of lists: max, min, std, norm; likewise."""
+
+_NAMES = {"expit": "sigmoid", "float_power": "power", "degrees": "rad2deg", "radians": "deg2rad"}
+"""Names that NumPy and SciPy have for what has another here."""
+
+
+@functools.cache
+def _by_name() -> dict[str, Callable[..., Any]]:
+    """Return functions of numbers and Values by NumPy's and SciPy's names for them."""
+    functions = dict(scalar_functions)
+    for op in OPS.values():
+        functions |= dict.fromkeys((op.name, *op.aliases), op)
+    return functions | {theirs: functions[ours] for theirs, ours in _NAMES.items()}
+
+
+def apply_ufunc(ufunc: Any, method: str, inputs: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """Return the result of one of NumPy's ufuncs, or of one of its methods, some inputs of which hold Values.
+
+    NumPy's own loops for objects compare in maximum(0, x): the result has plain zeros, which have no tanh, and knows
+    one of its two branches. They do not have logaddexp and others at all. Raises TypeError for what has no derivative.
+    """
+    import numpy as np
+
+    name = ufunc.__name__
+    inputs = tuple(map(_bare, inputs))
+    if name in _LOGICAL:
+        inputs = tuple(np.not_equal(x, 0.0) if _holds_objects(x) else x for x in inputs)
+        return getattr(ufunc, method)(*inputs, **_bare_out(kwargs))
+    if name not in _OPERATORS and set("".join(ufunc.types)) != {"O", "-", ">"}:  # nor made of a function of one's own
+        ours = _by_name().get(name)
+        if ours is None or ufunc.nout != 1:
+            raise TypeError(_without_derivative(name))
+        if name in ("maximum", "minimum") and method == "reduce":
+            return _extreme(name, *inputs, **kwargs)
+        if method == "__call__" and not kwargs and isinstance(ours, Op):
+            return dressed(ours.elementwise(inputs))
+        ufunc = np.frompyfunc(ours, ufunc.nin, 1)
+        kwargs = {key: value for key, value in kwargs.items() if key != "dtype" or value is not None}
+    out = kwargs.get("out")
+    result = getattr(ufunc, method)(*inputs, **_bare_out(kwargs))
+    if out is not None:
+        return out[0] if len(out) == 1 else out
+    return tuple(map(dressed, result)) if isinstance(result, tuple) else dressed(result)
+
+
+def _holds_objects(x: Any) -> bool:
+    return getattr(getattr(x, "dtype", None), "kind", "") == "O"
+
+
+def _bare(x: Any) -> Any:
+    """Return an array as an ordinary one, and a Value in an array without axes."""
+    import numpy as np
+
+    if hasattr(x, "_apply_op"):
+        array = np.empty((), dtype=object)
+        array[()] = x
+        return array
+    return x.view(np.ndarray) if isinstance(x, np.ndarray) else x
+
+
+def _bare_out(kwargs: dict[str, Any]) -> dict[str, Any]:
+    out = kwargs.get("out")
+    return kwargs if out is None else {**kwargs, "out": tuple(map(_bare, out))}
+
+
+def dressed(x: Any) -> Any:
+    """Return an array of objects as one of Values."""
+    import numpy as np
+
+    return x.view(value_array()) if isinstance(x, np.ndarray) and _holds_objects(x) else x
+
+
+def _extreme(
+    name: str, x: Any, axis: Any = 0, dtype: Any = None, out: Any = None, keepdims: Any = False, **more: Any
+) -> Any:
+    """Return the largest or the smallest along axes: k equal ones share the derivative, as in `microgrid.max`."""
+    if dtype is not None or out not in (None, (None,)) or set(more) - {"initial", "where"}:
+        raise TypeError(f"numpy.{name[:3]} of an array of Values takes axis, keepdims, initial and where only")
+    return _along(list_functions[name[:3]], x, axis, keepdims, **more)
+
+
+_ALL = object()
+
+
+def _along(
+    function: Callable[[list[Any]], Any], x: Any, axis: Any, keepdims: Any, initial: Any = _ALL, where: Any = True
+) -> Any:
+    """Return a function of lists along one axis, several, or all for None."""
+    import numpy as np
+
+    axes = tuple(range(x.ndim)) if axis is None else tuple(np.atleast_1d(axis) % max(x.ndim, 1))
+    rest = [i for i in range(x.ndim) if i not in axes]
+    shape = tuple(x.shape[i] for i in rest)
+    rows = np.transpose(x, (*rest, *axes)).reshape(*shape, -1)
+    kept = np.transpose(np.broadcast_to(where, x.shape), (*rest, *axes)).reshape(rows.shape)
+    results = np.empty(shape, dtype=object)
+    for i in np.ndindex(shape):
+        row = [item for item, keep in zip(rows[i], kept[i], strict=True) if keep]
+        row += [] if initial is _ALL or type(initial).__name__ == "_NoValueType" else [initial]
+        results[i] = function(row)
+    if keepdims is True or (keepdims and type(keepdims).__name__ != "_NoValueType"):
+        return dressed(results.reshape([1 if i in axes else n for i, n in enumerate(x.shape)]))
+    return dressed(results) if shape else results[()]
 
 
 @functools.cache
 def value_array() -> Any:
-    """Return the type of these arrays, a kind of `numpy.ndarray`.
-
-    NumPy's own loops for objects compare in maximum(0, x): the result has plain zeros, which have no tanh, and knows
-    one of its two branches. They do not have logaddexp and others at all.
-    """
+    """Return the type of these arrays, a kind of `numpy.ndarray`."""
     import numpy as np
-
-    ops = {name: op for op in OPS.values() for name in (op.name, *op.aliases) if name not in _OPERATORS}
-    ops["expit"] = ops["sigmoid"]  # SciPy's name
-
-    def bare(x: Any) -> Any:
-        return x.view(np.ndarray) if isinstance(x, ValueArray) else x
-
-    def dressed(x: Any) -> Any:
-        return x.view(ValueArray) if isinstance(x, np.ndarray) and x.dtype == object else x
 
     class ValueArray(np.ndarray[Any, Any]):
         def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **kwargs: Any) -> Any:
-            op = ops.get(ufunc.__name__)
-            inputs = tuple(map(bare, inputs))
-            if op is not None and op.arity == ufunc.nin and method == "__call__" and not kwargs:
-                return dressed(op.elementwise(inputs))
-            out = kwargs.get("out")
-            if out is not None:
-                kwargs["out"] = tuple(map(bare, out))
-            result = getattr(ufunc, method)(*inputs, **kwargs)
-            if out is not None:
-                return out[0] if len(out) == 1 else out
-            return tuple(map(dressed, result)) if isinstance(result, tuple) else dressed(result)
+            return apply_ufunc(ufunc, method, inputs, kwargs)
+
+        def __array_function__(self, func: Any, types: Any, args: Any, kwargs: Any) -> Any:
+            if func is np.linalg.norm:
+                found = _norm(*args, **kwargs)
+                if found is not None:
+                    return found
+            try:
+                return _dressed_all(super().__array_function__(func, types, args, kwargs))
+            except AttributeError as error:  # NumPy asks an item for its dtype
+                raise TypeError(_without_derivative(func.__name__)) from error
+
+        def std(self, *args: Any, **kwargs: Any) -> Any:
+            found = _std(_bare(self), *args, **kwargs)
+            return super().std(*args, **kwargs) if found is None else found
 
         def __reduce__(self) -> Any:
-            return bare(self).__reduce__()  # pickled as an ordinary array: this type has no name to be found by
+            return _bare(self).__reduce__()  # pickled as an ordinary array: this type has no name to be found by
 
     return ValueArray
+
+
+def _std(
+    x: Any, axis: Any = None, dtype: Any = None, out: Any = None, ddof: Any = 0, keepdims: Any = False, **more: Any
+) -> Any:
+    """Return the standard deviation, of which the derivatives are 0 where all numbers are equal; None for odd calls."""
+    if dtype is not None or out is not None or more:
+        return None
+    return _along(functools.partial(list_functions["std"], ddof=ddof), x, axis, keepdims)
+
+
+def _norm(x: Any, ord: Any = None, axis: Any = None, keepdims: Any = False) -> Any:
+    """Return the Euclidean norm, of which the derivatives are 0 where all is 0; None for other norms."""
+    import numpy as np
+
+    x = _bare(np.asarray(x))
+    vector = isinstance(axis, int) or (axis is None and x.ndim == 1)
+    euclidean = ord is None or (ord == 2 and vector) or (ord == "fro" and not vector)
+    return _along(list_functions["norm"], x, axis, keepdims) if euclidean else None
+
+
+def _dressed_all(x: Any) -> Any:
+    return type(x)(map(dressed, x)) if type(x) in (list, tuple) else dressed(x)
 
 
 def advice(message: str) -> str | None:
@@ -67,15 +200,19 @@ def advice(message: str) -> str | None:
             return (
                 f"numpy.{name} does not take what is in this array of Values: write microgrid.{name}(...), which does"
             )
-        if name.startswith("is"):
-            return f"{name} does not take arrays of Values: it asks for numbers, [v.data for v in x.flat]"
-        return (
-            f"{name} does not take arrays of Values: write it out in operators and functions that do (+, *, @, "
-            "numpy.exp), or declare it with its derivatives, microgrid.primitive"
-        )
+        return _without_derivative(name)
     if "from dtype('O') to dtype('float64')" in message:
         return (
             "a function of NumPy wants floats, and got an array of Values: write it out in operators and functions "
             "that take these (+, *, @, numpy.exp, numpy.where)"
         )
     return None
+
+
+def _without_derivative(name: str) -> str:
+    if name.startswith("is"):
+        return f"{name} does not take arrays of Values: it asks for numbers, [v.data for v in x.flat]"
+    return (
+        f"{name} does not take arrays of Values: write it out in operators and functions that do (+, *, @, "
+        "numpy.exp), or declare it with its derivatives, microgrid.primitive"
+    )

@@ -9,6 +9,7 @@ import math
 from collections.abc import Callable
 from typing import Any, Final
 
+from microgrid.core.value_arrays import scalar_functions
 from microgrid.functions.activations import ACTIVATIONS
 from microgrid.functions.circular import coth, csc, sec
 from microgrid.functions.logarithms import log1mexp
@@ -75,3 +76,4 @@ COMPOSED: Final[dict[str, Callable[..., Any]]] = {
     },
 }
 """Composed functions by name; each is a method of `Value`, too."""
+scalar_functions.update(COMPOSED)

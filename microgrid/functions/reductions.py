@@ -12,6 +12,7 @@ from typing import Any
 
 from microgrid import ops
 from microgrid.core.primitive import as_float
+from microgrid.core.value_arrays import list_functions
 
 Numbers = Iterable[Any]
 
@@ -169,3 +170,6 @@ def _pairwise(op: Callable[..., Any], xs: list[Any]) -> Any:
     while len(xs) > 1:
         xs = [op(*xs[i : i + 2]) if i + 1 < len(xs) else xs[i] for i in range(0, len(xs), 2)]
     return xs[0]
+
+
+list_functions.update({"max": max, "min": min, "std": std, "norm": norm})
