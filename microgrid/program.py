@@ -18,6 +18,7 @@ from microgrid.graph.linearize import Linearization
 from microgrid.graph.running import run_noting_reads
 from microgrid.numbers.arithmetic import FLOATS, VALUES, Arithmetic, arithmetic_of
 from microgrid.text import c_source, javascript, source
+from microgrid.text.latex import latex
 
 if TYPE_CHECKING:
     from microgrid.compiler.compiled import Compiled
@@ -325,11 +326,11 @@ class Program:
 
     def latex(self) -> str:
         """Return the result as one formula in LaTeX, without dollar signs."""
-        return source.latex(self)
+        return latex(self)
 
     def _repr_latex_(self) -> str | None:
         try:
-            text = source.latex(self, limit=2000)
+            text = latex(self, limit=2000)
         except ValueError:
             return None
         return f"$\\displaystyle {text}$"

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple, overload
 
 from microgrid.core.files import ending, write_text
-from microgrid.core.primitive import has_rule
+from microgrid.core.primitive import SUM, has_rule
 from microgrid.engine import CONSTANT, Value
 from microgrid.graph.passes import backpropagation
 from microgrid.pictures import symbols
@@ -87,8 +87,10 @@ class Steps(Sequence[Step]):
         self.items = tuple(items)
         self.values = tuple(shown([root]))
         self.starts = [value.grad if accumulate and value.op is None else 0.0 for value in self.values]
-        self._root, self._seed, self._numerical = root, seed, numerical
+        self.seed = seed
+        self._root, self._numerical = root, numerical
         self._written: list[Written] | None = None
+        self._sums: dict[int, str] | None = None
         self._forward = [i for i, value in enumerate(self.values) if _computed(value)]
         self._backward = self._forward[::-1]
         self._place = {node: k for k, node in enumerate(self._backward)}
@@ -98,11 +100,11 @@ class Steps(Sequence[Step]):
         """Record the steps of the backward pass as it runs."""
         places = {value.number: i for i, value in enumerate(self.values)}
         self._upstream = [0.0] * len(self.values)
-        self._upstream[-1] = self._seed
+        self._upstream[-1] = self.seed
         self._first: dict[int, int] = {}  # the steps of the first and the last contribution to each node
         self._last: dict[int, int] = {}
         self._passed: list[list[tuple[int, int, float, float, float]]] = []
-        for k, (_, _, contributions) in enumerate(backpropagation(self._root, self._seed)):
+        for k, (_, _, contributions) in enumerate(backpropagation(self._root, self.seed)):
             passed = []
             for place, (operand, _, contribution, before) in enumerate(contributions):
                 j = places.get(operand.number)
@@ -144,9 +146,17 @@ class Steps(Sequence[Step]):
         """Return the steps of the backward pass."""
         return self[len(self._forward) :]
 
-    def order(self) -> list[int]:
-        """Return the index of the node of each step."""
-        return [*self._forward, *self._backward]
+    def differences(self) -> dict[int, float]:
+        """Return the gradient of each result by central differences, by its index; empty where they are not wanted."""
+        if not self._numerical:
+            return {}
+        return {i: _by_differences(self._root, self.values[i]) * self.seed for i in self._forward}
+
+    def sums(self) -> dict[int, str]:
+        """Return names for results without labels that are parts of a sum: 7 of 16 terms of z."""
+        if self._sums is None:
+            self._sums = _partial_sums(self.items, self.values)
+        return self._sums
 
     @property
     def names(self) -> list[str]:
@@ -163,13 +173,14 @@ class Steps(Sequence[Step]):
     def _named(self) -> list[Written]:
         if self._written is None:
             self._written = []
+            sums = _different_sums(self.sums(), self.items)
             for i, title in enumerate(_different(self.items)):
                 value = self.values[i]
                 written = symbols.number(value.data) if value.op is CONSTANT else None
                 if written is None and not title and _computed(value):
                     written = self._expression(i)
                 if written is None or len(written.text) > LONGEST_NAME:
-                    written = symbols.name(title or f"v{i}")
+                    written = symbols.name(title or sums.get(i) or f"v{i}")
                 self._written.append(written)
         return self._written
 
@@ -231,7 +242,7 @@ class Steps(Sequence[Step]):
             tuple(sorted((j for j in pending if self._last[j] > k), reverse=True)),
             tuple(sorted((j for j in pending if self._last[j] <= k), reverse=True)),
             tuple(self._backward[: k + 1]),
-            _by_differences(self._root, value) * self._seed if self._numerical else None,
+            _by_differences(self._root, value) * self.seed if self._numerical else None,
         )
 
     def _why(self, k: int, i: int) -> str:
@@ -331,6 +342,38 @@ def _different(items: Sequence[Item]) -> list[str]:
     ]
     counts = Counter(full)
     return [f"{title}#{i}" if title and counts[title] > 1 else title for i, title in enumerate(full)]
+
+
+def _partial_sums(items: Sequence[Item], values: Sequence[Value]) -> dict[int, str]:
+    """Return a name for each sum of sums without a label: the count of its terms, and of those of the whole."""
+    users = Counter(j for item in items for j in item.operands)
+    above: dict[int, int] = {}  # the sum that a sum is a part of
+    terms: dict[int, int] = {}
+    for i, (item, value) in enumerate(zip(items, values, strict=True)):
+        if value.op is None or value.op.precedence != SUM or value.op is CONSTANT:
+            continue
+        parts = [j for j in item.operands if j in terms and users[j] == 1 and not items[j].title]
+        parts = [j for j in parts if items[j].module == item.module]
+        above |= dict.fromkeys(parts, i)
+        terms[i] = sum(terms[j] for j in parts) + len(item.operands) - len(parts)
+    found = {}
+    top: dict[int, int] = {}
+    for i in sorted(terms, reverse=True):
+        whole = top[i] = top[above[i]] if i in above else i
+        if not items[i].title:
+            title = items[whole].title
+            if whole != i:
+                found[i] = f"{terms[i]} of {terms[whole]} terms{f' of {title}' if title else ''}"
+            elif terms[i] > 2:
+                found[i] = f"sum of {terms[i]}"
+    return found
+
+
+def _different_sums(sums: Mapping[int, str], items: Sequence[Item]) -> dict[int, str]:
+    """Make the names unique: with the module, and a number where that is not enough."""
+    full = {i: f"{m.partition('.')[2] or m}: {text}" if (m := items[i].module) else text for i, text in sums.items()}
+    counts = Counter(full.values())
+    return {i: f"{text} #{i}" if counts[text] > 1 else text for i, text in full.items()}
 
 
 def _bracketed(text: str) -> str:

@@ -58,9 +58,19 @@ class Opened:
 
 
 @pytest.fixture(params=[pytest.param(kind, marks=() if kind in ALWAYS else pytest.mark.slow) for kind in KINDS])
-def opened(browser: Any, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Any]:
+def opened(browser: Any, request: pytest.FixtureRequest) -> Iterator[Any]:
     """A function that opens a file at each width and in each colour scheme; nothing may go wrong in the page."""
-    context = browser.new_context(**KINDS[request.param])
+    yield from _opening(browser, request.param)
+
+
+@pytest.fixture
+def opened_once(browser: Any) -> Iterator[Any]:
+    """The same at one width, for what does not depend on looks."""
+    yield from _opening(browser, ALWAYS[0])
+
+
+def _opening(browser: Any, kind: str) -> Iterator[Any]:
+    context = browser.new_context(**KINDS[kind])
     pages: list[Opened] = []
 
     def open_file(path: Path, name: str = "") -> Any:
@@ -70,7 +80,7 @@ def opened(browser: Any, request: pytest.FixtureRequest, tmp_path: Path) -> Iter
         here.page.locator(".mg-bar").first.wait_for()
         if name:
             SHOTS.mkdir(exist_ok=True)
-            here.page.screenshot(path=SHOTS / f"{name}, {request.param}.png")
+            here.page.screenshot(path=SHOTS / f"{name}, {kind}.png")
         return here.page
 
     yield open_file

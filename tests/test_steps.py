@@ -193,40 +193,49 @@ def graph(size: int) -> Value:
     return values[-1]
 
 
-@pytest.mark.parametrize(("size", "kilobytes"), [(11, 12), (50, 30), (211, 120)])
+@pytest.mark.parametrize(("size", "kilobytes"), [(11, 30), (50, 45), (211, 60), (3000, 120)])
 def test_a_page_is_small(size: int, kilobytes: int, tmp_path: Any) -> None:
-    pytest.importorskip("pygraphviz")
     found = steps(graph(size))
     assert len(found.values) == size
     found.save(tmp_path / "steps.html")
     assert (tmp_path / "steps.html").stat().st_size <= 1024 * kilobytes
 
 
-def test_the_network_of_the_demo_unfolds_at_one_point() -> None:
-    pytest.importorskip("pygraphviz")
-    found = steps(nn.MLP(2, [16, 16, 1])([0.3, -0.4]))
-    assert len(found.html()) > len(found) * 50
-
-
 def test_a_large_graph_is_stepped_without_writing_out_every_step() -> None:
-    pytest.importorskip("pygraphviz")
     model = nn.MLP(2, [16, 16, 1])
     loss = mg.sum([mg.relu(1.0 - model([0.1 * i, 0.3])) for i in range(20)])
     found = steps(loss)
     assert len(found) > 10_000
-    assert len(found.html()) < 100_000
+    assert len(found.html()) < 200_000
     assert found[-1].phase == "backward"
 
 
-def test_the_page_has_the_same_picture_without_graphviz(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_page_is_the_same_without_graphviz(monkeypatch: pytest.MonkeyPatch) -> None:
     import re
     import sys
 
-    drawn = 'src="data:image/svg.xml,(.*?)mg\\d'
+    drawn = 'src="data:image/svg.xml,(.*?)"'
     with_graphviz = re.findall(drawn, steps(shared()[2]).html())
     monkeypatch.setitem(sys.modules, "pygraphviz", None)
+    monkeypatch.setitem(sys.modules, "graphviz", None)
     monkeypatch.setenv("PATH", "")
     assert re.findall(drawn, steps(shared()[2]).html()) == with_graphviz != []
+
+
+def test_partial_sums_are_named_by_their_places() -> None:
+    x = [Value(float(i), label=f"x{i}") for i in range(30)]
+    total = x[0] * x[1]
+    for k in range(2, 30, 2):
+        total = total + x[k] * x[k + 1]
+    total.label = "total"
+    names = steps(total).names
+    assert [name for name in names if "terms" in name][:2] == ["3 of 15 terms of total", "4 of 15 terms of total"]
+    assert len([name for name in names if "of 15 terms" in name]) == 12
+    model = nn.MLP(2, [9, 1])
+    names = steps(model([Value(1.0), Value(2.0)]) * 3.0).names
+    assert "layers[1].neurons[0]: 4 of 10 terms" in names
+    assert "layers[1].neurons[0]: sum of 10" in names
+    assert len(set(names) - {"1"}) == len([name for name in names if name != "1"])
 
 
 @pytest.mark.parametrize("op", [op for op in OPS.values() if op.textbook], ids=lambda op: op.name)

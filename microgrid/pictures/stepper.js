@@ -1,247 +1,317 @@
-(function (id, css, data) {
-  var roots = document.querySelectorAll('[data-mg="' + id + '"]'), root = null, i;
-  for (i = 0; i < roots.length; i++) if (!roots[i].dataset.ready) { root = roots[i]; break; }
-  if (!root) return;
-  root.dataset.ready = "1";
-  root.tabIndex = 0;
-  make("style", root, css);
-  root.setAttribute("role", "region");
-  root.setAttribute("aria-label", "Backpropagation, step by step");
+/* The stepper. All that it shows follows from the graph and its leaves: `walk` computes both passes, a view (picture.js or
+   local.js) shows any moment of a step, and the words beside it come from the same numbers. */
+const root = [...document.querySelectorAll(`[data-mg="${id}"]`)].find(r => !r.dataset.ready);
+if (!root) return;
+root.dataset.ready = "1";
+const { c: code, F, N, l: labels, s: seed, alone, live } = data, count = code.length, last = count - 1;
+const value = [], grad = [], start = [], edges = [], ins = [], users = [], computed = [], leaves = [], place = [];
+const numbers = list => list.map(x => +x), pairs = list => new Map(list);
+const overValue = pairs(data.o), overRule = pairs(data.p), told = pairs(data.d), sums = pairs(data.m), given = numbers(data.v);
+const constant = i => code[i][0] === -2, leaf = i => code[i][0] < 0;
+let next = 0;
+code.forEach(([kind, ...operands], i) => {
+  ins[i] = operands.map((tail, k) => ({ head: i, tail, place: k }));
+  edges.push(...ins[i]);
+  users[i] = [];
+  start[i] = 0;
+  if (kind >= 0) { place[i] = computed.length; computed.push(i); }
+  else { value[i] = given[next++]; if (!constant(i)) leaves.push(i); }
+});
+data.a.forEach(([i, x]) => start[i] = +x);
+const backwards = [...computed].reverse(), original = leaves.map(i => value[i]);
+backwards.forEach(i => ins[i].forEach(e => users[e.tail].push(e)));
+const half = computed.length, LAST = 2 * half + 1;
+const inputs = leaves.filter(i => users[i].length), operands = e => e.filter(x => !constant(x.tail));
+const kindOf = i => F[code[i][0]], rounds = i => kindOf(i)[1].map(Number), argumentsOf = i => [...ins[i].map(e => value[e.tail]), ...rounds(i)];
+const same = (a, b) => Object.is(a, b) || a !== a && b !== b;
 
-  function make(tag, parent, text, attributes) {
-    var element = document.createElement(tag), key;
-    if (text) element.textContent = text;
-    for (key in attributes || {}) element.setAttribute(key, attributes[key]);
-    if (parent) parent.appendChild(element);
-    return element;
+function forward(values) {
+  for (const i of computed) {
+    const f = live && kinds[code[i][0]][0];
+    values[i] = f ? f(...ins[i].map(e => values[e.tail]), ...rounds(i)) : value[i];
   }
-
-  /* The picture is taken from the image that stands there where scripts may not run. */
-  var image = root.querySelector("img"), svg = null;
-  var bar = make("div", root, "", { "class": "mg-bar", role: "group", "aria-label": "Controls" });
-  var previous = make("button", bar, "Previous", { type: "button" });
-  var slider = make("input", bar, "", { type: "range", min: 0, value: 0, "aria-label": "Step" });
-  var next = make("button", bar, "Next", { type: "button" });
-  var count = make("span", bar, "", { "class": "mg-count" });
-  var fold = make("button", bar, "Unfold", { type: "button", hidden: "" });
-  var label = make("label", bar);
-  var predict = make("input", label, "", { type: "checkbox" });
-  label.appendChild(document.createTextNode("Predict"));
-  label.title = "Hide the numbers, and say them first";
-  if (image) {
-    var source = decodeURIComponent(image.getAttribute("src").slice("data:image/svg+xml,".length));
-    var frame = make("div", root, "", { "class": "mg-picture", tabindex: "0", role: "group", "aria-label": "Graph" });
-    svg = document.importNode(new DOMParser().parseFromString(source, "image/svg+xml").documentElement, true);
-    frame.appendChild(svg);
-    image.remove();
-  }
-  var text = make("div", root, "", { "class": "mg-text", "aria-live": "polite" });
-
-  var boxes = {}, edges = [];
-  if (svg) {
-    svg.querySelectorAll("[data-n]").forEach(function (g) { boxes[g.dataset.n] = g; });
-    svg.querySelectorAll("[data-e]").forEach(function (g) { edges.push(g); });
-  }
-  function home(node) { return data.home ? data.home[node] : node; }
-
-  /* The node that a box shows by itself. */
-  var inside = {};
-  data.nodes.forEach(function (node, n) { (inside[home(n)] = inside[home(n)] || []).push(n); });
-  function alone(box) { return inside[box] && inside[box].length === 1 ? inside[box][0] : -1; }
-
-  /* The stops of the slider: single steps, or runs of steps within a folded box until one is unfolded. */
-  var open = {}, stops = [], at = 0;
-  function list() {
-    var k, r;
-    stops = [];
-    if (!data.runs) for (k = 0; k < data.total; k++) stops.push({ from: k, to: k + 1 });
-    else for (r = 0; r < data.runs.length; r++) {
-      var run = data.runs[r];
-      if ((open[r] || run[1] === 1) && data.steps.length)
-        for (k = run[0]; k < run[0] + run[1]; k++) stops.push({ from: k, to: k + 1, run: r });
-      else stops.push({ from: run[0], to: run[0] + run[1], run: r, folded: true });
-    }
-    slider.max = stops.length;
-  }
-
-  /* What each node shows after so many steps. */
-  function state(until) {
-    var known = {}, grads = {}, k, c, step;
-    data.nodes.forEach(function (node, n) { if (!node[2]) known[n] = true; if (node.length > 3) grads[n] = node[2] ? "–" : node[3]; });
-    for (k = 0; k < until && k < data.steps.length; k++) {
-      step = data.steps[k];
-      if (k < data.half) known[step[0]] = true;
-      else {
-        grads[step[0]] = step[3];
-        for (c = 0; c < step[5].length; c++) grads[step[5][c][0]] = step[5][c][4];
-      }
-    }
-    return { known: known, grads: grads };
-  }
-
-  function paint(stop, now, hidden) {
-    var n, g, lines, step = stop && !stop.folded ? data.steps[stop.from] : null, back = stop && stop.from >= data.half;
-    for (n in boxes) {
-      g = boxes[n];
-      g.classList.remove("on", "to", "off");
-      var k = alone(n);
-      if (k >= 0) {
-        lines = g.querySelectorAll("text");
-        var first = lines.length - (data.nodes[k].length > 3 ? 2 : 1);
-        lines[first].textContent = now.known[k] && !(hidden && !back && step && step[0] == k) ? data.nodes[k][1] : "?";
-        if (data.nodes[k].length > 3)
-          lines[first + 1].textContent = "grad " + (hidden && hidden[k] ? "?" : now.grads[k]);
-        if (data.nodes[k][2] && !now.known[k]) g.classList.add("off");
-      }
-    }
-    edges.forEach(function (e) { e.classList.remove("on"); });
-    if (!stop) return;
-    var here = stop.folded ? data.runs[stop.run][2] : home(step[0]);
-    if (boxes[here]) boxes[here].classList.add("on");
-    edges.forEach(function (e) {
-      var ends = e.dataset.e.split(" ");
-      if (ends[1] == here) {
-        e.classList.add("on");
-        if (back && boxes[ends[0]] && ends[0] != here) boxes[ends[0]].classList.add("to");
-      }
-    });
-    var box = boxes[here], pane = svg && svg.parentNode;
-    if (!box) return;
-    var place = box.getAttribute("transform").match(/-?\d+/g);
-    pane.scrollLeft = place[0] - pane.clientWidth / 2;
-    pane.scrollTop = place[1] - pane.clientHeight / 2;
-  }
-
-  function names(nodes) { return nodes.map(function (n) { return data.nodes[n][0]; }).join(", "); }
-  /* What a person writes, with either minus, a decimal comma, inf; undefined when it is no number. */
-  function number(x) {
-    var plain = x.trim().toLowerCase().replace(/−/g, "-").replace(",", ".").replace("inf", "Infinity");
-    return plain && (+plain === +plain || plain === "nan") ? +plain : undefined;
-  }
-
-  function question(cell, answer, what, done) {
-    var box = make("input", cell, "", { type: "text", inputmode: "decimal", "aria-label": "Your prediction of " + what });
-    var verdict = make("span", cell, "");
-    function check() {
-      if (box.disabled || !box.value.trim()) return;
-      var yours = number(box.value.trim()), truth = number(answer);
-      if (yours === undefined) { verdict.textContent = " write a number"; return; }
-      var right = "" + yours === "" + truth || isFinite(truth) && Math.abs(yours - truth) <= 1e-3 * Math.abs(truth);
-      verdict.textContent = (right ? " ✓ right, " : " ✗ it is ") + answer;
-      box.disabled = true;
-      done("You said " + box.value.trim() + " for " + what + ":" + verdict.textContent);
-    }
-    box.addEventListener("change", check);
-    box.addEventListener("keydown", function (event) { if (event.key === "Enter") check(); event.stopPropagation(); });
-  }
-
-  function tell(stop, hidden, before, refresh) {
-    var c, row, cell;
-    text.textContent = "";
-    if (!stop) {
-      make("h2", text, "Before the first step");
-      make("p", text, "The inputs are known. Next computes one value at a time; then the gradients go backward.");
-      return;
-    }
-    if (stop.folded) {
-      var run = data.runs[stop.run];
-      make("h2", text, data.boxes[run[2]] + ": " + run[1] + (run[1] > 1 ? " steps" : " step"));
-      make("p", text, (run[0] < data.half ? "Forward: its values are computed, from " : "Backward: its cotangents go on to ") +
-        (run[3].map(function (pair) { return data.boxes[pair[0]] + " (" + pair[1] + ")"; }).join(", ") || "nothing outside of it") + ".");
-      if (!data.steps.length) make("p", text, "The graph is too large to unfold here: steps() of one of its parts shows each step. The picture shows the end.");
-      return;
-    }
-    var step = data.steps[stop.from], name = data.nodes[step[0]][0], back = stop.from >= data.half;
-    make("h2", text, (back ? "Backward: " : "Forward: ") + name);
-    if (!back) {
-      row = make("p", text);
-      make("code", row, (step[1] ? (step[1].indexOf(name + " = ") ? name + " = " : "") + step[1] : name) + " = ");
-      if (hidden) question(row, data.nodes[step[0]][1], name, refresh);
-      else make("code", row, data.nodes[step[0]][1], { "class": "mg-value" });
-    } else {
-      make("p", text, "Cotangent " + step[3] + (step.length > 8 ? " (by differences " + step[8] + ")" : "") + "; " + step[4] + ".", { "class": "mg-why" });
-      if (step[5].length) {
-        var pane = make("div", text, "", { "class": "mg-scroll", tabindex: "0", role: "group", "aria-label": "Contributions" });
-        var table = make("table", pane), head = make("tr", make("thead", table)), body = make("tbody", table);
-        var titles = ["local derivative", "× upstream", "= contribution", "gradient of", "was", "now"];
-        titles.forEach(function (title) { make("th", head, title, { scope: "col" }); });
-        for (c = 0; c < step[5].length; c++) (function (k) {
-          var given = step[5][k];
-          row = make("tr", body);
-          var same = given[1].slice(-given[2].length - 3).replace(/-/g, "−") === " = " + given[2];
-          function place(k) { return make("td", row, "", { "data-l": titles[k] }); }
-          make("code", place(0), given[1] + (same || hidden ? "" : " = " + given[2]));
-          place(1).textContent = step[3];
-          cell = place(2);
-          if (hidden) question(cell, given[3], "the contribution to " + data.nodes[given[0]][0], refresh);
-          else cell.textContent = given[3];
-          make("code", place(3), data.nodes[given[0]][0]);
-          place(4).textContent = before.grads[given[0]] === "–" ? "0" : before.grads[given[0]];
-          place(5).textContent = hidden ? "?" : given[4];
-          before.grads[given[0]] = given[4];
-        })(c);
-      }
-      if (step[6].length || step[7].length) make("p", text,
-        (step[6].length ? "Ready next: " + names(step[6]) + ". " : "") + (step[7].length ? "Waiting for more: " + names(step[7]) + "." : ""), { "class": "mg-state" });
-    }
-    if (!hidden) (answered[stop.from] || []).forEach(function (verdict) { make("p", text, verdict, { "class": "mg-said" }); });
-    if (!hidden) step[2].forEach(function (remark) { make("p", text, remark, { "class": "mg-note" }); });
-  }
-
-  var answered = {};
-  function show() {
-    var stop = at ? stops[at - 1] : null, hidden = null;
-    if (stop && !stop.folded && predict.checked && !answered[stop.from]) {
-      hidden = { left: 1 };
-      if (stop.from >= data.half) {
-        var given = data.steps[stop.from][5];
-        hidden.left = given.length;
-        given.forEach(function (c) { hidden[c[0]] = true; });
-        if (!given.length) hidden = null;
-      }
-    }
-    var said = [];
-    function refresh(verdict) {
-      said.push(verdict);
-      if (said.length < hidden.left) return;
-      answered[stop.from] = said;
-      show();
-      root.focus();
-    }
-    paint(stop, state(stop ? stop.to : 0), hidden);
-    tell(stop, hidden, state(stop ? stop.from : 0), refresh);
-    var focused = document.activeElement;
-    previous.disabled = at === 0;
-    next.disabled = at === stops.length;
-    if (focused.disabled) root.focus();
-    slider.value = at;
-    count.textContent = "step " + at + " of " + stops.length;
-    slider.setAttribute("aria-valuetext", count.textContent);
-    if (data.runs) {
-      var run = stop && data.runs[stop.run];
-      fold.hidden = !(run && run[1] > 1 && data.steps.length);
-      fold.textContent = stop && stop.folded ? "Unfold" : "Fold";
+  return values;
+}
+function walk() {
+  const recorded = leaves.every((i, k) => same(value[i], original[k]));
+  for (const i of computed) value[i] = recorded && overValue.has(i) ? +overValue.get(i) : kinds[code[i][0]][0](...argumentsOf(i));
+  grad.length = 0;
+  for (let i = 0; i < count; i++) grad.push(0);
+  grad[last] = seed;
+  for (const i of backwards) {
+    const rule = recorded && overRule.has(i) ? numbers(overRule.get(i)) : kinds[code[i][0]][1](value[i], ...argumentsOf(i));
+    for (const e of ins[i]) {
+      const share = grad[i] * rule[e.place];
+      e.local = rule[e.place];
+      e.share = share !== share && (grad[i] === 0 || e.local === 0 && kindOf(i)[5][e.place]) ? 0 : share;
+      e.before = grad[e.tail] + start[e.tail];
+      grad[e.tail] += e.share;
+      e.after = grad[e.tail] + start[e.tail];
     }
   }
-  function go(to) { at = Math.max(0, Math.min(stops.length, to)); show(); }
-  previous.addEventListener("click", function () { go(at - 1); });
-  next.addEventListener("click", function () { go(at + 1); });
-  slider.addEventListener("input", function () { go(+slider.value); });
-  predict.addEventListener("change", show);
-  fold.addEventListener("click", function () {
-    var r = stops[at - 1].run, k;
-    open[r] = !open[r];
-    list();
-    for (k = 0; k < stops.length; k++) if (stops[k].run === r) break;
-    go(k + 1);
+  return recorded;
+}
+const gradient = i => grad[i] + start[i];
+
+/* Names: a label, a number, a short expression, the place in a sum; else the number of the value. */
+const names = [];
+const whole = i => [kindOf(i)[0], ...ins[i].map(e => nameOf(e.tail)), ...rounds(i)];
+const inNumbers = i => [kindOf(i)[0], ...argumentsOf(i)];
+function nameOf(i) {
+  if (constant(i)) return value[i];
+  if (names[i] === undefined) {
+    names[i] = labels[i] || "v" + i;
+    if (!labels[i] && !leaf(i)) { const f = fill(whole(i), {}); names[i] = plain(f).length <= 16 ? f : sums.get(i) || outputOf(i) || "v" + i; }
+  }
+  return names[i];
+}
+const whereOf = i => data.W ? data.W[data.w[i]] : "";
+function outputOf(i) {
+  const m = whereOf(i).match(/\[(\d+)\]$/);
+  return users[i].some(e => whereOf(e.head) !== whereOf(i)) ? m ? `out[${m[1]}]` : "out" : "";
+}
+const numbered = i => nameOf(i) === "v" + i && !labels[i];
+const textOf = i => plain(nameOf(i)), told_ = i => math(mathml(nameOf(i)));
+const bound = (e, f) => { const [, fixed, rules, , , , , variables] = kindOf(e.head); return rules[e.place] === 0 ? e.local : fill(rules[e.place], Object.fromEntries([["z", f(e.head)], ...ins[e.head].map((x, k) => [variables[k], f(x.tail)]), ...fixed.map((x, k) => [variables[ins[e.head].length + k], +x])])); };
+const ruleOf = e => bound(e, nameOf), ruleInNumbers = e => bound(e, i => value[i]);
+const by = (a, b) => ["∂", nameOf(a), nameOf(b)], G = i => by(last, i);
+
+/* The state of things at the step `at`: 0 is the beginning, then each value forward and backward, LAST the answer. */
+let at = 0, picked = -1, playing = false, moment = 1, zoom = 1, animation = 0;
+const back = () => at > half;
+const nodeAt = k => k < 1 || k >= LAST ? -1 : k <= half ? computed[k - 1] : computed[2 * half - k];
+const turn = i => leaf(i) ? Math.max(half, ...users[i].map(e => turn(e.head))) : 2 * half - place[i];
+const stepOf = i => leaf(i) ? at <= half ? 0 : turn(i) : at <= half ? place[i] + 1 : turn(i);
+const passing = () => back() && at < LAST ? operands(ins[nodeAt(at)]) : [];
+const arrived = e => back() && turn(e.head) <= at;
+const seen = i => leaf(i) || back() || place[i] < at;
+function soFar(i, has = arrived) {
+  let sum = i === last ? seed : 0, got = 0;
+  for (const e of users[i]) if (has(e)) { sum += e.share; got++; }
+  return { sum: sum + start[i], got, all: got === users[i].length };
+}
+function stateOf(i, { got, all }, finished) {
+  if (!back()) return "";
+  if (at === LAST || (leaf(i) ? all : turn(i) < at || turn(i) === at && finished)) return "done";
+  return all ? "ready" : got ? "waiting" : "";
+}
+const MARK = { "": "○", waiting: "◐", ready: "●", done: "✓" };
+function strip(i, state, sum) {
+  if (!back() || constant(i)) return "";
+  if (hiddenGradient(i) && state) return `${MARK[state]} gradient ?`;
+  return state === "waiting" ? `◐ ${num(sum)} so far` : state ? `${MARK[state]} gradient ${num(sum)}` : "○";
+}
+
+/* The page. */
+const style = document.createElement("style");
+style.textContent = css;
+const main = document.createElement("div");
+root.querySelectorAll(":scope > :not(script)").forEach(x => x.remove());
+root.prepend(style, main);
+root.setAttribute("role", "region");
+root.setAttribute("aria-label", "Backpropagation, step by step");
+if (!alone) root.tabIndex = 0;
+main.className = "mgs";
+main.innerHTML = `<div class="mg-bar" role="group" aria-label="Controls"><button data-do="home" aria-label="To the beginning" title="Home">|◀</button><button data-do="prev" aria-label="Previous step" title="←">◀</button><button data-do="play" class="play"></button><button data-do="next" aria-label="Next step" title="→">▶</button><button data-do="end" aria-label="To the answer" title="End">▶|</button><span class="mg-count"></span><span class="grow"></span><select aria-label="Speed"><option value=".5">½×</option><option value="1" selected>1×</option><option value="2">2×</option><option value="4">4×</option></select><span class="zoom"><button data-do="out" aria-label="Smaller">−</button><button data-do="in" aria-label="Larger">+</button></span><button data-do="practice" aria-pressed="false">Practice</button></div>
+<div class="track"><div class="halves" aria-hidden="true"><span style="flex:${half}">forward: values →</span><span style="flex:${half + 1}">← backward: gradients</span></div><input type="range" min="0" max="${LAST}" value="0" aria-label="Step"></div>
+<div class="drill" hidden></div>
+<div class="view"></div>
+<div class="legend"><span><i>○</i>nothing yet</span><span><i class="waiting">◐</i>waits for more</span><span><i class="ready">●</i>ready: all are in</span><span><i class="done">✓</i>done: passed on</span><span>on an edge: <b>local derivative × gradient = contribution</b></span></div>
+<div class="words"><section aria-live="polite"></section><div class="inputs"></div></div>`;
+const $ = s => main.querySelector(s), words = $("section"), slider = $(".track input"), reduced = matchMedia("(prefers-reduced-motion: reduce)").matches;
+
+/* The words. */
+const rows = list => `<div class="rows">${list.map(r => `<div tabindex="0">${r}</div>`).join("")}</div>`;
+const heading = text => `<h2>${text}</h2>`;
+function shareRow(e) {
+  const rule = ruleOf(e), filled = ruleInNumbers(e), parts = [mathml(by(e.head, e.tail))];
+  if (plain(rule) !== num(e.local)) parts.push(EQUALS, mathml(rule));
+  if (plain(filled) !== num(e.local) && plain(filled) !== plain(rule)) parts.push(EQUALS, mathml(filled));
+  return `${math(...parts, EQUALS, mathml(e.local))} <span>${math(mathml(e.local), TIMES, coloured(grad[e.head]), EQUALS, coloured(e.share, true))}</span> <span>gradient of ${told_(e.tail)}: ${math(mathml(e.before), PLUS, coloured(e.share), EQUALS, mathml(e.after))}</span>`;
+}
+function remarks(i, forwards) {
+  const found = [], [name, , , text, below, choices] = kindOf(i), e = ins[i];
+  if (forwards) return Number.isFinite(value[i]) ? "" : `<p class="note">This is not finite: detect_anomaly() stops at the first such result.</p>`;
+  if (grad[i] === 0) found.push("Its gradient is exactly 0, so it passes nothing on.");
+  if (text && (e[0].local === 0 || Math.abs(e[0].local) < below)) found.push(esc(text.replace("{operand}", num(value[e[0].tail])).replace("{partial}", num(e[0].local))) + ".");
+  if (choices.some(x => x) && choices.length > 1 && grad[i]) found.push("Only what was chosen receives.");
+  if (e.length === 2 && e[0].tail === e[1].tail) found.push("Both operands are the same value, and both edges count.");
+  operands(e).forEach(x => {
+    const first = users[x.tail][0] === x;
+    if (!first) found.push(`${told_(x.tail)} is used more than once, so its contributions add up: += and not =.`);
+    else if (start[x.tail]) found.push(`${told_(x.tail)} had a gradient of ${num(start[x.tail])} already: leaves accumulate until zero_grad.`);
   });
-  root.addEventListener("keydown", function (event) {
-    var keys = { ArrowRight: 1, ArrowLeft: -1 };
-    if (event.target === slider || !(event.key in keys) || event.altKey || event.ctrlKey || event.metaKey) return;
-    event.preventDefault();
-    event.stopPropagation();
-    go(at + keys[event.key]);
-  });
-  list();
-  show();
-})
+  return [...new Set(found)].map(x => `<p class="note">${x}</p>`).join("");
+}
+function why(i) {
+  const n = new Set(users[i].map(e => e.head)).size, is = `${math(mathml(G(i)), EQUALS, coloured(grad[i], true))}`, differ = told.has(i) ? ` By differences it is ${num(+told.get(i))}.` : "";
+  if (i === last) return `The output’s gradient is ${seed === 1 ? 1 : `the seed, ${num(seed)}`}. Everything begins here.${differ}`;
+  return `${n > 1 ? `All ${n} boxes that use` : "The one box that uses"} ${told_(i)} ${n > 1 ? "have passed back their contributions" : "has passed back its contribution"}, so the gradient is complete${hiddenGradient(i) ? "" : `: ${is}`}.${hiddenGradient(i) ? "" : differ}`;
+}
+function say() {
+  const i = nodeAt(at), list = questions();
+  if (picked >= 0 && !(list.length && hiddenGradient(picked))) words.innerHTML = calculation(picked);
+  else if (at === 0) words.innerHTML = heading("Before the first step") + `<p>The inputs are known, and nothing else. Going <b>forward</b>, each box computes its value from its operands. Going <b>backward</b>, each box passes to every operand its gradient times the local derivative.</p><p>Keys: ← → Home End, space plays. A click on a box opens its whole calculation.${live ? " Drag an input, and everything follows." : ""}</p>`;
+  else if (at === LAST) words.innerHTML = answer();
+  else if (!back()) words.innerHTML = heading(`Forward: compute ${told_(i)}`) + (list.length ? "" : rows([valueRow(i)]) + remarks(i, true));
+  else words.innerHTML = heading(`Backward: ${told_(i)} passes its gradient on`) + `<p>${why(i)}</p>` + (list.length || passing().some(hiddenShare) ? "" : rows(passing().map(shareRow)) + remarks(i));
+  ask(list);
+}
+function valueRow(i) {
+  const f = whole(i), filled = inNumbers(i), parts = plain(f) === textOf(i) ? [] : [mathml(nameOf(i)), EQUALS];
+  return math(...parts, mathml(f), EQUALS, ...(plain(filled) === plain(f) ? [] : [mathml(filled), EQUALS]), mathml(value[i]));
+}
+const link = i => `<button data-go="${i}" aria-label="${esc(`${whereOf(i)} ${textOf(i)}`.trim())}">${told_(i)}</button>`;
+const added = (list, f) => list.slice(0, 6).map((x, k) => (k ? PLUS : "") + f(x)).join("") + (list.length > 6 ? `${PLUS}${mo("…")}` : "");
+function calculation(i) {
+  const us = users[i], secret = hiddenGradient(i) || us.some(hiddenShare), lines = [], factor = f => mathml(f, 3, true);
+  const base = i === last ? seed : start[i];
+  if (!leaf(i) && seen(i) && !hiddenValue(i)) lines.push(valueRow(i));
+  if (us.length) {
+    const list = base ? [null, ...us] : us, sum = f => added(list, e => e ? f(e) : mathml(base));
+    lines.push(math(mathml(G(i)), EQUALS, added(us, e => mathml(G(e.head)) + DOT + mathml(by(e.head, i)))));
+    if (!secret) lines.push(math(EQUALS, sum(e => coloured(grad[e.head]) + DOT + factor(ruleOf(e)))), math(EQUALS, sum(e => coloured(grad[e.head]) + DOT + coloured(e.local))),
+      math(EQUALS, ...(list.length > 1 ? [sum(e => coloured(e.share)), EQUALS] : []), coloured(gradient(i), true)));
+  } else lines.push(math(mathml(G(i)), EQUALS, coloured(gradient(i), true)));
+  const heads = [...new Set(us.map(e => e.head))], tails = [...new Set(operands(ins[i]).map(e => e.tail))];
+  return `<h2>The whole calculation of ${told_(i)} <button data-do="close" aria-label="Close">✕</button></h2>` + (whereOf(i) ? `<p class="where">${esc(whereOf(i))}</p>` : "") +
+    `<p>${us.length > 1 ? `It is used ${us.length} times, so its gradient is the sum of ${us.length} contributions.` : us.length ? "It is used once." : "The output: how it changes with itself."}</p>` + rows(lines) +
+    `<p class="links">${heads.length ? `Used by ${heads.slice(0, 40).map(link).join(" ")}` : ""} ${tails.length ? `Made from ${tails.map(link).join(" ")}` : ""}</p>`;
+}
+const outputWith = (i, x) => { const values = [...value]; values[i] = x; return forward(values)[last]; };
+function answer() {
+  const shown = inputs.filter(i => !hiddenGradient(i)), most = Math.max(...inputs.map(i => Math.abs(gradient(i))).filter(Number.isFinite), 1e-300), h = .01, z = told_(last);
+  const listed = [...shown].sort((a, b) => inputs.length > 30 ? Math.abs(gradient(b)) - Math.abs(gradient(a)) : 0).slice(0, 30);
+  return heading(`The answer: how ${z} changes with each input`) + (shown.length < inputs.length && !shown.length ? "" : `<table><thead><tr><th scope="col">input</th><th scope="col">gradient</th><th scope="col" class="wide">size</th>${live ? `<th scope="col">try it: input + ${h}</th>` : ""}</tr></thead><tbody>` + listed.map(i => {
+    const g = gradient(i), d = live && outputWith(i, value[i] + h) - value[last];
+    return `<tr><td>${link(i)} ${math(EQUALS, mathml(value[i]))}${whereOf(i) ? `<br><small>${esc(whereOf(i))}</small>` : ""}</td><td>${math(mathml(G(i)), EQUALS, coloured(g, true))}</td><td class="wide ${sized(g)}"><span class="meter" style="width:${Math.abs(g) / most * 5 || 0}em"></span></td>${live ? `<td>${z} changes by <b class="${sized(d)}">${num(d)}</b><br><small>${h} × gradient = ${num(h * g / (seed || 1))}</small></td>` : ""}</tr>`;
+  }).join("") + "</tbody></table>" + (inputs.length > 30 ? `<p>The 30 largest of ${inputs.length}.</p>` : ""));
+}
+
+/* Inputs that can be dragged. */
+const dragged = [];
+function control(i, parent) {
+  const l = document.createElement("label"), name = textOf(i), most = Math.max(6, 2 * Math.abs(value[i])) || 6;
+  l.innerHTML = `${whereOf(i) ? `<small class="where">${esc(whereOf(i))}</small>` : ""}<span>${told_(i)}</span><input type="range" min="${-most}" max="${most}" step="any" value="${value[i]}"><input type="number" step="any" value="${value[i]}"><output></output>`;
+  const [range, number] = l.querySelectorAll("input"), output = l.querySelector("output");
+  range.setAttribute("aria-label", `${whereOf(i)} ${name}`.trim());
+  number.setAttribute("aria-label", `${whereOf(i)} ${name}, as a number`.trim());
+  const set = (x, from) => { if (x === "" || !Number.isFinite(+x)) return; value[i] = +x; moved(from); };
+  range.addEventListener("input", () => set(range.value, range));
+  number.addEventListener("input", () => set(number.value, number));
+  parent.append(l);
+  return from => {
+    if (from !== range) range.value = value[i];
+    if (from !== number) number.value = value[i];
+    output.innerHTML = at === LAST && !hiddenGradient(i) ? `gradient <b class="${sized(gradient(i))}">${num(gradient(i))}</b>` : "";
+  };
+}
+function moved(from) {
+  const recorded = walk();
+  names.forEach((x, i) => { if (Array.isArray(x)) delete names[i]; });
+  answers.clear();
+  moment = 1;
+  render(from);
+  const again = $("[data-do=reset]");
+  if (again) again.hidden = recorded;
+}
+
+/* Moving through the steps. */
+function render(from) {
+  view.draw();
+  view.frame(reduced ? 1 : moment);
+  say();
+  dragged.forEach(f => f(from));
+  const text = at === 0 ? "start" : at === LAST ? "the answer" : at <= half ? `forward ${at} of ${half}` : `backward ${at - half} of ${half}`;
+  $(".mg-count").textContent = text;
+  slider.value = at;
+  slider.setAttribute("aria-valuetext", text);
+  const focused = document.activeElement;
+  ["home", "prev"].forEach(b => $(`[data-do=${b}]`).disabled = at === 0);
+  ["end", "next"].forEach(b => $(`[data-do=${b}]`).disabled = at === LAST);
+  if (focused && focused.disabled) (alone ? slider : root).focus();
+  $("[data-do=play]").textContent = playing ? "❚❚ Pause" : "▶ Play";
+  if (alone) address();
+}
+function go(to, moving) {
+  at = Math.max(0, Math.min(LAST, Math.round(to) || 0));
+  picked = -1;
+  if (at === LAST) playing = false;
+  cancelAnimationFrame(animation);
+  animation = 0;
+  moment = moving && !reduced && view.moves ? 0 : 1;
+  render();
+  if (!moving && !playing) return;
+  const begin = performance.now(), length = view.moves ? back() ? 1500 * Math.max(1, passing().length) : 1100 : 0;
+  const tick = time => {
+    const passed = (time - begin) * +$("select").value;
+    if (moment < 1) view.frame(moment = reduced ? 1 : Math.min(1, passed / length));
+    if (passed < length + (playing ? 1100 : 400)) { if (moment === 1) view.look(); animation = requestAnimationFrame(tick); return; }
+    animation = 0;
+    view.look();
+    if (!playing) return;
+    if (at < LAST && !questions().length) go(at + 1, true);
+    else { playing = false; render(); }
+  };
+  animation = requestAnimationFrame(tick);
+}
+function choose(i) {
+  if (at !== LAST) go(stepOf(i));
+  picked = i;
+  render();
+}
+const acts = {
+  home: () => go(0), prev: () => go(at - 1), next: () => go(at + 1, true), end: () => go(LAST),
+  play: () => { playing = !playing; playing ? go(at === LAST ? 1 : at + 1, true) : render(); },
+  practice: () => { practise(practice ? 0 : 1); }, again: () => exercise(drill.number + 1),
+  reset: () => { leaves.forEach((i, k) => value[i] = original[k]); moved(); },
+  "in": () => { zoom = Math.min(zoom * 1.25, 4); view.look(); }, out: () => { zoom = Math.max(zoom / 1.25, .4); view.look(); },
+  close: () => { picked = -1; render(); }
+};
+main.addEventListener("click", event => {
+  const b = event.target.closest("[data-do],[data-go]");
+  if (b) b.dataset.do ? acts[b.dataset.do]() : choose(+b.dataset.go);
+});
+slider.addEventListener("input", () => go(+slider.value));
+(alone ? document : root).addEventListener("keydown", event => {
+  const act = { ArrowRight: "next", ArrowLeft: "prev", Home: "home", End: "end", " ": "play", Escape: "close" }[event.key], tag = event.target.tagName;
+  if (!act || event.altKey || event.ctrlKey || event.metaKey || /^(INPUT|SELECT)$/.test(tag) || event.key === " " && tag === "BUTTON") return;
+  event.preventDefault();
+  event.stopPropagation();
+  acts[act]();
+});
+
+/* The address says where to begin: #step=8&x=1.5&box=0&practice=2&seed=7 */
+function address() {
+  const said = new URLSearchParams();
+  if (at) said.set("step", at);
+  leaves.forEach((i, k) => { if (!same(value[i], original[k]) && !practice) said.set(textOf(i), value[i]); });
+  if (picked >= 0) said.set("box", picked);
+  if (practice) { said.set("practice", practice); said.set("seed", drill.seed); said.set("exercise", drill.number); }
+  try { history.replaceState(null, "", said.size ? "#" + said : location.pathname + location.search); } catch { /* a page in a sandbox has no address */ }
+}
+function begin() {
+  const asked = new URLSearchParams(alone ? location.hash.slice(1) : "");
+  if (live) leaves.forEach(i => { const x = asked.get(textOf(i)); if (x !== null && x !== "" && Number.isFinite(+x)) value[i] = +x; });
+  const recorded = walk();
+  if (live && inputs.length) {
+    const shown = view.moves ? inputs : [];
+    shown.forEach(i => dragged.push(control(i, $(".inputs"))));
+    if (shown.length) $(".inputs").insertAdjacentHTML("beforeend", `<button data-do="reset" ${recorded ? "hidden" : ""}>Reset the inputs</button>`);
+  } else if (!live) $(".inputs").innerHTML = `<p class="soft">${esc(data.why)}</p>`;
+  at = Math.max(0, Math.min(LAST, +asked.get("step") || 0));
+  drill.seed = +asked.get("seed") || 1;
+  if (asked.has("practice")) practise(Math.min(3, +asked.get("practice") || 1), +asked.get("exercise") || 0, asked.has("step"));
+  else render();
+  const box = asked.get("box");
+  if (box !== null && +box in code && !constant(+box)) choose(+box);
+}
+
+/* The theme is that of the surroundings, where they have a mark: JupyterLab's, VS Code's, and what pages use. */
+const marks = [document.body, document.documentElement];
+function theme() {
+  const said = marks.map(m => m.dataset.jpThemeLight === "false" || /dark/.test(`${m.dataset.theme} ${m.dataset.vscodeThemeKind} ${m.dataset.bsTheme}`) ? "dark" : m.dataset.jpThemeLight === "true" || /light/.test(`${m.dataset.theme} ${m.dataset.vscodeThemeKind} ${m.dataset.bsTheme}`) ? "light" : "").find(x => x);
+  said ? main.dataset.theme = said : delete main.dataset.theme;
+}
+theme();
+marks.forEach(m => new MutationObserver(theme).observe(m, { attributes: true }));

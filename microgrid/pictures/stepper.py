@@ -1,27 +1,34 @@
 """The stepper: a page that walks through the forward and the backward pass, one node at a time.
 
-It is one piece of HTML that needs no network, no kernel and no library. Where scripts may not run, it is the picture of
-the final state with a text for those who cannot see it.
+It is one piece of HTML that needs no network, no kernel and no library. It carries the graph, and derives the rest: so
+its inputs can be moved. Where scripts may not run, it is the picture of the final state, with a text for those who
+cannot see it.
 """
 
 from __future__ import annotations
 
+import math
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from typing import Any, Protocol
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple, Protocol
 
-from microgrid.engine import Value
-from microgrid.pictures import graph, web
-from microgrid.pictures.digraph import DARK, FILLS, new_picture, number
-from microgrid.pictures.layout import svg
-from microgrid.pictures.outline import Box, Item, arrows
+from microgrid.core.primitive import CALL, OPS, Op, has_rule
+from microgrid.engine import CONSTANT, Value
+from microgrid.pictures import symbols, web
+from microgrid.pictures.layered import Layered, layered
+from microgrid.pictures.outline import Item, sign, static_operands
+from microgrid.pictures.still import curve, still
+from microgrid.text.javascript import Functions, Library, functions
+from microgrid.text.mathml import template
 
-MOST_VALUES = 220
-"""Maximum number of values that are stepped one by one; larger graphs are stepped by module, and unfold on demand."""
+MOST_VALUES = 80
+"""Maximum number of values in a picture of the whole; of a larger graph the page shows the neighbourhood of each."""
 
-MOST_STEPS = 1500
-"""Maximum number of steps with details in the page, above the 1,280 of an MLP(2, [16, 16, 1]); a larger graph does not
-unfold."""
+BOX, CONSTANT_BOX = (126.0, 66.0), (52.0, 30.0)
+"""Sizes of the boxes; one with a line for its module is 14 higher."""
+
+GAPS = {"LR": (112.0, 26.0), "TB": (84.0, 14.0)}
+"""Distances between ranks, and between boxes of one rank, for each direction: there is room for the edges' labels."""
 
 
 class Walk(Protocol):
@@ -52,140 +59,230 @@ class Walk(Protocol):
         """Gradients after the backward pass."""
         ...
 
-    def order(self) -> Sequence[int]:
-        """Return the index of the value of each step."""
+    @property
+    def seed(self) -> float:
+        """Gradient of the output."""
         ...
 
-    def __len__(self) -> int: ...
+    def differences(self) -> Mapping[int, float]:
+        """Gradients by differences, where they are wanted."""
+        ...
 
-    def __iter__(self) -> Iterator[Any]: ...
+    def sums(self) -> Mapping[int, str]:
+        """Names of partial sums by their places in the whole."""
+        ...
 
 
 def page(steps: Walk) -> str:
     """Return the stepper as a page that opens by itself."""
-    return web.page(f"Steps of {steps.names[-1]}", html(steps))
+    return web.page(f"Steps of {steps.names[-1]}", _piece(steps, alone=True))
 
 
 def html(steps: Walk) -> str:
     """Return the stepper as a piece of HTML for a notebook or a page."""
-    names = steps.names
-    items = [
-        item._replace(title=_title(item, i, names[i]), grad=None if item.grad is None else grad)
-        for i, (item, grad) in enumerate(zip(steps.items, steps.grads, strict=True))
-    ]
-    picture = new_picture(rankdir="LR", format="svg")
-    drawn = graph.add(picture, items, precision=6, show_grad=True, apart=False, depth=None, max_nodes=MOST_VALUES)
-    home = {i: k for k, box in enumerate(drawn) for i in box.members}
-    texts = [_lines(box, items, steps) for box in drawn]
-    roles = ["folded" if box.folded else items[box.members[0]].role for box in drawn]
-    data = _data(steps, names, drawn, home)
+    return _piece(steps, alone=False)
+
+
+def _piece(steps: Walk, *, alone: bool) -> str:
+    items = steps.items
+    kinds = _Kinds()
+    data = _data(steps, kinds) | {"alone": int(alone)}
+    whole = len(items) <= MOST_VALUES
+    views: dict[str, Layered] = {}
+    if whole:
+        views = {direction: _layout(items, direction) for direction in GAPS}
+        data["g"] = {direction: _view(view) for direction, view in views.items()}
     uid = web.new_id(web.as_json(data))
-    edges = [(home[j], k) for k, box in enumerate(drawn) if not box.folded for j in items[box.members[0]].operands]
-    edges += [pair for pair in arrows(items, drawn) if drawn[pair[1]].folded]
-    drawing = svg(edges, texts, roles, title=names[-1], style=_svg_style(set(roles)), uid=uid)
-    fallback = web.image(drawing, _in_words(steps, names))
-    return web.piece(uid, fallback, "stepper.js", data)
+    fallback = web.image(still(steps, views.get("LR")), _in_words(steps))
+    scripts = ["formulas.js", "stepper.js", "practice.js", "picture.js" if whole else "local.js"]
+    styles = ["stepper.css"] if whole else ["stepper.css", "local.css"]
+    return web.widget(uid, fallback, scripts, styles, data, kinds.script())
 
 
-def _svg_style(roles: set[str]) -> str:
-    """Return the style of the picture."""
-    light, dark = (
-        f".mg rect{{fill:{colours['intermediate']}}}"
-        + "".join(f".mg .{role} rect{{fill:{colours[role]}}}" for role in sorted(roles - {"intermediate"}))
-        for colours in (FILLS, DARK)
-    )
-    return (
-        ".mg text{font:11px Arial,sans-serif;text-anchor:middle;fill:#222}"
-        ".mg rect{rx:8px;stroke:#777}"
-        + (".mg .parameter rect{rx:2px}" if "parameter" in roles else "")
-        + f".mg path{{fill:none;stroke:#777}}{light}"
-        f"@media (prefers-color-scheme:dark){{.mg text{{fill:#f0f0f0}}{dark}}}"
-    )
+def _layout(items: Sequence[Item], direction: Any) -> Layered:
+    high = BOX[1] + 14.0 * any(item.module for item in items)
+    sizes = [CONSTANT_BOX if item.role == "constant" else (BOX[0], high) for item in items]
+    edges = [(j, i) for i, item in enumerate(items) for j in item.operands]
+    between, apart = GAPS[direction]
+    return layered(sizes, edges, rankdir=direction, rank_gap=between, node_gap=apart)
 
 
-def _title(item: Item, i: int, name: str) -> str:
-    """Return the title of a box: the number that the text uses, where a value has no better name."""
-    return _short(item.title) or (name if name == f"v{i}" else "")
+def _view(view: Layered) -> dict[str, Any]:
+    return {
+        "w": round(view.width),
+        "h": round(view.height),
+        "b": [[round(x), round(y)] for x, y in view.boxes],
+        "e": [curve(points) for points in view.curves],
+    }
 
 
-def _lines(box: Box, items: Sequence[Item], steps: Walk) -> list[str]:
-    item = items[box.members[0]]
-    if box.folded:
-        return [box.title, f"{len(box.members):,} values"]
-    head = " = ".join(part for part in (item.title, item.sign) if part)
-    found = [head] if head else []
-    found.append(_n(steps.values[box.members[0]].data))
-    return found if item.grad is None else [*found, f"grad {_n(steps.grads[box.members[0]])}"]
-
-
-def _short(text: str) -> str:
-    return text if len(text) <= 40 else f"{text[:39]}…"
-
-
-def _n(x: float) -> str:
-    return number(x, 6)
+def _in_words(steps: Walk) -> str:
+    names = steps.names
+    leaves = [
+        f"{names[i]} {web.number(steps.grads[i])}"
+        for i, item in enumerate(steps.items)
+        if item.role in ("input", "parameter")
+    ]
+    listed = ", ".join(leaves[:30]) + (f" and {len(leaves) - 30} more" if len(leaves) > 30 else "")
+    value = web.number(steps.values[-1].data)
+    return f"The graph of {names[-1]}, which is {value}. Its gradients: {listed}."
 
 
 # --- what the script is given --------------------------------------------------------------------------------------
 
 
-def _data(steps: Walk, names: Sequence[str], drawn: Sequence[Box], home: dict[int, int]) -> dict[str, Any]:
-    """Return nodes, steps and runs of steps within one box. Numbers are text already, as `steps` prints them."""
-    folded = any(box.folded for box in drawn)
-    whole = len(steps) <= MOST_STEPS or not folded
+class _Kind(NamedTuple):
+    """An op with its static operands, and its functions as JavaScript; None where it has none."""
+
+    op: Op
+    static: tuple[float, ...]
+    functions: Functions | None
+
+
+class _Kinds:
+    """The distinct ops with their static operands, in the order in which they are met."""
+
+    def __init__(self) -> None:
+        self.all: list[_Kind] = []
+        self.library = Library()
+        self._places: dict[tuple[Op, tuple[str, ...]], int] = {}
+
+    def place(self, op: Op, static: Sequence[float]) -> int:
+        key = (op, tuple(map(repr, static)))
+        if key not in self._places:
+            self._places[key] = len(self.all)
+            try:
+                found = functions(op, tuple(static), self.library)
+            except TypeError:
+                found = None
+            self.all.append(_Kind(op, tuple(static), found))
+        return self._places[key]
+
+    def missing(self) -> list[str]:
+        """Names of the ops that have no JavaScript."""
+        return [kind.op.name for kind in self.all if kind.functions is None]
+
+    def script(self) -> str:
+        """Return the functions as the text of an array."""
+        pairs = [f"[{k.functions.forward},{k.functions.rule}]" if k.functions else "0" for k in self.all]
+        return f"(() => {{ {' '.join(self.library.texts)} return [{','.join(pairs)}]; }})()"
+
+
+def _data(steps: Walk, kinds: _Kinds) -> dict[str, Any]:
+    """Return the graph: ops, operands and leaves, and the recorded numbers that a browser may round differently."""
+    code: list[list[int]] = []
+    given, values, rules = [], [], []
+    changed = False
+    modules: dict[str, int] = {}
+    counts = Counter((item.title, item.module) for item in steps.items if item.title)
+    for i, (item, value) in enumerate(zip(steps.items, steps.values, strict=True)):
+        modules.setdefault(_short(item.module), len(modules))
+        if value.op is None or value.op is CONSTANT:
+            code.append([-2 if value.op is CONSTANT else -3 if item.role == "parameter" else -1])
+            given.append(_number(value.data))
+            continue
+        static = static_operands(value)
+        kind = kinds.place(value.op, static)
+        code.append([kind, *item.operands])
+        known = kinds.all[kind].functions
+        numbers = [steps.values[j].data for j in item.operands] + static
+        partials = value.partials[: len(item.operands)]
+        right = known is not None and _same(value.op.float_forward(*numbers), value.data)
+        right_rule = known is not None and all(map(_same, value.op.float_partials(value.data, *numbers), partials))
+        if known is None or not (right and known.exact):
+            values.append([i, _number(value.data)])
+        if known is None or not (right_rule and known.exact_rule):
+            rules.append([i, list(map(_number, partials))])
+        changed |= known is not None and not (right and right_rule)
+    missing = kinds.missing()
     data: dict[str, Any] = {
-        "nodes": [
-            [names[i] if whole or not drawn[home[i]].folded else "", _n(steps.values[i].data), int(bool(item.operands))]
-            + ([] if item.grad is None else [_n(steps.starts[i])])
+        "c": code,
+        "v": given,
+        "l": [
+            item.title.replace("\n", " ") + (f"#{i}" if item.title and counts[item.title, item.module] > 1 else "")
             for i, item in enumerate(steps.items)
-        ]
-        if whole
-        else [],
-        "half": len(steps) // 2,
-        "total": len(steps),
-        "steps": [_step(step) for step in steps] if whole else [],
+        ],
+        "o": values,
+        "p": rules,
+        "d": [[i, _number(x)] for i, x in steps.differences().items()],
+        "m": [[i, text] for i, text in steps.sums().items()],
+        "a": [[i, _number(x)] for i, x in enumerate(steps.starts) if x],
+        "s": steps.seed,
+        "F": [_kind(kind) for kind in kinds.all],
+        "live": int(not missing and not changed),
     }
-    if folded:
-        data["home"] = [home[i] for i in range(len(home))] if whole else []
-        data["boxes"] = [
-            ".".join([*box.module.split(".")[1:], box.title]) if box.title else names[box.members[0]] for box in drawn
-        ]
-        data["runs"] = _runs(steps, home)
+    data["N"] = _notations(data["F"])
+    if missing or changed:
+        data["why"] = (
+            f"The inputs cannot be moved here: {missing[0]} has no formula in JavaScript."
+            if missing
+            else "The inputs cannot be moved here: a number was changed after the recording."
+        )
+    if len(modules) > 1 or "" not in modules:
+        data["W"] = list(modules)
+        data["w"] = [modules[_short(item.module)] for item in steps.items]
     return data
 
 
-def _step(step: Any) -> list[Any]:
-    """Return a step as data: node, expression, remarks; and for a backward step the cotangent, its reason,
-    contributions and differences."""
-    found: list[Any] = [step.node, "" if step.expression == step.name else step.expression, list(step.remarks)]
-    if step.phase == "backward":
-        contributions = [
-            [c.operand, c.formula, _n(c.partial), _n(c.contribution), _n(c.after)] for c in step.contributions
-        ]
-        found += [_n(step.upstream), step.why, contributions, list(step.ready), list(step.waiting)]
-        if step.numerical is not None:
-            found.append(_n(step.numerical))
+def _short(module: str) -> str:
+    """Return the path of a module without the class of the outermost one, where it has parts."""
+    return module.partition(".")[2] or module
+
+
+def _kind(kind: _Kind) -> list[Any]:
+    """Return name, static operands, rules, remark and when it is made, choices, sign, and the names in the rules."""
+    op, static, _ = kind
+    count = op.arity - op.static
+    remark = ["", 0] if op.remark is None else [op.remark.text, op.remark.below]
+    rules: list[Any] = [0] * count
+    if has_rule(op):
+        rules = [_json(rule) for rule in _rules(op, static)]
+    return [
+        op.name,
+        list(map(_number, static)),
+        rules,
+        *remark,
+        list(map(int, op.piecewise[:count])),
+        sign(op, static),
+        list(op.variables),
+    ]
+
+
+def _rules(op: Op, static: tuple[float, ...]) -> list[Any]:
+    try:
+        return [symbols.rule(op, static, k) for k in range(op.arity - op.static)]
+    except (TypeError, ValueError):  # a rule that cannot be traced
+        return [0] * (op.arity - op.static)
+
+
+def _json(tree: Any) -> Any:
+    if isinstance(tree, float):
+        return _number(tree) if math.isfinite(tree) else f"{tree:g}".replace("inf", "∞").replace("-", "−")
+    return [_json(x) for x in tree] if isinstance(tree, tuple) else tree
+
+
+def _notations(kinds: Sequence[Any]) -> dict[str, Any]:
+    """Return for each op's name that stands in a formula its MathML, the precedences, and its sign."""
+    found: dict[str, Any] = {}
+    agenda: list[Any] = [[kind[0], *kind[2]] for kind in kinds]
+    while agenda:
+        name, *operands = agenda.pop()
+        op = OPS.get(name)
+        if op is not None and name not in found:
+            made = template(op.latex, op.name, op.arity)
+            found[name] = [made.mathml, made.binds, made.needs]
+            if op.precedence < CALL and op.arity <= 2:
+                found[name] += [op.precedence, {"*": "·", "-": "−", "**": "^"}.get(op.symbol, op.symbol)]
+        agenda += [x for x in operands if isinstance(x, list)]
     return found
 
 
-def _runs(steps: Walk, home: dict[int, int]) -> list[list[Any]]:
-    """Return runs of steps within one box: first step, count, box, and the boxes they lead to."""
-    order = steps.order()
-    runs = []
-    start = 0
-    for k in range(1, len(order) + 1):
-        if k == len(order) or home[order[k]] != home[order[start]] or k == len(order) // 2:
-            here = home[order[start]]
-            reached = Counter(home[j] for i in order[start:k] for j in steps.items[i].operands if home[j] != here)
-            runs.append([start, k - start, here, [list(pair) for pair in reached.items()]])
-            start = k
-    return runs
+def _number(x: float) -> float | int | str:
+    """Return a number as JSON holds it, to the bit."""
+    if not math.isfinite(x):
+        return "NaN" if math.isnan(x) else "Infinity" if x > 0.0 else "-Infinity"
+    return int(x) if x.is_integer() and abs(x) < 1e15 and math.copysign(1.0, x) > 0.0 else x
 
 
-def _in_words(steps: Walk, names: Sequence[str]) -> str:
-    leaves = [
-        f"{names[i]} {_n(steps.grads[i])}" for i, item in enumerate(steps.items) if item.role in ("input", "parameter")
-    ]
-    listed = ", ".join(leaves[:30]) + (f" and {len(leaves) - 30} more" if len(leaves) > 30 else "")
-    value = _n(steps.values[-1].data)
-    return f"The graph of {names[-1]}, which is {value}. Its gradients: {listed}."
+def _same(x: float, y: float) -> bool:
+    return repr(x) == repr(y)

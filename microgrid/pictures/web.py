@@ -7,8 +7,11 @@ import hashlib
 import html
 import itertools
 import json
+import math
 import re
 import zlib
+from collections.abc import Sequence
+from decimal import ROUND_HALF_UP, Context, Decimal
 from importlib import resources
 from typing import Any
 
@@ -25,7 +28,23 @@ def new_id(content: str) -> str:
 
 def piece(uid: str, fallback: str, script: str, data: Any) -> str:
     """Return the fallback, which the script of this file replaces where scripts run; it gets uid, style and data."""
-    call = f"{_file(script)}({json.dumps(uid)},{json.dumps(_file('page.css'))},{as_json(data)})"
+    return _replacing(
+        uid, fallback, f"{_file(script)}({json.dumps(uid)},{json.dumps(_file('page.css'))},{as_json(data)})"
+    )
+
+
+def widget(uid: str, fallback: str, scripts: Sequence[str], styles: Sequence[str], data: Any, kinds: str) -> str:
+    """Return the fallback, which scripts of these files replace: they share the names id, css, data and kinds.
+
+    `kinds` is JavaScript.
+    """
+    body = "\n".join(map(_file, scripts))
+    css = json.dumps("".join(map(_file, styles)))
+    call = f'((id,css,data,kinds)=>{{"use strict";\n{body}\n}})({json.dumps(uid)},{css},{as_json(data)},{kinds})'
+    return _replacing(uid, fallback, call)
+
+
+def _replacing(uid: str, fallback: str, call: str) -> str:
     return (
         f'<div class="mg-page" data-mg="{uid}" data-lm-suppress-shortcuts="true">{fallback}'
         f'<script>{_file("unpack.js")}("{_packed(call)}")</script></div>'
@@ -50,6 +69,24 @@ def image(svg: str, words: str) -> str:
     for character, code in (("%", "%25"), ("#", "%23"), ('"', "%22"), ("&", "%26")):
         svg = svg.replace(character, code)
     return f'<img alt="{html.escape(words)}" src="data:image/svg+xml,{svg}">'  # < and > may stand within quotes
+
+
+def number(x: float) -> str:
+    """Return a number as the stepper writes it: in four digits, or more where these are whole."""
+    if not math.isfinite(x):
+        return "nan" if math.isnan(x) else "∞" if x > 0.0 else "−∞"
+    size, exact = abs(x), Decimal(x)
+    if x and not 1e-4 <= size < 1e7:
+        mantissa, _, power = f"{_rounded(exact, 4):.3e}".partition("e")
+        text = f"{mantissa.rstrip('0').rstrip('.')}e{int(power)}"
+    else:
+        text = repr(float(_rounded(exact, 4 if size < 1000.0 else 7))).removesuffix(".0")
+    return text.replace("-", "−")
+
+
+def _rounded(x: Decimal, digits: int) -> Decimal:
+    """Return x with so many digits; ties go away from 0, as in JavaScript."""
+    return Context(prec=digits, rounding=ROUND_HALF_UP).plus(x) if x else x
 
 
 def as_json(data: Any) -> str:

@@ -1,19 +1,17 @@
-"""A program as text: a listing, one expression, a formula in LaTeX, a Python function on its own."""
+"""A program as text: a listing, one expression, a Python function on its own."""
 
 from __future__ import annotations
 
-import functools
 import keyword
-import math
 import re
 import unicodedata
 from collections.abc import Container, Sequence
 from types import FunctionType
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from microgrid.core import forward, straight, tree
-from microgrid.core.primitive import CALL, OPS, PRODUCT, SIGN, SUM, Op, is_formula
-from microgrid.text.notation import PLAIN, Written, applied, is_operator, number, operators
+from microgrid.core.primitive import OPS, Op, is_formula
+from microgrid.text.notation import PLAIN, Written, applied, is_operator, number
 
 if TYPE_CHECKING:
     pass
@@ -133,137 +131,16 @@ def expression(program: Listed, limit: int = 100_000) -> str:
     texts = _written(program, names)[: len(names) - len(program.instructions)]
     for op, operands in program.instructions:
         texts.append(applied(op, [texts[i] for i in operands]))
-        _check_length(texts[-1].text, limit)
+        check_length(texts[-1].text, limit)
     return _structured(program.out_structure, [texts[i].text for i in program.outputs])
 
 
-def _check_length(text: str, limit: int) -> None:
+def check_length(text: str, limit: int) -> None:
+    """Raise ValueError when one expression has more characters than the limit."""
     if len(text) > limit:
         raise ValueError(
             f"one expression would take more than {limit} characters: print(program) has a line for each op"
         )
-
-
-# --- a formula in LaTeX --------------------------------------------------------------------------------------------
-
-_ATOM = CALL + 1  # needs no brackets beside a function's name either
-
-
-class _Formula(NamedTuple):
-    """A formula, its precedence, and its text where an operator stands beside it."""
-
-    text: str
-    precedence: int
-    beside: str
-
-
-def latex(program: Listed, limit: int = 100_000) -> str:
-    """Return the results as one formula. Raises ValueError when it has more characters than the limit."""
-    formulas = [_Formula(name, _ATOM, name) for name in _latex_names(program.inputs)]
-    formulas += map(_latex_number, program.constants)
-    for op, operands in program.instructions:
-        formulas.append(_latex_of(op.latex, [formulas[i] for i in operands]))
-        _check_length(formulas[-1].text, limit)
-    results = [formulas[i].text for i in program.outputs]
-    return results[0] if len(results) == 1 else rf"\left({', '.join(results)}\right)"
-
-
-@functools.cache
-def _plain_templates() -> dict[str, int]:
-    return {op.latex: op.precedence for op in operators().values() if op.symbol in PLAIN}
-
-
-# Any other template binds as its notation does, whatever the op: one that is open at an end, as #1 \bmod #2, takes and
-# makes operands in brackets only. x - y mod z has two readings, and so has sin x + y, where ISO 80000-2 asks for
-# brackets.
-_OPEN = 0
-
-_RELATION = re.compile(r"[<>=]\s*$|^\s*[<>=]")
-_BRACKET_BEFORE = re.compile(r"(\\left\W|[(\[,<>=]|\\l(floor|ceil)|([\^_}\]]|\\[A-Za-z]+)\{)\s*$")
-_BRACKET_AFTER = re.compile(r"\s*([)\],<>=]|\}|\\right)")
-_BRACKETS = re.compile(r"\\left(?:\\\w+|.)(?:(?!\\left|\\right).)*\\right(?:\\\w+|.)")
-_FUNCTION = re.compile(r"\\[A-Za-z]+(_\w?)? #\d")
-_OPERATOR = re.compile(r"[-+*/<>=,!#\s]|\\(cdot|times|bmod|circ)")
-
-
-@functools.lru_cache(maxsize=1024)
-def _needs(template: str, operand: str) -> int:
-    """Return the precedence that an operand of a template needs, from its first surroundings there."""
-    before, _, after = template.partition(operand)
-    if template in _plain_templates():
-        return _plain_templates()[template] + (operand == "#2")
-    if _BRACKET_BEFORE.search(before) and _BRACKET_AFTER.match(after):
-        return SUM if _RELATION.search(before) or _RELATION.search(after) else _OPEN
-    return PRODUCT if before.endswith("(1 + ") and _BRACKET_AFTER.match(after) else _ATOM
-
-
-@functools.lru_cache(maxsize=1024)
-def _binds(template: str) -> int:
-    """Return the precedence of the result of a template."""
-    outside, found = template, 1
-    while found:
-        outside, found = _BRACKETS.subn("()", outside)
-    outside, found = re.sub(r"\(\)", "B", outside), 1
-    while found:
-        outside, found = re.subn(r"\{[^{}]*\}", "", outside)
-    if template in _plain_templates():
-        return _plain_templates()[template]
-    if outside == "B" or ("#2" in template and re.fullmatch(r"\\[A-Za-z]+B", outside)):
-        return _ATOM
-    return CALL if _FUNCTION.fullmatch(outside) or not _OPERATOR.search(outside) else _OPEN
-
-
-def _latex_of(template: str, operands: Sequence[_Formula]) -> _Formula:
-    """Return the template with its operands in brackets where they need them, or where a reader could miss them."""
-    if template == "#1":
-        return operands[0]
-
-    def filled(match: re.Match[str]) -> str:
-        operand, least = operands[int(match[0][1]) - 1], _needs(template, match[0])
-        if least == _OPEN:
-            return operand.text
-        second = operand.beside.startswith("-") and match.start() > 0 and least > SUM
-        bare = operand.precedence >= least and not second
-        return operand.beside if bare else rf"\left({operand.text}\right)"
-
-    text, binds = re.sub(r"#\d", filled, template), _binds(template)
-    beside = text
-    if binds == CALL and template[-2] == "#":  # \sin x
-        beside = rf"{template[:-2]}\left({operands[int(template[-1]) - 1].text}\right)"
-    return _Formula(text, binds, beside)
-
-
-def _latex_names(names: Sequence[str]) -> list[str]:
-    """Return the names of the inputs in a formula; as typed, where the formula's form is taken."""
-    taken = {"e", r"\mathrm{NaN}"}
-    found = []
-    for name in names:
-        text = _latex_name(name)
-        if text in taken:
-            text = rf"\mathtt{{{name.replace('_', chr(92) + '_')}}}"
-        taken.add(text)
-        found.append(text)
-    return found
-
-
-def _latex_name(name: str) -> str:
-    rest = name.lstrip("_")
-    first, *below = [part for part in re.split(r"_|(?<=[A-Za-z])(?=\d)", rest) if part] or [""]
-    first = r"\_" * (len(name) - len(rest)) + first
-    first = first if len(first) == 1 else rf"\mathrm{{{first}}}"
-    return f"{first}_{{{','.join(below)}}}" if below else first
-
-
-def _latex_number(x: float) -> _Formula:
-    text = rf"{'-' if x < 0 else ''}\infty" if math.isinf(x) else repr(x).removesuffix(".0")
-    mantissa, e, exponent = text.partition("e")
-    if math.isnan(x):
-        text, precedence = r"\mathrm{NaN}", _ATOM
-    elif e:
-        text, precedence = rf"{mantissa} \cdot 10^{{{int(exponent)}}}", SIGN if x < 0 else PRODUCT
-    else:
-        precedence = SIGN if text.startswith("-") else _ATOM
-    return _Formula(text, precedence, text)
 
 
 # --- a Python function on its own ----------------------------------------------------------------------------------

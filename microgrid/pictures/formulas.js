@@ -1,0 +1,69 @@
+/* Numbers and formulas, as text for the picture and as MathML for the words. A formula is a number, a name, or an op with
+   its operands; N has of each op: MathML, precedence, those that its operands need, precedence as text, sign. */
+function num(x) {
+  if (x !== x) return "nan";
+  const a = Math.abs(x);
+  if (a === Infinity) return x < 0 ? "−∞" : "∞";
+  if (!a) return Object.is(x, -0) ? "−0" : "0";
+  const text = a < 1e-4 || a >= 1e7 ? x.toExponential(3).replace(/\.?0*e\+?/, "e") : "" + +x.toPrecision(a < 1000 ? 4 : 7);
+  return text.replace(/-/g, "−");
+}
+const inBrackets = x => num(x)[0] === "−" ? `(${num(x)})` : num(x);
+const esc = text => text.replace(/[&<>"']/g, c => `&#${c.charCodeAt()};`);
+const UP = { 0: "⁰", 1: "¹", 2: "²", 3: "³", 4: "⁴", 5: "⁵", 6: "⁶", 7: "⁷", 8: "⁸", 9: "⁹", "−": "⁻", ".": "·" };
+const MARKS = { "<": "<", ">": ">", "<=": "≤", ">=": "≥", "==": "=", "!=": "≠" };
+const parted = text => text.match(/^([A-Za-z]+)_?(?:(\d+)|\[(\d+)\])$/);
+const loose = text => /[-+*/%^=<>|&,\s]/.test(text.replace(/[([][^()[\]]*[)\]]/g, ""));
+const minus = f => typeof f === "number" && num(f)[0] === "−";
+
+/* The formula with names replaced, and with what can be computed in the head computed: x^(3 - 1) is x². */
+function fill(f, names) {
+  if (typeof f === "string") return Object.hasOwn(names, f) ? names[f] : f;
+  if (!Array.isArray(f)) return f;
+  const [op, ...given] = f;
+  if (op === "compared") return [op, ...given.map((x, k) => k % 2 ? x : fill(x, names))];
+  const [a, b] = given.map(x => fill(x, names)), known = typeof a === "number" && typeof b === "number";
+  if (op === "neg" && typeof a === "number") return -a;
+  if (op === "sub" && known) return a - b;
+  if ((N[op] || [])[3] === 4 && b === 1) return a;
+  if (op === "mul" && a === 1) return b;
+  return [op, ...given.map(x => fill(x, names))];
+}
+function plain(f, least = 0) {
+  if (typeof f === "number") return num(f);
+  if (typeof f === "string") { const m = parted(f); return m ? m[1] + [...(m[2] || m[3])].map(d => String.fromCharCode(8320 + +d)).join("") : least && loose(f) ? `(${f})` : f; }
+  const [op, a, b, c] = f;
+  if (op === "if") return `${plain(a)} if ${plain(b)} else ${plain(c)}`;
+  if (op === "compared") return f.slice(1).map((x, k) => k % 2 ? MARKS[x] : plain(x)).join(" ");
+  const [, , , p, sign] = N[op] || [];
+  if (!sign) return `${op}(${f.slice(1).map(x => plain(x)).join(", ")})`;
+  let text = plain(b === undefined ? a : b, p + (b !== undefined));
+  if (text[0] === "−" && p < 4) text = `(${text})`;
+  if (b === undefined) text = sign + text;
+  else if (p < 4) text = plain(a, p) + (p === 1 ? ` ${sign} ` : sign) + text;
+  else text = plain(a, 5) + ([...text].every(d => UP[d]) ? [...text].map(d => UP[d]).join("") : `^${text}`);
+  return p < least ? `(${text})` : text;
+}
+const mo = sign => `<mo>${sign}</mo>`, mrow = inside => `<mrow>${inside}</mrow>`, within = inside => mrow(mo("(") + inside + mo(")"));
+const EQUALS = mo("="), PLUS = mo("+"), TIMES = mo("×"), DOT = mo("·");
+function mathml(f, least = 0, second) {
+  if (typeof f === "number") {
+    const text = num(f), inside = text[0] === "−" ? mrow(`${mo("−")}<mn>${text.slice(1)}</mn>`) : `<mn>${text}</mn>`;
+    return minus(f) && (second && least > 1 || least > 3) ? within(inside) : inside;
+  }
+  if (typeof f === "string") {
+    const m = parted(f);
+    if (m) return `<msub><mi>${m[1]}</mi><mn>${m[2] || m[3]}</mn></msub>`;
+    return least && loose(f) ? within(`<mi>${esc(f)}</mi>`) : `<mi>${esc(f)}</mi>`;
+  }
+  const [op, ...given] = f;
+  if (op === "if") return given[0] === 1 && given[2] === 0 ? mrow(mo("[") + mathml(given[1]) + mo("]")) : within(`${mathml(given[0])}<mtext> if </mtext>${mathml(given[1])}<mtext>, else </mtext>${mathml(given[2])}`);
+  if (op === "compared") return mrow(given.map((x, k) => k % 2 ? mo(esc(MARKS[x])) : mathml(x, 1)).join(""));
+  if (op === "∂") return `<mfrac><mrow>${mo("∂")}${mathml(given[0], 6)}</mrow><mrow>${mo("∂")}${mathml(given[1], 6)}</mrow></mfrac>`;
+  const [form, binds, needs] = N[op] || [`<mrow><mi>${esc(op)}</mi><mo>(</mo>${given.map((_, k) => "#" + (k + 1)).join(mo(","))}<mo>)</mo></mrow>`, 6, []];
+  const inside = form.replace(/#(\d)/g, (_, k) => mathml(given[k - 1], needs[k - 1], k > 1));
+  return binds < least ? within(inside) : inside;
+}
+const math = (...parts) => `<math displaystyle="true">${mrow(parts.join(""))}</math>`;
+const sized = x => x < 0 ? "minus" : x > 0 ? "plus" : "";
+const coloured = (x, bare) => { const inside = `<mrow class="${sized(x)}">${mathml(x)}</mrow>`; return minus(x) && !bare ? within(inside) : inside; };

@@ -1,0 +1,121 @@
+"""The picture of a stepper's final state, for where no script runs."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Sequence
+from typing import Protocol
+
+from microgrid.engine import Value
+from microgrid.pictures import web
+from microgrid.pictures.digraph import printable
+from microgrid.pictures.layered import Layered, layered
+from microgrid.pictures.lettering import box_size
+from microgrid.pictures.outline import Box, Item, arrows, boxes
+
+FOLDED = 30
+"""Maximum number of boxes of a picture that folds a larger graph, where folding by modules reaches it."""
+
+STYLE = (
+    "text{font:12px Helvetica,Arial,sans-serif;text-anchor:middle;fill:#17191c}rect{fill:#fff;stroke:#76808a;rx:8px}"
+    ".i rect{fill:#eef4fb}.c rect{fill:#f4f6f8;stroke-dasharray:2 2}.b{font-weight:700}.p{fill:#0067a3}.m{fill:#a83f00}"
+    "path{fill:none;stroke:#76808a;marker-end:url(#h)}#h{fill:#76808a}@media(prefers-color-scheme:dark){"
+    "text{fill:#eef0f2}rect{fill:#1b1f23}.i rect{fill:#1a2733}.c rect{fill:#22272c}.p{fill:#6cbcf0}.m{fill:#f0a45c}}"
+)
+
+
+class Final(Protocol):
+    """The final state of both passes."""
+
+    @property
+    def items(self) -> Sequence[Item]:
+        """Items of the picture, one for each value."""
+        ...
+
+    @property
+    def values(self) -> Sequence[Value]:
+        """The values."""
+        ...
+
+    @property
+    def names(self) -> Sequence[str]:
+        """Names of the values."""
+        ...
+
+    @property
+    def grads(self) -> Sequence[float]:
+        """Gradients after the backward pass."""
+        ...
+
+
+def still(final: Final, view: Layered | None) -> str:
+    """Return the picture as SVG, in single quotes: of each value where there is a layout of them, else of modules."""
+    if view is not None:
+        groups = [
+            _group(view.boxes[i], (52, 30) if item.role == "constant" else (126, 66), _lines(final, i), item.role)
+            for i, item in enumerate(final.items)
+        ]
+    else:
+        drawn = boxes(final.items, max_nodes=FOLDED, depth=None)
+        lines = [_folded(final, box) for box in drawn]
+        sizes = [box_size([text for text, _ in told], 12.0, (12.0, 8.0)) for told in lines]
+        view = layered(sizes, [pair for pair in arrows(final.items, drawn) if pair[0] != pair[1]])
+        groups = [_group(*box, "") for box in zip(view.boxes, sizes, lines, strict=True)]
+    width, height = round(view.width) + 8, round(view.height) + 8
+    curves = "".join(f"<path d='{curve(points)}'/>" for points in view.curves)
+    return (
+        f"<svg xmlns='http://www.w3.org/2000/svg' viewBox='-4 -4 {width} {height}' width='{width}' height='{height}'>"
+        f"<style>{STYLE}</style><marker id='h' viewBox='0 0 6 6' refX='6' refY='3' markerWidth='6' markerHeight='6' "
+        f"orient='auto'><path d='M0 0L6 3 0 6z' style='marker:none;stroke:none;fill:inherit'/></marker>"
+        f"{curves}{''.join(groups)}</svg>"
+    )
+
+
+def _folded(final: Final, box: Box) -> list[tuple[str, str]]:
+    if box.folded:
+        return [(box.title, "b"), (f"{len(box.members):,} values", "")]
+    return [(text[:22], kind) for text, kind in _lines(final, box.members[0])]
+
+
+def _lines(final: Final, i: int) -> list[tuple[str, str]]:
+    """Return the lines of a box, each with its class."""
+    item, value, grad = final.items[i], web.number(final.values[i].data), final.grads[i]
+    if item.role == "constant":
+        return [(value, "b")]
+    signed = " p" if grad > 0.0 else " m" if grad < 0.0 else ""
+    head = " = ".join(part for part in (item.title or _nameless(final.names[i], item), item.sign) if part)
+    return [(head, ""), (value, "b"), (f"gradient {web.number(grad)}", f"b{signed}")]
+
+
+def _nameless(name: str, item: Item) -> str:
+    return "" if item.sign else name
+
+
+def _group(place: tuple[float, float], size: tuple[float, float], lines: Sequence[tuple[str, str]], role: str) -> str:
+    kind = {"constant": " class='c'", "input": " class='i'", "parameter": " class='i'"}.get(role, "")
+    (x, y), (width, height) = place, map(round, size)
+    first = 4 - 9 * (len(lines) - 1)
+    texts = "".join(
+        f"<text y='{first + 18 * k}'{f' class={chr(39)}{kind_of}{chr(39)}' if kind_of else ''}>{_text(text)}</text>"
+        for k, (text, kind_of) in enumerate(lines)
+        if text
+    )
+    frame = f"<rect x='{-width // 2}' y='{-height // 2}' width='{width}' height='{height}'/>"
+    return f"<g{kind} transform='translate({x:.0f} {y:.0f})'>{frame}{texts}</g>"
+
+
+def _text(text: str) -> str:
+    text = printable(text.replace("\n", " "))
+    return html.escape(text if len(text) <= 22 else f"{text[:21]}…")
+
+
+def curve(points: Sequence[tuple[float, float]]) -> str:
+    """Return the path of a curve in whole points, each piece relative to the end of the last."""
+    x, y = (round(part) for part in points[0])
+    text = f"M{x} {y}"
+    for k in range(1, len(points), 3):
+        piece = [(round(px) - x, round(py) - y) for px, py in points[k : k + 3]]
+        straight = not any(dy for _, dy in piece)
+        text += f"h{piece[-1][0]}" if straight else "c" + " ".join(f"{dx} {dy}" for dx, dy in piece)
+        x, y = x + piece[-1][0], y + piece[-1][1]
+    return text.replace(" -", "-")
