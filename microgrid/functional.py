@@ -110,28 +110,30 @@ class _Recorded:
         else:
             columns = [self.push(unit) for unit in _units(inputs)]
             rows = [list(row) for row in zip(*columns, strict=True)]
-        return tree.unflatten(
-            self.out_structure, _Mapped(rows, functools.partial(tree.unflatten, self.in_structure)), self._block
-        )
+        return assembled(rows, self.out_structure, self.in_structure, inputs)
 
-    def _block(self, shape: tuple[int, ...], rows: list[list[Any]]) -> Any:
+
+def assembled(
+    rows: Sequence[Sequence[Any]], out_structure: tree.Structure, in_structure: tree.Structure, inputs: int
+) -> Any:
+    """Return a Jacobian from its rows: in each leaf of the result one derivative by each of the inputs."""
+
+    def block(shape: tuple[int, ...], part: list[Any]) -> Any:
         """Return the derivatives of an array of results: for each number of the argument, an array of that shape."""
 
         def by_array(inner: tuple[int, ...], columns: list[Any]) -> Any:
-            each = [x for row in zip(*columns, strict=True) for x in row]
-            return tree.array_of(shape + inner, each)
+            return tree.array_of(shape + inner, [x for row in zip(*columns, strict=True) for x in row])
 
-        def by_number(column: Any) -> Any:
-            return tree.array_of(shape, column)
+        columns = [[row[j] for row in part] for j in range(inputs)]
+        return tree.unflatten(in_structure, _Mapped(columns, functools.partial(tree.array_of, shape)), by_array)
 
-        columns = [[row[j] for row in rows] for j in range(len(self.inputs))]
-        return tree.unflatten(self.in_structure, _Mapped(columns, by_number), by_array)
+    return tree.unflatten(out_structure, _Mapped(rows, functools.partial(tree.unflatten, in_structure)), block)
 
 
 class _Mapped:
     """A list whose items are given back as function(item), and whose slices as they are."""
 
-    def __init__(self, items: list[Any], function: Callable[[Any], Any]) -> None:
+    def __init__(self, items: Sequence[Any], function: Callable[[Any], Any]) -> None:
         self.items = items
         self.function = function
 

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from microgrid.testing.checker import assert_gradient, check_gradient, name_mistakes
     from microgrid.testing.mutation import assert_detects_wrong_gradient, mutated
     from microgrid.testing.numerical import Derivative, derivative
+    from microgrid.testing.properties import property_of_gradients
     from microgrid.testing.report import Check, GradientError, Report
 
 __all__ = [
@@ -22,11 +23,13 @@ __all__ = [
     "derivative",
     "mutated",
     "name_mistakes",
+    "property_of_gradients",
 ]
 
 _FILES = {
     "checker": ("assert_gradient", "check_gradient", "name_mistakes"),
     "mutation": ("assert_detects_wrong_gradient", "mutated"),
+    "properties": ("property_of_gradients",),
     "numerical": ("Derivative", "derivative"),
     "report": ("Check", "GradientError", "Report"),
 }

@@ -10,32 +10,39 @@ from typing import Any
 from microgrid.core import tree
 from microgrid.core.scope import plainly_recording
 from microgrid.engine import Value, topological
-from microgrid.functional import grad, number_or_value
+from microgrid.functional import grad
 from microgrid.numbers.arithmetic import UnknownFunction
 from microgrid.program import Program
+from microgrid.testing.claims import claimed_gradient, claimed_jacobian
 from microgrid.testing.diagnosis import diagnose, wrong_value
 from microgrid.testing.enclosure import Enclosure, enclosures
 from microgrid.testing.kinks import at_a_kink
 from microgrid.testing.mistakes import named_mistakes
 from microgrid.testing.numerical import Reference, derivative_of
+from microgrid.testing.pairs import pair_of
 from microgrid.testing.report import Check, GradientError, Report
-from microgrid.testing.subject import Subject, bare
+from microgrid.testing.subject import SeveralResults, Subject, bare
 from microgrid.testing.verdict import Grounds, judged, sizes_of, spreads_of
 
 
 def check_gradient(
-    function: Program | Callable[..., Any],
+    function: Any,
     *at: Any,
     gradient: Any = None,
     order: int = 1,
     reference: Reference = "auto",
 ) -> Report:
-    """Check the gradient of a scalar function at a point, by all numbers in its arguments, and return a report.
+    """Check the gradient of a function at a point, by all numbers in its arguments, and return a report.
 
     Without `gradient`, the engine's own gradient by `backward()` is checked, and the rules of its ops are judged apart
     from rounding. With it, a claim is checked: nested lists, tuples, dicts or NumPy arrays of numbers, structured like
     the arguments, or a dict by their names, or one flat list; or a function that returns one of these at the point.
     `order=2` checks the derivatives of the gradient.
+
+    Of a function with several results the Jacobian is checked; a claimed one is structured as by `jacobian`, or given
+    as rows. A pair of passes claims its own: a class or an object with `forward` and `backward`, in the style of
+    PyTorch's `autograd.Function` too, or a function with `fwd` and `bwd` like JAX's `custom_vjp`. Its forward pass must
+    work on arrays of Values.
 
     PASS means that the derivative is enclosed by a proof, or known to 50 digits where python-flint is missing, and that
     the whole enclosure is near to the gradient: for a claim, within 2**-45 of the derivative, or of the contributions
@@ -49,24 +56,70 @@ def check_gradient(
     >>> check_gradient(lambda x, y: x * y, 3.0, 2.0, gradient=[2.0, -3.0]).cause
     'ratio -1: a sign'
     """
-    subject = Subject(function, at)
-    if not subject.numbers:
-        raise ValueError(f"{subject.name} is to be checked at no numbers, so there is nothing to differentiate by")
     if order not in (1, 2):
         raise ValueError(f"order must be 1 or 2, got {order!r}")
+    pair = pair_of(function)
+    if pair is not None:
+        function, gradient = pair.forward, pair.jacobian if gradient is None else gradient
     if order == 2 and gradient is not None:
         raise ValueError("order=2 checks the engine's own second derivatives; check a claimed one as a function")
+    try:
+        subject = Subject(function, at)
+    except SeveralResults as error:
+        if order == 2 or isinstance(function, Program):
+            raise
+        return _by_results(function, at, gradient, reference, error.structure)
+    if not subject.numbers:
+        raise ValueError(f"{subject.name} is to be checked at no numbers, so there is nothing to differentiate by")
     if gradient is not None:
-        claimed = _claimed(gradient(*at) if callable(gradient) else gradient, subject)
-        report = _report(_checks(subject, claimed, reference, None), subject)
-        if report.verdict == "FAIL" and subject.program is not None and not report.value:
-            report.mistakes = named_mistakes(subject.program, subject.numbers, claimed, factors=False)
-        return report
+        claimed = claimed_gradient(gradient(*at) if callable(gradient) else gradient, subject)
+        return _of_a_claim(subject, claimed, reference)
     if subject.program is None:
         raise TypeError(
             f"{subject.name} is {subject.blind}: the engine has no gradient of it, claim yours with gradient="
         )
     return (_diagnosed if order == 1 else _second_order)(subject, reference, subject.program)
+
+
+def _of_a_claim(subject: Subject, claimed: Sequence[float], reference: Reference) -> Report:
+    """Check a claimed gradient, with the mistakes of a FAIL."""
+    report = _report(_checks(subject, claimed, reference, None), subject)
+    if report.verdict == "FAIL" and subject.program is not None and not report.value:
+        report.mistakes = named_mistakes(subject.program, subject.numbers, claimed, factors=False)
+    return report
+
+
+def _by_results(
+    function: Callable[..., Any], at: Sequence[Any], jacobian: Any, reference: Reference, results: tree.Structure
+) -> Report:
+    """Check the Jacobian of a function of several results, by rows."""
+    places = [place for place, _ in sorted(tree.paths(results), key=lambda pair: pair[1])]
+
+    def component(o: int) -> Callable[..., Any]:
+        @functools.wraps(function)
+        def result(*args: Any) -> Any:
+            return tree.flatten(function(*args), lambda leaf, _: leaf, "")[0][o]
+
+        return result
+
+    subjects = [Subject(component(o), at) for o in range(len(places))]
+    first = subjects[0]
+    claims: Sequence[Sequence[float] | None] = [None] * len(places)
+    if jacobian is not None:
+        given = jacobian(*at) if callable(jacobian) else jacobian
+        claims = claimed_jacobian(given, results, first.structure, len(places), len(first.numbers))
+    parts = []
+    for subject, claimed in zip(subjects, claims, strict=True):
+        if claimed is not None:
+            parts.append(_of_a_claim(subject, claimed, reference))
+        elif subject.program is None:
+            raise TypeError(f"{subject.name} is {subject.blind}: claim its Jacobian with gradient=")
+        else:
+            parts.append(_diagnosed(subject, reference, subject.program))
+    names = first.names()
+    rows = [tree.access(place) for place in places]
+    labels = [[f"{row} by {name}" for name in names] for row in rows]
+    return Report.of_parts(parts, labels, rows, first, f"the Jacobian of {first.name}")
 
 
 def _diagnosed(subject: Subject, reference: Reference, kinked: Program) -> Report:
@@ -133,14 +186,14 @@ def name_mistakes(function: Program | Callable[..., Any], *at: Any, gradient: An
     []
     """
     subject = Subject(function, at)
-    claimed = _claimed(gradient(*at) if callable(gradient) else gradient, subject)
     if subject.program is None:
         raise ValueError(f"{subject.name} is {subject.blind}: mistakes are named by the recorded graph")
+    claimed = claimed_gradient(gradient(*at) if callable(gradient) else gradient, subject)
     return named_mistakes(subject.program, subject.numbers, claimed)
 
 
 def assert_gradient(
-    function: Program | Callable[..., Any],
+    function: Any,
     *at: Any,
     gradient: Any = None,
     order: int = 1,
@@ -164,75 +217,10 @@ def _second_order(subject: Subject, reference: Reference, program: Program) -> R
 
     names = subject.names()
     at = tree.unflatten(subject.structure, subject.numbers)
-    report = Report([], subject, f"the gradient of {subject.name}")
-    for j, along in enumerate(names):
-        part = _diagnosed(Subject(component(j), at), reference, program)
-        report.checks += [
-            check._replace(name=f"d/d{along} d/d{other}") for check, other in zip(part.checks, names, strict=True)
-        ]
-        report.value = report.value or part.value
-        report.culprit = report.culprit or part.culprit
-    return report
-
-
-def _claimed(gradient: Any, subject: Subject) -> list[float]:
-    """Return the claimed numbers in the order of the inputs, matched by keys and places, never by position alone."""
-    listed = _lists(gradient)
-    numbers, shape = tree.flatten(listed, lambda x, path: float(number_or_value(bare(x), path)), "gradient")
-    count = len(subject.numbers)
-    if len(numbers) != count:
-        raise ValueError(f"the arguments have {count} number(s), the claimed gradient {len(numbers)}")
-    names = subject.parameters()
-    ways: list[Any] = [list(subject.structure)]
-    if len(names) == 1:
-        ways.append(subject.structure[0])  # the gradient of the only argument, without a tuple
-    ways.append(dict(zip(names, subject.structure, strict=True)))
-    for way in ways:
-        order = _matched(listed, way)
-        if order is not None:
-            return [x for _, x in sorted(order)]
-    if isinstance(shape, list) and shape == list(range(count)) and not _has_keys(subject.structure):
-        return numbers  # one flat list
-    expected = tree.shape(subject.structure[0] if len(names) == 1 else subject.structure)
-    raise ValueError(f"the claimed gradient is structured {tree.shape(shape)}, but the arguments {expected}")
-
-
-def _matched(claim: Any, structure: tree.Structure) -> list[tuple[int, float]] | None:
-    """Return each input with its number; None where the two do not match."""
-    if isinstance(structure, int):
-        return None if isinstance(claim, (dict, list)) else [(structure, float(bare(claim)))]
-    if isinstance(structure, tree.Array):
-        return _matched(claim, tree.unflatten(structure, range(structure.first + structure.size), tree.nested))
-    if isinstance(structure, tree.Instance):
-        return _matched(claim, structure.content)
-    if isinstance(structure, dict):
-        if not isinstance(claim, dict) or set(claim) != set(structure):
-            return None
-        pairs = [(claim[key], part) for key, part in structure.items()]
-    elif isinstance(claim, list) and len(claim) == len(structure):
-        pairs = list(zip(claim, structure, strict=True))
-    else:
-        return None
-    parts = [_matched(*pair) for pair in pairs]
-    return None if any(part is None for part in parts) else [found for part in parts for found in part or ()]
-
-
-def _has_keys(structure: tree.Structure) -> bool:
-    if isinstance(structure, (int, tree.Array)):
-        return False
-    return isinstance(structure, (dict, tree.Instance)) or any(map(_has_keys, structure))
-
-
-def _lists(x: Any) -> Any:
-    """Return nested containers with NumPy's arrays as lists, and what data classes hold in their places."""
-    if hasattr(x, "tolist"):
-        return x.tolist()
-    if isinstance(x, dict):
-        return {key: _lists(item) for key, item in x.items()}
-    held = tree.contents(x)
-    if held is not None:
-        return _lists(held[0])
-    return [_lists(item) for item in x] if isinstance(x, (list, tuple)) else x
+    parts = [_diagnosed(Subject(component(j), at), reference, program) for j in range(len(names))]
+    rows = [f"d/d{along}" for along in names]
+    labels = [[f"{row} d/d{other}" for other in names] for row in rows]
+    return Report.of_parts(parts, labels, rows, subject, f"the gradient of {subject.name}")
 
 
 def _by_backward(subject: Subject) -> list[float]:

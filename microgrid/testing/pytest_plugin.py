@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
@@ -22,6 +22,8 @@ REFERENCES = ("auto", "flint", "exact", "mpmath", "floats")
 OPTIONS = ("reference", "order", "mutation")
 KNOWN = pytest.StashKey[list[str]]()
 """Names of the ops known to the workers of pytest-xdist at their end, the project's own included."""
+RUNNING = pytest.StashKey[pytest.Item]()
+"""The test that runs in this process."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -60,27 +62,30 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.gradcheck, append=True)
 
 
-@pytest.fixture
-def gradcheck(request: pytest.FixtureRequest) -> Callable[..., Report]:
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
+    """Note the test that runs, for `gradcheck`."""
+    item.config.stash[RUNNING] = item
+    return (yield)
+
+
+@pytest.fixture(scope="session")  # Hypothesis refuses fixtures that are made once for many examples of a test
+def gradcheck(pytestconfig: pytest.Config) -> Callable[..., Report]:
     """Return `check_gradient` with the test's options, which also raises GradientError on FAIL, and keeps count."""
     from microgrid.testing.accuracy import worst_ulps
     from microgrid.testing.checker import check_gradient
     from microgrid.testing.mutation import assert_detects_wrong_gradient
     from microgrid.testing.report import GradientError
 
-    options = _options(request)
-    # pytest-xdist sends these from a worker: dicts, strings and numbers it can, a Counter it cannot.
-    verdicts: dict[str, int] = {}
-    reasons: dict[str, int] = {}
-    ops: dict[str, float] = {}
-    request.node.user_properties.append(("gradcheck", {"verdicts": verdicts, "reasons": reasons, "ops": ops}))
-
     def checked(function: Any, *at: Any, gradient: Any = None, **given: Any) -> Report:
-        chosen = {**options, **given}
+        item = pytestconfig.stash[RUNNING]
+        chosen = {**_options(item), **given}
         if unknown := set(chosen) - set(OPTIONS):
             raise TypeError(f"gradcheck takes {', '.join(OPTIONS)}, not {', '.join(sorted(unknown))}")
         delta = chosen.pop("mutation")
         report = check_gradient(function, *at, gradient=gradient, **chosen)
+        counts = _counts(item)
+        verdicts, reasons, ops = counts["verdicts"], counts["reasons"], counts["ops"]
         for check in report.checks:
             _count(verdicts, str(check.verdict))
             if check.verdict == "UNDECIDED":
@@ -97,13 +102,23 @@ def gradcheck(request: pytest.FixtureRequest) -> Callable[..., Report]:
     return checked
 
 
-def _options(request: pytest.FixtureRequest) -> dict[str, Any]:
+def _counts(item: pytest.Item) -> dict[str, dict[str, Any]]:
+    """Return the counts of a test. pytest-xdist sends them from a worker: dicts, strings and numbers it can."""
+    for name, value in item.user_properties:
+        if name == "gradcheck":
+            return cast(dict[str, dict[str, Any]], value)
+    counts: dict[str, dict[str, Any]] = {"verdicts": {}, "reasons": {}, "ops": {}}
+    item.user_properties.append(("gradcheck", counts))
+    return counts
+
+
+def _options(item: pytest.Item) -> dict[str, Any]:
     options = {
-        "reference": request.config.getoption("--gradcheck-reference"),
+        "reference": item.config.getoption("--gradcheck-reference"),
         "order": 1,
-        "mutation": request.config.getoption("--gradcheck-mutation"),
+        "mutation": item.config.getoption("--gradcheck-mutation"),
     }
-    for marker in reversed(list(request.node.iter_markers("gradcheck"))):
+    for marker in reversed(list(item.iter_markers("gradcheck"))):
         options |= marker.kwargs
     return options
 

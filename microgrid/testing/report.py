@@ -5,7 +5,8 @@ from __future__ import annotations
 import html
 import math
 from collections.abc import Sequence
-from typing import Literal, NamedTuple, cast
+from fractions import Fraction
+from typing import Any, Literal, NamedTuple, cast
 
 from microgrid.testing.causes import likely_cause
 from microgrid.testing.enclosure import nearest_float
@@ -41,6 +42,17 @@ class Check(NamedTuple):
         middle = self.numerical.middle
         return self.analytic / nearest_float(middle) if middle and nearest_float(middle) else math.nan
 
+    @property
+    def relative(self) -> float:
+        """Relative error of the claim: inf of any number but 0 for a derivative of 0, nan where it is unknown."""
+        middle = self.numerical.middle
+        if middle is None or not math.isfinite(self.analytic):
+            return math.nan
+        error = abs(Fraction(self.analytic) - middle)
+        if not error:
+            return 0.0
+        return nearest_float(error / abs(middle)) if middle else math.inf
+
 
 class GradientError(AssertionError):
     """A gradient is wrong; `report` has the details."""
@@ -67,7 +79,8 @@ class Report:
 
     On a FAIL of the engine's own gradient, `culprit` names the rule that is wrong, or says that none is. `value` says
     which op computed a wrong value to begin with. On a FAIL of a claim, `mistakes` holds the mistake, or the two, that
-    give exactly the claimed numbers, where they are known.
+    give exactly the claimed numbers, where they are known. The report of a Jacobian, or of second derivatives, has as
+    many checks for each of its `rows` as there are inputs.
     """
 
     def __init__(self, checks: Sequence[Check], subject: Subject, of: str = "") -> None:
@@ -78,6 +91,27 @@ class Report:
         self.value = ""
         self.culprit = ""
         self.mistakes: list[str] = []
+        self.rows: list[str] = []
+        self._parts: list[Report] = []
+
+    @classmethod
+    def of_parts(
+        cls, parts: Sequence[Report], labels: Sequence[Sequence[str]], rows: Sequence[str], subject: Subject, of: str
+    ) -> Report:
+        """Return the report of a matrix of derivatives: a report and a list of labels for each of its rows."""
+        checks = [
+            check._replace(name=label)
+            for part, names in zip(parts, labels, strict=True)
+            for check, label in zip(part.checks, names, strict=True)
+        ]
+        report = cls(checks, subject, of)
+        report.rows, report._parts = list(rows), list(parts)
+        report.value = next((part.value for part in parts if part.value), "")
+        report.culprit = next((part.culprit for part in parts if part.culprit), "")
+        named = [part.mistakes for part in parts if part.verdict == "FAIL"]
+        if named and all(mistakes == named[0] for mistakes in named):
+            report.mistakes = named[0]
+        return report
 
     @property
     def verdict(self) -> Verdict:
@@ -95,6 +129,14 @@ class Report:
         return "; ".join(self.mistakes or self._causes())
 
     def _causes(self) -> list[str]:
+        if self._parts:
+            found: dict[str, list[str]] = {}
+            for row, part in zip(self.rows, self._parts, strict=True):
+                if part.cause:
+                    found.setdefault(part.cause, []).append(row)
+            if len(found) == 1 and len(next(iter(found.values()))) > 1:
+                return list(found)
+            return [f"{_several(rows)}: {cause}" for cause, rows in found.items()]
         wrong = [
             i for i, check in enumerate(self.checks) if check.verdict == "FAIL" and check.numerical.middle is not None
         ]
@@ -110,8 +152,8 @@ class Report:
             bad = [i for i in inputs if i in wrong]
             if not bad:
                 causes.append(f"{name} is right")
-            elif found := likely_cause([self._pair(i) for i in bad], self.program, at):
-                causes.append(f"{name}: {found}")
+            elif known := likely_cause([self._pair(i) for i in bad], self.program, at):
+                causes.append(f"{name}: {known}")
         return causes
 
     def _pair(self, i: int) -> tuple[float, float]:
@@ -121,7 +163,11 @@ class Report:
 
     def _remarks(self, checks: Sequence[Check]) -> list[str]:
         """Return the remarks below the table."""
-        remarks = [f"{check.name}: {check.reason}" for check in checks if check.reason]
+        shared: dict[str, list[str]] = {}
+        for check in checks:
+            if check.reason:
+                shared.setdefault(check.reason, []).append(check.name)
+        remarks = [f"{_several(names)}: {reason}" for reason, names in shared.items()]
         if self.value:
             remarks.append(f"the value itself is wrong, before any derivative: {self.value}")
         if self.cause and not self.culprit.startswith("culprit: the rule"):
@@ -150,7 +196,19 @@ class Report:
         return "\n".join(lines)
 
     def _header(self) -> list[str]:
-        return ["input", "at", "claimed", "derivative", "+-", "ulps", "allowed", "evidence", "ratio", "verdict"]
+        return [
+            "input",
+            "at",
+            "claimed",
+            "derivative",
+            "+-",
+            "relative",
+            "ulps",
+            "allowed",
+            "evidence",
+            "ratio",
+            "verdict",
+        ]
 
     def _row(self, check: Check) -> list[str]:
         d = check.numerical
@@ -166,6 +224,7 @@ class Report:
             f"{check.analytic:.17g}",
             numeric,
             radius,
+            f"{check.relative:.1e}" if math.isfinite(check.relative) else "-",
             f"{check.ulps:.3g}" if math.isfinite(check.ulps) else "-",
             f"{check.allowed:.3g}" if math.isfinite(check.allowed) else "-",
             d.evidence,
@@ -182,4 +241,19 @@ class Report:
         title = html.escape(f"{self.verdict}: {self.name}")
         return f"<p><b>{title}</b></p><table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>{more}{below}"
 
+    def plot(self) -> Any:
+        """Plot the verdicts in the shape of the arguments, or rows by inputs; return a matplotlib figure.
+
+        A cell is marked with a cross where the claim is wrong, darker the larger its relative error, with a question
+        mark where that is undecided. Needs matplotlib.
+        """
+        from microgrid.testing.picture_of_checks import plotted
+
+        return plotted(self)
+
     __repr__ = __str__
+
+
+def _several(names: Sequence[str]) -> str:
+    """Return names in a few words."""
+    return ", ".join(names) if len(names) <= 4 else f"{', '.join(names[:3])} and {len(names) - 3} others"

@@ -13,6 +13,16 @@ from microgrid.functional import number_or_value
 from microgrid.program import Program, input_names, parameters_of, trace
 
 
+class SeveralResults(TypeError):
+    """A function gives several results, of this structure."""
+
+    def __init__(self, structure: tree.Structure) -> None:
+        super().__init__(
+            "a gradient is that of one result; this function gives several: check them one by one, or their sum"
+        )
+        self.structure = structure
+
+
 class Subject:
     """A scalar function at a point. `program` is None for a black box, and `blind` says why.
 
@@ -34,9 +44,7 @@ class Subject:
         if self.program is None:
             return
         if not tree.is_number(self.program.out_structure):
-            raise TypeError(
-                "a gradient is that of one result; this function gives several: check them one by one, or their sum"
-            )
+            raise SeveralResults(self.program.out_structure)
         if self.structure != self.program.in_structure:
             raise TypeError(f"the point must be structured like the arguments, got {tree.shape(self.structure)}")
         if self.program.reads:
