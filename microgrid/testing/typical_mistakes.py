@@ -109,7 +109,7 @@ def _slopes(sweeper: Sweeper, layer: _Layer) -> Iterator[Mistake]:
         text = f"the slope of {name} is taken at the pre-activation: {formula.format(a='z')}"
         yield layer.with_slope(sweeper, text, lambda z, a: by_result(z))
     text = HALF_SQUARES if layer.last and kind == "sigmoid" and logs else f"the slope of {name} stands twice"
-    yield layer.with_slope(sweeper, text, lambda z, a: derivative(z) ** 2)
+    yield layer.with_slope(sweeper, text, lambda z, a: derivative(z) * derivative(z))
     if kind in LAYERS:
         text = f"the slope of {name} is taken at the activation, as if the function were applied twice"
         yield layer.with_slope(sweeper, text, lambda z, a: derivative(a))

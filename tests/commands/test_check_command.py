@@ -163,7 +163,6 @@ def test_at_a_kink_it_is_undecided_with_exit_code_0(
         ("mine.py::scaled x=1", "scaled needs a value for c"),
         ("mine.py::raises", "raises cannot be checked here: RuntimeError: not today (mine.py, line 40)"),
         ("mine.py::black_box", "claim yours with --gradient NAME"),
-        ("mine.py::several", "this function gives several"),
         ("mine.py::loss w=[1] x=1 --gradient none", "mine.py has no function none"),
     ],
 )
@@ -179,3 +178,10 @@ def test_what_cannot_be_checked_has_exit_code_2(
     out, err = capsys.readouterr()
     assert out == ""
     assert message in err
+
+
+def test_a_function_of_several_results_is_checked_by_its_jacobian(
+    file: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["check", "mine.py::several", "x=0.5"]) == 0
+    assert "PASS: the Jacobian of several" in capsys.readouterr().out

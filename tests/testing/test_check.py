@@ -859,7 +859,7 @@ def test_without_a_proof_the_evidence_says_so() -> None:
 @pytest.mark.parametrize(
     ("misuse", "error", "advice"),
     [
-        (lambda: check_gradient(lambda x: [x, x], 1.0), TypeError, "one result; this function gives several"),
+        (lambda: check_gradient(lambda x: [x, x], 1.0, order=2), TypeError, "one result; this function gives several"),
         (lambda: check_gradient(mg.sin, 1.0, order=3), ValueError, "order must be 1 or 2"),
         (lambda: check_gradient(mg.sin, 1.0, order=2, gradient=[1.0]), ValueError, "order=2 checks the engine's own"),
         (lambda: check_gradient(mg.sin, 1.0, gradient=["a"]), TypeError, r"gradient\[0\]: .*string 'a'"),
