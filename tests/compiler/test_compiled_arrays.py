@@ -119,6 +119,38 @@ def test_arrays_lie_in_memory_in_any_way(layout: str) -> None:
     assert len(fast._plans) == 2
 
 
+SHAPES = [(), (1,), (4,), (2, 2), (4, 1), (1, 4), (0,), (2, 0), (2, 1, 2)]
+
+
+def test_another_structure_compiles_a_variant_and_the_same_one_does_not() -> None:
+    fast = mg.compile(lambda p: {"same": scaled(p), "sum": mg.sum(numbers_of(p)) + 1.0}, strict=True)
+    arrays = [np.arange(math.prod(shape) * 1.0).reshape(shape) for shape in SHAPES[1:]]
+    trees = [*arrays, *[x.tolist() for x in arrays], 2.0, [np.ones(2), np.ones(2)], (np.ones(2), np.ones(2))]
+    trees += [Pair(1.0, 2.0), (1.0, 2.0), [1.0, 2.0], {"a": 1.0, "b": 2.0}, {"a": 1.0, "c": 2.0}, Layer(1.0, 2.0)]
+    trees += [Bag(1.0, "one"), Bag(1.0, "another"), Bag([1.0], "one"), [[1.0], 2.0], [1.0, [2.0]], {"a": [1.0, 2.0]}]
+    distinct = {repr((shape_of(x), type(x))) for x in trees}
+    for _ in range(2):
+        for x in trees:
+            result = fast(x)
+            assert kinds(result["same"]) == kinds(as_floats(x))
+            assert plain(result["same"]) == plain(scaled(x))
+            assert result["sum"] == sum(plain(x)) + 1.0
+        assert len(fast._plans) == len(distinct)
+
+
+def shape_of(x: Any) -> Any:
+    """What compiled code depends on."""
+    if isinstance(x, np.ndarray):
+        return "array", x.shape
+    if isinstance(x, dict):
+        return {key: shape_of(item) for key, item in x.items()}
+    if isinstance(x, (list, tuple)):
+        return type(x).__name__, [shape_of(item) for item in x]
+    if isinstance(x, Layer):
+        return "layer", shape_of([x.W, x.b])
+    return ("bag", x.name, shape_of(x.inside)) if isinstance(x, Bag) else ""
+
+
 def test_a_result_of_one_element_is_a_number_for_its_gradient() -> None:
     x = np.array([1.0, 2.0])
     squeezed = mg.compile(lambda x: np.squeeze(np.sum(x**2, keepdims=True)))
@@ -264,6 +296,26 @@ def test_arguments_passed_by_keyword_are_held_fixed_as_by_grad() -> None:
     assert (values.tolist(), slopes.tolist()) == ([0.0, 8.0], [0.0, 16.0])
     with pytest.raises(TypeError, match=r"unexpected keyword argument 'z'|multiple values"):
         mg.compile(lambda x: x)(1.0, z=2.0)
+
+
+def test_the_same_numbers_under_other_names_are_another_call() -> None:
+    fast = mg.compile(lambda x, y=1.0, z=2.0, **more: x * (y - z) + more.get("w", 0.0), static="z")
+    calls: list[Callable[[Any], Any]] = [
+        lambda f: f(3.0, 5.0),
+        lambda f: f(3.0, y=5.0),
+        lambda f: f(3.0, z=5.0),
+        lambda f: f(3.0, w=5.0),
+        lambda f: f(3.0, 5.0, 4.0),
+        lambda f: f(3.0, 5.0, z=4.0),
+        lambda f: f(x=3.0, y=5.0),
+        lambda f: f(y=3.0, x=5.0),
+        lambda f: f(3.0, w=5.0, y=2.0),
+        lambda f: f(3.0, y=5.0, w=2.0),
+    ]
+    expected = [call(fast.__wrapped__) for call in calls]
+    assert [call(fast) for call in [*calls, *calls]] == expected * 2
+    assert fast.gradient(3.0, 5.0) == (3.0, 3.0)
+    assert fast.gradient(3.0, y=5.0) == 3.0
 
 
 def test_arguments_beyond_the_named_ones_are_passed_on() -> None:
