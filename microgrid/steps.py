@@ -277,6 +277,16 @@ class Steps(Sequence[Step]):
                 rows.append(f"| {' | '.join(cells)} |")
         return "\n".join(rows)
 
+    def latex(self) -> str:
+        """Return both passes as a derivation in LaTeX, an `aligned` environment to paste between dollar signs.
+
+        Values with a label, functions and what is used twice stand on lines of their own; z is an output without a
+        label, u1, u2, ... are other results. Raises ValueError when it has more than 100,000 characters.
+        """
+        from microgrid.pictures.derivation import derivation
+
+        return derivation(self)
+
     def html(self) -> str:
         """Return the stepper as one self-contained piece of HTML: no network, no kernel."""
         from microgrid.pictures import stepper

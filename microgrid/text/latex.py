@@ -26,7 +26,7 @@ class Formula(NamedTuple):
 
 def latex(program: Listed, limit: int = 100_000) -> str:
     """Return the results as one formula. Raises ValueError when it has more characters than the limit."""
-    formulas = [Formula(name, ATOM, name) for name in _names(program.inputs)]
+    formulas = [Formula(name, ATOM, name) for name in names(program.inputs)]
     formulas += map(number, program.constants)
     for op, operands in program.instructions:
         formulas.append(applied(op.latex, [formulas[i] for i in operands]))
@@ -101,11 +101,11 @@ def applied(template: str, operands: Sequence[Formula]) -> Formula:
     return Formula(text, precedence, beside)
 
 
-def _names(names: Sequence[str]) -> list[str]:
-    """Return the names of the inputs in a formula; as typed, where the formula's form is taken."""
+def names(given: Sequence[str]) -> list[str]:
+    """Return names as a formula has them; as typed, where the formula's form is taken."""
     taken = {"e", r"\mathrm{NaN}"}
     found = []
-    for name in names:
+    for name in given:
         text = name_of(name)
         if text in taken:
             text = rf"\mathtt{{{name.replace('_', chr(92) + '_')}}}"
