@@ -48,6 +48,11 @@ def test_calls_with_arrays_in_any_place_are_recorded_ones(x: Any, y: Any, n: int
     expected = mg.trace(lambda x, y: function(x, y, n, 3.0))(x, y)(x, y)
     assert kinds(result) == kinds(expected) == kinds(as_floats(function(x, y, n, 3.0)))
     assert repr(plain(result)) == repr(plain(expected))
+    twice = [fast(as_floats(x), as_floats(y), n) for _ in range(2)]  # the second time in machine code
+    expected = mg.trace(lambda x, y: function(x, y, n))(x, y)(x, y)
+    for result in twice:
+        assert kinds(result) == kinds(expected)
+        assert repr(plain(result)) == repr(plain(expected))
     slopes = mg.compile(value, static="n", strict=True, cache=False).gradient(x, y, n, scale=3)
     recorded = mg.grad(value, (0, 1))(x, y, n, 3.0)
     assert kinds(slopes) == kinds(recorded) == kinds(as_floats((x, y)))

@@ -49,6 +49,12 @@ def _numbers(x: Any) -> Any:
     return int(x) if whole else x
 
 
+def _halves(x: Any) -> Any:
+    if isinstance(x, list):
+        return [_halves(item) for item in x]
+    return np.full(x.shape, 0.5) if isinstance(x, np.ndarray) else 0.5
+
+
 class Packed:
     """The arguments of a function in trees, of which the last is passed by keyword, and their order."""
 
@@ -60,9 +66,13 @@ class Packed:
         cuts = sorted(rng.randrange(1, len(args) + 1) for _ in range(rng.randrange(1, 3)))
         groups = [places[i:j] for i, j in zip([0, *cuts], [*cuts, len(places)], strict=True)]
         self._shapes = [_packed([_Item(i) for i in group], rng) for group in groups]
-        given = [_numbers(x) if rng.random() < 0.5 else x for x in args]
-        self.trees = [_filled(shape, given) for shape in self._shapes]
+        self._given = [_numbers(x) if rng.random() < 0.5 else x for x in args]
+        self.trees = [_filled(shape, self._given) for shape in self._shapes]
         self.order = rng.choice((self.order, tuple(self.order), np.array(self.order, dtype=int)))
+
+    def others(self) -> list[Any]:
+        """Trees of the same structure, of other numbers."""
+        return [_filled(shape, [_halves(x) for x in self._given]) for shape in self._shapes]
 
     def unpacked(self, trees: Sequence[Any], order: Any) -> list[Any]:
         """The arguments in the order in which the function takes them."""

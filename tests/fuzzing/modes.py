@@ -25,7 +25,7 @@ from fuzzing.containers import Packed
 from fuzzing.interpreter import interpreted
 from fuzzing.rounding import Bound
 from microgrid import Program, Value, nn, trace
-from microgrid.compiler import storage
+from microgrid.compiler import machine, plan, storage
 from microgrid.compiler.gradient import Request, tape_of
 from microgrid.compiler.plan import is_native
 from microgrid.compiler.roll import roll
@@ -176,6 +176,9 @@ class _Run:
         more = {"rest": last, "order": packed.order, "kind": "named"}
         values, slopes = recorded(g, packed.args)
         bound = self.bound(0, None if gradient else g)
+        if len(self.case.source) % 2:
+            self._tree_by_position(packed, g, gradient, bound)
+            return
         if not gradient:
             compiled = self.compiled(function, static=("order", "times"))
             for times in ([2], [1]):  # another variant
@@ -191,6 +194,21 @@ class _Run:
         for i, (found, fixed) in enumerate(zip(_leaves(parts), packed.fixed(), strict=True)):
             if not fixed:
                 self.check("tree, gradient", [found], [slopes[i]], bound, 1 + i)
+
+    def _tree_by_position(self, packed: Packed, g: Callable[..., Any], gradient: bool, bound: Bound | None) -> None:
+        """Once with other numbers; then twice, for calls from the second on are in machine code."""
+        values, slopes = recorded(g, packed.args)
+        compiled = self.compiled(lambda *trees: g(*packed.unpacked(trees, packed.order)))
+        call = compiled.value_and_grad if gradient else compiled
+        plan.POISON = False  # it keeps calls out of machine code
+        call(*packed.others())
+        for _ in range(2):
+            got = call(*packed.trees)
+            if not gradient:
+                self.check("tree", _leaves(got), values, bound)
+                continue
+            parts = packed.unpacked(got[1] if len(packed.trees) > 1 else [got[1]], packed.order)
+            self.check("tree, gradient", [got[0], *_leaves(parts)], [*values, *slopes], bound)
 
     def batch(self) -> None:
         c, g = self.case, function_of(self.case.several)
@@ -546,17 +564,15 @@ QUICK = tuple(mode for mode in MODES if mode in (*REPLAYS, *TEXTS) and not mode.
 
 def run(case: Case) -> list[str]:
     """All that is wrong with a case in its modes."""
-    from microgrid.compiler import machine, plan
-
     here = machine.machine()
     width, vector = here.width, here.vector
     here.width, here.vector = case.width or width, vector if case.vector and not case.width else 1
-    plan.POISON = True
     found = []
     try:
         for mode in case.modes:
             one = _Run(case, mode)
             try:
+                plan.POISON = True
                 getattr(one, one.mode.replace(" ", "_"))()
             except Exception as error:
                 lines = traceback.format_exc().splitlines()
