@@ -46,6 +46,11 @@ class Arguments:
         """For each argument its name, the list of its leaves ("numbers" or "rows"), its structure, and whether it is
         differentiated by. Static arguments are in the key alone."""
 
+    def only_rows(self, count: int) -> bool:
+        """Return True if each of so many arguments is one array with a row for each sample, and none is a list."""
+        rows = [kind == "rows" and isinstance(structure, int) for _, kind, structure, _ in self.parts]
+        return len(rows) == count and all(rows) and not any(self.listed)
+
     @property
     def differentiable(self) -> bool:
         """True if there is an argument to differentiate by."""

@@ -6,7 +6,7 @@ import functools
 import inspect
 import sys
 from collections.abc import Callable, Sequence
-from types import MethodType
+from types import FunctionType, MethodType
 from typing import Any
 
 from microgrid import functional
@@ -68,6 +68,9 @@ class Compiled(Shown):
         self._parameters = Parameters(function, static)
         self._plans: Kept[tuple[Plan, Any]] = Kept(lambda: [function], names_read(function))
         self._entries = Entries(Compiled)
+        self._stateless = isinstance(function, FunctionType)
+        self._batches: dict[tuple[Any, ...], tuple[Any, ...]] = {}
+        """Keys of the compiled variants for batches of arrays, by the shapes of a sample."""
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Return the result of the function, with floats for Values.
@@ -123,9 +126,18 @@ class Compiled(Shown):
 
         `in_axes` has 0 or None for each argument, or one for all. Arguments passed by keyword are shared.
         """
-        given = arguments.batch(self._parameters, args, _axes(in_axes, len(args)), kwargs)
-        plan, structure = self._plan(self._asked("batch", given), given, args, kwargs)
-        values, _ = self._run(plan, given)
+        plain = self._stateless and type(in_axes) is int and not in_axes and not kwargs
+        if plain and (found := self._of_arrays(args)) is not None:
+            values, structure = found
+        else:
+            given = arguments.batch(self._parameters, args, _axes(in_axes, len(args)), kwargs)
+            asked = self._asked("batch", given)
+            plan, structure = self._plan(asked, given, args, kwargs)
+            values, _ = self._run(plan, given)
+            if plain and given.only_rows(len(args)):
+                self._batches[tuple(given.shapes)] = asked
+        if structure == 0:
+            return values.reshape(-1)
         return tree.unflatten(structure, values.T, lambda shape, rows: rows.T.reshape(len(values), *shape))
 
     def batch_value_and_grad(
@@ -223,6 +235,35 @@ class Compiled(Shown):
         outside = [value.item() for value in plan.traced.captured]
         return plan.run(given.arrays, plan.numpy.array(given.numbers + outside), given.samples)
 
+    def _of_arrays(self, args: Sequence[Any]) -> tuple[Any, Any] | None:
+        """Run a batch of arrays of floats in C order, without flattening of arguments, if there is code for such ones.
+
+        Return the results, a row for each sample, and the structure of the function's result; None where there is none.
+        """
+        if not self._batches or not args:
+            return None
+        np = sys.modules["numpy"]
+        array, floats, shapes, samples = np.ndarray, np.dtype(float), [], -1
+        for x in args:
+            if type(x) is not array or x.dtype is not floats or not x.flags.c_contiguous or not x.ndim:
+                return None
+            rows, *shape = x.shape
+            if samples not in (-1, rows):
+                return None
+            samples = rows
+            shapes.append(tuple(shape))
+        asked = self._batches.get(tuple(shapes))
+        if asked is None:
+            return None
+        try:
+            found, structure = self._plans.get(asked, _not_compiled)
+        except _NotCompiled:
+            return None
+        self._plans.last = plan = found.fitting(samples)
+        self._entries.reset()
+        outside = [value.item() for value in plan.traced.captured]
+        return plan.run(args, np.array(outside, dtype=float), samples)[0], structure
+
     def _asked(self, purpose: str, given: Arguments) -> tuple[Any, ...]:
         """Return the key of the compiled variant for these arguments."""
         return (purpose, *given.key, *state(self._function, self._plans.reads))
@@ -258,6 +299,14 @@ class Compiled(Shown):
         request = Request(shared, tuple(range(given.by)) if differentiated else ())
         columns = None if given.samples < 0 else [array.shape[1] for array in given.arrays]
         return Plan(record, request, columns, self._options, given.samples), record.program.out_structure
+
+
+class _NotCompiled(Exception):
+    """There is no code for these arguments."""
+
+
+def _not_compiled() -> Any:
+    raise _NotCompiled
 
 
 def _value_and_grad(function: Callable[..., Any], xs: Sequence[Any], count: int) -> Any:

@@ -49,6 +49,41 @@ define void @kernel(ptr noalias %sources, ptr noalias %strides, ptr noalias %tab
 entry:"""
 
 
+DATA = object.__basicsize__
+"""Offset in an array, as an object, of the address of its data: the first field after the head of all objects."""
+
+
+def _frame(sources: int) -> list[str]:
+    """Return the lines of run(frame), which calls the kernel with what a frame holds, in words of eight bytes.
+
+    First strides, table, functions and scratch; then the objects p, y and d, which are NumPy's arrays, as the sources
+    at the end are; between them end, samples and weight. So a call from Python converts one argument, not twelve.
+    """
+    lines = ["define void @run(ptr noalias %frame) #0 {", f"  %sources = alloca [{max(sources, 1)} x ptr]"]
+
+    def field(place: int, type: str) -> str:
+        name = f"%field{place}"
+        lines.append(f"  {name}.at = getelementptr i64, ptr %frame, i64 {place}")
+        lines.append(f"  {name} = load {type}, ptr {name}.at")
+        return name
+
+    def data(place: int) -> str:
+        name = field(place, "ptr")
+        lines.append(f"  {name}.field = getelementptr i8, ptr {name}, i64 {DATA}")
+        lines.append(f"  {name}.data = load ptr, ptr {name}.field")
+        return f"{name}.data"
+
+    fixed = [field(place, "ptr") for place in range(4)]
+    p, y, d = [data(place) for place in range(4, 7)]
+    end, samples, weight = field(7, "i64"), field(8, "i64"), field(9, "double")
+    for number in range(sources):
+        lines.append(f"  %source{number} = getelementptr ptr, ptr %sources, i64 {number}")
+        lines.append(f"  store ptr {data(10 + number)}, ptr %source{number}")
+    given = ", ".join(f"ptr {x}" for x in (*fixed[:3], p, y, d, fixed[3]))
+    lines.append(f"  call void @kernel(ptr %sources, {given}, i64 0, i64 {end}, i64 {samples}, double {weight})")
+    return [*lines, "  ret void", "}"]
+
+
 def kernel_of(stored: Stored, mode: Mode, columns: Sequence[int], sums: int) -> tuple[str, int]:
     """Return the text of the kernel, and the size of its scratch memory in numbers."""
     return _Kernel(stored, mode, columns, sums).text()
@@ -90,7 +125,7 @@ class _Kernel:
         if self.direct:
             arrays["x"], arrays["y"] = self.rows(start, sizes["y"])
         else:
-            self.bring_in(start, arrays["x"])
+            self.bring_in(start, count, arrays["x"])
         seed = self.seed(count)
         if sizes["s"]:
             self.do(f"store {self.vector} {seed}, ptr {arrays['s']}, align 8")
@@ -110,6 +145,7 @@ class _Kernel:
                 self.add(d)
         self.end("round", rounds)
         lines = [_HEAD, *self.lines, "  ret void", "}", "declare i64 @llvm.smin.i64(i64, i64)"]
+        lines += _frame(len(self.columns))
         return "\n".join(lines), self.chunks * chunk + (sizes["d"] if self.apart else 0)
 
     def clear(self, name: str, d: str) -> None:
@@ -138,14 +174,22 @@ class _Kernel:
         x = self.address("double", self.load("ptr", "%sources", "0"), self.set(f"mul i64 {sample}, {stride}"))
         return x, self.address("double", "%y", self.set(f"mul i64 {sample}, {width}"))
 
-    def bring_in(self, start: str, x: str) -> None:
-        """Transpose the inputs of a block of samples, a few columns at a time to stay in the cache."""
+    def bring_in(self, start: str, count: str, x: str) -> None:
+        """Transpose the inputs of a block of samples, a few columns at a time to stay in the cache.
+
+        A single column is as it comes, but in a block with lanes that have no sample.
+        """
         last = self.set("sub i64 %samples, 1")
         offset = 0
+        whole, part = self.whole(count)
         for number, width in enumerate(self.columns):
             source = self.load("ptr", "%sources", str(number))
             stride = self.load("i64", "%strides", str(number))
-            few = self.begin(f"few{number}", "0", str(-(-width // COLUMNS)))
+            groups = str(-(-width // COLUMNS))
+            if width == 1 and self.lanes > 1:
+                self.copy(f"in{number}", whole, (source, start), (x, str(offset * self.lanes)))
+                groups = part
+            few = self.begin(f"few{number}", "0", groups)
             first = self.set(f"mul i64 {few}, {COLUMNS}")
             end = self.set(f"call i64 @llvm.smin.i64(i64 {self.set(f'add i64 {first}, {COLUMNS}')}, i64 {width})")
             lane = self.begin(f"lane{number}", "0", str(self.lanes))
@@ -159,8 +203,20 @@ class _Kernel:
             self.do(f"store double {value}, ptr {self.address('double', x, place)}, align 8")
             self.end(f"column{number}", end)
             self.end(f"lane{number}", str(self.lanes))
-            self.end(f"few{number}", str(-(-width // COLUMNS)))
+            self.end(f"few{number}", groups)
             offset += width
+
+    def whole(self, count: str) -> tuple[str, str]:
+        """Return 1 and 0 if all lanes have a sample, else 0 and 1."""
+        full = self.set(f"icmp eq i64 {count}, {self.lanes}")
+        return self.set(f"select i1 {full}, i64 1, i64 0"), self.set(f"select i1 {full}, i64 0, i64 1")
+
+    def copy(self, name: str, times: str, source: tuple[str, str], target: tuple[str, str]) -> None:
+        """Copy a number for each lane, at most once, from an array at a place to another."""
+        self.begin(name, "0", times)
+        numbers = self.set(f"load {self.vector}, ptr {self.address('double', *source)}, align 8")
+        self.do(f"store {self.vector} {numbers}, ptr {self.address('double', *target)}, align 8")
+        self.end(name, times)
 
     def seed(self, count: str) -> str:
         """Set the seed: the weight in each lane that has a sample, 0 in the others."""
@@ -180,6 +236,10 @@ class _Kernel:
 
     def take_out(self, start: str, count: str, y: str, width: int) -> None:
         """Transpose the outputs of a block of samples."""
+        if width == 1 and self.lanes > 1:
+            whole, part = self.whole(count)
+            self.copy("outwhole", whole, (y, "0"), ("%y", start))
+            count = self.set(f"mul i64 {count}, {part}")
         lane = self.begin("out", "0", count)
         row = self.set(f"mul i64 {self.set(f'add i64 {start}, {lane}')}, {width}")
         column = self.begin("outcolumn", "0", str(width))

@@ -7,11 +7,13 @@ import ctypes
 import functools
 import math
 import platform
+import sys
 import threading
 import weakref
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from microgrid.compiler.kernel import DATA
 from microgrid.core.primitive import Op, as_float
 from microgrid.numbers.arithmetic import library
 
@@ -117,6 +119,10 @@ class Loaded:
         self.address = engine.get_function_address("kernel")
         self._kernel: Callable[..., None] = KERNEL(self.address)
         self.functions = (ctypes.c_void_p * max(len(functions), 1))(*[self._pointer(name, ops) for name in functions])
+        self.run_frame: Callable[[int], None] | None = None
+        """Run the code with the arguments in a frame; None where `run` must."""
+        if not self._kept and _arrays_are_known():
+            self.run_frame = ctypes.CFUNCTYPE(None, ctypes.c_void_p)(engine.get_function_address("run"))
         self.run = self._run_and_raise if self._kept else self._kernel
         """Run the code. An exception of a Python function that it called is raised after it."""
         weakref.finalize(self, _unload, engine)
@@ -141,6 +147,15 @@ class Loaded:
         if not address:
             raise OSError(f"the C library has no function {name}")
         return address
+
+
+@functools.cache
+def _arrays_are_known() -> bool:
+    """Return True if arrays have the addresses of their data where machine code looks for them."""
+    if sys.implementation.name != "cpython":
+        return False
+    arrays = [library("numpy", "compile").empty(n) for n in (0, 1, 1000)]
+    return all(ctypes.c_size_t.from_address(id(array) + DATA).value == array.ctypes.data for array in arrays)
 
 
 def _guarded(op: Op, errors: dict[int, BaseException]) -> Callable[..., float]:

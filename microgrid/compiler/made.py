@@ -24,6 +24,8 @@ class Kept(Generic[T]):
         self._functions = functions
         self._outside = Outside(functions())
         self._known: OrderedDict[Any, tuple[T, list[Any]]] = OrderedDict()
+        self._recent: tuple[tuple[Any, ...], tuple[Any, ...], T] | None = None
+        """The captured names, the arguments and the variant of the last call."""
         self.made = 0
         self.last: Plan | None = None
         """The code that ran last."""
@@ -34,7 +36,11 @@ class Kept(Generic[T]):
 
     def get(self, asked: tuple[Any, ...], make: Callable[[], T]) -> T:
         """Return the cached variant for these arguments, or make it."""
-        key = (*asked, *self._outside.key())
+        outside = self._outside.key()
+        recent = self._recent  # read once, for other threads
+        if recent is not None and recent[0] is outside and recent[1] == asked:
+            return recent[2]
+        key = (*asked, *outside)
         known = self._known.get(key)
         if known is None:
             self._outside = Outside(self._functions())  # a function that they call may have changed
@@ -45,6 +51,7 @@ class Kept(Generic[T]):
                 self._known.popitem(last=False)
         else:
             self._known.move_to_end(key)
+        self._recent = self._outside.key(), asked, known[0]
         return known[0]
 
     def seen(self, asked: tuple[Any, ...], plan: Plan) -> Seen | None:

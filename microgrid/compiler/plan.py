@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import functools
 import os
+import struct
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -34,11 +35,6 @@ WORTH = 12_000_000
 PARTS = 8
 """Maximum number of parts into which blocks of samples are divided, for any number of threads: sums over samples have
 the same bits."""
-
-
-def few(samples: int) -> bool:
-    """Return True for so few samples that lanes for them do not pay: no more than a quarter of the lanes."""
-    return 4 * samples <= 2 * machine().width
 
 
 class Options:
@@ -91,7 +87,8 @@ class Plan:
         self.options = options
         self.seconds = {"trace": traced.seconds}
         here = self._timed("start of LLVM", machine)
-        self._few = columns is None or few(samples)
+        self._most = here.width // 2  # no more than a quarter of the lanes: then lanes for samples do not pay
+        self._few = columns is None or samples <= self._most
         self._other: Plan | None = None  # which does not refer to this one: code is unloaded with its last reference
         self.mode = Mode(1 if self._few else 2 * here.width, options.strict, here.vector, here.width)
         if like is None:
@@ -119,8 +116,13 @@ class Plan:
         self.outputs = tape.sizes["y"]
         self.sums = tape.sizes["d"]
         self._no_outputs = self.numpy.empty((0, 0))
+        self._no_sums = self.numpy.empty(0)
+        self._lanes = self.mode.lanes
+        self._run_frame = self.loaded.run_frame
         self._table = self.numpy.array(self.stored.table or (0.0,))
         self._scratch: list[tuple[Any, int]] = []
+        self._frames: list[_Frame] = []
+        self._round = CHUNKS * self.mode.lanes
         widths = columns or [inputs]
         self._pointers = ctypes.c_void_p * len(widths)
         self._strides = (ctypes.c_int64 * len(widths))(*widths)
@@ -137,7 +139,7 @@ class Plan:
 
     def fitting(self, samples: int) -> Plan:
         """Return the plan of this program for so many samples, which is compiled at its first use."""
-        if self.columns is None or few(samples) == self._few:
+        if (samples <= self._most) == self._few or self.columns is None:
             return self
         if self._other is None:
             self._other = Plan(self.traced, self.request, self.columns, self.options, samples, self)
@@ -150,6 +152,23 @@ class Plan:
         self.seconds[stage] = time.perf_counter() - start
         return result
 
+    def _at_once(self, sources: Sequence[Any], shared: Any, samples: int, weight: float) -> tuple[Any, Any]:
+        """Run the code for all samples by one call, whose arguments are in a frame: in 1.5 us for 5."""
+        empty = self.numpy.empty
+        outputs = empty((samples, self.outputs)) if self.outputs else self._no_outputs
+        sums = empty(self.sums) if self.sums else self._no_sums
+        try:
+            frame = self._frames.pop()
+        except IndexError:  # all are in use by other threads
+            frame = _Frame(self, len(sources))
+        objects = map(id, sources)
+        frame.pack(
+            frame.memory, 32, id(shared), id(outputs), id(sums), -(-samples // self._lanes), samples, weight, *objects
+        )
+        self._run_frame(frame.address)
+        self._frames.append(frame)
+        return outputs, sums
+
     def run(
         self, sources: Sequence[Any], shared: Any, samples: int, weight: float = 1.0, compare: bool = True
     ) -> tuple[Any, Any]:
@@ -158,6 +177,10 @@ class Plan:
         Sources are whole arrays of floats with a row for each sample. The first results are compared with recording:
         raises RuntimeError where they differ.
         """
+        # Sums over samples are sums of parts, in their order; one part is taken at once.
+        at_once = samples <= self._round or (not self.sums and self.threads(PARTS, samples) == 1)
+        if at_once and samples and self.checked and self._run_frame is not None and not POISON:
+            return self._at_once(sources, shared, samples, weight)
         np = self.numpy
         outputs = np.empty((samples, self.outputs)) if self.outputs else self._no_outputs
         if POISON:
@@ -172,10 +195,7 @@ class Plan:
         first_sum = address(sums)
 
         def part(i: int) -> None:
-            try:
-                scratch = self._scratch.pop()
-            except IndexError:  # all are in use by other threads
-                scratch = self.new_scratch()
+            scratch = self.taken_scratch()
             if POISON:
                 scratch[0].fill(np.nan)
             begin, end = rounds * i // parts * CHUNKS, min(rounds * (i + 1) // parts * CHUNKS, blocks)
@@ -194,6 +214,13 @@ class Plan:
             checked(self, sources, shared, samples, weight, (outputs, total))
             self.checked = True
         return outputs, total
+
+    def taken_scratch(self) -> tuple[Any, int]:
+        """Return scratch memory that is not in use, or new one."""
+        try:
+            return self._scratch.pop()
+        except IndexError:  # all are in use by other threads
+            return self.new_scratch()
 
     def new_scratch(self) -> tuple[Any, int]:
         """Allocate scratch memory for one thread; return it with its first address aligned to cache lines."""
@@ -217,6 +244,17 @@ class Plan:
             f"code bytes     {self.loaded.size:>10,}{'  (from the cache)' if self.cached else ''}",
         ]
         return "\n".join([*lines, *[f"{stage:14} {seconds:>10.4f} s" for stage, seconds in self.seconds.items()]])
+
+
+class _Frame:
+    """Memory for the arguments of a call of machine code, as `kernel._frame` has them, and for its scratch."""
+
+    def __init__(self, plan: Plan, sources: int) -> None:
+        self.memory = plan.numpy.empty(10 + sources, dtype="int64")
+        self.address = address(self.memory)
+        self.scratch, start = plan.taken_scratch()
+        self.memory[:4] = (*plan.fixed, start)
+        self.pack = struct.Struct(f"=qqqqqd{sources}q").pack_into
 
 
 _START = ctypes.c_char * 0

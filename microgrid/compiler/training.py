@@ -42,6 +42,8 @@ class CompiledLoss(Shown):
         self._options = options
         self._values = model.parameters()
         self._plans: Kept[Plan] = Kept(lambda: [loss, *model.modules()])
+        self._shape = (len(self._values),)
+        self._kinds = self._numpy.ndarray, self._numpy.dtype(float)
         self.read()
 
     @property
@@ -72,7 +74,12 @@ class CompiledLoss(Shown):
         return sums.item(-1), sums[:-1], outputs
 
     def _run(self, x: Any, y: Any, *, outputs: bool) -> tuple[Any, Any]:
-        x, y = _rows(x, "x"), _rows(y, "y")
+        # Arrays of floats in C order are taken as they are; to ask here saves a quarter of the time of a small step.
+        array, floats = self._kinds
+        if type(x) is not array or x.dtype is not floats or not x.flags.c_contiguous or not x.ndim:
+            x = _rows(x, "x")
+        if type(y) is not array or y.dtype is not floats or not y.flags.c_contiguous or not y.ndim:
+            y = _rows(y, "y")
         samples = x.shape[0]
         if y.shape[0] != samples or not samples:
             raise ValueError(
@@ -81,12 +88,15 @@ class CompiledLoss(Shown):
         asked = (outputs, x.shape[1:], y.shape[1:])
         plan = self._plans.get(asked, lambda: self._compiled(x, y, outputs)).fitting(samples)
         self._plans.last = plan
-        flat = array_of_floats(self.parameters)
-        if flat.shape != (len(self._values),):
+        flat = self.parameters
+        if type(flat) is not array or flat.dtype is not floats or not flat.flags.c_contiguous:
+            flat = array_of_floats(flat)
+        if flat.shape != self._shape:
             raise ValueError(f"parameters has shape {flat.shape}, and the model {len(self._values)} parameters")
-        outside = plan.traced.captured[len(self._values) :]
-        if outside:
-            flat = plan.numpy.concatenate([flat, [value.item() for value in outside]])
+        captured = plan.traced.captured
+        if len(captured) > len(self._values):
+            outside = [value.item() for value in captured[len(self._values) :]]
+            flat = plan.numpy.concatenate([flat, outside])
         return plan.run((x, y), flat, samples, 1.0 / samples)
 
     def _compiled(self, x: Any, y: Any, outputs: bool) -> Plan:
