@@ -13,7 +13,8 @@ from microgrid import functional
 from microgrid.compiler import arguments
 from microgrid.compiler.arguments import Arguments
 from microgrid.compiler.attributes import names_read, state
-from microgrid.compiler.calls import Call, Entries
+from microgrid.compiler.bound import Bound, write
+from microgrid.compiler.calls import Call, Entries, install
 from microgrid.compiler.gradient import Request
 from microgrid.compiler.made import Kept, Shown
 from microgrid.compiler.methods import Method
@@ -50,6 +51,13 @@ class Compiled(Shown):
     Derivatives are by all arguments that are not static: one structure, or a tuple of them. Arguments passed by keyword
     are held fixed, as `grad` does. When an argument is or holds a Value, the function itself runs and records.
 
+    With `out=`, the function and its derivatives for one sample write their arrays into that one, or those in a tuple,
+    list or dict like the result, and return it; `value_and_grad` returns the value and `out`. `out` may be the argument
+    itself. A function with a parameter `out` gets it. `bind` binds arguments and `out` once.
+
+    A call like an earlier one is machine code from end to end: with numbers, lists, tuples, dicts and contiguous arrays
+    of float64 of the same structure. Any other one is computed in Python around the code, with the same result.
+
     Machine code is kept on disk: in the folder that the environment variable MICROGRID_CACHE names, else in
     ~/.cache/microgrid (on Windows in %LOCALAPPDATA%\\microgrid). MICROGRID_CACHE=off switches that off, as does
     compile(..., cache=False) for one function. The folder may be deleted at any time.
@@ -71,6 +79,7 @@ class Compiled(Shown):
         self._stateless = isinstance(function, FunctionType)
         self._batches: dict[tuple[Any, ...], tuple[Any, ...]] = {}
         """Keys of the compiled variants for batches of arrays, by the shapes of a sample."""
+        install(Compiled, options.cache)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Return the result of the function, with floats for Values.
@@ -78,31 +87,28 @@ class Compiled(Shown):
         When an argument is or holds a Value, the function itself runs and records, so that derivatives, `trace`,
         `check_gradient` and `steps` go through the call.
         """
-        try:
-            given = arguments.single(self._parameters, args, kwargs)
-        except arguments.HoldsValue:
-            return self._function(*args, **kwargs)
-        return arguments.put_together(*self._single("value", given, args, kwargs))
+        return self._called("value", args, kwargs, self._out(kwargs))
 
     def value_and_grad(self, *args: Any, **kwargs: Any) -> tuple[float, Any]:
         """Return the value, and its derivatives by the arguments that are not static: one structure, or a tuple of
         them."""
-        return self._value_and_grad("value_and_grad", args, kwargs)
+        found: tuple[float, Any] = self._called("value_and_grad", args, kwargs, self._out(kwargs))
+        return found
 
     def gradient(self, *args: Any, **kwargs: Any) -> Any:
         """Return the derivatives alone."""
-        return self._value_and_grad("gradient", args, kwargs)[1]
+        return self._called("gradient", args, kwargs, self._out(kwargs))
 
     def jacobian(self, *args: Any, **kwargs: Any) -> Any:
         """Return the derivatives of all results: in place of each number in the result a structure as of `gradient`.
 
         An array of results by an array is an array with the axes of both.
         """
-        return self._derivative("jacobian", _jacobian, args, kwargs)
+        return self._called("jacobian", args, kwargs, self._out(kwargs))
 
     def hessian(self, *args: Any, **kwargs: Any) -> Any:
         """Return all second derivatives of the value, as the Jacobian of its gradient."""
-        return self._derivative("hessian", _hessian, args, kwargs)
+        return self._called("hessian", args, kwargs, self._out(kwargs))
 
     def hvp(self, *args: Any, **kwargs: Any) -> Any:
         """Return the Hessian times a vector: hvp(x, v), with a vector for each argument that is not static.
@@ -118,7 +124,31 @@ class Compiled(Shown):
                 f"hvp takes the arguments of {self.__name__}, then a vector for each that is not static: "
                 f"got {len(args)} in all"
             )
-        return self._derivative("hvp", _hvp, args[:count], kwargs, args[count:])
+        return self._called("hvp", args[:count], kwargs, self._out(kwargs), args[count:])
+
+    def bind(self, *args: Any, out: Any = None) -> Callable[[], Any]:
+        """Return a function without arguments that is `self(*args, out=out)`, for those who call a million times.
+
+        The arguments are arrays of float64, or tuples and dicts of them, whose numbers are read where they lie in
+        memory: change them in place between calls. Numbers stay as they are.
+
+            x, y = np.zeros(3), np.empty(3)
+            step = compile(f).bind(x, out=y)
+            for x[:] in points:
+                step()  # y has the results
+        """
+        return Bound(self, "value", args, out).function()
+
+    def bind_value_and_grad(self, *args: Any, out: Any = None) -> Callable[[], tuple[float, Any]]:
+        """Return a function without arguments that is `self.value_and_grad(*args, out=out)`: see `bind`.
+
+        x, g = np.zeros(3), np.empty(3)
+        step = compile(f).bind_value_and_grad(x, out=g)
+        for _ in range(1000):
+            value, _ = step()
+            x -= 0.1 * g
+        """
+        return Bound(self, "value_and_grad", args, out).function()
 
     def batch(self, *args: Any, in_axes: int | Sequence[int | None] | None = 0, **kwargs: Any) -> Any:
         """Return the results for all samples as arrays. Arguments have a row for each; those whose axis is None are
@@ -190,46 +220,54 @@ class Compiled(Shown):
         bound._function, bound._parameters, bound._plans = function, parameters, plans
         return bound
 
-    def _derivative(self, purpose: str, derivative: Derivative, args: Any, kwargs: Any, vectors: Any = ()) -> Any:
+    def _out(self, kwargs: dict[str, Any]) -> Any:
+        """Return `out=`, unless it is a parameter of the function."""
+        return None if self._parameters.has("out") else kwargs.pop("out", None)
+
+    def _called(
+        self, purpose: str, args: Any, kwargs: Any, out: Any = None, vectors: Any = (), bound: Entries | None = None
+    ) -> Any:
+        """Return the result for one sample, or `out` with its arrays written. Record where an argument holds a Value.
+
+        Further calls with arguments like these will not come here, nor those of a bound call with these entries.
+        """
+        derivative = _DERIVATIVES.get(purpose)
         try:
             given = arguments.single(self._parameters, args, kwargs, vectors)
         except arguments.HoldsValue:
-            function, numbers, count = self._parameters.numbers(self._function, args, kwargs)
-            return derivative(function, [*numbers, *vectors], count)
-        return arguments.put_together(*self._single(purpose, given, args, kwargs, derivative, vectors))
-
-    def _value_and_grad(self, purpose: str, args: Any, kwargs: Any) -> tuple[float, Any]:
-        try:
-            given = arguments.single(self._parameters, args, kwargs)
-        except arguments.HoldsValue:
-            found: tuple[Any, Any] = _value_and_grad(*self._parameters.numbers(self._function, args, kwargs))
-            return found
-        _, numbers = self._single(purpose, given, args, kwargs)
-        return numbers.item(0), _one_or_all(given.derivatives(None, numbers[1:]))
-
-    def _single(
-        self,
-        purpose: str,
-        given: Arguments,
-        args: Any,
-        kwargs: Any,
-        derivative: Derivative | None = None,
-        vectors: Sequence[Any] = (),
-    ) -> tuple[Any, Any]:
-        """Run the code for one sample; return the structure of the function's result, and an array of numbers.
-
-        Further calls with arguments like these will not come here.
-        """
-        asked = self._asked("gradient" if purpose == "value_and_grad" else purpose, given)
+            if out is not None:
+                raise TypeError("an argument is or holds a Value: the call is recorded, and takes no out=") from None
+            return self._recorded(purpose, args, kwargs, vectors)
+        differentiates = purpose in ("value_and_grad", "gradient")
+        asked = self._asked("gradient" if differentiates else purpose, given)
         plan, structure = self._plan(asked, given, args, kwargs, derivative)
         np = plan.numpy
         outside = [value.item() for value in plan.traced.captured]
         values, _ = plan.run([np.array([given.numbers])], np.array(outside), 1)
+        numbers = values.reshape(-1)
+        if differentiates:
+            result = _one_or_all(given.derivatives(None, numbers[1:]))
+        else:
+            result = arguments.put_together(structure, numbers)
+        if out is not None:
+            write(out, result)
+            result = out
         if not (kwargs or state(self._function, self._plans.reads)):
             static = [self._parameters.is_static(i, arg) for i, arg in enumerate(args)]
-            call = Call(purpose, (*args, *vectors), (*static, *[False] * len(vectors)), given.parts)
-            self._entries.add(call, plan, lambda: self._plans.seen(asked, plan), structure)
-        return structure, values.reshape(-1)
+            every, static = (*args, *vectors), [*static, *[False] * len(vectors)]
+            call = Call(purpose, every, static, given.parts, out, bound is not None)
+            entries = self._entries if bound is None else bound
+            entries.add(call, plan, lambda: self._plans.seen(asked, plan), structure)
+        return (numbers.item(0), result) if purpose == "value_and_grad" else result
+
+    def _recorded(self, purpose: str, args: Any, kwargs: Any, vectors: Any) -> Any:
+        if purpose == "value":
+            return self._function(*args, **kwargs)
+        function, numbers, count = self._parameters.numbers(self._function, args, kwargs)
+        if purpose in _DERIVATIVES:
+            return _DERIVATIVES[purpose](function, [*numbers, *vectors], count)
+        found = _value_and_grad(function, numbers, count)
+        return found if purpose == "value_and_grad" else found[1]
 
     def _run(self, plan: Plan, given: Arguments) -> tuple[Any, Any]:
         outside = [value.item() for value in plan.traced.captured]
@@ -324,6 +362,9 @@ def _hessian(function: Callable[..., Any], xs: Sequence[Any], count: int) -> Any
 def _hvp(function: Callable[..., Any], xs: Sequence[Any], count: int) -> Any:
     fixed = xs[count : len(xs) - count]
     return functional.hvp(lambda *by: function(*by, *fixed), xs[:count], xs[len(xs) - count :])
+
+
+_DERIVATIVES: dict[str, Derivative] = {"jacobian": _jacobian, "hessian": _hessian, "hvp": _hvp}
 
 
 def _argnums(count: int) -> functional.Argnums:

@@ -80,6 +80,21 @@ def method(kind: type, purpose: str, like: Callable[..., Any], cache: bool) -> A
     return new(("PyDescr_NewMethod", ctypes.pythonapi))(kind, ctypes.addressof(definition))
 
 
+def bound_function(bound: Any, cache: bool) -> Any:
+    """Return a function of an object with entries that makes its first kind of call; None without support."""
+    points = entry_points(cache)
+    if points is None:
+        return None
+    if not _bound:
+        doc = b"bound($self, /)\n--\n\nMake the call with the present numbers of the arrays that are bound."
+        _bound.append(MethodDefinition(b"bound", points[PURPOSES[0]], _FASTCALL, doc))
+    new = ctypes.PYFUNCTYPE(ctypes.py_object, ctypes.c_void_p, ctypes.py_object, ctypes.c_void_p)
+    return new(("PyCFunction_NewEx", ctypes.pythonapi))(ctypes.addressof(_bound[0]), bound, None)
+
+
+_bound: list[MethodDefinition] = []
+
+
 def _definition(like: Callable[..., Any], code: int) -> MethodDefinition:
     parameters = list(inspect.signature(like).parameters.values())[1:]
     names = [str(parameter.replace(annotation=parameter.empty)) for parameter in parameters]

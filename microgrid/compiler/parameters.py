@@ -21,6 +21,7 @@ class Parameters:
             every = []
         self._names = [p.name for p in every if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
         self._count = len(self._names)
+        self._every = [p.name for p in every]
         self._rest = next((p.name for p in every if p.kind is p.VAR_POSITIONAL), "")
         anything = any(p.kind is p.VAR_KEYWORD for p in every)
         for name in self.static:
@@ -38,6 +39,10 @@ class Parameters:
                 name += "_"
             self._names.append(name)
         return self._names[position]
+
+    def has(self, name: str) -> bool:
+        """Return True if a parameter has this name."""
+        return name in self._every
 
     def is_static(self, place: int | str, arg: Any) -> bool:
         """Return True if the argument at a position, or of a name, is compiled in as a constant."""

@@ -582,6 +582,19 @@ def test_a_call_while_garbage_is_collected_is_computed_apart() -> None:
     assert seen == [[[5000.0, 100.0], [50.0, [50.0]]]] * 200
 
 
+FIRST = """
+import microgrid as mg
+f = mg.compile(lambda x, y: x * y)
+taken = f.value_and_grad
+print([taken(3.0, 4.0) for _ in range(3)], f._entries.ran is not None)
+"""
+
+
+def test_a_method_that_is_taken_before_the_first_call_is_machine_code_too() -> None:
+    done = subprocess.run([sys.executable, "-c", FIRST], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[(12.0, (4.0, 3.0)), (12.0, (4.0, 3.0)), (12.0, (4.0, 3.0))] True"
+
+
 INTERRUPTED = """
 import signal, threading, time
 import microgrid as mg
