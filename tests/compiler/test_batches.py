@@ -25,7 +25,7 @@ LAYOUTS: dict[str, Callable[[Any], Any]] = {
     "single": lambda x: x.astype(np.float32),
     "whole": lambda x: np.round(x).astype(np.int64),
     "big-endian": lambda x: x.astype(">f8"),
-    "lists": lambda x: x.tolist(),
+    "lists": lambda x: x.tolist() if len(x) else x,
     "read-only": lambda x: np.frombuffer(x.tobytes()).reshape(x.shape),
 }
 FUNCTIONS: dict[str, tuple[Callable[..., Any], Sequence[tuple[int, ...]]]] = {
