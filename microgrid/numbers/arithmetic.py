@@ -176,12 +176,17 @@ def arithmetic_of(numbers: Sequence[Any]) -> Arithmetic:
     if len(kinds) > 1:
         raise TypeError(f"numbers of several kinds at once: {', '.join(sorted(kinds))}")
     (kind,) = kinds or {"floats"}
+    return _arithmetics()[kind]()
+
+
+@functools.cache
+def _arithmetics() -> dict[str, Callable[[], Arithmetic]]:
     from microgrid.numbers.arrays import arrays
     from microgrid.numbers.balls import balls
     from microgrid.numbers.fractions import rationals
     from microgrid.numbers.mpmath_numbers import mpmath_numbers
 
-    made: dict[str, Callable[[], Arithmetic]] = {
+    return {
         "floats": lambda: FLOATS,
         "Values": lambda: VALUES,
         "fractions": rationals,
@@ -189,7 +194,6 @@ def arithmetic_of(numbers: Sequence[Any]) -> Arithmetic:
         "mpmath": mpmath_numbers,
         "flint": balls,
     }
-    return made[kind]()
 
 
 def _kind(x: Any) -> str:

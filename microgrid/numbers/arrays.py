@@ -55,7 +55,7 @@ class _Arrays(Arithmetic):
         return next((x for x in found if isinstance(x, np.ufunc)), None)  # np.where, np.identity are none
 
     def accept(self, x: Any) -> Any:
-        return array_of_floats(x).copy()
+        return array_of_floats(x)
 
     def context(self) -> contextlib.AbstractContextManager[Any]:
         import numpy as np
@@ -65,8 +65,15 @@ class _Arrays(Arithmetic):
     def finish(self, outputs: Sequence[Any], inputs: Sequence[Any]) -> list[Any]:
         import numpy as np
 
-        shape = np.broadcast_shapes(*[x.shape for x in inputs])
-        return [np.broadcast_to(x, shape).copy() for x in outputs]
+        shapes = {x.shape for x in inputs}
+        (shape,) = shapes if len(shapes) == 1 else (np.broadcast_shapes(*shapes),)
+        taken = set(map(id, inputs))
+        results = []
+        for x in outputs:  # an input, or another result, is nothing to give away
+            own = type(x) is np.ndarray and x.shape == shape and x.base is None and id(x) not in taken
+            results.append(x if own else np.broadcast_to(x, shape).copy())
+            taken.add(id(x))
+        return results
 
 
 def _elementwise(forward: Callable[..., float], *operands: Any) -> Any:
