@@ -6,7 +6,7 @@
 from microgrid import datasets, losses, nn, ops, optim
 from microgrid.compiler import compile as compile
 from microgrid.core.primitive import OPS, Interval, Op, primitive
-from microgrid.core.scope import no_grad
+from microgrid.core.scope import frame, no_grad
 from microgrid.draw import draw
 from microgrid.engine import Value
 from microgrid.film import Film
@@ -141,6 +141,7 @@ __all__ = [
     "elu",
     "exp10",
     "fit",
+    "frame",
     "glu",
     "grad",
     "gradient",

@@ -14,7 +14,7 @@ from microgrid.engine import CONSTANT, Value
 from microgrid.graph.passes import backpropagation
 from microgrid.pictures import symbols
 from microgrid.pictures.digraph import number
-from microgrid.pictures.outline import Item, items_of, shown, static_operands
+from microgrid.pictures.outline import Item, items_of, short_paths, shown, static_operands
 from microgrid.program import Program
 from microgrid.text.notation import Written
 
@@ -343,12 +343,9 @@ def _computed(value: Value) -> bool:
 
 def _different(items: Sequence[Item]) -> list[str]:
     """Make titles unique: with the module where several values share one, and a number where that is not enough."""
-    counts = Counter(item.title for item in items if item.title)
+    counts, paths = Counter(item.title for item in items if item.title), short_paths(items)
     full = [
-        f"{item.module.partition('.')[2] or item.module}.{item.title}"
-        if counts[item.title] > 1 and item.module
-        else item.title
-        for item in items
+        f"{paths[item.module]}.{item.title}" if counts[item.title] > 1 and item.module else item.title for item in items
     ]
     counts = Counter(full)
     return [f"{title}#{i}" if title and counts[title] > 1 else title for i, title in enumerate(full)]
@@ -381,7 +378,8 @@ def _partial_sums(items: Sequence[Item], values: Sequence[Value]) -> dict[int, s
 
 def _different_sums(sums: Mapping[int, str], items: Sequence[Item]) -> dict[int, str]:
     """Make the names unique: with the module, and a number where that is not enough."""
-    full = {i: f"{m.partition('.')[2] or m}: {text}" if (m := items[i].module) else text for i, text in sums.items()}
+    paths = short_paths(items)
+    full = {i: f"{paths[m]}: {text}" if (m := items[i].module) else text for i, text in sums.items()}
     counts = Counter(full.values())
     return {i: f"{text} #{i}" if counts[text] > 1 else text for i, text in full.items()}
 

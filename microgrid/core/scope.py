@@ -69,6 +69,42 @@ def leave_module(token: Token[Any] | None) -> None:
         token.var.reset(token)
 
 
+class frame:
+    """Context manager, or decorator, that names values made within: a time step, a block, an iteration.
+
+    Frames stand within one another, and modules within frames; `draw`, `steps`, compiled loops and messages show them.
+
+    >>> from microgrid import Value
+    >>> with frame("t=1"):
+    ...     (Value(3.0) * 2.0).module
+    't=1'
+    """
+
+    def __init__(self, name: str) -> None:
+        if not isinstance(name, str):
+            raise TypeError(f'a frame has a name, a string, got {name!r}: write frame(f"t={{t}}")')
+        if not name.strip():
+            raise ValueError('a frame needs a name, such as frame("t=1")')
+        self.name = name.replace(".", "\N{ONE DOT LEADER}")  # a full stop divides the parts of a path
+        self._tokens: list[Token[Any] | None] = []
+
+    def __enter__(self) -> None:
+        self._tokens.append(enter_module(self.name))
+
+    def __exit__(self, *_exception: object) -> None:
+        leave_module(self._tokens.pop())
+
+    def __call__(self, function: Callable[P, R]) -> Callable[P, R]:
+        """Return the function, whose values are in the frame."""
+
+        @functools.wraps(function)
+        def framed(*args: P.args, **kwargs: P.kwargs) -> R:
+            with frame(self.name):
+                return function(*args, **kwargs)
+
+        return framed
+
+
 @contextlib.contextmanager
 def recording() -> Iterator[None]:
     """Record operations within a context, even within `no_grad`."""

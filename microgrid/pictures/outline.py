@@ -81,7 +81,8 @@ def items_of(root: Value, names: Mapping[str, Any]) -> list[Item]:
     items = []
     for i, (value, title) in enumerate(zip(values, titles(values, names), strict=True)):
         constant = value.op is CONSTANT
-        parameter = value.op is None and len(users[i]) == 1 and _PARAMETER.fullmatch(value.label) is not None
+        homes = {path.rpartition(".")[2] for path in users[i]}  # a module that is called in several frames is one
+        parameter = value.op is None and len(homes) == 1 and _PARAMETER.fullmatch(value.label) is not None
         if parameter and users[i] <= neurons:  # in a neuron, a weight is a factor and a bias a summand
             parameter = i in first and _OF_A_NEURON.fullmatch(value.label) is not None
         role: Role = "constant" if constant else "parameter" if parameter else "input"
@@ -104,6 +105,13 @@ def items_of(root: Value, names: Mapping[str, Any]) -> list[Item]:
             )
         )
     return items
+
+
+def short_paths(items: Iterable[Item]) -> dict[str, str]:
+    """Return the paths of the modules without the outermost one, where all of them are in it; "" stays."""
+    paths = {item.module for item in items}
+    outermost = {path.partition(".")[0] for path in paths if path}
+    return {path: path.partition(".")[2] or path if len(outermost) == 1 else path for path in paths}
 
 
 def _neurons(values: Sequence[Value], users: Sequence[set[str]]) -> set[str]:

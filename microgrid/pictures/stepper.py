@@ -16,7 +16,7 @@ from microgrid.core.primitive import CALL, OPS, Op, has_rule
 from microgrid.engine import CONSTANT, Value
 from microgrid.pictures import symbols, web
 from microgrid.pictures.layered import Layered, layered
-from microgrid.pictures.outline import Item, sign, static_operands
+from microgrid.pictures.outline import Item, short_paths, sign, static_operands
 from microgrid.pictures.still import curve, still
 from microgrid.text.javascript import Functions, Library, functions
 from microgrid.text.mathml import template
@@ -174,9 +174,10 @@ def _data(steps: Walk, kinds: _Kinds) -> dict[str, Any]:
     given, values, rules = [], [], []
     changed = False
     modules: dict[str, int] = {}
+    paths = short_paths(steps.items)
     counts = Counter((item.title, item.module) for item in steps.items if item.title)
     for i, (item, value) in enumerate(zip(steps.items, steps.values, strict=True)):
-        modules.setdefault(_short(item.module), len(modules))
+        modules.setdefault(paths[item.module], len(modules))
         if value.op is None or value.op is CONSTANT:
             code.append([-2 if value.op is CONSTANT else -3 if item.role == "parameter" else -1])
             given.append(_number(value.data))
@@ -220,13 +221,8 @@ def _data(steps: Walk, kinds: _Kinds) -> dict[str, Any]:
         )
     if len(modules) > 1 or "" not in modules:
         data["W"] = list(modules)
-        data["w"] = [modules[_short(item.module)] for item in steps.items]
+        data["w"] = [modules[paths[item.module]] for item in steps.items]
     return data
-
-
-def _short(module: str) -> str:
-    """Return the path of a module without the class of the outermost one, where it has parts."""
-    return module.partition(".")[2] or module
 
 
 def _kind(kind: _Kind) -> list[Any]:
