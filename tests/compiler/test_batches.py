@@ -93,8 +93,13 @@ def test_arguments_of_other_kinds_do_not_run_the_code_of_arrays() -> None:
         assert compiled.batch(x, k=3.0).tolist() == [11.0, 14.0]
         with pytest.raises(ValueError, match="in_axes has 0 or None"):
             compiled.batch(x, in_axes=False)
+    added = mg.compile(lambda a, b: a + b, cache=False)
+    for _ in range(2):
+        assert added.batch(np.ones(2), np.ones(2)).tolist() == [2.0, 2.0]
         with pytest.raises(ValueError, match="argument 1 has 3 row"):
-            mg.compile(lambda a, b: a + b).batch(np.ones(2), np.ones(3))
+            added.batch(np.ones(2), np.ones(3))
+        with pytest.raises(TypeError, match="argument 0 is one number"):
+            added.batch(np.array(1.0), np.ones(2))
 
 
 def test_an_array_that_is_static_is_no_row() -> None:
