@@ -218,6 +218,7 @@ class Compiled(Shown):
         bound = Compiled.__new__(Compiled)
         bound.__dict__.update(self.__dict__, __wrapped__=function, _entries=Entries(Compiled))
         bound._function, bound._parameters, bound._plans = function, parameters, plans
+        bound._stateless, bound._batches = False, {}  # what the instance holds is part of the key
         return bound
 
     def _out(self, kwargs: dict[str, Any]) -> Any:

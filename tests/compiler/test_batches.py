@@ -126,6 +126,27 @@ def test_a_name_outside_that_changes_is_seen(monkeypatch: pytest.MonkeyPatch) ->
             assert step(x[:, None], np.ones(20))[0] == pytest.approx(-shift)
 
 
+class Scaled:
+    """A method that is compiled, with an attribute that it reads."""
+
+    def __init__(self, scale: float) -> None:
+        self.scale = scale
+
+    @mg.compile
+    def times(self, x: Any) -> Any:
+        return x * self.scale
+
+
+def test_batches_of_methods_see_the_attributes_of_their_instance() -> None:
+    x = np.arange(20.0)
+    first, second = Scaled(2.0), Scaled(3.0)
+    for one in (first, second, first):
+        for _ in range(2):
+            assert one.times.batch(x).tolist() == (x * one.scale).tolist()
+        one.scale += 5.0
+        assert one.times.batch(x).tolist() == (x * one.scale).tolist()
+
+
 def test_values_outside_are_read_by_each_batch() -> None:
     scale = mg.Value(2.0)
     compiled = mg.compile(lambda x: x * scale, cache=False)
