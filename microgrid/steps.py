@@ -23,7 +23,7 @@ LONGEST_NAME = 24
 
 
 class Contribution(NamedTuple):
-    """The gradient that one node passes back to one operand: upstream times partial, added to the operand's sum.
+    """Contribution of one node to the gradient of one operand: its own gradient times the partial.
 
     `formula` is the partial derivative in symbols, as `d(a * b)/da = b`.
     """
@@ -40,9 +40,9 @@ class Contribution(NamedTuple):
 class Step(NamedTuple):
     """One node's turn. Nodes are numbered in the order of recording; `values[node]` of the `Steps` is the Value.
 
-    Forward, the node's number is computed from its operands'. Backward, its cotangent (`upstream`) is complete, and
-    goes on to its operands: `why` it is this one's turn; which nodes are `waiting` for the rest of their cotangent,
-    which are `ready` next, which are `done`. `remarks` say in words what is special here. `numerical` is the cotangent
+    Forward, the node's number is computed from its operands'. Backward, its gradient (`upstream`) is complete, and
+    goes on to its operands: `why` it is this one's turn; which nodes are `waiting` for the rest of their gradient,
+    which are `ready` next, which are `done`. `remarks` say in words what is special here. `numerical` is the gradient
     by central differences, None where that was not asked for.
     """
 
@@ -65,11 +65,11 @@ class Step(NamedTuple):
         if self.phase == "forward":
             lines[0] += f" = {_n(self.data)}"
         else:
-            lines[0] += f": cotangent {_n(self.upstream)}"
+            lines[0] += f": gradient {_n(self.upstream)}"
             lines[0] += f" (by differences {_n(self.numerical)})" if self.numerical is not None else ""
             lines.append(f"  {self.why}")
         lines += [
-            f"  {with_number(c.formula, c.partial)} | × upstream {_n(self.upstream)} = {_n(c.contribution)}"
+            f"  {with_number(c.formula, c.partial)} | × gradient {_n(self.upstream)} = {_n(c.contribution)}"
             f" | {c.name}: was {_n(c.before)}, now {_n(c.after)}"
             for c in self.contributions
         ]
@@ -247,7 +247,7 @@ class Steps(Sequence[Step]):
 
     def _why(self, k: int, i: int) -> str:
         if k == 0:
-            return "the output: its cotangent is the seed"
+            return "the output: its gradient is the seed"
         users = [j for j in self._backward[:k] if i in self._operands(j)]
         told = [self._named()[j].text for j in users[:3]]
         if len(users) == 1:
@@ -265,7 +265,7 @@ class Steps(Sequence[Step]):
     def markdown(self) -> str:
         """Return the backward pass as a Markdown table, a row for each contribution."""
         rows = [
-            "| step | node | upstream | local derivative | contribution | gradient |",
+            "| step | node | its gradient | local derivative | contribution | gradient of the operand |",
             "|---|---|---|---|---|---|",
         ]
         for k, step in enumerate(self.backward):
@@ -315,7 +315,7 @@ def steps(
 ) -> Steps:
     """Return the forward and the backward pass from root as steps, one node at a time.
 
-    `names=locals()` uses variable names where a value has no label. `numerical=True` adds each cotangent by central
+    `names=locals()` uses variable names where a value has no label. `numerical=True` adds each gradient by central
     differences. Gradients start from 0, whatever `.grad` holds: the last ones are the derivatives of root times seed.
     `accumulate=True` starts leaves from their `.grad`, as `backward()` does. No `.grad` changes, unless `run=True`,
     which also runs `root.backward(seed)`. Raises TypeError when root is not a Value, ValueError when nothing was
@@ -397,7 +397,7 @@ def _remarks(value: Value, upstream: float) -> list[str]:
     assert value.op is not None
     op, remarks = value.op, []
     if upstream == 0.0:
-        remarks.append("its cotangent is exactly 0, so it passes nothing on")
+        remarks.append("its gradient is exactly 0, so it passes nothing on")
     partial = value.partials[0]
     if op.remark is not None and (partial == 0.0 or abs(partial) < op.remark.below):
         remarks.append(op.remark.text.format(operand=_n(value.operands[0].data), partial=_n(partial)))

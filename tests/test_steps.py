@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import zlib
 from collections.abc import Iterable
 from typing import Any, cast
 
@@ -116,7 +117,7 @@ def test_what_is_special_is_said_in_words() -> None:
     said = {
         "this relu is off: its operand is −2, not above 0": mg.relu(x) * 1.0,
         "tanh is saturated": mg.tanh(x * 10.0),
-        "its cotangent is exactly 0, so it passes nothing on": mg.sin(x) * 0.0,
+        "its gradient is exactly 0, so it passes nothing on": mg.sin(x) * 0.0,
         "both operands are the same value": x * x,
         "only what was chosen receives": mg.maximum(x, 1.0),
         "not finite: detect_anomaly()": mg.log(x + 2.0),
@@ -162,7 +163,7 @@ def test_a_label_that_is_an_expression_stands_in_brackets_and_one_that_is_a_numb
 def test_text_and_markdown_have_every_contribution() -> None:
     _, _, c = shared()
     text, table = str(steps(c)), steps(c).markdown()
-    for part in ("d(a * b)/da = b = −3 | × upstream −8 = 24 | a: was −8, now 16", "6. a * b: cotangent −8"):
+    for part in ("d(a * b)/da = b = −3 | × gradient −8 = 24 | a: was −8, now 16", "6. a * b: gradient −8"):
         assert part in text
     assert table.count("\n") == 1 + 5
     assert "`d(a * b)/da` = `b = −3` | 24 | `a`: −8 → 16 |" in table
@@ -193,12 +194,15 @@ def graph(size: int) -> Value:
     return values[-1]
 
 
-@pytest.mark.parametrize(("size", "kilobytes"), [(11, 30), (50, 45), (211, 60), (3000, 120)])
+@pytest.mark.parametrize(("size", "kilobytes"), [(11, 20), (50, 30), (211, 30), (3000, 60)])
 def test_a_page_is_small(size: int, kilobytes: int, tmp_path: Any) -> None:
+    """As it is sent, compressed; the file itself is a third larger, since text holds six bits for eight."""
     found = steps(graph(size))
     assert len(found.values) == size
     found.save(tmp_path / "steps.html")
-    assert (tmp_path / "steps.html").stat().st_size <= 1024 * kilobytes
+    page = (tmp_path / "steps.html").read_bytes()
+    assert len(zlib.compress(page, 9)) <= 1024 * kilobytes
+    assert len(page) <= 1024 * kilobytes * 1.45
 
 
 def test_a_large_graph_is_stepped_without_writing_out_every_step() -> None:
