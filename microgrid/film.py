@@ -241,14 +241,22 @@ def _over_the_plane(
     function: Callable[[Any], Any], spans: Sequence[tuple[float, float]], cells: int
 ) -> list[list[float]]:
     """Return each output on the field: all at once if it can be traced without branches, else one by one."""
-    np = library("numpy", "train")
-    across, up = spans
-    x, y = np.meshgrid(np.linspace(*across, cells), np.linspace(*up, cells))
+    (left, right), (low, high) = spans
     program = trace(lambda point: function(point))([0.5, 0.5])
-    if program.fixed:
+    try:
+        np = library("numpy", "train")
+    except ImportError:  # as in a browser
+        np = None
+    if np is None or program.fixed:
+        evaluate = function if program.fixed else program
         with no_grad():
-            each = [numbers_of(function([float(a), float(b)])) for a, b in zip(x.ravel(), y.ravel(), strict=True)]
+            each = [
+                numbers_of(evaluate([left + (right - left) * j / (cells - 1), low + (high - low) * i / (cells - 1)]))
+                for i in range(cells)
+                for j in range(cells)
+            ]
         return [list(column) for column in zip(*each, strict=True)]
+    x, y = np.meshgrid(np.linspace(left, right, cells), np.linspace(low, high, cells))
     return [np.broadcast_to(z, cells * cells).tolist() for z in program.replay([x.ravel(), y.ravel()], arrays())]
 
 

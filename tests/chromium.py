@@ -45,15 +45,16 @@ def browser() -> Iterator[Any]:
 class Opened:
     """A page with what went wrong in it."""
 
-    def __init__(self, page: Any) -> None:
+    def __init__(self, page: Any, server: str = "") -> None:
         self.page = page
+        self.local = ("file:", "data:", "blob:", *([server] if server else []))
         self.errors: list[str] = []
         page.on("pageerror", lambda error: self.errors.append(str(error)))
         page.on("console", lambda message: self.errors.append(message.text) if message.type == "error" else None)
         page.on("request", lambda request: self._only_local(request.url))
 
     def _only_local(self, url: str) -> None:
-        if not url.startswith(("file:", "data:", "blob:")):
+        if not url.startswith(self.local):
             self.errors.append(f"asked the network for {url}")
 
 
@@ -67,6 +68,27 @@ def opened(browser: Any, request: pytest.FixtureRequest) -> Iterator[Any]:
 def opened_once(browser: Any) -> Iterator[Any]:
     """The same at one width, for what does not depend on looks."""
     yield from _opening(browser, ALWAYS[0])
+
+
+@pytest.fixture(params=[pytest.param(kind, marks=() if kind in ALWAYS else pytest.mark.slow) for kind in KINDS])
+def visited(browser: Any, request: pytest.FixtureRequest) -> Iterator[Any]:
+    """A function that opens an address of a server on this machine, which is all that the page may ask."""
+    context = browser.new_context(**KINDS[request.param])
+    pages: list[Opened] = []
+
+    def visit(address: str, name: str = "") -> Any:
+        here = Opened(context.new_page(), address.partition("?")[0])
+        pages.append(here)
+        here.page.goto(address)
+        here.page.locator(".mg-bar, #steps .words").first.wait_for()
+        if name:
+            SHOTS.mkdir(exist_ok=True)
+            here.page.screenshot(path=SHOTS / f"{name}, {request.param}.png")
+        return here.page
+
+    yield visit
+    context.close()
+    assert [error for page in pages for error in page.errors] == []
 
 
 def _opening(browser: Any, kind: str) -> Iterator[Any]:

@@ -12,7 +12,7 @@ from pathlib import Path
 import microgrid
 from microgrid.commands.check import check
 from microgrid.commands.demo import STEPS, DemoError, demo
-from microgrid.commands.given import CommandError
+from microgrid.commands.given import CommandError, assignments, number
 from microgrid.commands.grad import grad
 from microgrid.engine import COMPILED
 
@@ -30,6 +30,15 @@ examples:
 Operators are + - * / // % ** and parentheses; functions are microgrid's own, as
 sin, log, tanh, maximum, where, sum; pi, e, tau, inf and nan are numbers. Nothing
 of it is run as Python code. A value is a number or a constant expression.
+"""
+
+PLAY_EXAMPLES = """\
+examples:
+  microgrid play
+  microgrid play "(sigmoid(w*x + b) - y)**2" w=5 x=2 b=-1 y=0
+
+It is served to this machine only, under an address that nobody can guess, until
+Ctrl-C. The address carries the expression and its numbers.
 """
 
 CHECK_EXAMPLES = """\
@@ -104,8 +113,17 @@ def _run(options: argparse.Namespace) -> int:
             seed=options.seed,
             as_text=not options.json,
         )
+    if options.command == "play":
+        return _play(options)
     demo(options.out, steps=options.steps, samples=options.samples, seed=options.seed, quiet=options.quiet)
     return 0
+
+
+def _play(options: argparse.Namespace) -> int:
+    from microgrid.commands.play import play  # with the http server, which no other command needs
+
+    values = {name: number(name, value) for name, value in assignments(options.values).items()}
+    return play(options.expression, values, port=options.port, browser=not options.no_browser)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -147,6 +165,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     slope.add_argument("--json", action="store_true", help="print JSON, with inf and nan as strings")
 
+    board = command("play", "open the playground in the browser: expressions, the stepper, a network", PLAY_EXAMPLES)
+    board.add_argument("expression", nargs="?", default="", help='a formula to begin with, as "tanh(w*x + b)"')
+    board.add_argument("values", nargs="*", metavar="NAME=NUMBER", help="the value of each variable, as x=2")
+    board.add_argument("--port", type=_whole(0), default=0, help="port on the loopback; a free one if not given")
+    board.add_argument("--no-browser", action="store_true", help="print the address, and open nothing")
+
     judge = command("check", "check the gradient of a function in a file", CHECK_EXAMPLES)
     judge.add_argument("function", metavar="FILE::FUNCTION", help="a Python file, and a function or an op in it")
     judge.add_argument("values", nargs="*", metavar="NAME=VALUE", help="arguments: numbers, or JSON as w=[1.0,2.0]")
@@ -160,7 +184,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _with_minus(arguments: Sequence[str]) -> list[str]:
     """Return the arguments, with a space before an expression such as -x**2: argparse takes it for an option."""
-    if not arguments or arguments[0] != "grad":
+    if not arguments or arguments[0] not in ("grad", "play"):
         return list(arguments)
     return [
         f" {text}" if text.startswith("-") and text[1:2] not in ("", "-") and text != "-h" else text

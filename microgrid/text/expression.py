@@ -114,6 +114,17 @@ class Expression:
         return stack[0]
 
 
+def variables(text: str) -> list[str]:
+    """Return the names in an expression that are no functions and no constants, in the order of their first use.
+
+    Raises ExpressionError where it cannot be parsed.
+    """
+    tree = _Parser(text, ()).tree()
+    known = functions().keys() | CONSTANTS.keys() | _OTHER_SPELLINGS.keys()
+    names = [node for node in ast.walk(tree) if isinstance(node, ast.Name) and node.id not in known]
+    return list(dict.fromkeys(node.id for node in sorted(names, key=lambda node: (node.lineno, node.col_offset))))
+
+
 def check_name(name: str) -> str:
     """Return the name, if a variable can have it. Raises ValueError otherwise."""
     if not re.fullmatch("[A-Za-z_][A-Za-z0-9_]*", name):

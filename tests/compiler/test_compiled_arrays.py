@@ -144,7 +144,7 @@ def test_another_structure_compiles_a_variant_and_the_same_one_does_not() -> Non
 
 
 def shape_of(x: Any) -> Any:
-    """What compiled code depends on."""
+    """Things that compiled code depends on."""
     if isinstance(x, np.ndarray):
         return "array", x.shape
     if isinstance(x, dict):

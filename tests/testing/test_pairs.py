@@ -53,7 +53,7 @@ class WrongTanh(Tanh):
 
 
 class CustomVjp:
-    """What JAX's custom_vjp holds."""
+    """An object like JAX's custom_vjp."""
 
     def __init__(self, bwd: Any) -> None:
         self.bwd = bwd
