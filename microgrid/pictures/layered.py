@@ -16,17 +16,15 @@ All of it runs from left to right and is turned at the end. There is no randomne
 from __future__ import annotations
 
 import itertools
-from bisect import bisect_right, insort
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
-from microgrid.pictures.ranks import Edge, shortest_ranks, topological
+from microgrid.pictures.frames import PAD, Borders, Frame, path_of
+from microgrid.pictures.ranked import Ranked
+from microgrid.pictures.ranks import Edge, topological
 
 Point = tuple[float, float]
 Direction = Literal["LR", "TB", "RL", "BT"]
-
-STARTS, SWEEPS, PATIENCE = 3, 24, 6
-"""Number of initial orders, maximum number of sweeps from each, and of those in a row that cross no less."""
 
 PORT = 12.0
 """Maximum distance between neighbouring ends of edges at a box."""
@@ -34,19 +32,18 @@ PORT = 12.0
 DUMMY = 4.0
 """Size of a dummy within its rank."""
 
-CROWDED = 20
-"""Number of dummies per box above which the edges of a box share them."""
-
 
 class Layered(NamedTuple):
     """The centre of each box; of each edge the control points of its cubic Bézier curve, 1 + 3 n of them, from tail to
-    head; and the centre of its label. Coordinates begin at 0 in the upper left."""
+    head; and the centre of its label; left, top, width and height of each frame. Coordinates begin at 0 in the upper
+    left."""
 
     width: float
     height: float
     boxes: list[Point]
     curves: list[list[Point]]
     labels: list[Point]
+    frames: list[tuple[float, float, float, float]]
 
 
 def layered(
@@ -54,6 +51,8 @@ def layered(
     edges: Sequence[Edge],
     *,
     labels: Sequence[Point] | None = None,
+    homes: Sequence[int] = (),
+    frames: Sequence[Frame] = (),
     rankdir: Direction = "LR",
     rank_gap: float = 40.0,
     node_gap: float = 14.0,
@@ -62,15 +61,16 @@ def layered(
 
     Boxes stay apart by `node_gap` within a rank and by `rank_gap` between ranks. `labels` are the sizes of the edges'
     labels, (0, 0) for none: each stands at its edge, just before the head, where no other edge, label or box is.
-    Edges may be multiple, and the graph may have parts and cycles: some edges of a cycle run backwards. Raises
-    ValueError for an edge from a box to itself, or to a box that there is not.
+    Edges may be multiple, and the graph may have parts and cycles: some edges of a cycle run backwards. `homes` are the
+    numbers of the frames that boxes are in, -1 for none; a frame comes after the one around it, and has its title at
+    its top. Raises ValueError for an edge from a box to itself, or to a box that there is not.
     """
     count = len(sizes)
     for edge in edges:
         if edge[0] == edge[1] or not (0 <= edge[0] < count and 0 <= edge[1] < count):
             raise ValueError(f"an edge joins two of the {count} boxes, got {edge}")
     if not count:
-        return Layered(0.0, 0.0, [], [], [])
+        return Layered(0.0, 0.0, [], [], [], [])
     turned = rankdir in ("TB", "BT")
     deep = [h if turned else w for w, h in sizes]  # sizes along the ranks, and within them
     wide = [w if turned else h for w, h in sizes]
@@ -79,22 +79,20 @@ def layered(
     for i, v in enumerate(first):
         place[v] = i
     forward = [(a, b) if place[a] < place[b] else (b, a) for a, b in edges]
-    graph = _Ranked(first, forward)
+    paths = [path_of(frames, home) for home in homes] if frames else [()] * count
+    graph = Ranked(first, forward, paths)
     ranks = graph.ordered()
     ports = _Ports(graph, wide, labels or [(0.0, 0.0)] * len(edges), turned)
-    middle = graph.coordinates(ranks, ports.low, ports.high, node_gap)
-
-    spans = []  # of each rank: where the labels before it begin, where its boxes begin and end
-    at = 0.0
-    for k, members in enumerate(ranks):
-        zone = max((ports.zones[v] for v in members if v < count), default=0.0)
-        begin = at + zone + (rank_gap if k else 0.0)
-        end = begin + max((deep[v] for v in members if v < count), default=0.0)
-        spans.append((begin - zone, begin, end))
-        at = end
-    low = min(middle[v] - ports.low[v] for v in range(len(middle)))
-    high = max(middle[v] + ports.high[v] for v in range(len(middle)))
-    length = at
+    for f, members in graph.begin(frames).items() if turned else ():  # the title is not wider than the frame
+        widest = max(members, key=lambda v: ports.low[v] + ports.high[v])
+        ports.low[widest] = max(ports.low[widest], frames[f].title[0] / 2)
+        ports.high[widest] = max(ports.high[widest], frames[f].title[0] / 2)
+    borders = Borders(ranks, graph.paths, frames, (ports.low, ports.high), node_gap, not turned) if frames else None
+    middle = graph.coordinates(ranks, ports.low, ports.high, node_gap, borders)
+    bounds = borders.bounds(middle) if borders else []
+    spans, reach, length = _along(graph, ranks, deep, ports.zones, frames, rankdir, rank_gap)
+    low = min([middle[v] - ports.low[v] for v in range(len(middle))] + [begin for begin, _ in bounds])
+    high = max([middle[v] + ports.high[v] for v in range(len(middle))] + [end for _, end in bounds])
 
     def point(x: float, y: float) -> Point:
         if rankdir in ("RL", "BT"):
@@ -131,181 +129,55 @@ def layered(
         )
     boxes = [point(start[v] + deep[v] / 2, middle[v]) for v in range(count)]
     extent = (high - low, length) if turned else (length, high - low)
-    return Layered(*extent, boxes, curves, written)
+    drawn = []
+    for (x0, x1), (y0, y1) in zip(reach, bounds, strict=True):
+        (left, top), (right, bottom) = point(x0, y0), point(x1, y1)
+        drawn.append((min(left, right), min(top, bottom), abs(right - left), abs(bottom - top)))
+    return Layered(*extent, boxes, curves, written, drawn)
 
 
-class _Ranked:
-    """A graph with ranks, and with dummies where an edge passes one."""
-
-    def __init__(self, order: Sequence[int], edges: Sequence[Edge]) -> None:
-        self.count = len(order)
-        self.first = order
-        self.rank = rank = shortest_ranks(order, edges)
-        shared = sum(rank[head] - rank[tail] - 1 for tail, head in edges) > CROWDED * (self.count + 10)
-        known: dict[tuple[int, int], int] = {}
-        self.chains: list[list[int]] = []
-        self.before: list[list[int]] = [[] for _ in range(self.count)]
-        self.after: list[list[int]] = [[] for _ in range(self.count)]
-        for tail, head in edges:
-            chain = [tail]
-            for r in range(rank[tail] + 1, rank[head]):
-                d = known.get((tail, r), len(rank)) if shared else len(rank)
-                if d == len(rank):
-                    rank.append(r)
-                    known[tail, r] = d
-                    self.before.append([])
-                    self.after.append([])
-                chain.append(d)
-            chain.append(head)
-            for a, b in itertools.pairwise(chain):
-                if not (shared and b >= self.count and a in self.before[b]):
-                    self.after[a].append(b)
-                    self.before[b].append(a)
-            self.chains.append(chain)
-        self.place = [0] * len(rank)
-
-    def ordered(self) -> list[list[int]]:
-        """Return the members of each rank in the order with the fewest crossings that was found."""
-        best: list[list[int]] = []
-        fewest = 0
-        for start in range(STARTS):
-            ranks = self._initial(start)
-            stale = 0
-            for sweep in range(SWEEPS):
-                self._sweep(ranks, sweep)
-                now = self._crossings(ranks)
-                stale += 1
-                if not best or now < fewest:
-                    best, fewest, stale = [list(members) for members in ranks], now, 0
-                if not fewest or stale == PATIENCE:
-                    break
-            if not fewest:
-                break
-        self._number(best)
-        return best
-
-    def _number(self, ranks: Sequence[Sequence[int]]) -> None:
-        for members in ranks:
-            for i, v in enumerate(members):
-                self.place[v] = i
-
-    def _initial(self, start: int) -> list[list[int]]:
-        """Return an order, depth first: from the last box back as a person reads the expression, from the last operand
-        on, or from the last box without operands forwards."""
-        ranks: list[list[int]] = [[] for _ in range(max(self.rank) + 1)]
-        seen = [False] * len(self.rank)
-        waiting = list(self.first if start < 2 else reversed(self.first))
-        side = self.before if start < 2 else self.after
-        while waiting:
-            v = waiting.pop()
-            if not seen[v]:
-                seen[v] = True
-                ranks[self.rank[v]].append(v)
-                waiting.extend(side[v] if start == 1 else reversed(side[v]))
-        self._number(ranks)
-        return ranks
-
-    def _sweep(self, ranks: Sequence[list[int]], sweep: int) -> None:
-        """Order each rank by the mean place of its neighbours in the one before, or after, then exchange neighbours."""
-        place, before, after = self.place, self.before, self.after
-        back = sweep % 2
-        near, far = (after, before) if back else (before, after)
-        ties = -1 if sweep & 2 else 1
-        for members in reversed(ranks) if back else ranks:
-            key = {}
-            for v in members:
-                around = near[v] or far[v]
-                key[v] = (sum([place[u] for u in around]) / len(around) if around else 0.0, place[v] * ties)
-            members.sort(key=key.__getitem__)
-            for i, v in enumerate(members):
-                place[v] = i
-            self._exchange(members, sweep & 2)
-
-    def _exchange(self, members: list[int], also_ties: int) -> None:
-        place, before, after = self.place, self.before, self.after
-        for _ in range(4):
-            changed = False
-            for i in range(len(members) - 1):
-                a, b = members[i], members[i + 1]
-                now = then = 0
-                for near in (before, after):
-                    others = [place[u] for u in near[b]]
-                    for u in near[a]:
-                        p = place[u]
-                        for q in others:
-                            if p > q:
-                                now += 1
-                            elif p < q:
-                                then += 1
-                if then < now or (also_ties and now and then == now):
-                    members[i], members[i + 1] = b, a
-                    place[a], place[b] = i + 1, i
-                    changed = True
-            if not changed:
-                break
-
-    def _crossings(self, ranks: Sequence[Sequence[int]]) -> int:
-        found = 0
-        for members in ranks:
-            passed: list[int] = []
-            for v in members:
-                ends = [self.place[u] for u in self.after[v]]
-                found += sum([len(passed) - bisect_right(passed, end) for end in ends])
-                for end in ends:
-                    insort(passed, end)
-        return found
-
-    def coordinates(
-        self, ranks: Sequence[Sequence[int]], low: Sequence[float], high: Sequence[float], gap: float
-    ) -> list[float]:
-        """Return the coordinate of each node within its rank; it takes up `low` before and `high` after it."""
-        y = [0.0] * len(self.rank)
-        offsets: list[list[float]] = []
-        for members in ranks:
-            steps = [0.0]
-            for a, b in itertools.pairwise(members):
-                steps.append(steps[-1] + high[a] + gap + low[b])
-            offsets.append(steps)
-            for v, offset in zip(members, steps, strict=True):
-                y[v] = offset - steps[-1] / 2
-        pulls = [
-            [[(u, _weight(u >= self.count, v >= self.count)) for u in side[v]] for v in range(len(y))]
-            for side in (self.before, self.after)
-        ]
-        both = [a + b for a, b in zip(*pulls, strict=True)]
-        for sweep in range(20):
-            around = pulls[sweep % 2] if sweep < 8 else both
-            for k in reversed(range(len(ranks))) if sweep % 2 else range(len(ranks)):
-                _place(ranks[k], offsets[k], around, y)
-        return y
-
-
-def _weight(a: bool, b: bool) -> float:
-    return 16.0 if a and b else 2.0 if a or b else 1.0
-
-
-def _place(
-    members: Sequence[int], offsets: Sequence[float], around: Sequence[Sequence[tuple[int, float]]], y: list[float]
-) -> None:
-    """Move the members of a rank as near to their neighbours as their distances allow."""
-    blocks: list[tuple[float, float, int]] = []  # nodes that touch: sum of weight times wish, weight, count
-    for v, offset in zip(members, offsets, strict=True):
-        weight = total = 0.0
-        for u, w in around[v]:
-            weight += w
-            total += w * y[u]
-        if not weight:
-            weight, total = 1e-3, 1e-3 * y[v]
-        total, size = total - weight * offset, 1
-        while blocks and blocks[-1][0] * weight >= total * blocks[-1][1]:
-            t, w, n = blocks.pop()
-            total, weight, size = total + t, weight + w, size + n
-        blocks.append((total, weight, size))
-    i = 0
-    for total, weight, size in blocks:
-        for k in range(i, i + size):
-            y[members[k]] = total / weight + offsets[k]
-        i += size
+def _along(
+    graph: Ranked,
+    ranks: Sequence[Sequence[int]],
+    deep: Sequence[float],
+    zones: Sequence[float],
+    frames: Sequence[Frame],
+    rankdir: Direction,
+    gap: float,
+) -> tuple[list[tuple[float, float, float]], list[tuple[float, float]], float]:
+    """Return of each rank where the labels before it begin, where its boxes begin and end; of each frame where it
+    begins and ends; and the length of it all."""
+    first, last = graph.spans
+    before = [PAD + (frame.title[1] if rankdir == "TB" else 0.0) for frame in frames]
+    after = [PAD + (frame.title[1] if rankdir == "BT" else 0.0) for frame in frames]
+    for f in reversed(range(len(frames))):
+        parent = frames[f].parent
+        if parent >= 0 and first[parent] == first[f]:
+            before[parent] = max(
+                before[parent], before[f] + PAD + (frames[parent].title[1] if rankdir == "TB" else 0.0)
+            )
+    begins = [0.0] * len(frames)
+    ends = [0.0] * len(frames)
+    spans = []
+    at = 0.0
+    for k, members in enumerate(ranks):
+        opened = [f for f in range(len(frames)) if first[f] == k]
+        near = at + max((before[f] for f in opened), default=0.0) + (gap if k else 0.0)
+        for f in opened:
+            begins[f] = near - before[f]
+        begin = near + max((zones[v] for v in members if v < graph.count), default=0.0)
+        at = end = begin + max((deep[v] for v in members if v < graph.count), default=0.0)
+        spans.append((near, begin, end))
+        for f in reversed(range(len(frames))):
+            if last[f] == k:
+                ends[f] = max(ends[f], end + after[f])
+                if rankdir in ("LR", "RL"):
+                    ends[f] = max(ends[f], begins[f] + frames[f].title[0] + PAD)
+                parent = frames[f].parent
+                if parent >= 0 and last[parent] == k:
+                    ends[parent] = max(ends[parent], ends[f] + after[parent])
+                at = max(at, ends[f])
+    return spans, list(zip(begins, ends, strict=True)), at
 
 
 class _Ports:
@@ -315,7 +187,7 @@ class _Ports:
     `high` is what a node takes up on either side of its centre, `zones` what it takes up before its rank.
     """
 
-    def __init__(self, graph: _Ranked, wide: Sequence[float], labels: Sequence[Point], turned: bool) -> None:
+    def __init__(self, graph: Ranked, wide: Sequence[float], labels: Sequence[Point], turned: bool) -> None:
         count = graph.count
         self.low = [*(w / 2 for w in wide), *[DUMMY / 2] * (len(graph.rank) - count)]
         self.high = list(self.low)

@@ -11,6 +11,7 @@ from drawn import around, crossings, flattened, meets, overlap
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from microgrid.pictures.frames import Frame
 from microgrid.pictures.layered import Direction, Layered, Point, layered
 from microgrid.pictures.ranks import Edge
 from microgrid.pictures.rendering import rendered
@@ -70,6 +71,54 @@ def test_nothing_lies_over_anything_else(graph: Any, rankdir: Direction) -> None
 def test_a_graph_with_cycles_has_a_layout_too(graph: Any) -> None:
     sizes, edges, _ = graph
     assert faults(sizes, edges, [(0.0, 0.0)] * len(edges), layered(sizes, edges)) == []
+
+
+@st.composite
+def framed(draw: Any) -> Any:
+    """A graph whose boxes are in frames, and frames in frames."""
+    sizes, edges, labels = draw(graphs())
+    parents = [draw(st.integers(-1, f - 1)) for f in range(draw(st.integers(1, 5)))]
+    homes = [draw(st.integers(-1, len(parents) - 1)) for _ in sizes]
+    used = {g for home in homes for g in around_it(parents, home)}
+    kept = sorted(used)
+    number = {-1: -1, **{f: i for i, f in enumerate(kept)}}
+    titles = st.tuples(st.sampled_from([20.0, 90.0]), st.just(13.0))
+    return (
+        *(sizes, edges, labels, [number[home] for home in homes]),
+        [Frame(number[parents[f]], draw(titles)) for f in kept],
+    )
+
+
+def around_it(parents: Sequence[int], f: int) -> list[int]:
+    return [] if f < 0 else [f, *around_it(parents, parents[f])]
+
+
+@settings(deadline=None, max_examples=80)
+@given(framed(), st.sampled_from(DIRECTIONS))
+def test_a_frame_holds_its_boxes_and_no_others(graph: Any, rankdir: Direction) -> None:
+    sizes, edges, labels, homes, frames = graph
+    found = layered(sizes, edges, labels=labels, homes=homes, frames=frames, rankdir=rankdir)
+    assert faults(sizes, edges, labels, found) == []
+    parents = [frame.parent for frame in frames]
+    drawn = [(x, y, x + w, y + h) for x, y, w, h in found.frames]
+    for f, (frame, (left, top, right, bottom)) in enumerate(zip(frames, drawn, strict=True)):
+        assert min(left, top) > -0.01
+        assert right < found.width + 0.01
+        assert bottom < found.height + 0.01
+        assert right - left > frame.title[0]
+        inside = (left + 4.0, top + 4.0 + frame.title[1], right - 4.0, bottom - 4.0)
+        for v, centre in enumerate(found.boxes):
+            box = around(centre, sizes[v])
+            assert within(box, inside) if f in around_it(parents, homes[v]) else not overlap(box, drawn[f])
+        for g in range(f):
+            if g in around_it(parents, f):
+                assert within(drawn[f], (drawn[g][0] + 4.0, drawn[g][1] + 4.0 + frames[g].title[1], *drawn[g][2:]))
+            else:
+                assert not overlap(drawn[f], drawn[g])
+
+
+def within(a: Sequence[float], b: Sequence[float]) -> bool:
+    return a[0] > b[0] - 0.01 and a[1] > b[1] - 0.01 and a[2] < b[2] + 0.01 and a[3] < b[3] + 0.01
 
 
 def test_the_judge_of_these_properties_sees_each_fault() -> None:
@@ -170,7 +219,7 @@ def test_a_deep_graph_and_a_long_edge_at_every_rank_have_a_layout() -> None:
 
 
 def test_an_edge_must_join_two_boxes() -> None:
-    assert layered([], []) == Layered(0.0, 0.0, [], [], [])
+    assert layered([], []) == Layered(0.0, 0.0, [], [], [], [])
     for edge in ((0, 0), (0, 2), (-1, 0)):
         with pytest.raises(ValueError, match="joins two of the 2 boxes"):
             layered([(1.0, 1.0)] * 2, [edge])
