@@ -1,21 +1,20 @@
-"""`draw`: the picture of a graph, of a program or of a model, as a `graphviz.Digraph`."""
+"""`draw`: the picture of a graph, of a program or of a model."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from microgrid.core.files import ending
 from microgrid.engine import Value
 from microgrid.nn import Module
 from microgrid.pictures import architecture, graph
+from microgrid.pictures.colours import FILLS
 from microgrid.pictures.digraph import ENDINGS, new_picture
-from microgrid.pictures.outline import Item, items_of, items_of_program
+from microgrid.pictures.outline import Item, items_of, items_of_program, shown
+from microgrid.pictures.sketch import Sketch
 from microgrid.program import Program
-
-if TYPE_CHECKING:
-    import graphviz
 
 
 def draw(
@@ -30,11 +29,15 @@ def draw(
     ops: Literal["merged", "node"] = "merged",
     depth: int | None = None,
     max_nodes: int = 200,
-) -> graphviz.Digraph:
+    dpi: float | None = None,
+    colours: Mapping[str, str] | None = None,
+    styles: Mapping[Any, Mapping[str, Any]] | None = None,
+) -> Any:
     """Draw the graph of a value, a program, or a model's neurons, as a picture that a notebook shows.
 
     Of a graph each box has the label and the operation, the number and the gradient (a dash before `backward()`), and
-    each edge the local derivative; modules are frames. `names=locals()` uses variable names where a value has no label.
+    each edge the local derivative, whose formula it says under the pointer; modules are frames. ① and ② are the first
+    and second operand where their order matters. `names=locals()` uses variable names where a value has no label.
     `ops="node"` gives operations nodes of their own, as micrograd's notebook does. Above `max_nodes` boxes neurons,
     then layers, fold into one box that says how many values it holds; `depth` folds modules below that level: 0
     makes a model one box, 1 each of its layers, 2 each neuron.
@@ -42,9 +45,15 @@ def draw(
     A model is drawn as neurons and weights, as one call of it shows them; one that computes anything else with its
     inputs or its neurons' results is a ValueError: draw its output.
 
-    `.source` is the DOT text, the same for the same graph; `filename` writes the rendered picture: SVG, PNG or PDF, as
-    its ending says, or `format` where it has none. Without Graphviz a notebook shows text. Raises TypeError when root
-    is nothing that can be drawn, ValueError for an ending of no picture.
+    `colours` are fills of roles: input, parameter, constant, intermediate, output, folded. `styles` are Graphviz's
+    attributes of single boxes, by value, or by label: `styles={loss: {"fillcolor": "#FFD54F", "penwidth": 3}}`. The
+    parts of the SVG have ids: a box its label, or v and its number, an edge those of its boxes.
+
+    The result is a `graphviz.Digraph` where that package is installed. `.source` is the DOT text, the same for the same
+    graph, and `.svg` the picture, by Graphviz where it is installed and else by a layout of its own. `filename` and
+    `.save(path)` write the picture as the ending says, `filename` without an ending in `format`; `.render(view=True)`
+    opens it. All formats but SVG need Graphviz; `dpi` is the resolution of PNG and JPEG. Raises TypeError when root is
+    nothing that can be drawn, ValueError for an ending of no picture, ImportError where Graphviz is needed and missing.
     """
     if rankdir not in ("LR", "TB", "RL", "BT"):
         raise ValueError(f"rankdir must be LR, TB, RL or BT, got {rankdir!r}")
@@ -56,20 +65,36 @@ def draw(
         raise ValueError(f"max_nodes counts boxes and must be at least 1, got {max_nodes}")
     if depth is not None and depth < 0:
         raise ValueError(f"depth counts the levels of modules that stay open, from 0 on, got {depth}")
+    if dpi is not None and not 1 <= dpi <= 2400:
+        raise ValueError(f"dpi is a resolution from 1 to 2400, got {dpi!r}")
+    unknown = [role for role in colours or {} if role not in FILLS]
+    if unknown:
+        raise ValueError(f"colours are of roles, which are {', '.join(FILLS)}; got {unknown[0]!r}")
     written = ending(filename, *ENDINGS)[1:] if filename is not None and Path(filename).suffix else format
-    picture = new_picture(rankdir=rankdir, format=format)
+    sketch = Sketch({"rankdir": rankdir, **({} if dpi is None else {"dpi": f"{dpi:g}"})})
     if isinstance(root, Module):
-        architecture.add(picture, root, precision=precision, show_grad=show_grad, max_nodes=max_nodes)
+        if styles:
+            raise ValueError("styles are of values; a model is drawn as neurons: draw its output")
+        boxes, text = architecture.add(
+            sketch, root, precision=precision, show_grad=show_grad, max_nodes=max_nodes, fills=colours or {}
+        )
     else:
-        graph.add(
-            picture,
-            _items(root, names or {}),
+        items = _items(root, names or {})
+        drawn, text = graph.add(
+            sketch,
+            items,
             precision=precision,
             show_grad=show_grad,
             apart=ops == "node",
             depth=depth,
             max_nodes=max_nodes,
+            styles=_styles(root, items, styles or {}),
+            fills=colours or {},
         )
+        boxes = len(drawn)
+    picture = new_picture(sketch, format=format)
+    picture.boxes = boxes
+    picture.as_text = text
     if filename is not None:
         Path(filename).write_bytes(picture.pipe(written))
     return picture
@@ -81,3 +106,21 @@ def _items(root: Any, names: Mapping[str, Any]) -> list[Item]:
     if isinstance(root, Program):
         return items_of_program(root)
     raise TypeError(f"draw takes a Value, a Program or a Module, got {type(root).__name__} ({root!r})")
+
+
+def _styles(root: Value | Program, items: list[Item], styles: Mapping[Any, Mapping[str, Any]]) -> dict[int, Any]:
+    """Return the styles by the indices of the items. Raises KeyError for a value or label that is not in the graph."""
+    if not styles:
+        return {}
+    places: dict[Any, list[int]] = {}
+    for i, item in enumerate(items):
+        places.setdefault(item.title, []).append(i)
+    if isinstance(root, Value):
+        places.update((value, [i]) for i, value in enumerate(shown([root])))
+    found: dict[int, Any] = {}
+    for key, look in styles.items():
+        if key not in places or key == "":
+            raise KeyError(f"styles: the picture has no {key!r}; write a value of the graph, or a label")
+        for i in places[key]:
+            found.setdefault(i, {}).update((name, str(x)) for name, x in look.items())
+    return found

@@ -17,8 +17,8 @@ from microgrid.numbers.arithmetic import library
 from microgrid.numbers.arrays import arrays
 from microgrid.pictures import film_page, web
 from microgrid.pictures.architecture import WIDEST
-from microgrid.pictures.digraph import printable
 from microgrid.pictures.network import Network, network_of
+from microgrid.pictures.sketch import printable
 from microgrid.program import trace
 from microgrid.training.animation import VIDEOS, write_video
 from microgrid.training.callbacks import Run

@@ -903,6 +903,7 @@ multiply_no_nan: Op = primitive(
     lambda z, x, y: (y, x),
     formula=lambda x, y: where(equal(y, 0.0), 0.0, x * y),
     symbol="*",
+    sign="×",
     latex=r"#1 \cdot #2",
     piecewise=(True, False),
 )
@@ -911,6 +912,7 @@ zero_product: Op = primitive(
     forward.zero_product,
     lambda z, x, y: (y, x),
     symbol="*",
+    sign="×",
     latex=r"#1 \cdot #2",
     formula=lambda x, y: where(equal(x, 0.0), 0.0, where(equal(y, 0.0), 0.0, x * y)),
     piecewise=True,
@@ -921,6 +923,7 @@ divide_no_nan: Op = primitive(
     lambda z, x, y: (div(1.0, y), divide_no_nan(-z, y)),
     domain=(REAL, NONZERO),
     symbol="/",
+    sign="÷",
     latex=r"\frac{#1}{#2}",
     formula=lambda x, y: where(equal(x, 0.0), 0.0, div(x, y)),
 )

@@ -212,6 +212,12 @@ class Program:
             inputs = [Value(x) for x in at]
             (output,) = self.replay(inputs, VALUES)
             slopes = Linearization([output], inputs).pull_values([1.0])
+        by: dict[Value, list[str]] = {}
+        for name, slope in zip(self.inputs, slopes, strict=True):
+            if slope.operands and not slope.label:
+                by.setdefault(slope, []).append(f"d/d{name}")
+        for slope, names in by.items():
+            slope.label = ", ".join(names)
         structure: tree.Structure = self.in_structure[0] if len(self.in_structure) == 1 else self.in_structure
         if value:
             structure = (len(slopes), structure)

@@ -8,6 +8,8 @@ import random
 import re
 import subprocess
 import sys
+import time
+import webbrowser
 import xml.etree.ElementTree as ET
 from collections import Counter
 from collections.abc import Callable
@@ -38,7 +40,7 @@ from microgrid import (
     where,
 )
 from microgrid.numbers.arithmetic import VALUES
-from microgrid.pictures import rendering
+from microgrid.pictures import colours, digraph, drawing, rendering
 from microgrid.pictures.outline import Box, arrows, boxes, items_of
 from microgrid.testing.strategies import programs
 
@@ -77,7 +79,7 @@ def test_each_value_is_a_box_with_operation_number_and_gradient() -> None:
 def test_edges_carry_the_local_derivatives_and_a_value_used_twice_has_two() -> None:
     a = Value(3.0)
     source = draw(a * a).source
-    assert source.count("v0 -> v1 [label=3]") == 2
+    assert source.count("v0 -> v1 [label=3 ") == 2
 
 
 def test_options_change_what_they_say() -> None:
@@ -176,12 +178,36 @@ def test_a_deep_graph_is_walked_without_recursion() -> None:
         draw(y, max_nodes=6000).pipe("svg")
 
 
-def test_text_outside_of_boxes_is_grey_on_any_page() -> None:
-    """A dark system may show a light page, on which a light grey is not read."""
-    picture = draw(Value(2.0) * Value(3.0)).pipe("svg", encoding="utf-8")
-    style = picture[picture.index("<style>") : picture.index("</style>")]
-    assert ".edge text" not in style
-    assert ".node text" in style
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+def test_all_colours_of_text_and_lines_have_the_contrast_of_level_aa(dark: bool) -> None:
+    """4.5 for text, 3 for lines that mean something. Text outside of boxes has an outline of its own, since a dark
+    system may show a light page."""
+    name = "DARK_" if dark else ""
+    text, soft, line, positive, negative, page = (
+        getattr(colours, name + role) for role in ("TEXT", "SOFT", "LINE", "POSITIVE", "NEGATIVE", "PAGE")
+    )
+    fills = colours.DARK if dark else colours.FILLS
+    assert all(colours.contrast(text, fill) >= 4.5 for fill in fills.values())
+    assert colours.contrast(soft, page) >= 4.5
+    assert all(colours.contrast(edge, page) >= 3.0 for edge in (line, positive, negative))
+    assert all(colours.contrast(edge, fill) >= 3.0 for edge in (positive, negative) for fill in fills.values())
+    assert colours.contrast(colours.LINE, colours.DARK_PAGE) >= 3.0  # lines have one colour on both
+    style = colours.style().split("@media")[dark]
+    outside = f"stroke:{page}"
+    assert f".edge text,.microgrid .cluster text{{fill:{soft};{outside}" in style
+
+
+@given(st.from_regex("#[0-9A-F]{6}", fullmatch=True))
+def test_text_can_be_read_on_any_fill_of_ones_own(fill: str) -> None:
+    x = Value(2.0, label="x")
+    look = draw(x * x, styles={x: {"fillcolor": fill}}).sketch.nodes["v0"]
+    assert colours.contrast(look["fontcolor"], fill) >= 4.5
+    assert "own" in look["class"].split()
+
+
+def test_contrast_is_that_of_wcag() -> None:
+    assert colours.contrast("#000000", "#FFFFFF") == pytest.approx(21.0)
+    assert colours.contrast("#777777", "#FFFFFF") == pytest.approx(4.478, abs=1e-3)  # the known grey that just fails
 
 
 def test_nan_and_zero_are_neither_positive_nor_negative() -> None:
@@ -189,7 +215,7 @@ def test_nan_and_zero_are_neither_positive_nor_negative() -> None:
     for p, weight in zip(model.parameters()[:2], (math.nan, math.inf), strict=True):
         p.data = weight
     model.neurons[1].w[0].data = 0.0
-    edges = [line for line in draw(model).source.splitlines() if "->" in line]
+    edges = [line for line in draw(model).source.splitlines() if "->" in line and "invis" not in line]
     assert [re.findall("class=(.*?) .*penwidth=(.*?) ", line)[0] for line in edges[:3]] == [
         ("none", "0.30"),
         ("positive", "3.30"),
@@ -273,22 +299,108 @@ def test_a_name_without_an_ending_is_written_in_the_format(tmp_path: Path) -> No
         steps(expression()[1]).save(tmp_path / "page")
 
 
-def test_without_any_graphviz_a_notebook_shows_text_with_one_line_of_advice(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def no_graphviz(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on a machine with neither the program nor a library."""
     monkeypatch.setitem(sys.modules, "pygraphviz", None)
     monkeypatch.setenv("PATH", "")
+
+
+@pytest.mark.usefixtures("no_graphviz")
+def test_without_any_graphviz_a_notebook_shows_the_picture_and_text(tmp_path: Path) -> None:
     _, c = expression()
     bundle = draw(c)._repr_mimebundle_()
-    assert list(bundle) == ["text/plain"]
+    ET.fromstring(bundle["image/svg+xml"])
     assert bundle["text/plain"].splitlines() == [
         "v0  a  = 2  grad –",
         "v1  b  = −3  grad –",
         "v2  ×  = −6  grad –  from v0 (d −3), v1 (d 2)",
         "v3  +  = −4  grad –  from v2 (d 1), v0 (d 1)",
         "v4  (·)²  = 16  grad –  from v3 (d −8)",
-        "For the picture itself: pip install 'microgrid[draw]', or install Graphviz.",
     ]
-    with pytest.raises(ImportError, match="pip install"):
-        draw(c).pipe("svg")
+    writers: list[Callable[[Path], Any]] = [
+        lambda path: draw(c, filename=path),
+        lambda path: draw(c).save(path),
+        lambda path: draw(c).render(path.with_suffix("")),
+    ]
+    for write in writers:
+        write(tmp_path / "c.svg")
+        assert sorted(texts((tmp_path / "c.svg").read_text(encoding="utf-8"))) == sorted(texts(draw(c).svg)) != []
+        (tmp_path / "c.svg").unlink()
+    with pytest.raises(ImportError, match=r"Install Graphviz, or pip install 'microgrid\[draw\]'"):
+        draw(c).pipe("png")
+    changed = draw(c)
+    changed.node("a person's own")
+    with pytest.raises(ImportError, match="Install Graphviz"):  # what was added would be missing
+        changed.pipe("svg")
+
+
+def test_without_the_graphviz_package_the_source_and_the_picture_are_the_same(tmp_path: Path) -> None:
+    code = (
+        "import sys\nsys.modules['graphviz'] = sys.modules['pygraphviz'] = None\n"
+        "from microgrid import *\na, b = Value(2.0, label='a'), Value(-3.0, label='b')\n"
+        f"p = draw((a * b + a) ** 2); p.save({str(tmp_path / 'p.svg')!r}); p.save({str(tmp_path / 'p.gv')!r})"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, env={**os.environ, "PATH": ""})
+    _, c = expression()
+    picture = draw(c)
+    assert (tmp_path / "p.gv").read_text(encoding="utf-8") == picture.source
+    assert (tmp_path / "p.svg").read_text(encoding="utf-8") == drawing.svg(picture.sketch)
+
+
+@pytest.mark.parametrize(
+    ("system", "command"),
+    [("linux", ["xdg-open"]), ("darwin", ["open"]), ("win32", ["startfile"]), ("freebsd14", ["xdg-open"])],
+)
+def test_a_picture_is_opened_with_the_program_of_the_system(
+    system: str, command: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    started: list[list[str]] = []
+
+    class Process:
+        def __init__(self, call: list[str], **_: Any) -> None:
+            started.append(call)
+
+        def wait(self) -> int:
+            return 0
+
+    monkeypatch.setattr(sys, "platform", system)
+    monkeypatch.setattr(subprocess, "Popen", Process)
+    monkeypatch.setattr(os, "startfile", lambda path: started.append(["startfile", str(path)]), raising=False)
+    path = tmp_path / "a b.svg"
+    digraph.open_file(path)
+    assert started == [[*command, str(path)]]
+
+
+def test_without_a_program_to_open_files_the_browser_does(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    opened: list[str] = []
+    monkeypatch.setattr(sys, "platform", "linux")
+
+    def browser(url: str) -> bool:
+        opened.append(url)
+        return True
+
+    monkeypatch.setattr(webbrowser, "open", browser)
+    monkeypatch.setenv("PATH", "")  # the real call, of a program that there is not
+    target = draw(expression()[1]).render(tmp_path / "c", view=True)
+    assert opened == [Path(target).as_uri()]
+    monkeypatch.setattr(webbrowser, "open", lambda url: False)
+    with pytest.raises(RuntimeError, match="no program to open"):
+        digraph.open_file(tmp_path / "c.svg")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a program in PATH that is a script")
+def test_viewing_starts_the_program_with_the_picture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("pygraphviz")
+    opener = tmp_path / ("open" if sys.platform == "darwin" else "xdg-open")
+    opener.write_text(f'#!/bin/sh\nhead -c 5 "$1" > {tmp_path}/seen\n')
+    opener.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    draw(expression()[1]).render(tmp_path / "c", view=True)
+    deadline = time.monotonic() + 60
+    while not ((tmp_path / "seen").exists() and (tmp_path / "seen").read_bytes()) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert (tmp_path / "seen").read_bytes() == b"<?xml"
 
 
 def test_three_operands_are_three_edges() -> None:
@@ -384,10 +496,11 @@ def test_programs_and_models_can_be_drawn() -> None:
     assert sorted(texts(draw(program).pipe("svg", encoding="utf-8"))) == sorted(["x", "w", "×", "tanh", "(·)²"])
     model = nn.MLP(2, [3, 1], activation="tanh")
     source = draw(model).source
-    assert source.count(" -> ") == 3 * 2 + 3
+    drawn = [line for line in source.splitlines() if "invis" not in line]  # which only keep the order of neurons
+    assert sum(line.count(" -> ") for line in drawn) == 3 * 2 + 3
     assert "tanh" in source
     assert "64 × relu, 4,160 parameters" in draw(nn.MLP(64, [64, 10])).source
-    assert draw(nn.Neuron(2)).source.count(" -> ") == 2
+    assert len(re.findall(r"^\tx\d -> n", draw(nn.Neuron(2)).source, re.MULTILINE)) == 2
     with pytest.raises(ValueError, match="no layers of neurons"):
         draw(nn.Module())
     with pytest.raises(TypeError, match="a Value, a Program or a Module, got float"):
@@ -408,13 +521,14 @@ HOSTILE_LABEL = st.one_of(
 @settings(deadline=None, max_examples=60)
 @given(st.data(), programs(max_size=12))
 def test_random_programs_come_back_from_the_picture(data: st.DataObject, program: Program) -> None:
-    """Every node, edge and label is in the SVG, whatever the labels."""
+    """Every node, edge and label is in the SVG, whatever the labels, and the layout without Graphviz shows the same."""
     pytest.importorskip("pygraphviz")
     labels = data.draw(st.lists(HOSTILE_LABEL, min_size=len(program.inputs), max_size=len(program.inputs)))
     leaves = [Value(0.5, label=label) for label in labels]
     (root,) = program.replay(leaves, VALUES)
     items = items_of(root, {})
-    svg = draw(root).pipe("svg", encoding="utf-8")
+    picture = draw(root)
+    svg = picture.pipe("svg", encoding="utf-8")
     root_element = ET.fromstring(svg)
     found = [g for g in root_element.iter(f"{SVG}g") if "edge" in (g.get("class") or "").split()]
     heads = Counter(g.findtext(f"{SVG}title") for g in found)
@@ -426,6 +540,19 @@ def test_random_programs_come_back_from_the_picture(data: st.DataObject, program
         if item.title and not any(map(unprintable, item.title)):
             words = item.title.split()
             assert any(words == box.split()[: len(words)] for box in shown)
+    own = drawing.svg(picture.sketch)
+    assert Counter(map(words_of, texts(own))) == Counter(map(words_of, shown))
+    assert edge_texts(own) == edge_texts(svg)
+
+
+def words_of(text: str) -> tuple[str, ...]:
+    return tuple(text.split())
+
+
+def edge_texts(svg: str) -> Counter[str]:
+    """The labels of edges."""
+    edges = [g for g in ET.fromstring(svg).iter(f"{SVG}g") if "edge" in (g.get("class") or "").split()]
+    return Counter(" ".join(words_of("".join(t.itertext()))) for g in edges for t in g.iter(f"{SVG}text"))
 
 
 def unprintable(character: str) -> bool:

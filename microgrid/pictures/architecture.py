@@ -4,31 +4,45 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 from microgrid.engine import Value
 from microgrid.nn import Module, Neuron
-from microgrid.pictures.digraph import FILLS, LINE, NEGATIVE, POSITIVE, escaped, number, printable
+from microgrid.pictures.colours import FILLS, LINE, NEGATIVE, POSITIVE, own
+from microgrid.pictures.digraph import number
 from microgrid.pictures.network import Column, Place, network_of
+from microgrid.pictures.sketch import Sketch, printable
 
 WIDEST = 24
 """Maximum number of neurons of a layer that are drawn one by one; a wider layer is one box."""
 
 
-def add(picture: Any, model: Module, *, precision: int, show_grad: bool, max_nodes: int) -> None:
-    """Add the columns of a model's neurons. Raises ValueError if it does more than pass numbers between them."""
+def add(
+    sketch: Sketch, model: Module, *, precision: int, show_grad: bool, max_nodes: int, fills: Mapping[str, str]
+) -> tuple[int, str]:
+    """Add the columns of a model's neurons; the number of boxes and the picture as text come back.
+
+    Raises ValueError if the model does more than pass numbers between neurons.
+    """
     inputs, columns = network_of(model)
     titles = _titles([column.title for column in columns])
-    picture.attr(nodesep="0.12", ranksep="1.1", splines="spline" if _leaps(columns) else "line")
+    leaps = _leaps(columns)
     sizes = [inputs, *(len(column.neurons) for column in columns)]
     wide = max(sizes) > WIDEST or sum(sizes) > max_nodes
-    _add_inputs(picture, inputs, wide)
+    if not wide:  # lines are told apart by their slopes: the higher the layers, the farther apart
+        sketch.attributes["ranksep"] = f"{max(1.1, 0.28 * max(sizes)):.2f}"
+    sketch.attributes.update(nodesep="0.12", splines="spline" if leaps else "line", outputorder="edgesfirst")
+    _add_inputs(sketch, inputs, wide)
     for k, column in enumerate(columns):
-        (_add_summary if wide else _add_neurons)(picture, k, column, titles[k], precision, show_grad)
-    picture.boxes = len(sizes) if wide else sum(sizes)
+        (_add_summary if wide else _add_neurons)(sketch, k, column, titles[k], precision, show_grad)
+    if not leaps and not wide:
+        sketch.columns = [[f"x{i}" for i in range(inputs)]]
+        sketch.columns += [[f"n{k}_{i}" for i in range(size)] for k, size in enumerate(sizes[1:])]
+    for look in sketch.nodes.values():
+        if look["class"] in fills:
+            look.update(own({"fillcolor": fills[look["class"]], "class": look["class"]}))
     described = [f"{title}: {_described(column.neurons)}" for title, column in zip(titles, columns, strict=True)]
-    picture.as_text = "\n".join([f"inputs: {inputs}", *described])
+    return len(sizes) if wide else sum(sizes), "\n".join([f"inputs: {inputs}", *described])
 
 
 def _leaps(columns: Sequence[Column]) -> bool:
@@ -73,53 +87,54 @@ def _described(neurons: Sequence[Neuron]) -> str:
     return f"{len(neurons)} × {' or '.join(kinds)}, {count:,} parameters"
 
 
-def _add_inputs(picture: Any, count: int, wide: bool) -> None:
+def _add_inputs(sketch: Sketch, count: int, wide: bool) -> None:
     look = {"fillcolor": FILLS["input"], "color": LINE, "class": "input"}
     if wide:
-        picture.node("x", f"{count:,} inputs", **look)
+        sketch.node("x", f"{count:,} inputs", -1, **look)
         return
     for i in range(count):
-        picture.node(f"x{i}", f"x[{i}]", shape="circle", width="0.5", fixedsize="true", tooltip=f"input {i}", **look)
+        sketch.node(f"x{i}", f"x[{i}]", -1, shape="circle", width="0.5", fixedsize="true", tooltip=f"input {i}", **look)
 
 
-def _add_summary(picture: Any, k: int, column: Column, title: str, precision: int, show_grad: bool) -> None:
+def _add_summary(sketch: Sketch, k: int, column: Column, title: str, precision: int, show_grad: bool) -> None:
     text = f"{title}\n{_described(column.neurons)}"
     look = {"fillcolor": FILLS["folded"], "peripheries": "2", "color": LINE, "class": "folded"}
-    picture.node(f"layer{k}", escaped(text), **look)
+    sketch.node(f"layer{k}", text, -1, **look)
     for source, count in Counter(_name(place, True) for place in column.sources).items():
-        picture.edge(source, f"layer{k}", f"{count * len(column.neurons):,} weights")
+        sketch.edge(source, f"layer{k}", f"{count * len(column.neurons):,} weights")
 
 
-def _add_neurons(picture: Any, k: int, column: Column, title: str, precision: int, show_grad: bool) -> None:
+def _add_neurons(sketch: Sketch, k: int, column: Column, title: str, precision: int, show_grad: bool) -> None:
     sizes = [abs(w.data) for neuron in column.neurons for w in neuron.w]
     largest = max((size for size in sizes if math.isfinite(size)), default=0.0) or 1.0
-    with picture.subgraph(name=f"cluster_{k}") as frame:
-        frame.attr(label=escaped(title), color=LINE, style="rounded,dotted")
-        for i, neuron in enumerate(column.neurons):
-            frame.node(
-                f"n{k}_{i}",
-                escaped(f"{_activation(neuron)}\nb {number(neuron.b.data, 2)}"),
-                shape="circle",
-                width="0.75",
-                fixedsize="true",
-                fontsize="9",
-                fillcolor=FILLS["intermediate"],
-                color=LINE,
-                tooltip=escaped(f"{title}.neurons[{i}] {_tip(neuron.b, precision, show_grad)}"),
-                **{"class": "intermediate"},
-            )
+    frame = sketch.frame(title, color=LINE, style="rounded,dotted")
+    for i, neuron in enumerate(column.neurons):
+        sketch.node(
+            f"n{k}_{i}",
+            f"{_activation(neuron)}\nb {number(neuron.b.data, 2)}",
+            frame,
+            id=f"{title}.neurons[{i}]".replace(" ", "_"),
+            shape="circle",
+            width="0.75",
+            fixedsize="true",
+            fontsize="9",
+            fillcolor=FILLS["intermediate"],
+            color=LINE,
+            tooltip=f"{title}.neurons[{i}] {_tip(neuron.b, precision, show_grad)}",
+            **{"class": "intermediate"},
+        )
     for i, neuron in enumerate(column.neurons):
         for place, w in zip(column.sources, neuron.w, strict=True):
             sign = "positive" if w.data > 0.0 else "negative" if w.data < 0.0 else "none"  # 0 and NaN have none
             thickness = 0.0 if math.isnan(w.data) else min(1.0, abs(w.data) / largest)
-            picture.edge(
+            sketch.edge(
                 _name(place, False),
                 f"n{k}_{i}",
                 color={"positive": POSITIVE, "negative": NEGATIVE}.get(sign, LINE),
                 penwidth=f"{0.3 + 3.0 * thickness:.2f}",
                 arrowhead="none",
                 style={"positive": "solid", "negative": "dashed"}.get(sign, "dotted"),
-                tooltip=escaped(_tip(w, precision, show_grad)),
+                tooltip=_tip(w, precision, show_grad),
                 **{"class": sign},
             )
 

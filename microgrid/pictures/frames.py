@@ -1,4 +1,4 @@
-"""Frames around boxes of a layered layout: the boxes of a frame stand together in each rank, and no others among them."""
+"""Frames in a layered layout: the boxes of a frame stand together in each rank, and no others are among them."""
 
 from __future__ import annotations
 

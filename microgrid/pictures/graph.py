@@ -1,17 +1,31 @@
-"""A graph or a program as DOT: a box for each item or fold, frames for modules, derivatives on the edges."""
+"""A graph or a program as a sketch: a box for each item or fold, frames for modules, derivatives on the edges."""
 
 from __future__ import annotations
 
-import itertools
+import functools
+import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Any
 
-from microgrid.pictures.digraph import FILLS, LINE, NEGATIVE, POSITIVE, escaped, number
+from microgrid.core.primitive import POWER, Op, has_rule
+from microgrid.pictures import symbols
+from microgrid.pictures.colours import FILLS, LINE, NEGATIVE, POSITIVE, own
+from microgrid.pictures.digraph import number
 from microgrid.pictures.outline import Box, Item, arrows, boxes
+from microgrid.pictures.sketch import Attributes, Sketch, printable
+from microgrid.text.notation import Written
+
+LONGEST_NAME = 24
+"""Maximum length of an expression that stands for a value without a label in a formula."""
+
+MOST_FORMULAS = 2000
+"""Maximum number of values of a graph whose edges say their formulas."""
+
+ORDINALS = "①②③④⑤⑥⑦⑧⑨"
 
 
 def add(
-    picture: Any,
+    sketch: Sketch,
     items: Sequence[Item],
     *,
     precision: int,
@@ -19,100 +33,161 @@ def add(
     apart: bool,
     depth: int | None,
     max_nodes: int,
-) -> list[Box]:
-    """Add the items to a picture in boxes v0, v1, ..., which come back. `apart`: operations stand by themselves."""
+    styles: Mapping[int, Attributes] | None = None,
+    fills: Mapping[str, str] | None = None,
+) -> tuple[list[Box], str]:
+    """Add the items to a sketch in boxes v0, v1, ...; these and the picture as text come back.
+
+    `apart`: operations stand by themselves. `styles` are Graphviz's attributes of single items, `fills` the colours of
+    roles.
+    """
     drawn = boxes(items, max_nodes=max_nodes, depth=depth)
-    ids = [f"v{i}" for i in range(len(drawn))]
-    roots = [item for item in items if item.role == "output"]
-    computed = any(item.grad for item in roots)
-    texts: list[list[str]] = []
-    clusters: dict[str, list[int]] = {}
-    for i, box in enumerate(drawn):
-        clusters.setdefault(box.module, []).append(i)
-        item = items[box.members[0]]
-        text = _folded_lines(box) if box.folded else lines(item, precision, show_grad, computed, apart)
-        texts.append(text)
-    _add_boxes(picture, items, drawn, texts, clusters, show_grad and computed)
+    computed = any(item.grad for item in items if item.role == "output")
+    texts = [
+        [box.title, f"{len(box.members):,} values"]
+        if box.folded
+        else lines(items[box.members[0]], precision, show_grad, computed, apart)
+        for box in drawn
+    ]
+    homes = _frames(sketch, drawn)
+    ids = _ids(items, drawn)
     for i, box in enumerate(drawn):
         item = items[box.members[0]]
+        look = _look(item, box, show_grad and computed, fills or {})
+        if not box.folded and styles:
+            look.update(own(styles.get(box.members[0], {})))
+        sketch.node(f"v{i}", "\n".join(texts[i]), homes[i], id=ids[i], **look)
         if apart and item.sign and not box.folded:
             look = {"shape": "circle", "fillcolor": FILLS["intermediate"], "margin": "0.04", "class": "intermediate"}
-            picture.node(f"{ids[i]}_op", escaped(item.sign), color=LINE, **look)
-            picture.edge(f"{ids[i]}_op", ids[i])
+            sketch.node(f"v{i}_op", _with_places(item), homes[i], color=LINE, **look)
+            sketch.edge(f"v{i}_op", f"v{i}")
     home = {member: i for i, box in enumerate(drawn) for member in box.members}
+    names = _names(items) if len(items) <= MOST_FORMULAS else []
     for i, box in enumerate(drawn):
         if not box.folded:
             item = items[box.members[0]]
-            head = f"{ids[i]}_op" if apart and item.sign else ids[i]
-            for operand, partial in zip(item.operands, item.partials, strict=True):
-                label = "" if partial is None else number(partial, precision)
-                picture.edge(ids[home[operand]], head, escaped(label))
+            head = f"v{i}_op" if apart and item.sign else f"v{i}"
+            for k, operand in enumerate(item.operands):
+                partial = item.partials[k]
+                label = [ORDINALS[k]] if _places(item) and k < len(ORDINALS) else []
+                label += [] if partial is None else [number(partial, precision)]
+                told = {"tooltip": _formula(item, k, names, box.members[0], precision)} if names else {}
+                ends = f"{ids[home[operand]]}-{ids[i]}" + ("" if k == 0 else f"-{k + 1}")
+                sketch.edge(f"v{home[operand]}", head, " ".join(label), id=ends, **told)
     for (start, end), count in arrows(items, drawn).items():
         if drawn[end].folded:
-            picture.edge(ids[start], ids[end], f"{count:,} edges" if count > 1 else "")
-    picture.boxes = len(drawn)
-    picture.as_text = _as_text(items, drawn, texts, home, precision)
-    return drawn
+            told = {"tooltip": f"{count:,} edges"} if count > 1 else {}
+            sketch.edge(f"v{start}", f"v{end}", id=f"{ids[start]}-{ids[end]}", **told)
+    return drawn, _as_text(items, drawn, texts, home, precision)
 
 
 def lines(item: Item, precision: int, show_grad: bool, computed: bool, apart: bool) -> list[str]:
     """Return the text of an item: its name, op, number and gradient."""
-    found = [item.title if apart else _joined(item.title, item.sign)]
+    found = [item.title if apart else " = ".join(filter(None, [item.title, _with_places(item)]))]
     if item.data is not None:
-        found.append(f"data {number(item.data, precision)}")
+        shown = number(item.data, precision)
+        found.append(shown if item.role == "constant" and not item.title else f"data {shown}")
     if show_grad and item.grad is not None:
         found.append(f"grad {number(item.grad, precision)}" if computed else "grad –")
     return [line for line in found if line] or ["value"]
 
 
-def _folded_lines(box: Box) -> list[str]:
-    return [box.title, f"{len(box.members):,} values"]
+def _with_places(item: Item) -> str:
+    """Return the sign; of an operator whose operands must be told apart, with their places."""
+    infix = item.op is not None and item.op.precedence < POWER and len(item.operands) == 2
+    return f"① {item.sign} ②" if infix and _places(item) else item.sign
 
 
-def _joined(title: str, sign: str) -> str:
-    return f"{title} = {sign}" if title and sign else title or sign
+def _places(item: Item) -> bool:
+    """Return True if the operands' places matter, and so stand on the edges."""
+    return item.op is not None and len(item.operands) > 1 and not _symmetric(item.op, len(item.operands), item.static)
 
 
-def _add_boxes(
-    picture: Any,
-    items: Sequence[Item],
-    drawn: Sequence[Box],
-    texts: Sequence[Sequence[str]],
-    clusters: Mapping[str, Sequence[int]],
-    coloured: bool,
-) -> None:
-    """Add the boxes, each in the frame of its module, and modules in those of theirs."""
+@functools.cache
+def _symmetric(op: Op, count: int, static: tuple[float, ...]) -> bool:
+    """Return True if the op has the same result for its operands in any order."""
+    points = ((0.3, 0.7, -0.4), (2.0, 3.0, 5.0), (-1.5, 0.25, 1.0))
+    if count > 3:
+        return False
+    for point in points:
+        given = point[:count]
+        turned = [(*given[k:], *given[:k]) for k in range(count)]
+        results = {repr(op.float_forward(*xs, *static)) for xs in (*turned, given[::-1])}
+        if len(results) > 1:
+            return False
+    return True
 
-    def within(path: str, graph: Any) -> None:
-        for i in clusters.get(path, ()):
-            graph.node(f"v{i}", **_look(items, drawn[i], texts[i], coloured))
-        for child in children.get(path, ()):
-            with graph.subgraph(name=f"cluster_{next(numbers)}") as frame:
-                frame.attr(label=escaped(child.rsplit(".", 1)[-1]), tooltip=escaped(child))
-                frame.attr(color=LINE, style="rounded,dotted")
-                within(child, frame)
 
-    numbers = itertools.count()
+def _ids(items: Sequence[Item], drawn: Sequence[Box]) -> list[str]:
+    """Return an id for each box: its label or part of the model, else its number; numbered where there are several."""
+    found = []
+    used: Counter[str] = Counter()
+    for i, box in enumerate(drawn):
+        title = f"{box.module}.{box.title}".strip(".") if box.folded else items[box.members[0]].title
+        wanted = re.sub(r"\s+", "_", title) or f"v{i}"
+        used[wanted] += 1
+        found.append(wanted if used[wanted] == 1 else f"{wanted}-{used[wanted]}")
+    return found
+
+
+def _names(items: Sequence[Item]) -> list[Written]:
+    """Return a name for each item in formulas: its label or number, else its expression while that is short."""
+    found: list[Written] = []
+    for i, item in enumerate(items):
+        name = symbols.name(item.title) if item.title else None
+        if name is None and item.op is not None:
+            name = symbols.applied(item.op, [found[j] for j in item.operands], item.static)
+        elif name is None and item.data is not None:
+            name = symbols.number(item.data)
+        found.append(name if name is not None and len(name.text) <= LONGEST_NAME else symbols.name(f"v{i}"))
+    return found
+
+
+def _formula(item: Item, k: int, names: Sequence[Written], i: int, precision: int) -> str:
+    """Return the local derivative by an operand: as a formula, and as a number."""
+    op = item.op
+    if op is None:
+        return ""
+    operands = [names[j] for j in item.operands]
+    whole, by = symbols.applied(op, operands, item.static).text, operands[k].text
+    parts = [f"d({whole})/d({by})" if len(by) > 1 else f"d({whole})/d{by}"]
+    if has_rule(op):
+        parts.append(symbols.partial(op, k, names[i], operands, item.static).text)
+    partial = item.partials[k]
+    if partial is not None:
+        parts.append(number(partial, precision))
+    return " = ".join(dict.fromkeys(parts)).replace("-", "−")
+
+
+def _frames(sketch: Sketch, drawn: Sequence[Box]) -> list[int]:
+    """Add the frames of the boxes' modules, each in that of the module around it; return the frame of each box."""
     children: dict[str, list[str]] = {}
-    for path in clusters:
+    for box in drawn:
+        path = box.module
         while path:
             parent = path.rpartition(".")[0]
             if path in children.setdefault(parent, []):
                 break
             children[parent].append(path)
             path = parent
-    within("", picture)
+    number_of = {"": -1}
+    waiting = list(reversed(children.get("", [])))
+    while waiting:
+        path = waiting.pop()
+        parent, _, last = path.rpartition(".")
+        look = {"color": LINE, "style": "rounded,dotted"}
+        number_of[path] = sketch.frame(last, number_of[parent], tooltip=path, **look)
+        waiting += reversed(children.get(path, []))
+    return [number_of[box.module] for box in drawn]
 
 
-def _look(items: Sequence[Item], box: Box, lines: Sequence[str], coloured: bool) -> dict[str, Any]:
-    item = items[box.members[0]]
+def _look(item: Item, box: Box, coloured: bool, fills: Mapping[str, str]) -> Attributes:
     role = "folded" if box.folded else item.role
-    look: dict[str, Any] = {
-        "label": escaped("\n".join(lines)),
+    look: Attributes = {
         "fillcolor": FILLS[role],
         "color": LINE,
         "penwidth": "2" if role == "output" else "1.2",
-        "tooltip": escaped(" ".join(part for part in (role, item.module) if part)),
+        "tooltip": " ".join(part for part in (role, item.module) if part),
         "class": role,
     }
     if role == "parameter":
@@ -121,10 +196,12 @@ def _look(items: Sequence[Item], box: Box, lines: Sequence[str], coloured: bool)
         look["style"] = "rounded,filled,dashed"
     elif role == "folded":
         look["peripheries"] = "2"
+    if role in fills:
+        look.update(own({"fillcolor": fills[role], "class": role}))
     if coloured and not box.folded and item.grad and item.grad == item.grad:  # NaN has no sign
         positive = item.grad > 0.0
         look["color"] = POSITIVE if positive else NEGATIVE
-        look["class"] = f"{role} {'positive' if positive else 'negative'}"
+        look["class"] += " positive" if positive else " negative"
     return look
 
 
@@ -133,7 +210,7 @@ def _as_text(
 ) -> str:
     lines = []
     for i, box in enumerate(drawn[:500]):
-        line = f"v{i}  " + "  ".join(texts[i]).replace("data ", "= ")
+        line = f"v{i}  " + printable("  ".join(texts[i])).replace("data ", "= ")
         if not box.folded and items[box.members[0]].operands:
             item = items[box.members[0]]
             used = [

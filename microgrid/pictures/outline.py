@@ -9,7 +9,7 @@ from typing import Any, Literal, NamedTuple
 
 from microgrid.core.primitive import POWER, Op
 from microgrid.engine import CONSTANT, Value, edges_of, topological
-from microgrid.pictures.digraph import printable
+from microgrid.pictures.sketch import printable
 from microgrid.program import Program
 
 Role = Literal["input", "parameter", "constant", "intermediate", "output"]
@@ -28,6 +28,8 @@ class Item(NamedTuple):
     grad: float | None
     operands: tuple[int, ...]
     partials: tuple[float | None, ...]
+    op: Op | None = None
+    static: tuple[float, ...] = ()
 
 
 class Box(NamedTuple):
@@ -102,6 +104,8 @@ def items_of(root: Value, names: Mapping[str, Any]) -> list[Item]:
                 None if constant else value.grad,
                 tuple(j for j, _ in edges[i]),
                 tuple(partial for _, partial in edges[i]),
+                value.op if computed else None,
+                tuple(static_operands(value)) if computed else (),
             )
         )
     return items
@@ -157,8 +161,9 @@ def items_of_program(program: Program) -> list[Item]:
         slot = len(items)
         role: Role = "output" if slot in program.outputs else "intermediate"
         title = printable(program.labels.get(slot, ""))
-        written = sign(op, [numbers[i] for i in operands[count:]])
-        items.append(Item(title, written, role, "", None, None, tuple(operands[:count]), (None,) * count))
+        fixed = tuple(numbers[i] for i in operands[count:])
+        partials = (None,) * count
+        items.append(Item(title, sign(op, fixed), role, "", None, None, tuple(operands[:count]), partials, op, fixed))
     hidden = {slot for slot in static - used if slot in numbers}
     kept = [slot for slot in range(len(items)) if slot not in hidden]
     places = {slot: i for i, slot in enumerate(kept)}
@@ -170,11 +175,16 @@ def items_of_program(program: Program) -> list[Item]:
 OVERVIEW = 30
 """Maximum number of boxes of a folded picture, where folding by modules and signs reaches it."""
 
+MOST_EDGES = 120
+"""Maximum number of edges between boxes of which some are folded: neurons fold into layers before they are a tower."""
+
 
 def boxes(items: Sequence[Item], *, max_nodes: int, depth: int | None) -> list[Box]:
     """Return a box for each item, or for each module below `depth`; folded further as long as there are too many.
 
-    `depth` counts the levels of modules that stay open: 0 makes each model one box, 1 each of its layers.
+    `depth` counts the levels of modules that stay open: 0 makes each model one box, 1 each of its layers. Boxes of a
+    graph, which has no cycles, have none either: a module that is used again on its own results is a box each time,
+    and operations fold with others of their sign that come at the same stage.
     """
     kinds = Counter((item.module, item.role, item.sign) for item in items)
     deepest = max((module.count(".") + 1 for module, _, _ in kinds if module), default=0)
@@ -182,18 +192,76 @@ def boxes(items: Sequence[Item], *, max_nodes: int, depth: int | None) -> list[B
         levels = [(depth, False), (depth, True)]
     else:
         levels = [(level, outside) for outside in (False, True) for level in range(deepest, -1, -1)]
+    most = max_nodes
+    groups: list[tuple[tuple[str, str] | None, list[int]]] = []
     for level, outside in levels:
         homes = {kind: _home(*kind, level, outside) for kind in kinds}
-        count = len({home for home in homes.values() if home}) + sum(kinds[kind] for kind in kinds if not homes[kind])
-        if count <= (min(OVERVIEW, max_nodes) if outside else max_nodes):
+        most = min(OVERVIEW, max_nodes) if outside else max_nodes
+        least = len({home for home in homes.values() if home}) + sum(kinds[kind] for kind in kinds if not homes[kind])
+        if least > most:
+            continue
+        groups = _staged(items, homes)
+        if len(groups) <= most and (depth is not None or _few_edges(items, groups)):
             break
-    groups: dict[Any, list[int]] = {}
-    for i, item in enumerate(items):
-        groups.setdefault(homes[item.module, item.role, item.sign] or i, []).append(i)
+    else:
+        if not groups or len(groups) > most:
+            groups = _pieces(items, most)
     return [
-        Box(home[0], home[1], members) if len(members) > 1 else Box("", items[members[0]].module, members)
-        for home, members in groups.items()
+        Box(home[0], home[1], members)
+        if len(members) > 1 and home is not None
+        else Box("", items[members[0]].module, members)
+        for home, members in groups
     ]
+
+
+def _staged(
+    items: Sequence[Item], homes: Mapping[tuple[str, Role, str], tuple[str, str] | None]
+) -> list[tuple[tuple[str, str] | None, list[int]]]:
+    """Return the members of each box: items of one home and stage, which grows along each edge to another home."""
+    own = [homes[item.module, item.role, item.sign] for item in items]
+    leaves: dict[int, int] = {}
+    for _ in range(2):  # once to find where leaves are used first, in a box of theirs, and once with leaves there
+        stages: list[int] = []
+        for i, item in enumerate(items):
+            if not item.operands:
+                stages.append(leaves.get(i, 0))
+                continue
+            stage = 0
+            for j in item.operands:
+                stage = max(stage, stages[j] + (own[i] is None or own[j] != own[i]))
+            stages.append(stage)
+        for i, item in enumerate(items):
+            for j in item.operands:
+                if not items[j].operands and own[j] is not None and own[j] == own[i]:
+                    leaves[j] = min(stages[i], leaves.get(j, stages[i]))
+    found: dict[Any, list[int]] = {}
+    for i in range(len(items)):
+        found.setdefault(i if own[i] is None else (own[i], stages[i]), []).append(i)
+    return [(key[0] if isinstance(key, tuple) else None, members) for key, members in found.items()]
+
+
+def _few_edges(items: Sequence[Item], groups: Sequence[tuple[Any, Sequence[int]]]) -> bool:
+    """Return True if nothing is folded, or few pairs of boxes have edges between them."""
+    if len(groups) == len(items):
+        return True
+    home = {i: k for k, (_, members) in enumerate(groups) for i in members}
+    pairs: set[tuple[int, int]] = set()
+    for i, item in enumerate(items):
+        pairs.update((home[j], home[i]) for j in item.operands if home[j] != home[i])
+        if len(pairs) > MOST_EDGES:
+            return False
+    return True
+
+
+def _pieces(items: Sequence[Item], most: int) -> list[tuple[tuple[str, str] | None, list[int]]]:
+    """Return pieces of the order of recording, and the outputs: where nothing else makes few boxes."""
+    outputs = [i for i, item in enumerate(items) if item.role == "output"]
+    others = [i for i, item in enumerate(items) if item.role != "output"]
+    size = max(1, -(-len(others) // max(1, most - len(outputs))))
+    pieces: list[tuple[tuple[str, str] | None, list[int]]] = [
+        ((f"part {k // size + 1}", ""), others[k : k + size]) for k in range(0, len(others), size)
+    ]
+    return [*pieces, *((None, [i]) for i in outputs)]
 
 
 def _home(module: str, role: Role, sign: str, depth: int, outside: bool) -> tuple[str, str] | None:

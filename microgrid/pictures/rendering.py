@@ -14,7 +14,7 @@ import sys
 import threading
 from typing import Any
 
-ADVICE = "For the picture itself: pip install 'microgrid[draw]', or install Graphviz."
+ADVICE = "Install Graphviz, or pip install 'microgrid[draw]'; SVG needs neither."
 
 _TRIES = 3
 
@@ -38,14 +38,17 @@ while line := given.readline():
 
 def rendered(source: str, format: str) -> bytes:
     """Render DOT text. Raises ImportError where Graphviz is missing, RuntimeError where it fails."""
-    import graphviz
-
     try:
-        return bytes(graphviz.Source(source).pipe(format))
-    except graphviz.ExecutableNotFound:
+        import graphviz
+    except ImportError:
         pass
+    else:
+        try:
+            return bytes(graphviz.Source(source).pipe(format))
+        except graphviz.ExecutableNotFound:
+            pass
     if importlib.util.find_spec("pygraphviz") is None:
-        raise ImportError(f"there is no Graphviz here to render with. {ADVICE}")
+        raise ImportError(f"there is no Graphviz here to write {format} with. {ADVICE}")
     return _library.render(source, format)
 
 
