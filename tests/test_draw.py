@@ -264,7 +264,7 @@ WRITERS: list[tuple[Callable[[Path], Any], dict[str, bytes]]] = [
     (lambda path: draw(expression()[1], filename=path), MAGIC),
     (lambda path: draw(nn.Neuron(2, seed=0), filename=str(path)), MAGIC),
     (lambda path: steps(expression()[1]).save(path), PAGE),
-    (lambda path: filmed().save(path), PAGE),
+    (lambda path: filmed().save(path), {**PAGE, ".gif": b"GIF8", ".mp4": b""}),  # a video needs ffmpeg: see test_film
 ]
 
 
@@ -276,6 +276,8 @@ def test_a_file_is_what_its_ending_says_or_an_error_lists_the_endings(
     known = [*MAGIC, *PAGE, ".mp4", ".txt", ".html.bak", ".pngx", ".xdot", ".p ng", "."]
     for ending in [*known, *map(str.upper, known), *map(str.title, known)]:
         path = tmp_path / f"a.b{ending}"
+        if not endings.get(ending.lower(), b"-"):
+            continue
         if ending.lower() in endings:
             write(path)
             assert path.read_bytes().startswith(endings[ending.lower()])

@@ -12,12 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from microgrid.core.files import ending
-from microgrid.pictures.colours import DARK, FILLS, LINE, NEGATIVE, POSITIVE, SOFT, TEXT, style
+from microgrid.pictures.colours import LINE, SOFT, TEXT, style
 from microgrid.pictures.drawing import svg
 from microgrid.pictures.rendering import rendered
-from microgrid.pictures.sketch import Sketch, dot_text, printable
-
-__all__ = ["DARK", "ENDINGS", "FILLS", "LINE", "NEGATIVE", "POSITIVE", "new_picture", "number", "printable"]
+from microgrid.pictures.sketch import Sketch, dot_text
 
 ENDINGS = (".svg", ".png", ".pdf", ".jpg", ".jpeg", ".gif", ".eps", ".dot", ".gv")
 """Endings of the files that Graphviz can write."""

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from microgrid.pictures import colours
-from microgrid.pictures.frames import PAD, Frame
+from microgrid.pictures.frames import PAD, Cluster
 from microgrid.pictures.layered import Layered, layered
 from microgrid.pictures.lettering import box_size, text_width
 from microgrid.pictures.sketch import Attributes, Sketch, printable
@@ -36,7 +36,7 @@ def svg(sketch: Sketch) -> str:
         edges,
         labels=[_label_size(look) for _, _, look in sketch.edges],
         homes=list(sketch.homes.values()),
-        frames=[Frame(parent, title) for (parent, _), title in zip(sketch.frames, titles, strict=True)],
+        frames=[Cluster(parent, title) for (parent, _), title in zip(sketch.frames, titles, strict=True)],
         rankdir=sketch.attributes.get("rankdir", "LR"),  # type: ignore[arg-type]  # draw has checked it
         rank_gap=36.0,
     )

@@ -10,7 +10,7 @@ import zlib
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from microgrid.pictures.digraph import NEGATIVE, POSITIVE
+from microgrid.pictures.colours import CATEGORIES
 
 HEIGHT, TITLE = 340, 18
 """Height of each panel, and of the line of text above its picture."""
@@ -20,7 +20,7 @@ COLUMN, LARGEST = 100, 40
 CHART_X, CHART_WIDTH, CHARTS = 52, 250, 310
 CURVE_Y, CURVE_HEIGHT = TOP, 110
 BARS_Y, BARS_HEIGHT = 206, 100
-COLOURS = [NEGATIVE, POSITIVE, "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7A7A7A", "#8A6D00"]
+COLOURS = list(CATEGORIES)
 STYLE = (
     ".mgf text{font:12px Helvetica,Arial,sans-serif;fill:#1a1a1a}.mgf .axis{stroke:#767676;fill:none}"
     ".mgf .tick{stroke:#767676;stroke-opacity:.3}.mgf .soft{fill:#595959;font-size:11px}"

@@ -14,14 +14,14 @@ PAD = 8.0
 """Distance of a frame from what it holds."""
 
 
-class Frame(NamedTuple):
+class Cluster(NamedTuple):
     """A frame: its number within the frames, or -1 where it has none around it, and the size of its title."""
 
     parent: int
     title: Point
 
 
-def path_of(frames: Sequence[Frame], home: int) -> Path:
+def path_of(frames: Sequence[Cluster], home: int) -> Path:
     """Return the frames around the members of one."""
     path: list[int] = []
     while home >= 0:
@@ -89,7 +89,7 @@ class Borders:
         self,
         ranks: Sequence[Sequence[int]],
         paths: Sequence[Path],
-        frames: Sequence[Frame],
+        frames: Sequence[Cluster],
         sizes: tuple[Sequence[float], Sequence[float]],
         gap: float,
         titled: bool,

@@ -19,7 +19,7 @@ import itertools
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
-from microgrid.pictures.frames import PAD, Borders, Frame, path_of
+from microgrid.pictures.frames import PAD, Borders, Cluster, path_of
 from microgrid.pictures.ranked import Ranked
 from microgrid.pictures.ranks import Edge, topological
 
@@ -52,7 +52,7 @@ def layered(
     *,
     labels: Sequence[Point] | None = None,
     homes: Sequence[int] = (),
-    frames: Sequence[Frame] = (),
+    frames: Sequence[Cluster] = (),
     rankdir: Direction = "LR",
     rank_gap: float = 40.0,
     node_gap: float = 14.0,
@@ -141,7 +141,7 @@ def _along(
     ranks: Sequence[Sequence[int]],
     deep: Sequence[float],
     zones: Sequence[float],
-    frames: Sequence[Frame],
+    frames: Sequence[Cluster],
     rankdir: Direction,
     gap: float,
 ) -> tuple[list[tuple[float, float, float]], list[tuple[float, float]], float]:

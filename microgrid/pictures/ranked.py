@@ -6,7 +6,7 @@ import itertools
 from bisect import bisect_right, insort
 from collections.abc import Sequence
 
-from microgrid.pictures.frames import PAD, Borders, Frame, Path, arranged, common
+from microgrid.pictures.frames import PAD, Borders, Cluster, Path, arranged, common
 from microgrid.pictures.ranks import Edge, shortest_ranks
 
 STARTS, SWEEPS, PATIENCE = 3, 24, 6
@@ -64,7 +64,7 @@ class Ranked:
                 first[f], last[f] = min(first[f], r), max(last[f], r)
         return first, last
 
-    def begin(self, frames: Sequence[Frame]) -> dict[int, list[int]]:
+    def begin(self, frames: Sequence[Cluster]) -> dict[int, list[int]]:
         """Return the boxes in the first rank of each frame."""
         found: dict[int, list[int]] = {}
         for v in range(self.count):

@@ -26,7 +26,7 @@ class Sketch:
     nodes: dict[str, Attributes] = field(default_factory=dict)
     edges: list[tuple[str, str, Attributes]] = field(default_factory=list)
     frames: list[tuple[int, Attributes]] = field(default_factory=list)
-    """Of each frame the number of the one around it, or -1, and its attributes."""
+    """Numbers of the frames around frames, or -1, and attributes of frames."""
     homes: dict[str, int] = field(default_factory=dict)
     columns: list[list[str]] = field(default_factory=list)
     """Names of boxes side by side, from first to last, where the picture is one of columns."""

@@ -8,10 +8,10 @@ from typing import Protocol
 
 from microgrid.engine import Value
 from microgrid.pictures import web
-from microgrid.pictures.digraph import printable
 from microgrid.pictures.layered import Layered, layered
 from microgrid.pictures.lettering import box_size
 from microgrid.pictures.outline import Box, Item, arrows, boxes
+from microgrid.pictures.sketch import printable
 
 FOLDED = 30
 """Maximum number of boxes of a picture that folds a larger graph, where folding by modules reaches it."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-from microgrid.pictures.digraph import LINE, NEGATIVE
+from microgrid.pictures.colours import LINE, NEGATIVE
 from microgrid.testing.blocks import blocks_of
 from microgrid.training.plots import new_figure
 

@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from microgrid.pictures.digraph import NEGATIVE, POSITIVE
+from microgrid.pictures.colours import NEGATIVE, POSITIVE
 from microgrid.pictures.film_page import COLOURS, COLUMN, HEIGHT, Contents, Diagram, pixels, thickness
 from microgrid.training.plots import MARKERS, bare, new_figure
 

@@ -12,11 +12,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from microgrid.nn.module import Module
+from microgrid.pictures.colours import CATEGORIES, NEGATIVE, PAGE, POSITIVE, TEXT
 from microgrid.training.samples import rows
 from microgrid.training.sums import outputs_of
 
-BLUE, VERMILION, GREEN, PINK, INK = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#333333"
-COLOURS = (VERMILION, BLUE, GREEN, PINK, "#E69F00", "#56B4E9")
 MARKERS = "osD^vP"
 
 
@@ -53,7 +52,7 @@ def plot_curves(loss: Sequence[float], measured: Mapping[str, Sequence[float]], 
     figure = new_figure(6.4 if not others else 10.0, 4.0)
     panels = [bare(axes) for axes in figure.subplots(1, 2 if others else 1, squeeze=False)[0]]
     for axes, curves in zip(panels, (losses, others), strict=False):
-        for (name, curve), colour in zip(curves.items(), (BLUE, *COLOURS[::2]), strict=False):
+        for (name, curve), colour in zip(curves.items(), (POSITIVE, *CATEGORIES[::2]), strict=False):
             marker = "o" if len(curve) == 1 else None
             label = name.replace("_", " ")
             axes.plot(range(1, len(curve) + 1), curve, color=colour, linewidth=2, marker=marker, label=label)
@@ -95,9 +94,12 @@ def plot_boundary(
         if not math.isfinite(limit):
             raise ValueError(f"the network's outputs here are from {lowest} to {highest}: there is no height to draw")
         levels = [threshold + limit * (i / 10 - 1) for i in range(21)]
-        filled = axes.contourf(grid_x, grid_y, heights, levels=levels, cmap="PuOr", alpha=0.75)
+        from matplotlib.colors import LinearSegmentedColormap
+
+        heat = LinearSegmentedColormap.from_list("signs", [NEGATIVE, PAGE, POSITIVE])
+        filled = axes.contourf(grid_x, grid_y, heights, levels=levels, cmap=heat, alpha=0.75)
         if lowest < threshold < highest:
-            axes.contour(grid_x, grid_y, heights, levels=[threshold], colors=INK, linewidths=1.5)
+            axes.contour(grid_x, grid_y, heights, levels=[threshold], colors=TEXT, linewidths=1.5)
         from matplotlib.ticker import MaxNLocator
 
         bar = axes.inset_axes((1.03, 0.0, 0.03, 1.0))  # as high as the axes, whatever shape the points give them
@@ -107,16 +109,20 @@ def plot_boundary(
         best = [[_largest(answers[i * cells + j]) for j in range(cells)] for i in range(cells)]
         from matplotlib.colors import ListedColormap
 
-        colours = ListedColormap([COLOURS[c % len(COLOURS)] for c in range(k)])
+        colours = ListedColormap([CATEGORIES[c % len(CATEGORIES)] for c in range(k)])
         axes.pcolormesh(grid_x, grid_y, best, cmap=colours, vmin=-0.5, vmax=k - 0.5, alpha=0.3, shading="nearest")
     for c, label in enumerate(classes):
         chosen = [point for point, own in zip(points, labels, strict=True) if own == label]
         px, py = [p[0] for p in chosen], [p[1] for p in chosen]
         place = int(label) if len(answers[0]) > 1 else c  # the colour of its region, although other classes are missing
-        style = {"c": COLOURS[place % len(COLOURS)], "marker": MARKERS[place % len(MARKERS)], "edgecolors": "white"}
+        style = {
+            "c": CATEGORIES[place % len(CATEGORIES)],
+            "marker": MARKERS[place % len(MARKERS)],
+            "edgecolors": "white",
+        }
         axes.scatter(px, py, s=36, label=f"label {label:g}", **style)
     axes.set(xlabel="x", ylabel="y", aspect="equal")
-    if len(classes) <= len(COLOURS):
+    if len(classes) <= len(CATEGORIES):
         axes.legend(loc="best")
     if title:
         axes.set_title(title)
@@ -150,12 +156,12 @@ def plot_gradients(model: Module, *, title: str = "") -> Any:
     positions = range(1, len(layers) + 1)
     drawn = axes.boxplot(list(sizes.values()), positions=positions, whis=(0, 100), patch_artist=True, widths=0.6)
     for box in drawn["boxes"]:
-        box.set(facecolor="#CFE3F1", edgecolor=BLUE)
+        box.set(facecolor="#CFE3F1", edgecolor=POSITIVE)
     for line in drawn["medians"]:
-        line.set(color=VERMILION, linewidth=2)
+        line.set(color=NEGATIVE, linewidth=2)
     axes.set_yscale("log")
     medians = [statistics.median(numbers) if numbers else math.nan for numbers in sizes.values()]
-    axes.plot(positions, medians, color=VERMILION, linewidth=1, alpha=0.5)
+    axes.plot(positions, medians, color=NEGATIVE, linewidth=1, alpha=0.5)
     axes.set_xticks(positions, _with_zeros(layers), rotation=30 if len(layers) > 4 else 0)
     axes.set_ylabel("|gradient|")
     if title:

@@ -11,7 +11,7 @@ from drawn import around, crossings, flattened, meets, overlap
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from microgrid.pictures.frames import Frame
+from microgrid.pictures.frames import Cluster
 from microgrid.pictures.layered import Direction, Layered, Point, layered
 from microgrid.pictures.ranks import Edge
 from microgrid.pictures.rendering import rendered
@@ -85,7 +85,7 @@ def framed(draw: Any) -> Any:
     titles = st.tuples(st.sampled_from([20.0, 90.0]), st.just(13.0))
     return (
         *(sizes, edges, labels, [number[home] for home in homes]),
-        [Frame(number[parents[f]], draw(titles)) for f in kept],
+        [Cluster(number[parents[f]], draw(titles)) for f in kept],
     )
 
 
