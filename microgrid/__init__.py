@@ -3,6 +3,8 @@
 `from microgrid import *` leaves out what would hide a builtin: abs, compile, max, min, round and sum.
 """
 
+import typing as _typing
+
 from microgrid import datasets, losses, nn, ops, optim
 from microgrid.compiler import compile as compile
 from microgrid.core.primitive import OPS, Interval, Op, primitive
@@ -103,6 +105,19 @@ arcsinh = ops.asinh
 arctan = ops.atan
 arctan2 = ops.atan2
 arctanh = ops.atanh
+
+# Functions that load when they are first used, from `microgrid.special`.
+_SPECIAL = ("digamma", "erfinv", "gamma", "lgamma", "special")
+
+
+def __getattr__(name: str) -> _typing.Any:
+    if name not in _SPECIAL:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    import importlib
+
+    module = importlib.import_module("microgrid.special")
+    return module if name == "special" else getattr(module, name)
+
 
 __version__ = "0.1.0"
 

@@ -25,6 +25,7 @@ ORDER = [
     "core",
     "ops",
     "functions",
+    "special",
     "engine",
     "graph",
     "functional",

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from typing import cast
 
 from microgrid.compiler.code import SUMMED, Accumulate, Apply, Code, Load, Operand, Repeat, Store, Stored
 from microgrid.compiler.gradient import Request, Static, tape_of
 from microgrid.compiler.roll import Affine, roll
 from microgrid.compiler.storage import place
-from microgrid.core.primitive import OPS, Op
+from microgrid.core.primitive import Op, op_called
 from microgrid.program import Program, definition, not_in_other_ops
 from microgrid.text import c_source
 
@@ -120,7 +121,7 @@ class _LoopWriter:
         if op == SUMMED["scaled"]:
             op = "scaled"
         if op not in _PASSED:
-            return c_source.written(OPS[op], texts, self.helpers)
+            return c_source.written(cast(Op, op_called(op)), texts, self.helpers)
         passed = _PASSED[op].format(*texts)
         more = len(texts) - (2 if "{1}" in _PASSED[op] else 1)
         return f"{texts[-1]} + ({passed})" if more else passed

@@ -11,7 +11,8 @@ from collections.abc import Callable, Sequence
 from microgrid.compiler.code import SUMMED
 from microgrid.compiler.elementary import exp, exp_and_less_one, log1p_of_fraction
 from microgrid.compiler.lanes import Mode, Number, Writer
-from microgrid.core.primitive import OPS, Op, built_in, is_formula
+from microgrid.core.natives import SCIPY
+from microgrid.core.primitive import Op, built_in, is_formula, op_called
 from microgrid.text.c_source import in_math_h
 
 Formula = Callable[..., Number]
@@ -166,7 +167,13 @@ def called_back(strict: bool) -> frozenset[str]:
 
 def is_native(op: Op, strict: bool) -> bool:
     """Return True if an op is one step of a tape: it has a formula, a name in C, or calls its Python function."""
-    here = op.name in FORMULAS or is_formula(op) or op.name in _BY_FORMULA or op.name in called_back(strict)
+    here = (
+        SCIPY in op.on
+        or op.name in FORMULAS
+        or is_formula(op)
+        or op.name in _BY_FORMULA
+        or op.name in called_back(strict)
+    )
     return here or in_math_h(op) is not None
 
 
@@ -177,10 +184,13 @@ def formula(name: str, mode: Mode) -> Formula:
     """
     if name in FORMULAS:
         return FORMULAS[name]
-    op = OPS.get(name)
+    op = op_called(name)
     if op is not None and op.formula is not None and (is_formula(op) or name in _BY_FORMULA):
         defined = op.formula
         return lambda w, *operands: defined(*operands)
+    if op is not None and SCIPY in op.on:
+        called, order = op.on[SCIPY]
+        return lambda w, *operands: w.library(f"scipy:{called}:{len(order)}", *[operands[i] for i in order])
     native = None if op is None or name in called_back(mode.strict) else in_math_h(op)
     if native is not None and (name in built_in or not mode.strict):
         return _named(native)

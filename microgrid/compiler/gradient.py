@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from microgrid.compiler.tape import Tape
 from microgrid.core import tree
-from microgrid.core.primitive import OPS, Op
+from microgrid.core.primitive import Op, op_called, special_ops
 from microgrid.core.scope import plainly_recording, reading
 from microgrid.engine import Value, constant
 from microgrid.program import Program, definition, needed
@@ -89,8 +89,10 @@ class _TapeWriter:
     def apply(self, op: Op, target: Cell, operands: Sequence[Cell], static: Static) -> None:
         """Append the steps that compute an op."""
         if self.native(op, static):
-            named = OPS.get(op.name)  # from where code takes the native
+            named = op_called(op.name)  # from where code takes the native
             native = op.on.get("c") == (named.on.get("c") if named else None)
+            if named is not op and (op is special_ops.get(op.name) or named is special_ops.get(op.name)):
+                native = False
             if self.tape.ops.setdefault(op.name, op) is not op or not native:
                 raise TypeError(f"two ops are called {op.name}, one of them declared again: give it another name")
             self.tape.add(op.name, target, *operands)

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from microgrid.compiler.roll import Affine, Loop, Node, Statement, statements
-from microgrid.core.primitive import OPS
+from microgrid.core.primitive import op_called
 from microgrid.text.notation import operators
 
 if TYPE_CHECKING:
@@ -142,7 +142,8 @@ def _written(op: str, operands: Sequence[str]) -> str:
         return f"-{operands[0]}"
     if op in ("scaled", "chosen"):
         return " * ".join(operands)
-    symbol = OPS[op].symbol if op in OPS else op
+    known = op_called(op)
+    symbol = known.symbol if known else op
     if len(operands) == 2 and (symbol, 2) in operators():
         return f" {symbol} ".join(operands)
     return f"{op}({', '.join(operands)})"

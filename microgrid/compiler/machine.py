@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from microgrid.compiler.kernel import DATA
+from microgrid.core.natives import scipy_address
 from microgrid.core.primitive import Op, as_float
 from microgrid.numbers.arithmetic import library
 
@@ -143,6 +144,9 @@ class Loaded:
             callback = ctypes.CFUNCTYPE(ctypes.c_double, *[ctypes.c_double] * op.arity)(_guarded(op, self._errors))
             self._kept.append(callback)
             return ctypes.cast(callback, ctypes.c_void_p).value or 0
+        if name.startswith("scipy:"):
+            _, called, operands = name.split(":")
+            return scipy_address(called, int(operands))
         address = address_of(name)
         if not address:
             raise OSError(f"the C library has no function {name}")

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import ctypes
+import functools
+import importlib
 import math
 from collections.abc import Mapping
 from typing import Any, Final
 
 KEYS: Final = ("mpmath", "flint", "flint complex", "numpy", "c", "python")
+
+SCIPY: Final = "scipy"
+"""Key of a function of `scipy.special.cython_special`, and the order in which it takes the operands: for ops of the
+package, which compute floats by it, too. Machine code calls it without Python."""
 
 _ONE: Final = (
     "acos asin atan cos sin tan acosh asinh atanh cosh sinh tanh exp exp2 expm1 log log10 log1p log2 logb cbrt fabs "
@@ -36,3 +43,34 @@ def checked(name: str, on: Mapping[str, Any], arity: int) -> dict[str, Any]:
         elif not callable(native) and not (isinstance(native, str) and native.isidentifier()):
             raise TypeError(f"{given} is neither a function of {arity} operand(s) nor the name of one")
     return dict(on)
+
+
+def scipy_special(module: str = "scipy.special") -> Any:
+    """Import SciPy's special functions. Raises ImportError with the extra that brings them where they are missing."""
+    try:
+        return importlib.import_module(module)
+    except ImportError:
+        raise ImportError("special functions compute by SciPy: pip install 'microgrid[special]'") from None
+
+
+def on_floats(name: str) -> Any:
+    """Return the function of floats of this name in `scipy.special.cython_special`."""
+    return getattr(scipy_special("scipy.special.cython_special"), name)
+
+
+@functools.cache
+def scipy_address(name: str, operands: int) -> int:
+    """Return the address of that function in C, which takes so many doubles.
+
+    It takes one more argument, an int that a module's functions do not read: callers may leave it out.
+    """
+    compiled = scipy_special("scipy.special.cython_special").__pyx_capi__
+    api = ctypes.pythonapi
+    api.PyCapsule_GetName.restype, api.PyCapsule_GetName.argtypes = ctypes.c_char_p, [ctypes.py_object]
+    api.PyCapsule_GetPointer.restype = ctypes.c_void_p
+    api.PyCapsule_GetPointer.argtypes = [ctypes.py_object, ctypes.c_char_p]
+    wanted = f"double ({'double, ' * operands}int __pyx_skip_dispatch)".encode()
+    for full in (name, f"__pyx_fuse_0{name}", f"__pyx_fuse_1{name}"):  # of a function of doubles and of complex ones
+        if full in compiled and api.PyCapsule_GetName(compiled[full]) == wanted:
+            return int(api.PyCapsule_GetPointer(compiled[full], wanted))
+    raise OSError(f"this version of SciPy has no compiled function {name} of {operands} doubles")

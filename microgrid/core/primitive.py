@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import importlib
 import keyword
 import math
 import unicodedata
@@ -238,6 +239,8 @@ class Op:
         return f"<op {self.name}>"
 
     def __reduce__(self) -> tuple[Callable[..., Op], tuple[Any, ...]]:
+        if special_ops.get(self.name) is self:
+            return special_op, (self.partials.__module__, self.name)
         return (op_named, (self.name,)) if has_rule(self) else (given_op, (self.arity,))
 
 
@@ -248,6 +251,23 @@ OPS: Final[dict[str, Op]] = {}
 
 built_in: Final[set[str]] = set()
 """Names of the ops of `ops.py`."""
+
+special_ops: Final[dict[str, Op]] = {}
+"""Ops of `microgrid.special`, by name. They load when used, so they are not in `OPS`: a person's gamma may be
+Lorentz's."""
+
+_table: Final[ContextVar[dict[str, Op]]] = ContextVar("microgrid_table", default=OPS)
+
+
+@contextlib.contextmanager
+def declared_in(table: dict[str, Op]) -> Iterator[None]:
+    """Enter the ops that are declared within a context into another table than `OPS`."""
+    token = _table.set(table)
+    try:
+        yield
+    finally:
+        _table.reset(token)
+
 
 unlisted: Final[dict[str, Op]] = {}
 """Ops that are no primitives but stand on nodes: constants."""
@@ -368,7 +388,7 @@ def primitive(
         on=natives,
     )
     op.defined = forward is None
-    OPS[name] = op
+    _table.get()[name] = op
     return op
 
 
@@ -429,6 +449,17 @@ def op_named(name: str) -> Op:
     if name not in OPS and name not in unlisted:
         raise KeyError(f"there is no op {name!r}: declare it with primitive({name!r}, ...) before loading")
     return OPS[name] if name in OPS else unlisted[name]
+
+
+def special_op(module: str, name: str) -> Op:
+    """Return the op of this name that a module of the package declares."""
+    importlib.import_module(module)
+    return special_ops[name]
+
+
+def op_called(name: str) -> Op | None:
+    """Return the op of this name that code finds: of `OPS`, or a special one; None where there is none."""
+    return OPS.get(name) or special_ops.get(name)
 
 
 def one_line(x: Any) -> str:
