@@ -211,7 +211,7 @@ def test_a_worker_ends_when_the_command_is_killed(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        (["swim"], 2, "there is no work swim: choose from demo, call, chain, mixed, replay, hessian"),
+        (["swim"], 2, f"there is no work swim: choose from {', '.join(WORKS)}"),
         (["hessian", "--out", "none/table.md"], 2, "there is no folder none"),
         (["hessian", "--pairs", "0"], 2, "must be positive, got 0"),
     ],

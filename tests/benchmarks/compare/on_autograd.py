@@ -13,6 +13,7 @@ from compare.works import (
     INPUTS,
     LABELS,
     LINKS,
+    LONG,
     OPERATIONS,
     POINT,
     POINTS,
@@ -23,13 +24,20 @@ from compare.works import (
 )
 
 HOW = {
+    "pair_array": "value_and_grad",
+    "long_array": "value_and_grad",
     "demo": "arrays",
     "call": "value_and_grad",
     "chain": "scalars",
     "mixed": "scalars",
     "hessian": "arrays",
 }
-CANNOT = {"replay": "it traces anew each time"}
+CANNOT = {
+    "pair_list": "its arguments are arrays",
+    "pair_written": "its arrays are not written to",
+    "long_list": "its arguments are arrays",
+    "replay": "it traces anew each time",
+}
 
 
 def demo() -> Callable[[], Any]:
@@ -60,6 +68,20 @@ def call() -> Callable[[], Any]:
     autograd, _ = _autograd()
     both = autograd.value_and_grad(lambda x, y: x * y + x * x, (0, 1))
     return lambda: [both(x, y) for x, y in AT]
+
+
+def pair_array() -> Callable[[], Any]:
+    autograd, np = _autograd()
+    both = autograd.value_and_grad(lambda x: x[0] * x[1] + x[0] * x[0])
+    pairs = list(np.array(AT))
+    return lambda: [both(pair) for pair in pairs]
+
+
+def long_array() -> Callable[[], Any]:
+    autograd, np = _autograd()
+    both = autograd.value_and_grad(lambda x: np.sum(x[:-1] ** 2 * x[1:]))
+    x = np.array(LONG)
+    return lambda: both(x)
 
 
 def chain() -> Callable[[], Any]:

@@ -13,6 +13,7 @@ from compare.works import (
     INPUTS,
     LABELS,
     LINKS,
+    LONG,
     OPERATIONS,
     POINT,
     POINTS,
@@ -23,6 +24,11 @@ from compare.works import (
 )
 
 HOW = {
+    "pair_list": "SX, function made once",
+    "pair_array": "SX, function made once",
+    "pair_written": "SX, bound buffers",
+    "long_list": "SX, function made once",
+    "long_array": "SX, function made once",
     "demo": "MX, function made once",
     "call": "SX, function made once",
     "chain": "SX, function made each time",
@@ -61,6 +67,63 @@ def call() -> Callable[[], Any]:
     z = x * y + x * x
     both = ca.Function("both", [x, y], [z, ca.gradient(z, x), ca.gradient(z, y)])
     return lambda: [list(map(float, both(a, b))) for a, b in AT]
+
+
+def _of_pair(ca: Any) -> Any:
+    x = ca.SX.sym("x", 2)
+    z = x[0] * x[1] + x[0] * x[0]
+    return ca.Function("both", [x], [z, ca.gradient(z, x)])
+
+
+def pair_list() -> Callable[[], Any]:
+    both = _of_pair(import_module("casadi"))
+    pairs = [list(pair) for pair in AT]
+    return lambda: [both(pair) for pair in pairs]
+
+
+def pair_array() -> Callable[[], Any]:
+    both = _of_pair(import_module("casadi"))
+    pairs = list(import_module("numpy").array(AT))
+    return lambda: [both(pair) for pair in pairs]
+
+
+def pair_written() -> Callable[[], Any]:
+    np: Any = import_module("numpy")
+    both = _of_pair(import_module("casadi"))
+    pairs, values, gradients = np.array(AT), np.empty((len(AT), 1)), np.empty((len(AT), 2))
+    bound = []
+    for arrays in zip(pairs, values, gradients, strict=True):
+        buffers, call = both.buffer()
+        views = [memoryview(array) for array in arrays]
+        buffers.set_arg(0, views[0])
+        buffers.set_res(0, views[1])
+        buffers.set_res(1, views[2])
+        bound.append((call, buffers, views))  # it keeps none of them alive
+
+    def run() -> Any:
+        for call, _, _ in bound:
+            call()
+        return [values, gradients]
+
+    return run
+
+
+def _long(ca: Any) -> Any:
+    x = ca.SX.sym("x", len(LONG))
+    z = ca.sum1(x[:-1] ** 2 * x[1:])
+    return ca.Function("both", [x], [z, ca.gradient(z, x)])
+
+
+def long_list() -> Callable[[], Any]:
+    both = _long(import_module("casadi"))
+    x = list(LONG)
+    return lambda: both(x)
+
+
+def long_array() -> Callable[[], Any]:
+    both = _long(import_module("casadi"))
+    x = import_module("numpy").array(LONG)
+    return lambda: both(x)
 
 
 def chain() -> Callable[[], Any]:

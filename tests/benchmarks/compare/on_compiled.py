@@ -7,12 +7,30 @@ from typing import Any
 
 import numpy as np
 
-from compare.on_microgrid import graph, of_two, rosenbrock
-from compare.works import AT, DECAY, FACTOR, INPUTS, LABELS, LINKS, POINT, POINTS, RATE, SIZES, START
+from compare.on_microgrid import graph, long, of_pair, of_two, rosenbrock
+from compare.works import (
+    AT,
+    DECAY,
+    FACTOR,
+    INPUTS,
+    LABELS,
+    LINKS,
+    LONG,
+    POINT,
+    POINTS,
+    RATE,
+    SIZES,
+    START,
+)
 from microgrid import compile, nn, relu
 from microgrid import hessian as hessian_of
 
 HOW = {
+    "pair_list": "value_and_grad",
+    "pair_array": "value_and_grad",
+    "pair_written": "bind_value_and_grad",
+    "long_list": "value_and_grad",
+    "long_array": "value_and_grad",
     "demo": "compile(loss, model)",
     "call": "value_and_grad",
     "chain": "a function of a loop",
@@ -43,6 +61,37 @@ def demo() -> Callable[[], Any]:
 def call() -> Callable[[], Any]:
     both = compile(of_two).value_and_grad
     return lambda: [both(x, y) for x, y in AT]
+
+
+def pair_list() -> Callable[[], Any]:
+    both = compile(of_pair).value_and_grad
+    pairs = [list(pair) for pair in AT]
+    return lambda: [both(pair) for pair in pairs]
+
+
+def pair_array() -> Callable[[], Any]:
+    both = compile(of_pair).value_and_grad
+    pairs = list(np.array(AT))
+    return lambda: [both(pair) for pair in pairs]
+
+
+def pair_written() -> Callable[[], Any]:
+    pairs, gradients = np.array(AT), np.empty((len(AT), 2))
+    compiled = compile(of_pair)
+    calls = [compiled.bind_value_and_grad(x, out=g) for x, g in zip(pairs, gradients, strict=True)]
+    return lambda: [[call()[0] for call in calls], gradients]
+
+
+def long_list() -> Callable[[], Any]:
+    both = compile(long).value_and_grad
+    x = list(LONG)
+    return lambda: both(x)
+
+
+def long_array() -> Callable[[], Any]:
+    both = compile(long).value_and_grad
+    x = np.array(LONG)
+    return lambda: both(x)
 
 
 def linked(x: Any) -> Any:

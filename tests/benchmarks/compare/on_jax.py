@@ -13,6 +13,7 @@ from compare.works import (
     INPUTS,
     LABELS,
     LINKS,
+    LONG,
     OPERATIONS,
     POINT,
     POINTS,
@@ -23,6 +24,8 @@ from compare.works import (
 )
 
 HOW = {
+    "pair_array": "jit",
+    "long_array": "jit",
     "demo": "arrays, jit",
     "call": "jit",
     "chain": "lax.scan, jit",
@@ -30,7 +33,11 @@ HOW = {
     "replay": "jit",
     "hessian": "jax.hessian, jit",
 }
-CANNOT: dict[str, str] = {}
+CANNOT = {
+    "pair_list": "its arguments are arrays",
+    "pair_written": "its arrays are not written to",
+    "long_list": "its arguments are arrays",
+}
 
 
 def demo() -> Callable[[], Any]:
@@ -63,6 +70,20 @@ def call() -> Callable[[], Any]:
     jax = _jax()
     both = jax.jit(jax.value_and_grad(lambda x, y: x * y + x * x, (0, 1)))
     return lambda: [jax.block_until_ready(both(x, y)) for x, y in AT]
+
+
+def pair_array() -> Callable[[], Any]:
+    jax = _jax()
+    both = jax.jit(jax.value_and_grad(lambda x: x[0] * x[1] + x[0] * x[0]))
+    pairs = list(import_module("numpy").array(AT))
+    return lambda: [jax.block_until_ready(both(pair)) for pair in pairs]
+
+
+def long_array() -> Callable[[], Any]:
+    jax = _jax()
+    both = jax.jit(jax.value_and_grad(lambda x: (x[:-1] ** 2 * x[1:]).sum()))
+    x = import_module("numpy").array(LONG)
+    return lambda: jax.block_until_ready(both(x))
 
 
 def chain() -> Callable[[], Any]:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import itertools
 import sys
 from collections.abc import Callable
 from importlib import import_module
 from typing import Any
 
-from compare.works import AT, DECAY, FACTOR, LABELS, LINKS, POINTS, RATE, SIZES, START, layers
+from compare.works import AT, DECAY, FACTOR, LABELS, LINKS, LONG, POINTS, RATE, SIZES, START, layers
 
-HOW = {"demo": "scalars", "call": "scalars", "chain": "scalars"}
+HOW = {"demo": "scalars", "call": "scalars", "pair_list": "scalars", "long_list": "scalars", "chain": "scalars"}
 CANNOT = {
+    "pair_array": "it has no arrays",
+    "pair_written": "it has no arrays",
+    "long_array": "it has no arrays",
     "mixed": "it has no exp and no log",
     "replay": "it has no exp and no log, and records anew each time",
     "hessian": "it has no second derivatives",
@@ -48,6 +52,32 @@ def call() -> Callable[[], Any]:
         return z.data, x.grad, y.grad
 
     return lambda: [both(x, y) for x, y in AT]
+
+
+def pair_list() -> Callable[[], Any]:
+    value = import_module("micrograd.engine").Value
+    pairs = [list(pair) for pair in AT]
+
+    def both(pair: list[float]) -> tuple[float, list[float]]:
+        x = [value(number) for number in pair]
+        z = x[0] * x[1] + x[0] * x[0]
+        z.backward()
+        return z.data, [xi.grad for xi in x]
+
+    return lambda: [both(pair) for pair in pairs]
+
+
+def long_list() -> Callable[[], Any]:
+    value = import_module("micrograd.engine").Value
+    sys.setrecursionlimit(100_000)
+
+    def run() -> tuple[float, list[float]]:
+        x = [value(number) for number in LONG]
+        z = sum(a * a * b for a, b in itertools.pairwise(x))
+        z.backward()
+        return z.data, [xi.grad for xi in x]
+
+    return run
 
 
 def chain() -> Callable[[], Any]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
+from importlib import import_module
 from typing import Any
 
 import microgrid
@@ -13,6 +15,7 @@ from compare.works import (
     INPUTS,
     LABELS,
     LINKS,
+    LONG,
     OPERATIONS,
     POINT,
     POINTS,
@@ -25,6 +28,11 @@ from microgrid import Value, nn, softmax, softplus, trace
 from microgrid.functions.reductions import sum as total_of
 
 HOW = {
+    "pair_list": "value_and_grad",
+    "pair_array": "value_and_grad",
+    "pair_written": "value_and_grad",
+    "long_list": "value_and_grad",
+    "long_array": "value_and_grad",
     "demo": "scalars",
     "call": "value_and_grad",
     "chain": "scalars",
@@ -59,6 +67,55 @@ def of_two(x: Any, y: Any) -> Any:
 def call() -> Callable[[], Any]:
     both = microgrid.value_and_grad(of_two, (0, 1))
     return lambda: [both(x, y) for x, y in AT]
+
+
+def of_pair(x: Any) -> Any:
+    return x[0] * x[1] + x[0] * x[0]
+
+
+def long(x: Any) -> Any:
+    return total_of([a * a * b for a, b in itertools.pairwise(x)])
+
+
+def pair_list() -> Callable[[], Any]:
+    both = microgrid.value_and_grad(of_pair)
+    pairs = [list(pair) for pair in AT]
+    return lambda: [both(pair) for pair in pairs]
+
+
+def pair_array() -> Callable[[], Any]:
+    np: Any = import_module("numpy")
+    both = microgrid.value_and_grad(of_pair)
+    pairs = list(np.array(AT))
+    return lambda: [both(pair) for pair in pairs]
+
+
+def pair_written() -> Callable[[], Any]:
+    np: Any = import_module("numpy")
+    both = microgrid.value_and_grad(of_pair)
+    pairs, gradients = np.array(AT), np.empty((len(AT), 2))
+
+    def run() -> Any:
+        values = []
+        for pair, gradient in zip(pairs, gradients, strict=True):
+            value, gradient[:] = both(pair)
+            values.append(value)
+        return [values, gradients]
+
+    return run
+
+
+def long_list() -> Callable[[], Any]:
+    both = microgrid.value_and_grad(long)
+    x = list(LONG)
+    return lambda: both(x)
+
+
+def long_array() -> Callable[[], Any]:
+    np: Any = import_module("numpy")
+    both = microgrid.value_and_grad(long)
+    x = np.array(LONG)
+    return lambda: both(x)
 
 
 def chain() -> Callable[[], Any]:

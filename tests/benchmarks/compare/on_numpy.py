@@ -6,15 +6,31 @@ from collections.abc import Callable
 from importlib import import_module
 from typing import Any
 
-from compare.works import DECAY, INPUTS, LABELS, OPERATIONS, POINT, POINTS, RATE, SUMMED, layers
+from compare.works import (
+    DECAY,
+    INPUTS,
+    LABELS,
+    LONG,
+    OPERATIONS,
+    POINT,
+    POINTS,
+    RATE,
+    SUMMED,
+    layers,
+)
 
 HOW = {
+    "long_list": "backward by hand, from and to lists",
+    "long_array": "backward by hand",
     "demo": "arrays, backward by hand",
     "mixed": "slices of one array, backward by hand",
     "replay": "slices of one array, backward by hand",
     "hessian": "arrays, derived by hand",
 }
-CANNOT = dict.fromkeys(("call", "chain"), "one number at a time, there is nothing for an array to do")
+CANNOT = dict.fromkeys(
+    ("call", "pair_list", "pair_array", "pair_written", "chain"),
+    "one number at a time, there is nothing for an array to do",
+)
 
 
 def demo() -> Callable[[], Any]:
@@ -40,6 +56,31 @@ def demo() -> Callable[[], Any]:
         return [loss, *matrices]
 
     return step
+
+
+def _long(x: Any) -> tuple[Any, Any]:
+    np: Any = import_module("numpy")
+    first, second = x[:-1], x[1:]
+    gradient = np.zeros(len(x))
+    gradient[:-1] = 2.0 * first * second
+    gradient[1:] += first * first
+    return (first * first * second).sum(), gradient
+
+
+def long_list() -> Callable[[], Any]:
+    np: Any = import_module("numpy")
+    x = list(LONG)
+
+    def run() -> Any:
+        value, gradient = _long(np.array(x))
+        return [float(value), gradient.tolist()]
+
+    return run
+
+
+def long_array() -> Callable[[], Any]:
+    x = import_module("numpy").array(LONG)
+    return lambda: _long(x)
 
 
 def mixed() -> Callable[[], Any]:

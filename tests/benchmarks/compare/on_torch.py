@@ -13,6 +13,7 @@ from compare.works import (
     INPUTS,
     LABELS,
     LINKS,
+    LONG,
     OPERATIONS,
     POINT,
     POINTS,
@@ -23,6 +24,8 @@ from compare.works import (
 )
 
 HOW = {
+    "pair_array": "tensors, eager",
+    "long_array": "tensors, eager",
     "demo": "tensors, eager",
     "call": "tensors without axes",
     "chain": "scalar tensors, eager",
@@ -30,7 +33,11 @@ HOW = {
     "replay": "torch.compile",
     "hessian": "torch.func.hessian, eager",
 }
-CANNOT: dict[str, str] = {}
+CANNOT = {
+    "pair_list": "its arguments are arrays",
+    "pair_written": "backward makes arrays of its own",
+    "long_list": "its arguments are arrays",
+}
 
 
 def demo() -> Callable[[], Any]:
@@ -66,6 +73,25 @@ def call() -> Callable[[], Any]:
         return [z.detach(), x.grad, y.grad]
 
     return lambda: [both(x, y) for x, y in AT]
+
+
+def _both(torch: Any, function: Callable[[Any], Any], numbers: Any) -> list[Any]:
+    x = torch.from_numpy(numbers).requires_grad_()
+    z = function(x)
+    z.backward()
+    return [z.detach(), x.grad]
+
+
+def pair_array() -> Callable[[], Any]:
+    torch = _torch()
+    pairs = list(import_module("numpy").array(AT))
+    return lambda: [_both(torch, lambda x: x[0] * x[1] + x[0] * x[0], pair) for pair in pairs]
+
+
+def long_array() -> Callable[[], Any]:
+    torch = _torch()
+    numbers = import_module("numpy").array(LONG)
+    return lambda: _both(torch, lambda x: (x[:-1] ** 2 * x[1:]).sum(), numbers)
 
 
 def chain() -> Callable[[], Any]:

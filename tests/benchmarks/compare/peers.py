@@ -29,4 +29,6 @@ PEERS: Final = (
     Peer("autograd", "on_autograd", "autograd"),
     Peer("NumPy by hand", "on_numpy", "numpy"),
     Peer("CasADi", "on_casadi", "casadi"),
+    Peer("numba by hand", "on_numba", "numba"),
+    Peer("heyoka", "on_heyoka", "heyoka"),
 )

@@ -20,6 +20,11 @@ _ALL = (
         "One training step of the demo: 100 points, MLP(2, [16, 16, 1]), hinge loss; forward, backward, SGD",
     ),
     Work("call", "f(x, y) = x y + x^2, its value and derivatives at two floats, 1,000 times"),
+    Work("pair_list", "The same f of a list of two numbers, 1,000 times"),
+    Work("pair_array", "The same f of an array of two numbers, 1,000 times"),
+    Work("pair_written", "The same f of an array of two numbers, derivatives written into an array that is there"),
+    Work("long_list", "The sum of x[i]^2 x[i+1] over a list of 1,000 numbers, its value and gradient"),
+    Work("long_array", "The same sum over an array of 1,000 numbers"),
     Work("chain", "A chain of 10,000 scalar operations, built and differentiated"),
     Work("mixed", "A graph of 10,000 mixed operations on 100 inputs, built and differentiated"),
     Work("replay", "The same graph, made ready once, its value and gradient computed again"),
@@ -45,6 +50,10 @@ def layers() -> list[list[list[float]]]:
 # --- the call: f(x, y) = x * y + x * x at these, one after another --------------------------------------------------
 
 AT: Final = tuple((0.001 * i, 1.0 - 0.002 * i) for i in range(1, 1_001))
+
+# --- calls with lists and arrays: f of AT's pairs, and the sum over i of x[i]^2 x[i+1] at these ---------------------
+
+LONG: Final = tuple(0.002 * i - 1.0 for i in range(1_000))
 
 # --- the chain: y = FACTOR * y + x, again and again ----------------------------------------------------------------
 
