@@ -49,7 +49,8 @@ class Compiled(Shown):
     The same holds for a bound method and for an object that is called.
 
     Derivatives are by all arguments that are not static: one structure, or a tuple of them. Arguments passed by keyword
-    are held fixed, as `grad` does. When an argument is or holds a Value, the function itself runs and records.
+    are held fixed, as `grad` does; for derivatives by the first argument alone, as SciPy's `args=` wants them, compile
+    those: compile(value_and_grad(f)). When an argument is or holds a Value, the function itself runs and records.
 
     With `out=`, the function and its derivatives for one sample write their arrays into that one, or those in a tuple,
     list or dict like the result, and return it; `value_and_grad` returns the value and `out`. `out` may be the argument
@@ -253,7 +254,7 @@ class Compiled(Shown):
         if out is not None:
             write(out, result)
             result = out
-        if not (kwargs or state(self._function, self._plans.reads)):
+        if not kwargs and len(asked) == 1 + len(given.key):  # no method, whose attributes may change
             static = [self._parameters.is_static(i, arg) for i, arg in enumerate(args)]
             every, static = (*args, *vectors), [*static, *[False] * len(vectors)]
             call = Call(purpose, every, static, given.parts, out, bound is not None)

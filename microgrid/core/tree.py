@@ -216,8 +216,7 @@ def by_value(x: Any, other: Callable[[Any], Any] = lambda x: x) -> Any:
         return (kind, *[by_value(part, other) for part in (x.start, x.stop, x.step)])
     numpy = sys.modules.get("numpy")
     if numpy is not None and isinstance(x, (numpy.ndarray, numpy.generic)):
-        items = x.ravel().tolist() if x.dtype.hasobject else x.tobytes()
-        return kind, str(x.dtype), x.shape, by_value(items, other)
+        return kind, x.dtype, x.shape, by_value(x.ravel().tolist(), other) if x.dtype.hasobject else x.tobytes()
     if kind in _registered:
         return (kind, *[by_value(part, other) for part in _registered[kind][0](x)])
     if hasattr(kind, "__dataclass_fields__"):
