@@ -71,7 +71,8 @@ def compile(
     class or a module of your own recompiles. The contents of other objects are frozen at trace time.
 
     Tracing and compilation take place at the first call. Raises ImportError with the extra where llvmlite or NumPy is
-    missing, and TypeError with the line where the function branches on a number.
+    missing, and TypeError with the line where the function branches on a number. Comparisons of arrays are recorded:
+    numpy.where(x > 0, a, b), select, x[x > 0] = 0 and x * (x > 0) have both paths, and are nan where a nan is compared.
 
     >>> square = compile(lambda x: x * x)
     >>> square(3.0), square.gradient(3.0)

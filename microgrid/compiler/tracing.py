@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from microgrid.compiler.whole import Whole
 from microgrid.core import tree
 from microgrid.core.primitive import has_rule, without_rule
-from microgrid.core.scope import plainly_recording, reading, user_line
+from microgrid.core.scope import line_of, plainly_recording, reading, recording_conditions, user_line
 from microgrid.engine import CONSTANT, Value, edges_of, newest, topological
 from microgrid.functional import returned
 from microgrid.graph.dependence import Dependence
@@ -55,7 +55,7 @@ def traced(
         inputs.append(Value(leaf, label=path))
         return inputs[-1]
 
-    with plainly_recording(), without_collection():
+    with plainly_recording(), recording_conditions(), without_collection():
         given = []
         structures = []
         for parameter, argument in arguments.items():
@@ -71,6 +71,11 @@ def traced(
             try:
                 value, read = run_noting_reads(function, *given)
             except Exception as error:
+                if "arrays used as indices" in str(error) and (whole is None or whole == ([], [])):
+                    raise TypeError(
+                        f"{name} cannot be compiled: it takes an array of Values for an index, at {line_of(error)}; "
+                        "where that is a comparison, keep both paths: numpy.where(x > 0.0, x, 0.0)"
+                    ) from error
                 if whole is None or not whole.taken_for_one(error):
                     raise
                 raise TypeError(whole.error(name, error)) from error
@@ -119,7 +124,7 @@ def _refusal(name: str, how: str, value: Value, other: Any, answer: Any, line: s
     right = (other.label or repr(other.item())) if isinstance(other, Value) else repr(other)
     return (
         f"{name} cannot be compiled: its path hangs on whether {text} {how} {right}, at {line}; keep both paths: "
-        f"where({_condition(how)}, a, b), maximum or minimum"
+        f"where({_condition(how)}, a, b), for arrays numpy.where(x {how} y, a, b), maximum or minimum"
     )
 
 

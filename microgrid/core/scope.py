@@ -48,6 +48,22 @@ set_reader: Final[Callable[[Reader | None], Token[Any]]] = _reader.set
 reset_reader: Final[Callable[[Token[Any]], None]] = _reader.reset
 
 
+_conditions: Final[ContextVar[bool]] = ContextVar("microgrid_conditions", default=False)
+
+current_conditions: Final[Callable[[], bool]] = _conditions.get
+"""Return True where comparisons of arrays are recorded, for code that has both paths."""
+
+
+@contextlib.contextmanager
+def recording_conditions() -> Iterator[None]:
+    """Record comparisons of arrays of Values within a context."""
+    token = _conditions.set(True)
+    try:
+        yield
+    finally:
+        _conditions.reset(token)
+
+
 @functools.lru_cache(maxsize=65536)
 def extended_path(path: str, name: str) -> str:
     """Return the path of the module `name` called by the module at `path`; one string for all its nodes."""
@@ -144,10 +160,17 @@ _PACKAGE: Final = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + 
 _COPY: Final = os.path.join(os.path.dirname(os.__file__), "copy.py")
 
 
+_NUMPY: Final = f"{os.sep}site-packages{os.sep}numpy{os.sep}"
+
+
+def _is_inner(file: str) -> bool:
+    return file.startswith((_PACKAGE, "microgrid/", _COPY)) or _NUMPY in file
+
+
 def user_line() -> str:
-    """Return the line of code outside of this package, and of `copy`, that is being run, as file:line."""
+    """Return the line of code outside of this package, of NumPy and of `copy`, that is being run, as file:line."""
     frame = sys._getframe(1)
-    while frame.f_back is not None and frame.f_code.co_filename.startswith((_PACKAGE, "microgrid/", _COPY)):
+    while frame.f_back is not None and _is_inner(frame.f_code.co_filename):
         frame = frame.f_back
     return f"{frame.f_code.co_filename}:{frame.f_lineno}"
 
@@ -157,7 +180,7 @@ def line_of(error: BaseException) -> str:
     line, trace = "", error.__traceback__
     while trace is not None:
         file = trace.tb_frame.f_code.co_filename
-        if not file.startswith((_PACKAGE, "microgrid/")) and f"{os.sep}numpy{os.sep}" not in file:
+        if not _is_inner(file):
             line = f"{file}:{trace.tb_lineno}"
         trace = trace.tb_next
     return line

@@ -12,7 +12,9 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+from microgrid.core.conditions import COMPARISONS, chosen, condition
 from microgrid.core.primitive import OPS, Op
+from microgrid.core.scope import current_conditions
 
 _OPERATORS = frozenset(
     "add subtract multiply divide negative positive absolute power floor_divide remainder square reciprocal conjugate "
@@ -52,7 +54,15 @@ def apply_ufunc(ufunc: Any, method: str, inputs: tuple[Any, ...], kwargs: dict[s
     import numpy as np
 
     name = ufunc.__name__
+    if current_conditions() and method == "__call__":
+        recorded = _condition(name, inputs, kwargs)
+        if recorded is not None:
+            return recorded
     inputs = tuple(map(_bare, inputs))
+    if _holds_objects(kwargs.get("where")):
+        kwargs = {**kwargs, "where": np.array(_bare(kwargs["where"]), dtype=bool)}  # a read of each
+    if method == "reduce" and "where" in kwargs and name in ("add", "multiply"):
+        kwargs = {"initial": float(name == "multiply"), **kwargs}
     if name in _LOGICAL:
         inputs = tuple(np.not_equal(x, 0.0) if _holds_objects(x) else x for x in inputs)
         return getattr(ufunc, method)(*inputs, **_bare_out(kwargs))
@@ -71,6 +81,16 @@ def apply_ufunc(ufunc: Any, method: str, inputs: tuple[Any, ...], kwargs: dict[s
     if out is not None:
         return out[0] if len(out) == 1 else out
     return tuple(map(dressed, result)) if isinstance(result, tuple) else dressed(result)
+
+
+def _condition(name: str, inputs: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """Return a condition, where conditions are recorded, and this is a comparison or made of conditions."""
+    kind = condition_array()
+    given = [isinstance(x, kind) or getattr(getattr(x, "dtype", None), "kind", "") == "b" for x in inputs]
+    if kwargs or not (name in COMPARISONS or all(given)):
+        return None
+    found = condition(name, tuple(map(_bare, inputs)))
+    return found.view(kind) if hasattr(found, "view") else found
 
 
 def _holds_objects(x: Any) -> bool:
@@ -97,7 +117,9 @@ def dressed(x: Any) -> Any:
     """Return an array of objects as one of Values."""
     import numpy as np
 
-    return x.view(value_array()) if isinstance(x, np.ndarray) and _holds_objects(x) else x
+    if isinstance(x, np.ndarray) and _holds_objects(x) and not isinstance(x, value_array()):
+        return x.view(value_array())
+    return x
 
 
 def _extreme(
@@ -147,10 +169,20 @@ def value_array() -> Any:
                 found = _norm(*args, **kwargs)
                 if found is not None:
                     return found
+            if func in (np.where, np.select) and len(args) > 1:
+                given: list[Any] = list(args[0]) if func is np.select else [args[0]]
+                if all(isinstance(x, condition_array()) for x in given):
+                    values, default = ([args[1]], args[2]) if func is np.where else (args[1], (*args[2:], 0.0)[0])
+                    return dressed(chosen(given, values, kwargs.get("default", default)))
             try:
                 return _dressed_all(super().__array_function__(func, types, args, kwargs))
             except AttributeError as error:  # NumPy asks an item for its dtype
                 raise TypeError(_without_derivative(func.__name__)) from error
+
+        def __setitem__(self, key: Any, value: Any) -> None:
+            if isinstance(key, condition_array()) and key.shape == self.shape and np.ndim(value) == 0:
+                key, value = ..., chosen([key], [value], self)
+            super().__setitem__(key, value)
 
         def std(self, *args: Any, **kwargs: Any) -> Any:
             found = _std(_bare(self), *args, **kwargs)
@@ -160,6 +192,17 @@ def value_array() -> Any:
             return _bare(self).__reduce__()  # pickled as an ordinary array: this type has no name to be found by
 
     return ValueArray
+
+
+@functools.cache
+def condition_array() -> Any:
+    """Return the type of arrays of Values that are 0 or 1, recorded comparisons of others."""
+
+    class ConditionArray(value_array()):  # type: ignore[misc]
+        def astype(self, dtype: Any, *args: Any, **kwargs: Any) -> Any:
+            return self.view(value_array()).copy()  # of 0 and 1, of whatever type
+
+    return ConditionArray
 
 
 def _std(

@@ -144,7 +144,7 @@ def test_another_structure_compiles_a_variant_and_the_same_one_does_not() -> Non
 
 
 def shape_of(x: Any) -> Any:
-    """Things that compiled code depends on."""
+    """Return the structure that compiled code depends on."""
     if isinstance(x, np.ndarray):
         return "array", x.shape
     if isinstance(x, dict):
@@ -194,6 +194,85 @@ def test_the_arrays_of_results_are_ones_own() -> None:
     gradient = mg.compile(lambda x: (x * x).sum()).gradient(x)
     gradient *= 0.0
     assert mg.compile(lambda x: (x * x).sum()).gradient(x).tolist() == [2.0, 4.0]
+
+
+# --- conditions ------------------------------------------------------------------------------------------------------
+
+
+def _set(x: Any) -> Any:
+    y = x * 2.0
+    y[x <= 0.5] = -0.25
+    y[0] = x[1]
+    return y * x
+
+
+CONDITIONS: dict[str, Callable[[Any], Any]] = {
+    "greater": lambda x: np.where(x > 0.5, x**2, -x),
+    "greater or equal": lambda x: np.where(x >= 0.5, x**2, -x),
+    "less": lambda x: np.where(x < 0.5, x**2, -x) + np.where(x < x[::-1], x, 2.0 * x),
+    "less or equal": lambda x: np.where(x <= 0.5, x**2, -x),
+    "equal": lambda x: np.where(x == 0.5, 3.0 * x, x * x),
+    "not equal": lambda x: np.where(x != 0.5, 3.0 * x, x * x),
+    "products": lambda x: x * (x > 0.5) + (x < 0.0).astype(float) * x**2 + 1.0 * (x == 1.5),
+    "and, or, not": lambda x: np.where((x > 0.0) & ~(x > 1.0) | (x == -0.5), x**2, x),
+    "logical": lambda x: np.where(np.logical_or(np.logical_and(x > 0.0, x < 1.0), np.logical_not(x < 2.0)), x**2, x),
+    "with bools": lambda x: np.where((x > 0.0) & (np.arange(len(x)) % 2 == 0), x**2, x),
+    "select": lambda x: np.select([x > 1.0, x < 0.0], [x**2, -x], default=0.5 * x),
+    "assignment": _set,
+    "axes": lambda x: np.where((x[:, None] > x)[:, ::-1], x[:, None], x**2).sum(0),
+    "mean": lambda x: np.mean(x > 0.5) * x + (x > 0.5).sum(),
+    "leaky": lambda x: np.where(x > 0, x, 0.01 * x),
+}
+
+
+@pytest.mark.parametrize("name", CONDITIONS)
+def test_compiled_code_has_both_paths_of_a_comparison(name: str) -> None:
+    """Traced at one point, compared at others, ties among them."""
+
+    def function(x: Any) -> Any:
+        return np.sum(CONDITIONS[name](x) * np.arange(1.0, len(x) + 1.0))
+
+    fast = mg.compile(function)
+    random = np.random.default_rng(0)
+    for x in [np.zeros(4), np.array([0.5, -0.5, 1.0, 2.0]), *random.choice([-0.5, 0.0, 0.5, 1.0, 1.5, 2.0], (20, 4))]:
+        value, slopes = fast.value_and_grad(x)
+        expected, recorded = mg.value_and_grad(function)(x)
+        assert value == pytest.approx(float(function(x)), rel=1e-14)
+        assert value == pytest.approx(expected, rel=1e-14)
+        assert slopes == pytest.approx(recorded, rel=1e-14, abs=1e-14)
+    assert len(fast._plans) == 1
+
+
+def test_a_comparison_with_nan_is_nan_in_compiled_code() -> None:
+    """As its documentation says; recorded, nan > 0.0 is False."""
+    x = np.array([math.nan, 1.0])
+    assert np.isnan(mg.compile(lambda x: np.where(x > 0.0, x, 0.0))(x)).tolist() == [True, False]
+    assert repr(mg.compile(lambda x: np.where(x > 0.0, 1.0, 2.0))(x).tolist()) == "[nan, 1.0]"
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda x: x[x > 0.0].sum(),
+        lambda x: x.sum() if (x > 0.0).any() else x[0],
+        lambda x: x.sum() if (x > 0.0).all() else x[0],
+        lambda x: x.sum() if (x > 0.0)[0] else x[0],
+        lambda x: x[np.where(x > 0.0)].sum(),
+        lambda x: np.sum(x, where=x > 0.0),
+        lambda x: np.count_nonzero(x > 0.0) * x[0],
+        lambda x: np.compress(x > 0.0, x).sum(),
+        lambda x: np.argmax(x > 0.0) * x[0],
+        lambda x: sum(v if c else -v for v, c in zip(x, x > 0.0, strict=True)),
+    ],
+)
+def test_a_comparison_that_chooses_what_is_computed_is_refused(function: Callable[[Any], Any]) -> None:
+    x = np.array([1.0, -2.0, 0.5])
+    assert math.isfinite(mg.value_and_grad(function)(x)[0])
+    with pytest.raises(TypeError, match=r"cannot be compiled: .*(path hangs on|for an index).*where") as error:
+        mg.compile(function)(x)
+    assert "\n" not in str(error.value)
+    assert f"test_compiled_arrays.py:{function.__code__.co_firstlineno}" in str(error.value)
+    assert isinstance((np.array([Value(1.0)]) > 0.0)[0], (bool, np.bool_))  # outside they are bools
 
 
 # --- static arguments and keywords ------------------------------------------------------------------------------------
