@@ -45,10 +45,9 @@ function draw() {
   eye = null;
 }
 function titleOf(i) {
-  const short = textOf(i), sign = leaf(i) ? "" : kindOf(i)[6];
-  if (numbered(i) && sign) return cut(plain(whole(i)), 17).endsWith("…") ? `${short} (${cut(sign, 10)})` : plain(whole(i));
-  const full = sign && labels[i] ? `${short} = ${plain(whole(i))}` : short;
-  return full.length > 18 && sign && labels[i] ? `${cut(short, 11)} (${cut(sign, 7)})` : cut(full, 20);
+  const short = textOf(i), sign = leaf(i) ? "" : kindOf(i)[6], text = sign && plain(whole(i));
+  if (!sign || text === short) return cut(short, 20);
+  return `${short} = ${text}`.length > 18 ? `${cut(short, 14)} (${cut(sign, 7)})` : `${short} = ${text}`;
 }
 
 /* A label with a frame: parts of text in spans of a class; a wide one breaks before the part that says "=". */
@@ -126,7 +125,7 @@ function pass(e, u, here, more, taken) {
 }
 /* The view: all of it where that is legible, else the node with its operands in the middle. */
 function look() {
-  const L = data.g[shown], width = svg.clientWidth || 600, pad = 22, scale = Math.max(Math.min(width / (L.w + 2 * pad), 1.5), .85) * zoom;
+  const L = data.g[shown], width = svg.clientWidth || 600, pad = 22, fit = width / (L.w + 2 * pad), scale = (fit < .74 ? .85 : Math.min(fit, 1.5)) * zoom;
   const high = Math.min((L.h + 2 * pad) * scale, Math.max(innerHeight * .62, 260)), w = width / scale, h = high / scale;
   const here = picked >= 0 ? picked : nodeAt(at), around = here < 0 ? [at ? inputs[0] ?? 0 : last] : [here, ...ins[here].map(e => e.tail)];
   const middle = k => { const xs = around.map(i => L.b[i][k]), own = L.b[around[0]][k], room = (k ? h : w) / 2 - 90, m = (Math.min(...xs) + Math.max(...xs)) / 2; return Math.max(own - room, Math.min(own + room, m)); };

@@ -60,8 +60,8 @@ const inNumbers = i => [kindOf(i)[0], ...argumentsOf(i)];
 function nameOf(i) {
   if (constant(i)) return value[i];
   if (names[i] === undefined) {
-    names[i] = labels[i] || "v" + i;
-    if (!labels[i] && !leaf(i)) { const f = fill(whole(i), {}); names[i] = plain(f).length <= 16 ? f : sums.get(i) || outputOf(i) || "v" + i; }
+    names[i] = labels[i] || (leaf(i) ? "" : outputOf(i)) || "v" + i;
+    if (numbered(i) && !leaf(i)) { const f = fill(whole(i), {}); names[i] = plain(f).length <= 16 ? f : sums.get(i) || "v" + i; }
   }
   return names[i];
 }
@@ -70,7 +70,7 @@ function outputOf(i) {
   const m = whereOf(i).match(/\[(\d+)\]$/);
   return users[i].some(e => whereOf(e.head) !== whereOf(i)) ? m ? `out[${m[1]}]` : "out" : "";
 }
-const numbered = i => nameOf(i) === "v" + i && !labels[i];
+const numbered = i => names[i] === "v" + i && !labels[i];
 const textOf = i => plain(nameOf(i)), told_ = i => math(mathml(nameOf(i)));
 const bound = (e, f) => { const [, fixed, rules, , , , , variables] = kindOf(e.head); return rules[e.place] === 0 ? e.local : fill(rules[e.place], Object.fromEntries([["z", f(e.head)], ...ins[e.head].map((x, k) => [variables[k], f(x.tail)]), ...fixed.map((x, k) => [variables[ins[e.head].length + k], +x])])); };
 const ruleOf = e => bound(e, nameOf), ruleInNumbers = e => bound(e, i => value[i]);

@@ -634,6 +634,25 @@ def test_no_label_disturbs_the_layout(opened_once: Open, tmp_path: Path) -> None
         assert box.locator(".box").bounding_box()["width"] < 400
 
 
+def test_a_value_without_a_name_has_the_same_number_in_the_picture_and_in_the_text(
+    opened_once: Open, tmp_path: Path
+) -> None:
+    x = Value(0.5, label="x")
+    found = steps(((x + 1.0) * (x + 2.0) * (x + 3.0) * (x + 4.0)) ** 2)
+    found.save(tmp_path / "steps.html")
+    page = opened_once(tmp_path / "steps.html")
+    subscript = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
+    unnamed = [i for i, name in enumerate(found.names) if name == f"v{i}"]
+    assert unnamed
+    for k, step in enumerate(found):
+        go(page, k + 1)
+        if step.node in unnamed:
+            name = f"v{str(step.node).translate(subscript)}"
+            assert page.locator(f"svg [data-n='{step.node}'] .name").text_content().startswith(name)
+            assert f"v{step.node}" in flat(page.locator(".words h2").text_content())
+    assert page.locator("svg [data-n='0'] .name").text_content() == "x"
+
+
 def test_two_steppers_of_the_same_graph_are_apart(opened_once: Open, tmp_path: Path) -> None:
     found = shared()
     (tmp_path / "two.html").write_text(f"<!DOCTYPE html><meta charset='utf-8'>{found.html()}{found.html()}", "utf-8")
