@@ -150,7 +150,7 @@ def _formula(item: Item, k: int, names: Sequence[Written], i: int, precision: in
         return ""
     operands = [names[j] for j in item.operands]
     whole, by = symbols.applied(op, operands, item.static).text, operands[k].text
-    parts = [f"d({whole})/d({by})" if len(by) > 1 else f"d({whole})/d{by}"]
+    parts = [f"d({whole})/d({by})" if len(by) > 1 or by.isdigit() else f"d({whole})/d{by}"]
     if has_rule(op):
         parts.append(symbols.partial(op, k, names[i], operands, item.static).text)
     partial = item.partials[k]

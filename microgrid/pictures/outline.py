@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -45,7 +46,8 @@ class Box(NamedTuple):
         return len(self.members) > 1
 
 
-def sign(op: Op, static: Sequence[float] = ()) -> str:
+@functools.lru_cache(maxsize=4096)
+def sign(op: Op, static: tuple[float, ...] = ()) -> str:
     """Return the sign of an op in a box: ×, √, (·)², or its name."""
     numbers = [f"{c:g}" for c in static]
     if op.precedence == POWER:
@@ -83,8 +85,9 @@ def items_of(root: Value, names: Mapping[str, Any]) -> list[Item]:
     items = []
     for i, (value, title) in enumerate(zip(values, titles(values, names), strict=True)):
         constant = value.op is CONSTANT
-        homes = {path.rpartition(".")[2] for path in users[i]}  # a module that is called in several frames is one
-        parameter = value.op is None and len(homes) == 1 and _PARAMETER.fullmatch(value.label) is not None
+        parameter = value.op is None and _PARAMETER.fullmatch(value.label) is not None
+        if parameter:  # a module that is called in several frames is one
+            parameter = len({path.rpartition(".")[2] for path in users[i]}) == 1
         if parameter and users[i] <= neurons:  # in a neuron, a weight is a factor and a bias a summand
             parameter = i in first and _OF_A_NEURON.fullmatch(value.label) is not None
         role: Role = "constant" if constant else "parameter" if parameter else "input"
@@ -94,10 +97,11 @@ def items_of(root: Value, names: Mapping[str, Any]) -> list[Item]:
         if value is root:
             role = "output"
         owned = constant or parameter
+        static = tuple(static_operands(value)) if computed and _has_static(value) else ()
         items.append(
             Item(
                 title,
-                sign(value.op, static_operands(value)) if computed and value.op is not None else "",
+                sign(value.op, static) if computed and value.op is not None else "",
                 role,
                 printable(next(iter(users[i])) if owned and len(users[i]) == 1 else value.module),
                 value.data,
@@ -105,7 +109,7 @@ def items_of(root: Value, names: Mapping[str, Any]) -> list[Item]:
                 tuple(j for j, _ in edges[i]),
                 tuple(partial for _, partial in edges[i]),
                 value.op if computed else None,
-                tuple(static_operands(value)) if computed else (),
+                static,
             )
         )
     return items
