@@ -11,6 +11,7 @@ from microgrid.core.primitive import OPS, Interval, Op, primitive
 from microgrid.core.scope import frame, no_grad
 from microgrid.draw import draw
 from microgrid.engine import Value
+from microgrid.exercises import exercise
 from microgrid.film import Film
 from microgrid.functional import (
     grad,
@@ -154,6 +155,7 @@ __all__ = [
     "dot",
     "draw",
     "elu",
+    "exercise",
     "exp10",
     "fit",
     "frame",

@@ -42,6 +42,7 @@ ORDER = [
     "pictures",
     "draw",
     "steps",
+    "exercises",
     "training",
     "film",
     "__init__",
