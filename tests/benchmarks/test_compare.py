@@ -44,7 +44,7 @@ def test_each_peer_does_each_work_or_says_why_not(peer: Peer) -> None:
 @pytest.mark.parametrize("peer", PEERS, ids=lambda peer: peer.module)
 def test_the_results_are_the_same_numbers(peer: Peer, work: str) -> None:
     if worker.version(peer) is None:
-        pytest.skip(f"{peer.package} is not installed")
+        pytest.skip(f"{peer.name} is not installed")
     module = importlib.import_module(f"compare.{peer.module}")
     if work in module.CANNOT:
         pytest.skip(module.CANNOT[work])

@@ -13,7 +13,7 @@ from compare.works import WORKS
 
 DESCRIPTION = """\
 Measure microgrid and each of micrograd, PyTorch, JAX, autograd, NumPy, CasADi,
-numba and heyoka
+numba, heyoka and C
 that is installed, each in a process of its own, in turn: a pair of times gives a
 ratio, and the table has the median of the ratios, the least and the most. Before
 that, all have to give the same numbers. What is missing is listed as missing.

@@ -36,7 +36,7 @@ HOW = {
     "replay": "SX, function made once",
     "hessian": "SX, function made once",
 }
-CANNOT: dict[str, str] = {}
+CANNOT = dict.fromkeys(("lstm", "steps", "shift"), "not written for it")
 
 
 def demo() -> Callable[[], Any]:

@@ -7,20 +7,27 @@ from typing import Any
 
 import numpy as np
 
-from compare.on_microgrid import graph, long, of_pair, of_two, rosenbrock
+from compare.on_microgrid import Lstm, graph, long, of_pair, of_two, rosenbrock, squared
 from compare.works import (
     AT,
     DECAY,
+    DESCENTS,
     FACTOR,
     INPUTS,
     LABELS,
     LINKS,
     LONG,
+    NEURON,
     POINT,
     POINTS,
     RATE,
+    SAMPLE,
+    SEQUENCE,
+    SHIFTED,
     SIZES,
+    SLOWLY,
     START,
+    WANTED,
 )
 from microgrid import compile, nn, relu
 from microgrid import hessian as hessian_of
@@ -33,6 +40,9 @@ HOW = {
     "long_array": "value_and_grad",
     "demo": "compile(loss, model)",
     "call": "value_and_grad",
+    "lstm": "compile(loss, model)",
+    "steps": "compile(loss, model)",
+    "shift": "batch",
     "chain": "a function of a loop",
     "replay": "value_and_grad",
     "hessian": "compile(hessian(f))",
@@ -92,6 +102,36 @@ def long_array() -> Callable[[], Any]:
     both = compile(long).value_and_grad
     x = np.array(LONG)
     return lambda: both(x)
+
+
+def lstm() -> Callable[[], Any]:
+    step = compile(squared, Lstm())
+    x, y = np.array([SEQUENCE]), np.array([WANTED])
+
+    def run() -> list[Any]:
+        loss, gradient = step(x, y)
+        return [loss, gradient]
+
+    return run
+
+
+def steps() -> Callable[[], Any]:
+    step = compile(squared, nn.Neuron(2, nonlin=False))
+    x, y = np.array([SAMPLE[0]]), np.array([SAMPLE[1]])
+
+    def run() -> Any:
+        step.parameters = np.array(NEURON)
+        for _ in range(DESCENTS):
+            _, gradient = step(x, y)
+            step.parameters -= SLOWLY * gradient
+        return step.parameters
+
+    return run
+
+
+def shift() -> Callable[[], Any]:
+    shifted, x = compile(lambda x: x + 0.5), np.array(SHIFTED)
+    return lambda: shifted.batch(x)
 
 
 def linked(x: Any) -> Any:

@@ -17,7 +17,9 @@ HOW = {
     "long_list": "cfunc",
     "long_array": "cfunc",
 }
-CANNOT = dict.fromkeys(("demo", "chain", "mixed", "replay", "hessian"), "it is here for the cost of calls")
+CANNOT = dict.fromkeys(
+    ("demo", "lstm", "steps", "shift", "chain", "mixed", "replay", "hessian"), "it is here for the cost of calls"
+)
 
 
 def _both() -> Any:

@@ -34,6 +34,7 @@ HOW = {
     "hessian": "jax.hessian, jit",
 }
 CANNOT = {
+    **dict.fromkeys(("lstm", "steps", "shift"), "not written for it"),
     "pair_list": "its arguments are arrays",
     "pair_written": "its arrays are not written to",
     "long_list": "its arguments are arrays",

@@ -12,6 +12,9 @@ from compare.works import AT, DECAY, FACTOR, LABELS, LINKS, LONG, POINTS, RATE, 
 
 HOW = {"demo": "scalars", "call": "scalars", "pair_list": "scalars", "long_list": "scalars", "chain": "scalars"}
 CANNOT = {
+    "lstm": "it has no exp and no tanh",
+    "shift": "it has no arrays",
+    "steps": "not written for it",
     "pair_array": "it has no arrays",
     "pair_written": "it has no arrays",
     "long_array": "it has no arrays",

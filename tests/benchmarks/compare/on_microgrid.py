@@ -10,21 +10,30 @@ from typing import Any
 import microgrid
 from compare.works import (
     AT,
+    CELLS,
     DECAY,
+    DESCENTS,
     FACTOR,
     INPUTS,
     LABELS,
     LINKS,
     LONG,
+    NEURON,
     OPERATIONS,
     POINT,
     POINTS,
     RATE,
+    SAMPLE,
+    SEQUENCE,
+    SHIFTED,
     SIZES,
+    SLOWLY,
     START,
     SUMMED,
+    WANTED,
+    lstm_parameters,
 )
-from microgrid import Value, nn, softmax, softplus, trace
+from microgrid import Value, nn, sigmoid, softmax, softplus, tanh, trace
 from microgrid.functions.reductions import sum as total_of
 
 HOW = {
@@ -35,6 +44,9 @@ HOW = {
     "long_array": "value_and_grad",
     "demo": "scalars",
     "call": "value_and_grad",
+    "lstm": "scalars",
+    "steps": "scalars",
+    "shift": "scalars",
     "chain": "scalars",
     "mixed": "scalars",
     "replay": "a program, as Python",
@@ -62,6 +74,64 @@ def demo() -> Callable[[], Any]:
 
 def of_two(x: Any, y: Any) -> Any:
     return x * y + x * x
+
+
+class Lstm(nn.Module):
+    """The network, its parameters in the order of `lstm_parameters`."""
+
+    def __init__(self) -> None:
+        numbers = iter(lstm_parameters())
+        self.w = [[[Value(next(numbers)) for _ in range(1 + CELLS)] for _ in range(CELLS)] for _ in range(4)]
+        self.b = [[Value(next(numbers)) for _ in range(CELLS)] for _ in range(4)]
+        self.out = [Value(x) for x in numbers]
+
+    def __call__(self, xs: Any) -> Any:
+        c: Any = [0.0] * CELLS
+        h = c
+        for x in xs:
+            z = [x, *h]
+            i, f, o, g = (
+                [total_of([w * v for w, v in zip(row, z, strict=True)]) + b for row, b in zip(w, b, strict=True)]
+                for w, b in zip(self.w, self.b, strict=True)
+            )
+            c = [sigmoid(f) * c + sigmoid(i) * tanh(g) for i, f, g, c in zip(i, f, g, c, strict=True)]
+            h = [sigmoid(o) * tanh(c) for o, c in zip(o, c, strict=True)]
+        return total_of([w * v for w, v in zip(self.out, h, strict=True)])
+
+
+def squared(out: Any, y: Any) -> Any:
+    return (out - y) ** 2
+
+
+def lstm() -> Callable[[], Any]:
+    model = Lstm()
+
+    def step() -> list[float]:
+        loss = squared(model(SEQUENCE), WANTED)
+        model.zero_grad()
+        loss.backward()
+        return [loss.data, *(p.grad for p in model.parameters())]
+
+    return step
+
+
+def steps() -> Callable[[], Any]:
+    def run() -> list[float]:
+        p = [Value(x) for x in NEURON]
+        for _ in range(DESCENTS):
+            loss = (p[0] * SAMPLE[0][0] + p[1] * SAMPLE[0][1] + p[2] - SAMPLE[1]) ** 2
+            for x in p:
+                x.grad = 0.0
+            loss.backward()
+            for x in p:
+                x.data -= SLOWLY * x.grad
+        return [x.data for x in p]
+
+    return run
+
+
+def shift() -> Callable[[], Any]:
+    return lambda: [(Value(x) + 0.5).data for x in SHIFTED]
 
 
 def call() -> Callable[[], Any]:

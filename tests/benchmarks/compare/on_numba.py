@@ -14,7 +14,9 @@ HOW = {
     "pair_written": "njit, derivatives by hand",
     "long_array": "njit, derivatives by hand",
 }
-CANNOT = dict.fromkeys(("demo", "chain", "mixed", "replay", "hessian"), "it has no derivatives") | dict.fromkeys(
+CANNOT = dict.fromkeys(
+    ("demo", "lstm", "steps", "shift", "chain", "mixed", "replay", "hessian"), "it has no derivatives"
+) | dict.fromkeys(
     ("pair_list", "long_list"), "lists of Python are converted number by number, which it advises against"
 )
 

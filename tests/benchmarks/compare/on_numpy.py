@@ -7,22 +7,34 @@ from importlib import import_module
 from typing import Any
 
 from compare.works import (
+    CELLS,
     DECAY,
+    DESCENTS,
     INPUTS,
     LABELS,
     LONG,
+    NEURON,
     OPERATIONS,
     POINT,
     POINTS,
     RATE,
+    SAMPLE,
+    SEQUENCE,
+    SHIFTED,
+    SLOWLY,
     SUMMED,
+    WANTED,
     layers,
+    lstm_parameters,
 )
 
 HOW = {
     "long_list": "backward by hand, from and to lists",
     "long_array": "backward by hand",
     "demo": "arrays, backward by hand",
+    "lstm": "arrays, backward by hand",
+    "steps": "arrays, backward by hand",
+    "shift": "x + 0.5",
     "mixed": "slices of one array, backward by hand",
     "replay": "slices of one array, backward by hand",
     "hessian": "arrays, derived by hand",
@@ -81,6 +93,66 @@ def long_list() -> Callable[[], Any]:
 def long_array() -> Callable[[], Any]:
     x = import_module("numpy").array(LONG)
     return lambda: _long(x)
+
+
+def lstm() -> Callable[[], Any]:
+    np: Any = import_module("numpy")
+    p = np.array(lstm_parameters())
+    ends = np.cumsum([4 * CELLS * (1 + CELLS), 4 * CELLS])
+    w, b, out = np.split(p, ends)
+    w = w.reshape(4 * CELLS, 1 + CELLS)
+
+    def run() -> Any:
+        h, c, past = np.zeros(CELLS), np.zeros(CELLS), []
+        for x in SEQUENCE:
+            z = np.concatenate([[x], h])
+            s = w @ z + b
+            i, f, o = (1.0 / (1.0 + np.exp(-s[: 3 * CELLS]))).reshape(3, CELLS)
+            g = np.tanh(s[3 * CELLS :])
+            before, c = c, f * c + i * g
+            bent = np.tanh(c)
+            h = o * bent
+            past.append((z, i, f, o, g, before, bent))
+        e = out @ h - WANTED
+        dw, db, dh, dc = np.zeros(w.shape), np.zeros(len(b)), 2.0 * e * out, np.zeros(CELLS)
+        dout = 2.0 * e * h
+        for z, i, f, o, g, before, bent in reversed(past):
+            dc = dc + dh * o * (1.0 - bent * bent)
+            ds = [
+                dc * g * i * (1.0 - i),
+                dc * before * f * (1.0 - f),
+                dh * bent * o * (1.0 - o),
+                dc * i * (1.0 - g * g),
+            ]
+            slope = np.concatenate(ds)
+            dw += np.outer(slope, z)
+            db += slope
+            dh = (slope @ w)[1:]
+            dc = dc * f
+        return [e * e, dw, db, dout]
+
+    return run
+
+
+def steps() -> Callable[[], Any]:
+    np: Any = import_module("numpy")
+    x, y = np.array([SAMPLE[0]]), np.array([SAMPLE[1]])
+
+    def run() -> Any:
+        p = np.array(NEURON)
+        for _ in range(DESCENTS):
+            e = x @ p[:2] + p[2] - y
+            p[:2] -= SLOWLY * (2.0 * e @ x)
+            p[2] -= SLOWLY * (2.0 * e.sum())
+        return p
+
+    return run
+
+
+def shift() -> Callable[[], Any]:
+    np: Any = import_module("numpy")
+    x = np.array(SHIFTED)
+    return lambda: x + 0.5
 
 
 def mixed() -> Callable[[], Any]:

@@ -11,11 +11,17 @@ from typing import Final, NamedTuple
 
 
 class Peer(NamedTuple):
-    """`module` is the file, `package` what must be installed (none for microgrid)."""
+    """`module` is the file, `package` what must be installed (none for microgrid), or `command` what must be found."""
 
     name: str
     module: str
     package: str
+    command: str = ""
+
+    @property
+    def missing(self) -> str:
+        """What to do where it is missing."""
+        return f"missing: no command {self.command}" if self.command else f"missing: pip install {self.package}"
 
 
 OURS: Final = Peer("microgrid", "on_microgrid", "")
@@ -31,4 +37,5 @@ PEERS: Final = (
     Peer("CasADi", "on_casadi", "casadi"),
     Peer("numba by hand", "on_numba", "numba"),
     Peer("heyoka", "on_heyoka", "heyoka"),
+    Peer("C by hand", "on_c", "", "cc"),
 )

@@ -94,7 +94,7 @@ def _alone(work: Work, ours: Worker, runs: int, samples: int) -> Entry:
 
 def _entry(work: Work, peer: Peer, installed: str | None, ours: Worker, runs: int, pairs: int, limit: float) -> Entry:
     if installed is None:
-        return Entry(work.name, peer.name, reason=f"missing: pip install {peer.package}")
+        return Entry(work.name, peer.name, reason=peer.missing)
     cannot = importlib.import_module(f"compare.{peer.module}").CANNOT
     if work.name in cannot:
         return Entry(work.name, peer.name, reason=f"cannot: {cannot[work.name]}")

@@ -8,6 +8,8 @@ import importlib
 import importlib.metadata
 import multiprocessing
 import os
+import shutil
+import subprocess
 import threading
 import time
 from multiprocessing.connection import Connection
@@ -72,6 +74,12 @@ class Worker:
 
 def version(peer: Peer) -> str | None:
     """The version that is installed; None where there is none."""
+    if peer.command:
+        if shutil.which(peer.command) is None:
+            return None
+        return subprocess.run(
+            [peer.command, "-dumpversion"], capture_output=True, text=True, check=False
+        ).stdout.strip()
     try:
         return importlib.metadata.version(peer.package or "microgrid")
     except importlib.metadata.PackageNotFoundError:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import random
 from typing import Final, NamedTuple
 
 from microgrid.datasets import moons
@@ -25,6 +27,9 @@ _ALL = (
     Work("pair_written", "The same f of an array of two numbers, derivatives written into an array that is there"),
     Work("long_list", "The sum of x[i]^2 x[i+1] over a list of 1,000 numbers, its value and gradient"),
     Work("long_array", "The same sum over an array of 1,000 numbers"),
+    Work("lstm", "A training step of an LSTM of 16 cells on one sequence of 50 numbers: loss and gradient"),
+    Work("steps", "1,000 steps of gradient descent of one neuron on one sample: what a step costs beside its work"),
+    Work("shift", "x + 0.5 for each of 10,000 numbers"),
     Work("chain", "A chain of 10,000 scalar operations, built and differentiated"),
     Work("mixed", "A graph of 10,000 mixed operations on 100 inputs, built and differentiated"),
     Work("replay", "The same graph, made ready once, its value and gradient computed again"),
@@ -54,6 +59,31 @@ AT: Final = tuple((0.001 * i, 1.0 - 0.002 * i) for i in range(1, 1_001))
 # --- calls with lists and arrays: f of AT's pairs, and the sum over i of x[i]^2 x[i+1] at these ---------------------
 
 LONG: Final = tuple(0.002 * i - 1.0 for i in range(1_000))
+
+# --- the LSTM: gates i, f, o and g of [x, *h]; c = f c + i g, h = o tanh(c); loss (w h - WANTED)^2 at the end ---------
+
+CELLS: Final = 16
+SEQUENCE: Final = tuple(math.sin(0.3 * t) for t in range(50))
+WANTED: Final = 0.7
+
+
+def lstm_parameters() -> list[float]:
+    """Four matrices with a row for each cell, then four lists of biases, then the weights of the output."""
+    generator = random.Random(0)
+    weights = [generator.gauss(0.0, 0.2) for _ in range(4 * CELLS * (1 + CELLS))]
+    return [*weights, *[0.1] * (4 * CELLS), *[generator.gauss(0.0, 0.2) for _ in range(CELLS)]]
+
+
+# --- steps: the squared error of w x + b, by w and b -----------------------------------------------------------------
+
+DESCENTS: Final = 1_000
+NEURON: Final = (0.5, -0.3, 0.0)
+SAMPLE: Final = ((1.0, 2.0), 0.25)
+SLOWLY: Final = 1e-4
+
+# --- shift -----------------------------------------------------------------------------------------------------------
+
+SHIFTED: Final = tuple(0.0001 * i for i in range(10_000))
 
 # --- the chain: y = FACTOR * y + x, again and again ----------------------------------------------------------------
 
