@@ -7,6 +7,7 @@ by an array are arrays. They write to no `.grad` and may run in threads.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -20,6 +21,8 @@ from microgrid.graph.linearize import Linearization
 from microgrid.graph.running import Evaluation, run_noting_reads, value_and_slopes
 
 Argnums = int | Sequence[int]
+
+_AS_IT_IS = contextlib.nullcontext()
 
 
 class _Recorded:
@@ -41,7 +44,7 @@ class _Recorded:
         if run is None:
             start = newest()
             full = list(args)
-            with recording():
+            with recording() if current_module() is None else _AS_IT_IS:
                 given, structures = tree.flatten({i: args[i] for i in chosen}, number_or_value, "argument ")
                 self.of_values = any(isinstance(x, Value) for x in given)
                 inputs = [ops.identity(x) if isinstance(x, Value) else Value(x) for x in given]
@@ -276,7 +279,7 @@ def _positions(argnums: Argnums, count: int, name: str) -> list[int]:
 
 def number_or_value(x: Any, path: str) -> Any:
     """Return a Value unchanged, a number as a float. Raises TypeError with the path for anything else."""
-    if isinstance(x, Value):
+    if type(x) is float or isinstance(x, Value):
         return x
     if isinstance(x, bool):
         raise TypeError(f"{path} is {x}: a derivative is by numbers; choose others with argnums")

@@ -254,7 +254,7 @@ def advice(message: str) -> str | None:
 
 def _without_derivative(name: str) -> str:
     if name.startswith("is"):
-        return f"{name} does not take arrays of Values: it asks for numbers, [v.data for v in x.flat]"
+        return f"{name} does not take arrays of Values: it asks for numbers, v.data, or [v.data for v in x.flat]"
     return (
         f"{name} does not take arrays of Values: write it out in operators and functions that do (+, *, @, "
         "numpy.exp), or declare it with its derivatives, microgrid.primitive"
