@@ -8,9 +8,9 @@ another type, length or keyword, a strided array, another object under a name.
 from __future__ import annotations
 
 import ctypes
-import functools
 import struct
 import sys
+import threading
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -18,31 +18,19 @@ from microgrid.compiler import plan as plans
 from microgrid.compiler.entry import PURPOSES, method, supported
 from microgrid.compiler.outside import NOWHERE, Seen
 from microgrid.compiler.plan import Plan, address
-from microgrid.core import tree
+from microgrid.compiler.transfer import END, GIVE_FLOAT, GIVE_OUT, GIVE_TUPLE, Copying, Making, Reading, Unsuited
 
 KEPT = 8
 """Capacity of a chain: variants, one per structure of arguments, which are tried one after the other."""
 
-DEEPEST = 50
-"""Maximum depth of containers."""
-
 LONG = 10_000
 """Minimum of instructions for which other threads run meanwhile: 5 us or more, while releasing the lock costs 0.1."""
 
-UNCHANGING = (bool, int, float, str, bytes, type(None))
-"""Types of static arguments for which the same object is the same argument."""
-
 OUT = sys.intern("out")
 
-# Words of the programs, in the order of the switches in `entry.ll`.
-FLOAT, FLOATS, SEQUENCE, DICT, ARRAY, SAME, MEMORY = range(7)
-GIVE_FLOAT, GIVE_FLOATS, GIVE_LIST, GIVE_TUPLE, GIVE_DICT, GIVE_ARRAY, GIVE_CALL, GIVE_OUT = range(8)
-END = -1
+_ADDING = threading.Lock()
+
 GUARDS = ("code", "defaults", "kwdefault", "global", "cell", "attribute")
-
-
-class _Unsuited(Exception):
-    """These calls stay with the general path."""
 
 
 class _Table(ctypes.Structure):
@@ -68,24 +56,10 @@ class Call(NamedTuple):
     bound: bool = False
 
 
-class Memory:
-    """Memory of a plan for one call at a time."""
-
-    def __init__(self, plan: Plan) -> None:
-        np = plan.numpy
-        captured = len(plan.traced.captured)
-        self.busy = ctypes.c_int64(0)
-        self.x = np.zeros(max(len(plan.traced.program.inputs) - captured, 1))
-        self.p = np.zeros(max(captured, 1))
-        self.y = np.zeros(max(plan.outputs, 1))
-        self.scratch, self.start = plan.new_scratch()
-        self.sources = ctypes.c_void_p(address(self.x))
-
-
 class Variant:
     """A plan as a call in machine code, for one structure of arguments and one state of the captured names."""
 
-    def __init__(self, plan: Plan, seen: Seen, arguments: Sequence[int], results: _Results) -> None:
+    def __init__(self, plan: Plan, seen: Seen, arguments: Sequence[int], results: Making) -> None:
         self.plan = plan
         self.seen = seen
         memory = results.memory
@@ -171,18 +145,22 @@ class Entries(bytearray):
     def add(self, call: Call, plan: Plan, seen: Callable[[], Seen | None], result: Any) -> None:
         """Let machine code take further calls like this one, if it can. `result` is the structure of the result."""
         place = 0 if call.bound else PURPOSES.index(call.purpose)
-        now = seen()
-        out = call.out is not None
-        variants = self._chains[place].variants
-        if now is None or any(v.plan is plan and v.out == out and v.seen.objects is now.objects for v in variants):
-            return
+        if not _ADDING.acquire(blocking=False):
+            return  # in another thread, or by a finaliser within this very function: another call may do it
         try:
-            variant = _variant(call, plan, now, result)
-        except _Unsuited:
+            out = call.out is not None
+            now = seen()
+            variants = self._chains[place].variants
+            if now is None or any(v.plan is plan and v.out == out and v.seen.objects is now.objects for v in variants):
+                return
+            others = [v for v in variants if v.plan is not plan or v.out != out]
+            chain = Chain((_variant(call, plan, now, result), *others[: KEPT - 1]))
+            self._set(place, chain.address)
+            self._chains[place] = chain  # only now, so that the memory of the chain before is free when nobody has it
+        except Unsuited:
             return
-        others = [v for v in variants if v.plan is not plan or v.out != out]
-        self._chains[place] = chain = Chain((variant, *others[: KEPT - 1]))
-        self._set(place, chain.address)
+        finally:
+            _ADDING.release()
 
 
 _installed: set[type] = set()
@@ -211,9 +189,9 @@ def _variant(call: Call, plan: Plan, seen: Seen, result: Any) -> Variant:
         or plan.mode.lanes > 1
         or plan.loaded.calls_back
     ):
-        raise _Unsuited
-    results = _Results(plan)
-    arguments = _Bound(plan) if call.bound else _Arguments()
+        raise Unsuited
+    results = Making(plan)
+    arguments = Copying(plan) if call.bound else Reading()
     parts = iter(call.parts)
     for arg, static in zip(call.args, call.static, strict=True):
         if static:
@@ -233,7 +211,7 @@ def _variant(call: Call, plan: Plan, seen: Seen, result: Any) -> Variant:
     variant = Variant(plan, seen, arguments.words, results)
     variant.takes(0 if call.bound else len(call.args))
     if call.out is not None:
-        outs = _Bound(plan) if call.bound else _Arguments(arrays=True)
+        outs = Copying(plan) if call.bound else Reading(arrays=True)
         outs.read(result, call.out)
         variant.writes(outs.words, first, call.out if call.bound else None)
         variant.held = variant.held, outs.held
@@ -242,140 +220,13 @@ def _variant(call: Call, plan: Plan, seen: Seen, result: Any) -> Variant:
     return variant
 
 
-class _Arguments:
-    """Writer of the program that reads arguments, or one that writes to arrays alone."""
-
-    def __init__(self, arrays: bool = False) -> None:
-        self.words: list[int] = []
-        self.count = 0
-        self.arrays = arrays
-        self.held: list[Any] = []
-
-    def same(self, static: Any) -> None:
-        """Compare a static argument."""
-        if type(static) not in UNCHANGING:
-            raise _Unsuited
-        self.words += [SAME, id(static)]
-
-    def read(self, structure: Any, arg: Any, depth: int = 0) -> None:
-        """Read a tree whose leaves are the next numbers."""
-        kind = type(structure)
-        if depth > DEEPEST:
-            raise _Unsuited
-        if kind is int:
-            self.leaves(structure, 1)
-            self.words += [ARRAY, 1, 0] if self.arrays else [FLOAT]
-        elif kind is list and not self.arrays and _in_a_row(structure) == self.count:
-            self.count += len(structure)
-            self.words += [FLOATS, len(structure)]
-        elif kind in (list, tuple) or (isinstance(structure, tuple) and hasattr(kind, "_fields")):
-            self.words += [SEQUENCE, id(kind), len(structure)]
-            for item in structure:
-                self.read(item, None, depth + 1)
-        elif kind is dict and all(type(key) is str for key in structure):
-            self.words += [DICT, len(structure)]
-            for key, item in structure.items():
-                self.words.append(id(key))
-                self.read(item, None, depth + 1)
-        elif kind is tree.Array:
-            self.leaves(structure.first, structure.size)
-            self.words += [ARRAY, structure.size, len(structure.shape), *structure.shape]
-        else:
-            raise _Unsuited
-
-    def leaves(self, first: int, count: int) -> None:
-        if first != self.count and count:
-            raise _Unsuited
-        self.count += count
-
-
-class _Bound(_Arguments):
-    """Writer of a program that copies from or to the memory of arrays."""
-
-    def __init__(self, plan: Plan) -> None:
-        super().__init__()
-        self.numpy = plan.numpy
-
-    def same(self, static: Any) -> None:
-        """Check that a static argument cannot change."""
-        if type(static) not in UNCHANGING:
-            raise _Unsuited
-
-    def read(self, structure: Any, arg: Any, depth: int = 0) -> None:
-        """Copy a tree whose leaves are the next numbers."""
-        kind = type(structure)
-        if kind is dict:
-            for key, item in structure.items():
-                self.read(item, arg[key])
-        elif isinstance(structure, (list, tuple)):
-            for item, part in zip(structure, arg, strict=True):
-                self.read(item, part)
-        elif kind is int or kind is tree.Array:
-            self.leaves(structure if kind is int else structure.first, 1 if kind is int else structure.size)
-            array = arg if type(arg) is self.numpy.ndarray else self.numpy.array(float(arg))
-            if array.dtype != float or not (array.flags.c_contiguous and array.flags.aligned):
-                raise _Unsuited
-            self.held += [array, memoryview(array)]  # which keeps the memory where it is
-            self.words += [MEMORY, address(array), array.size]
-        else:
-            raise _Unsuited
-
-
-class _Results:
-    """Writer of the program that makes results; `held` are the objects that it names."""
-
-    def __init__(self, plan: Plan) -> None:
-        self.memory: Memory = plan.memory
-        self.words: list[int] = []
-        self.held: list[Any] = []
-
-    def add(self, structure: Any, offset: int) -> None:
-        """Make a tree whose leaf i is number i + offset."""
-        kind = type(structure)
-        self.held.append(structure)
-        if kind is int:
-            self.words += [GIVE_FLOAT, structure + offset]
-        elif kind is list and (first := _in_a_row(structure)) is not None:
-            self.words += [GIVE_FLOATS, first + offset, len(structure)]
-        elif isinstance(structure, (list, tuple)):
-            if kind not in (list, tuple):
-                self.call(functools.partial(tree.like, structure))
-            self.words += [GIVE_TUPLE if kind is tuple else GIVE_LIST, len(structure)]
-            for item in structure:
-                self.add(item, offset)
-        elif kind is dict:
-            self.words += [GIVE_DICT, len(structure)]
-            for key, item in structure.items():
-                self.words.append(id(key))
-                self.add(item, offset)
-        elif kind is tree.Array:
-            first = structure.first + offset
-            self.held.append(self.memory.y[first : first + structure.size].reshape(structure.shape).copy)
-            self.words += [GIVE_ARRAY, id(self.held[-1])]
-        elif kind is tree.Instance:
-            self.call(functools.partial(tree.instance, structure))
-            self.add(structure.content, offset)
-        else:
-            raise _Unsuited
-
-    def call(self, function: Callable[[Any], Any]) -> None:
-        self.held.append(function)
-        self.words += [GIVE_CALL, id(function)]
-
-
 def _guard(reader: Any, there: Any) -> tuple[int, int, int, int]:
     """Return the words of a guard: the object that was there must be there."""
     kind, holder, name = reader
     missing = NOWHERE if kind in ("global", "cell", "kwdefault", "attribute") else None
     if (kind == "global" and type(holder) is not dict) or (kind == "attribute" and there is NOWHERE):
-        raise _Unsuited
+        raise Unsuited
     return GUARDS.index(kind), id(holder), id(name), 0 if there is missing else id(there)
-
-
-def _in_a_row(structure: list[Any]) -> int | None:
-    """Return the first of leaves whose numbers follow one another; None where they do not."""
-    first = structure[0] if structure else None
-    return first if type(first) is int and structure == list(range(first, first + len(structure))) else None
 
 
 def _words(words: Sequence[int]) -> Any:

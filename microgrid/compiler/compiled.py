@@ -9,12 +9,12 @@ from collections.abc import Callable, Sequence
 from types import FunctionType, MethodType
 from typing import Any
 
-from microgrid import functional
 from microgrid.compiler import arguments
 from microgrid.compiler.arguments import Arguments
 from microgrid.compiler.attributes import names_read, state
 from microgrid.compiler.bound import Bound, write
 from microgrid.compiler.calls import Call, Entries, install
+from microgrid.compiler.derived import TRACED, Derivative, value_and_grad
 from microgrid.compiler.gradient import Request
 from microgrid.compiler.made import Kept, Shown
 from microgrid.compiler.methods import Method
@@ -23,9 +23,6 @@ from microgrid.compiler.plan import Options, Plan
 from microgrid.compiler.tracing import traced
 from microgrid.compiler.whole import whole_numbers
 from microgrid.core import tree
-
-Derivative = Callable[[Callable[..., Any], Sequence[Any], int], Any]
-"""A derivative of a function at these arguments, by the first so many of them."""
 
 
 class Compiled(Shown):
@@ -233,7 +230,7 @@ class Compiled(Shown):
 
         Further calls with arguments like these will not come here, nor those of a bound call with these entries.
         """
-        derivative = _DERIVATIVES.get(purpose)
+        derivative = TRACED.get(purpose)
         try:
             given = arguments.single(self._parameters, args, kwargs, vectors)
         except arguments.HoldsValue:
@@ -266,9 +263,9 @@ class Compiled(Shown):
         if purpose == "value":
             return self._function(*args, **kwargs)
         function, numbers, count = self._parameters.numbers(self._function, args, kwargs)
-        if purpose in _DERIVATIVES:
-            return _DERIVATIVES[purpose](function, [*numbers, *vectors], count)
-        found = _value_and_grad(function, numbers, count)
+        if purpose in TRACED:
+            return TRACED[purpose](function, [*numbers, *vectors], count)
+        found = value_and_grad(function, numbers, count)
         return found if purpose == "value_and_grad" else found[1]
 
     def _run(self, plan: Plan, given: Arguments) -> tuple[Any, Any]:
@@ -347,30 +344,6 @@ class _NotCompiled(Exception):
 
 def _not_compiled() -> Any:
     raise _NotCompiled
-
-
-def _value_and_grad(function: Callable[..., Any], xs: Sequence[Any], count: int) -> Any:
-    return functional.value_and_grad(function, _argnums(count))(*xs)
-
-
-def _jacobian(function: Callable[..., Any], xs: Sequence[Any], count: int) -> Any:
-    return functional.jacobian(function, _argnums(count))(*xs)
-
-
-def _hessian(function: Callable[..., Any], xs: Sequence[Any], count: int) -> Any:
-    return functional.hessian(function, _argnums(count))(*xs)
-
-
-def _hvp(function: Callable[..., Any], xs: Sequence[Any], count: int) -> Any:
-    fixed = xs[count : len(xs) - count]
-    return functional.hvp(lambda *by: function(*by, *fixed), xs[:count], xs[len(xs) - count :])
-
-
-_DERIVATIVES: dict[str, Derivative] = {"jacobian": _jacobian, "hessian": _hessian, "hvp": _hvp}
-
-
-def _argnums(count: int) -> functional.Argnums:
-    return 0 if count == 1 else range(count)
 
 
 def _one_or_all(derivatives: list[Any]) -> Any:

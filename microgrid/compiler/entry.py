@@ -28,7 +28,7 @@ DATA = sys.intern("data")
 _FASTCALL = 0x0080 | 0x0002
 """METH_FASTCALL | METH_KEYWORDS"""
 
-_LOCK = threading.Lock()
+_LOCK = threading.RLock()  # a finaliser within it may compile a function
 _loaded: list[dict[str, int] | None] = []
 _forever: list[Any] = []
 """Machine code and definitions of methods, to which types refer until the process ends."""

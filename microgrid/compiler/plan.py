@@ -133,7 +133,7 @@ class Plan:
     @functools.cached_property
     def memory(self) -> Any:
         """Memory of calls in machine code."""
-        from microgrid.compiler.calls import Memory
+        from microgrid.compiler.transfer import Memory
 
         return Memory(self)
 

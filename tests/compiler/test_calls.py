@@ -600,13 +600,15 @@ import signal, threading, time
 import microgrid as mg
 f = mg.compile(lambda x, y: x * y)
 f.value_and_grad(1.0, 2.0)
+def until_interrupted(timer):
+    timer.start()
+    end = time.monotonic() + 60.0
+    while time.monotonic() < end:
+        assert f.value_and_grad(3.0, 4.0) == (12.0, (4.0, 3.0))
 for _ in range(5):
     timer = threading.Timer(0.02, signal.raise_signal, (signal.SIGINT,))
     try:
-        timer.start()
-        end = time.monotonic() + 60.0
-        while time.monotonic() < end:
-            assert f.value_and_grad(3.0, 4.0) == (12.0, (4.0, 3.0))
+        until_interrupted(timer)
     except KeyboardInterrupt:
         print("interrupted")
     timer.join()
