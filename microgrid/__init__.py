@@ -12,6 +12,7 @@ from microgrid.core.scope import frame, no_grad
 from microgrid.draw import draw
 from microgrid.engine import Value
 from microgrid.exercises import exercise
+from microgrid.expansion import derivatives, taylor
 from microgrid.film import Film
 from microgrid.functional import (
     grad,
@@ -151,6 +152,7 @@ __all__ = [
     "csch",
     "datasets",
     "deg2rad",
+    "derivatives",
     "detect_anomaly",
     "dot",
     "draw",
@@ -201,6 +203,7 @@ __all__ = [
     "std",
     "steps",
     "tanhshrink",
+    "taylor",
     "trace",
     "value_and_grad",
     "var",

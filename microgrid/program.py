@@ -157,7 +157,7 @@ class Program:
             static = tuple(self.constants[i - first] for i in operands[op.arity - op.static :]) if op.static else ()
             function = functions.get((op, static))
             if function is None:
-                function = functions[op, static] = _function(op, static, arithmetic)
+                function = functions[op, static] = function_on(op, static, arithmetic)
             steps.append((function, operands[: op.arity - op.static]))
         self._fuse_choices(steps, arithmetic)
         finished = self._finished([operands for _, operands in steps])
@@ -430,7 +430,8 @@ def _no_branch_in_a_rule(how: str, value: Value, other: Any, answer: Any) -> Non
     )
 
 
-def _function(op: Op, static: tuple[float, ...], arithmetic: Arithmetic) -> Callable[..., Any]:
+def function_on(op: Op, static: tuple[float, ...], arithmetic: Arithmetic) -> Callable[..., Any]:
+    """Return the op with these static operands, as a function of numbers of an arithmetic."""
     function = arithmetic.function(op)
     if function is None:
         function = _by_definition(op, static, arithmetic)

@@ -32,6 +32,7 @@ ORDER = [
     "numbers",
     "text",
     "program",
+    "expansion",
     "nn",
     "losses",
     "schedules",
