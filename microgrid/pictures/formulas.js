@@ -30,7 +30,7 @@ function fill(f, names) {
   return [op, ...given.map(x => fill(x, names))];
 }
 function plain(f, least = 0) {
-  if (typeof f === "number") return num(f);
+  if (typeof f === "number") return least > 3 ? inBrackets(f) : num(f);
   if (typeof f === "string") { const m = parted(f); return m ? m[1] + [...(m[2] || m[3])].map(d => String.fromCharCode(8320 + +d)).join("") : least && loose(f) ? `(${f})` : f; }
   const [op, a, b, c] = f;
   if (op === "if") return `${plain(a)} if ${plain(b)} else ${plain(c)}`;
@@ -46,10 +46,15 @@ function plain(f, least = 0) {
 }
 const mo = sign => `<mo>${sign}</mo>`, mrow = inside => `<mrow>${inside}</mrow>`, within = inside => mrow(mo("(") + inside + mo(")"));
 const EQUALS = mo("="), PLUS = mo("+"), TIMES = mo("×"), DOT = mo("·");
+/* `second`: behind another operand, where a sign needs brackets. */
 function mathml(f, least = 0, second) {
+  const inside = bare(f, least);
+  return second && least > 1 && /^(<mrow>)*<mo>−/.test(inside) ? within(inside) : inside;
+}
+function bare(f, least) {
   if (typeof f === "number") {
     const text = num(f), inside = text[0] === "−" ? mrow(`${mo("−")}<mn>${text.slice(1)}</mn>`) : `<mn>${text}</mn>`;
-    return minus(f) && (second && least > 1 || least > 3) ? within(inside) : inside;
+    return minus(f) && least > 3 ? within(inside) : inside;
   }
   if (typeof f === "string") {
     const m = parted(f);
@@ -61,9 +66,9 @@ function mathml(f, least = 0, second) {
   if (op === "compared") return mrow(given.map((x, k) => k % 2 ? mo(esc(MARKS[x])) : mathml(x, 1)).join(""));
   if (op === "∂") return `<mfrac><mrow>${mo("∂")}${mathml(given[0], 6)}</mrow><mrow>${mo("∂")}${mathml(given[1], 6)}</mrow></mfrac>`;
   const [form, binds, needs] = N[op] || [`<mrow><mi>${esc(op)}</mi><mo>(</mo>${given.map((_, k) => "#" + (k + 1)).join(mo(","))}<mo>)</mo></mrow>`, 6, []];
-  const inside = form.replace(/#(\d)/g, (_, k) => mathml(given[k - 1], needs[k - 1], k > 1));
+  const inside = form.replace(/#(\d)/g, (_, k, at) => mathml(given[k - 1], needs[k - 1], k > 1 || form.slice(0, at).includes("</mo>")));
   return binds < least ? within(inside) : inside;
 }
 const math = (...parts) => `<math displaystyle="true">${mrow(parts.join(""))}</math>`;
 const sized = x => x < 0 ? "minus" : x > 0 ? "plus" : "";
-const coloured = (x, bare) => { const inside = `<mrow class="${sized(x)}">${mathml(x)}</mrow>`; return minus(x) && !bare ? within(inside) : inside; };
+const coloured = (x, open) => { const inside = `<mrow class="${sized(x)}">${mathml(x)}</mrow>`; return minus(x) && !open ? within(inside) : inside; };

@@ -119,6 +119,6 @@ class _Reader:
 
 def _sign(token: str) -> str:
     sign = _SIGNS.get(token, token)
-    if len(sign) > 1 and sign != "mod":
+    if (len(sign) > 1 and sign != "mod") or sign in "{}^_#&":
         raise ValueError(f"{token} is not known")
     return f"<mo>{html.escape(sign)}</mo>"

@@ -1,0 +1,145 @@
+"""Formulas of the stepper's page: read back, as text and as MathML, they are the formula that was written."""
+
+from __future__ import annotations
+
+import json
+import math
+import random
+import re
+from typing import Any
+from xml.etree import ElementTree
+
+import pytest
+
+from microgrid.core.primitive import OPS, Op
+from microgrid.pictures import web
+from microgrid.pictures.stepper import _notations
+from microgrid.text.mathml import Template, template
+
+Tree = Any
+WRITTEN = [OPS[n] for n in "add sub mul div neg constant_power power exp sqrt tanh log sin maximum abs log1p".split()]
+OFTEN = [OPS[n] for n in "add sub mul div neg constant_power".split()]
+UP = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻·", "0123456789-.")
+
+
+def trees(chance: random.Random, depth: int) -> Tree:
+    """A random formula of a, b and small numbers, negative ones too."""
+    if depth == 0 or chance.random() < 0.15:
+        return chance.choice(["a", "b", 2.0, 3.0, -2.0, -1.5])
+    op = chance.choice(OFTEN if chance.random() < 0.7 else WRITTEN)
+    operands = [trees(chance, depth - 1) for _ in range(op.arity)]
+    if op.name in ("constant_power", "power"):
+        operands[1] = chance.choice([2.0, 3.0, -1.0, -2.0])
+    return [op.name, *operands]
+
+
+def value(tree: Tree, names: dict[str, float]) -> float:
+    if isinstance(tree, str):
+        return names[tree]
+    if isinstance(tree, float):
+        return tree
+    return float(OPS[tree[0]].forward(*[value(x, names) for x in tree[1:]]))
+
+
+def of_text(text: str, names: dict[str, float]) -> float:
+    """The number that a text means to a reader."""
+    text = re.sub("[⁰¹²³⁴⁵⁶⁷⁸⁹⁻]+", lambda m: f"**({m[0].translate(UP)})", text)
+    text = text.replace("·", "*").replace("−", "-").replace("^", "**")
+    return float(eval(text, {**{name: op.forward for name, op in OPS.items()}, **names}))
+
+
+def of_mathml(node: ElementTree.Element) -> str:
+    """The expression that MathML means: fractions, roots and exponents enclose what is in them."""
+    parts = [of_mathml(child) for child in node]
+    text = (node.text or "").strip()
+    if node.tag in ("mi", "mn"):
+        return {"e": "math.e", "max": "maximum"}.get(text, text)
+    if node.tag == "mo":
+        return {"·": "*", "−": "-", "⌊": "(", "⌋": ")"}.get(text, text)
+    if node.tag == "mfrac":
+        return f"(({parts[0]}) / ({parts[1]}))"
+    if node.tag == "msqrt":
+        return f"sqrt({''.join(parts)})"
+    if node.tag == "msup":
+        assert re.fullmatch(r"[\w.]+|\w*\(.*\)|abs\(.*\)", parts[0]), f"what is raised to the power in {parts[0]}"
+        return f"({parts[0]})**({parts[1]})"
+    joined = "".join(parts)
+    assert not re.search(r"[-+*]-", joined), f"two signs side by side in {joined}"
+    return f"abs({joined[1:-1]})" if joined.startswith("|") else joined
+
+
+@pytest.fixture(scope="module")
+def page(browser: Any) -> Any:
+    kinds = [[op.name, [], [], "", 0, [], "", []] for op in WRITTEN]
+    notations = json.dumps(_notations([[name, *rest] for name, *rest in kinds]))
+    found = browser.new_page()
+    found.evaluate(f"window.N = {notations}; (0, eval)({json.dumps(web._file('formulas.js'))})")
+    return found
+
+
+def close(x: float, y: float) -> bool:
+    return x == y or (math.isnan(x) and math.isnan(y)) or math.isclose(x, y, rel_tol=1e-9)
+
+
+def evaluated(text: str, names: dict[str, float]) -> float:
+    return float(eval(text, {"math": math, **{name: op.forward for name, op in OPS.items()}, **names}))
+
+
+def test_formulas_have_one_reading_which_is_theirs(page: Any) -> None:
+    chance = random.Random(11)
+    drawn = [trees(chance, chance.randrange(1, 5)) for _ in range(1500)]
+    call = f"{json.dumps(drawn)}.map(f => [plain(f), mathml(f)])"
+    names = {"a": 1.7, "b": -0.6}
+    compared = 0
+    for tree, (text, mathml) in zip(drawn, page.evaluate(f"(0, eval)({json.dumps(call)})"), strict=True):
+        expected = value(tree, names)
+        if not math.isfinite(expected) or abs(expected) > 1e12:
+            continue
+        meaning = of_mathml(ElementTree.fromstring(f"<math>{mathml}</math>"))
+        try:
+            meant = evaluated(meaning, names), of_text(text, names)
+        except ZeroDivisionError:  # Python's, where IEEE 754 goes on
+            continue
+        compared += 1
+        assert close(meant[0], expected), (tree, mathml)
+        assert close(meant[1], expected), (tree, text)
+    assert compared > 800
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong"), [("p + (b !== undefined)", "p"), ("binds < least", "false"), ("second && least > 1", "false")]
+)
+def test_a_bracket_that_is_missing_would_be_seen(browser: Any, right: str, wrong: str) -> None:
+    source = web._file("formulas.js")
+    assert right in source
+    kinds = [[op.name, [], [], "", 0, [], "", []] for op in WRITTEN]
+    broken = browser.new_page()
+    broken.evaluate(
+        f"window.N = {json.dumps(_notations(kinds))}; (0, eval)({json.dumps(source.replace(right, wrong))})"
+    )
+    with pytest.raises((AssertionError, SyntaxError)):
+        test_formulas_have_one_reading_which_is_theirs(broken)
+    broken.close()
+
+
+def test_small_arithmetic_is_done_in_the_head(page: Any) -> None:
+    call = '(0, eval)(\'plain(fill(["mul", "c", ["constant_power", "x", ["sub", "c", 1]]], {x: "a", c: 3}))\')'
+    assert page.evaluate(call) == "3·a²"
+    call = '(0, eval)(\'plain(fill(["mul", "c", ["constant_power", "x", ["sub", "c", 1]]], {x: "c", c: 2}))\')'
+    assert page.evaluate(call) == "2·c"
+
+
+@pytest.mark.parametrize("op", list(OPS.values()), ids=lambda op: op.name)
+def test_every_ops_latex_is_read_as_mathml(op: Op) -> None:
+    made = template(op.latex, op.name, op.arity)
+    tree = ElementTree.fromstring(f"<math>{made.mathml}</math>")
+    assert set(re.findall(r"#\d", made.mathml)) == {f"#{i + 1}" for i in range(op.arity)}
+    assert "\\" not in "".join(tree.itertext())
+    assert len(made.needs) == op.arity
+    if op.latex != "#1":
+        Template(op.latex, op.arity)  # raises where it is not understood
+
+
+@pytest.mark.parametrize("latex", [r"\weird{#1}", r"\frac{#1", r"#1}", r"\left(#1", r"\operatorname#1", "a ^"])
+def test_latex_that_is_not_understood_is_replaced_by_a_call(latex: str) -> None:
+    assert template(latex, "f", 1).mathml == "<mrow><mi>f</mi><mrow><mo>(</mo>#1<mo>)</mo></mrow></mrow>"
