@@ -188,8 +188,7 @@ def _data(steps: Walk, kinds: _Kinds) -> dict[str, Any]:
         known = kinds.all[kind].functions
         numbers = [steps.values[j].data for j in item.operands] + static
         partials = value.partials[: len(item.operands)]
-        right = known is not None and _same(value.op.float_forward(*numbers), value.data)
-        right_rule = known is not None and all(map(_same, value.op.float_partials(value.data, *numbers), partials))
+        right, right_rule = (False, False) if known is None else _as_recorded(value, numbers, partials)
         if known is None or not (right and known.exact):
             values.append([i, _number(value.data)])
         if known is None or not (right_rule and known.exact_rule):
@@ -223,6 +222,16 @@ def _data(steps: Walk, kinds: _Kinds) -> dict[str, Any]:
         data["W"] = list(modules)
         data["w"] = [modules[paths[item.module]] for item in steps.items]
     return data
+
+
+def _as_recorded(value: Value, numbers: Sequence[float], partials: Sequence[float]) -> tuple[bool, bool]:
+    """Return True for a value, and for its partials, that the operands have now as when they were recorded."""
+    assert value.op is not None
+    try:
+        right = _same(value.op.float_forward(*numbers), value.data)
+        return right, all(map(_same, value.op.float_partials(value.data, *numbers), partials))
+    except (ArithmeticError, ValueError, TypeError):  # a function of the user's, at numbers that were changed
+        return False, False
 
 
 def _kind(kind: _Kind) -> list[Any]:

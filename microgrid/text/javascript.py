@@ -254,7 +254,7 @@ def _terms(op: Op, formula: Callable[..., Any], names: Sequence[str], static: Se
                 agenda += x.operands
             elif not isinstance(x, (Term, float, int)):
                 raise TypeError(f"got {x!r}")
-    except (TypeError, AttributeError) as error:
+    except (TypeError, AttributeError, ValueError, ArithmeticError) as error:
         raise TypeError(
             f"{op.name} cannot be written in other ops: declare it with formula=, its definition in ops and operators "
             f"({error})"
