@@ -10,7 +10,7 @@ $(".view").innerHTML = `<svg role="group" aria-label="The graph"></svg>`;
 const svg = $("svg"), tall = data.W ? 80 : 66, top_ = -tall / 2, low = tall / 2, BOX = 126, SMALL = 52;
 let shown = "", parts, layer, eye;
 const clamp = u => Math.max(0, Math.min(1, u)), ease = u => u < .5 ? 2 * u * u : 1 - 2 * (1 - u) ** 2;
-const along = (e, s) => e.path.getPointAtLength(e.path.getTotalLength() * s);
+const along = (e, s) => e.points[s] ??= e.path.getPointAtLength(e.length * s);
 const cut = (text, most) => text.length > most ? text.slice(0, most - 1) + "…" : text;
 
 function draw() {
@@ -22,7 +22,8 @@ function draw() {
   svg.innerHTML = `<defs><pattern id="${id}h" width="7" height="7" patternUnits="userSpaceOnUse" patternTransform="rotate(45)"><rect width="2.5" height="7" class="hatch"/></pattern></defs>`;
   edges.forEach((e, k) => {
     e.path = el("path", svg, { "class": "edge", d: L.e[k] });
-    const n = e.path.getTotalLength(), q = e.path.getPointAtLength(n), r = e.path.getPointAtLength(n - 8), turned = Math.atan2(q.y - r.y, q.x - r.x) * 180 / Math.PI;
+    const n = e.length = e.path.getTotalLength(), q = e.path.getPointAtLength(n), r = e.path.getPointAtLength(n - 8), turned = Math.atan2(q.y - r.y, q.x - r.x) * 180 / Math.PI;
+    e.points = {};
     el("path", svg, { "class": "head", d: "M-8-4L0 0-8 4z", transform: `translate(${q.x} ${q.y}) rotate(${turned})` });
   });
   parts = code.map((_, i) => {
