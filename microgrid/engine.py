@@ -216,18 +216,16 @@ class Value(_Methods):
             watch = current_watch()
             if watch is not None:
                 watch.backward(self, cotangent)
-        agenda = _Agenda()
+        agenda = _Agenda(self.number)
         try:
             agenda.receive(self, cotangent)
-            while agenda.another_window():
-                for node in agenda.window:  # it grows on the way
-                    if node is not None:
-                        a = node._a
-                        if a is not None:
-                            agenda.receive(a, pass_back(node._grad, node._da, node, 0))
-                        b = node._b
-                        if b is not None:
-                            agenda.receive(b, pass_back(node._grad, node._db, node, 1))
+            while (node := agenda.youngest()) is not None:
+                a = node._a
+                if a is not None:
+                    agenda.receive(a, pass_back(node._grad, node._da, node, 0))
+                b = node._b
+                if b is not None:
+                    agenda.receive(b, pass_back(node._grad, node._db, node, 1))
             for leaf in agenda.leaves:
                 leaf._grad += leaf._da
         except BaseException:  # an interruption: leaves keep what they had
@@ -596,26 +594,42 @@ def renumber(node: Value) -> None:
 
 # --- backward's agenda ---------------------------------------------------------------------------------------------
 
+_BLOCK: Final = 4096
+
 
 class _Agenda:
     """Nodes that a backward pass has reached and not yet handled, youngest first.
 
-    A node's users are all younger than the node, so this is a reverse topological order, and needs no sort before it.
-    `window[i]` is the node made i nodes before the first. This window grows with the number of nodes handled; the few
-    nodes that are far older (a result kept from long ago) wait in a heap until it reaches them.
+    A node's users are all younger than the node, so this is a reverse topological order, and needs no walk before it.
+    Creation numbers are divided into blocks, counted down from the root's. The block at hand is a list with a place for
+    each number, grown as needed; nodes of older blocks wait. So the list fits in the processor's cache.
     """
 
-    __slots__ = ("_ages", "_far", "_first", "_pass", "_taken", "leaves", "window")
+    __slots__ = (
+        "_block",
+        "_first",
+        "_latest",
+        "_latest_at",
+        "_order",
+        "_pass",
+        "_place",
+        "_root",
+        "_waiting",
+        "leaves",
+    )
 
-    def __init__(self) -> None:
+    def __init__(self, root: i64) -> None:
         self._pass: i64 = _counter.passes + 1
         _counter.passes = self._pass
         self.leaves: list[Value] = []
-        self._first: i64 = 0
-        self._taken: i64 = 0
-        self.window: list[Value | None] = []
-        self._far: dict[int, Value] = {}
-        self._ages: list[int] = []
+        self._root: i64 = root
+        self._first: i64 = root  # the number that has place 0
+        self._place: i64 = -1  # the last one looked at
+        self._block: list[Value | None] = []
+        self._waiting: dict[int, list[Value]] = {}
+        self._order: list[int] = []  # heap of the indices of blocks that wait
+        self._latest: list[Value] = []  # the waiting block that was entered last
+        self._latest_at: i64 = -1
 
     def receive(self, node: Value, contribution: float) -> None:
         """Add to a node's cotangent; the first contribution takes it in."""
@@ -627,40 +641,58 @@ class _Agenda:
             node._da = node._grad
             self.leaves.append(node)
         else:
-            self._taken += 1
-            age: i64 = self._first - node.number
-            if age < 0 or age >= len(self.window):
-                self._admit(node)
-            elif self.window[age] is None:
-                self.window[age] = node
+            place: i64 = self._first - node.number
+            block = self._block
+            if self._place < place < len(block) and block[place] is None:
+                block[place] = node
             else:
-                raise RuntimeError(f"two nodes carry the creation number {node.number}: threads made them at once")
+                self._admit(node, place)
         node._grad = contribution
 
-    def another_window(self) -> bool:
-        """Begin a window at the youngest of the far nodes; False when there are none."""
-        if not self._ages:
+    def youngest(self) -> Value | None:
+        """Take out the youngest node; None when there is none."""
+        while True:
+            self._place += 1
+            if self._place >= len(self._block) and not self._another_block():
+                return None
+            node = self._block[self._place]
+            if node is not None:
+                self._block[self._place] = None
+                return node
+
+    def _another_block(self) -> bool:
+        """Begin the youngest of the blocks that wait; False when there is none."""
+        if not self._order:
             return False
-        self._first = -self._ages[0]
-        self.window = []
-        self._grow(1)
+        index = heapq.heappop(self._order)
+        self._first = self._root - index * _BLOCK
+        self._place = -1
+        for node in self._waiting.pop(index):
+            self._admit(node, self._first - node.number)
+        self._place = 0
         return True
 
-    def _admit(self, node: Value) -> None:
-        """Take in a node older than the window, which grows to reach it unless it is far away."""
-        if node.number in self._far:
-            raise RuntimeError(f"two nodes carry the creation number {node.number}: threads made them at once")
-        self._far[node.number] = node
-        heapq.heappush(self._ages, -node.number)
-        age = self._first - node.number
-        if self.window and age < 1024 + 4 * self._taken:
-            self._grow(max(age + 1, 2 * len(self.window)))
-
-    def _grow(self, size: int) -> None:
-        self.window.extend([None] * (size - len(self.window)))
-        while self._ages and self._first + self._ages[0] < size:
-            number = -heapq.heappop(self._ages)
-            self.window[self._first - number] = self._far.pop(number)
+    def _admit(self, node: Value, place: i64) -> None:
+        """Take in a node of an older block, or at a place that the block at hand does not have yet."""
+        if place >= _BLOCK:
+            index: i64 = (self._root - node.number) // _BLOCK
+            if index != self._latest_at:
+                if index not in self._waiting:
+                    self._waiting[index] = []
+                    heapq.heappush(self._order, index)
+                self._latest = self._waiting[index]
+                self._latest_at = index
+            self._latest.append(node)
+            return
+        size = len(self._block)
+        if place >= size:
+            self._block.extend([None] * (min(max(place + 1, 2 * size), _BLOCK) - size))
+        if place <= self._place or self._block[place] is not None:
+            raise RuntimeError(
+                f"two nodes carry the creation number {node.number}, or it is younger than its user: "
+                "threads made them at once"
+            )
+        self._block[place] = node
 
 
 # --- recording -----------------------------------------------------------------------------------------------------

@@ -46,6 +46,10 @@ def test_an_interrupted_pass_leaves_the_gradients_of_leaves_and_a_graph_that_is_
     with pytest.raises(RuntimeError, match="two nodes carry the creation number"):
         z.backward()
     assert (x.grad, y.grad) == before
+    older.number = z.number + 1  # younger than its users
+    with pytest.raises(RuntimeError, match="younger than its user"):
+        z.backward()
+    assert (x.grad, y.grad) == before
     older.number = number
     z.backward()
     assert (x.grad, y.grad) == (2.0 * before[0], 2.0 * before[1])

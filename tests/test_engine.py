@@ -117,7 +117,7 @@ def test_augmented_assignment_rebinds() -> None:
 
 
 def test_an_old_result_far_behind_in_time_takes_its_turn_in_order() -> None:
-    """backward's window of recent nodes must hand over to far older ones, and take them back in order."""
+    """backward's block of recent nodes must hand over to far older ones, and take them back in order."""
     generator = random.Random(5)
     x = Value(0.7)
     kept = [x * 1.0]
@@ -137,6 +137,24 @@ def test_an_old_result_far_behind_in_time_takes_its_turn_in_order() -> None:
             cotangents[operand] = cotangents.get(operand, 0.0) + cotangents[node] * partial
     root.backward()
     assert x.grad == expected
+
+
+def test_a_wide_graph_passes_back_in_reverse_order_of_recording() -> None:
+    """The order shows in the last bits of a node with three users or more; nodes made thousands ago wait in blocks."""
+    generator = random.Random(6)
+    leaves = [Value(generator.uniform(0.5, 1.5)) for _ in range(40)]
+    layer = leaves
+    for width in (5000, 7000, 300, 6000):
+        layer = [generator.choice(layer) * generator.choice(leaves) + generator.choice(layer) for _ in range(width)]
+    root = generator.choice(layer)
+    for node in generator.sample(layer, 5000):
+        root = root + node
+    cotangents = {root: 1.0}
+    for node in reversed(topological([root])):
+        for operand, partial in zip(node.operands, node.partials, strict=True):
+            cotangents[operand] = cotangents.get(operand, 0.0) + cotangents[node] * partial
+    root.backward()
+    assert [leaf.grad for leaf in leaves] == [cotangents[leaf] for leaf in leaves]
 
 
 def test_an_op_of_three_operands_connects_them_all() -> None:
