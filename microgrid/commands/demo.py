@@ -11,7 +11,6 @@ from microgrid.draw import draw
 from microgrid.engine import Value
 from microgrid.losses import l2
 from microgrid.optim import SGD
-from microgrid.pictures.rendering import ADVICE
 from microgrid.training import Objective, fit
 from microgrid.training.plots import plot_boundary
 
@@ -74,11 +73,5 @@ def draw_neuron(model: nn.MLP, point: Sequence[float], folder: Path) -> str:
     neuron.zero_grad()
     output = neuron(inputs)
     output.backward()
-    picture = draw(output)
-    try:
-        (folder / "neuron.svg").write_bytes(picture.pipe("svg"))
-    except ImportError:
-        (folder / "neuron.gv").write_text(picture.source, encoding="utf-8")
-        print(f"no Graphviz here, so the neuron's graph is its source, neuron.gv. {ADVICE}")
-        return "neuron.gv"
+    draw(output, filename=folder / "neuron.svg")
     return "neuron.svg"

@@ -50,6 +50,8 @@ def arranged(
 
     `decided` has the order of the frames within each, as the ranks before demand it; new ones are added.
     """
+    if all(len(paths[v]) == depth for v in members):
+        return sorted(members, key=keys.__getitem__)
     groups: dict[int, list[int]] = {}
     items: list[tuple[tuple[float, float], list[int]]] = []
     for v in members:
@@ -57,20 +59,23 @@ def arranged(
             groups.setdefault(paths[v][depth], []).append(v)
         else:
             items.append((keys[v], [v]))
-    if groups:
-        means = {f: _mean([keys[v] for v in group]) for f, group in groups.items()}
+    if len(groups) == 1 and not items:
+        (f,) = groups
         order = decided.setdefault(parent, [])
-        known = [f for f in order if f in groups]
-        means.update(zip(known, sorted(means[f] for f in known), strict=True))
-        turn = {f: i for i, f in enumerate(order)}
-        sequence = sorted(groups, key=lambda f: (means[f], turn.get(f, len(turn))))
-        for before, f in zip([-1, *sequence], sequence, strict=False):
-            if f not in turn:
-                order.insert(order.index(before) + 1 if before >= 0 else 0, f)
-        items += [(means[f], arranged(groups[f], paths, keys, decided, depth + 1, f)) for f in sequence]
-        items.sort(key=lambda item: item[0])
-    else:
-        items.sort(key=lambda item: item[0])
+        if f not in order:
+            order.append(f)
+        return arranged(members, paths, keys, decided, depth + 1, f)
+    means = {f: _mean([keys[v] for v in group]) for f, group in groups.items()}
+    order = decided.setdefault(parent, [])
+    known = [f for f in order if f in groups]
+    means.update(zip(known, sorted(means[f] for f in known), strict=True))
+    turn = {f: i for i, f in enumerate(order)}
+    sequence = sorted(groups, key=lambda f: (means[f], turn.get(f, len(turn))))
+    for before, f in zip([-1, *sequence], sequence, strict=False):
+        if f not in turn:
+            order.insert(order.index(before) + 1 if before >= 0 else 0, f)
+    items += [(means[f], arranged(groups[f], paths, keys, decided, depth + 1, f)) for f in sequence]
+    items.sort(key=lambda item: item[0])
     return [v for _, group in items for v in group]
 
 
