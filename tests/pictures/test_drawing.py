@@ -18,6 +18,7 @@ from microgrid import OPS, Value, atan2, draw, frame, maximum, nn, tanh, trace, 
 from microgrid.core.primitive import Op
 from microgrid.pictures import drawing
 from microgrid.pictures.graph import _symmetric
+from microgrid.pictures.lettering import text_width
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -192,6 +193,16 @@ def test_each_text_fits_its_box_and_can_be_read(browser: Any, scheme: str, name:
             "#" + "".join(f"{int(x):02X}" for x in re.findall(r"\d+", text[part])[:3]) for part in ("ink", "fill")
         )
         assert contrast(ink, fill) >= 4.5, text
+
+
+def test_the_widths_of_letters_are_those_of_helvetica() -> None:
+    """Against Adobe's metrics, which matplotlib brings."""
+    matplotlib = pytest.importorskip("matplotlib")
+    metrics = Path(matplotlib.get_data_path()) / "fonts" / "pdfcorefonts" / "Helvetica.afm"
+    widths = {int(code): int(width) for code, width in re.findall(r"^C (\d+) ; WX (\d+) ;", metrics.read_text(), re.M)}
+    for code in {*range(32, 127)} - {ord("'"), ord("`")}:  # which that encoding has elsewhere
+        assert text_width(chr(code), 1000.0) == pytest.approx(widths[code], abs=20.0), chr(code)
+    assert text_width("ab", 12.0) == pytest.approx(12 * 1.112)
 
 
 def contrast(a: str, b: str) -> float:

@@ -93,28 +93,58 @@ def around_it(parents: Sequence[int], f: int) -> list[int]:
     return [] if f < 0 else [f, *around_it(parents, parents[f])]
 
 
-@settings(deadline=None, max_examples=80)
-@given(framed(), st.sampled_from(DIRECTIONS))
+@st.composite
+def woven(draw: Any) -> Any:
+    """Frames that reach over the same ranks, in some of which they have no box, and edges from each to each."""
+    rows, ranks = draw(st.integers(2, 4)), 4
+    places = [(row, rank) for rank in range(ranks) for row in range(rows) if draw(st.integers(0, 3))]
+    others = [(-1, draw(st.integers(0, ranks - 1))) for _ in range(draw(st.integers(0, 4)))]
+    boxes = sorted([*places, *others], key=lambda place: place[1])
+    edges = []
+    for head, (_, rank) in enumerate(boxes):
+        before = [tail for tail, (_, own) in enumerate(boxes) if own == rank - 1]
+        if before:
+            edges += [(draw(st.sampled_from(before)), head) for _ in range(draw(st.integers(1, 2)))]
+    used = sorted({row for row, _ in boxes if row >= 0})
+    homes = [used.index(row) if row >= 0 else -1 for row, _ in boxes]
+    return [(50.0, 30.0)] * len(boxes), edges, [(0.0, 0.0)] * len(edges), homes, [Cluster(-1, (20.0, 13.0))] * len(used)
+
+
+@settings(deadline=None, max_examples=120)
+@given(st.one_of(framed(), woven()), st.sampled_from(DIRECTIONS))
 def test_a_frame_holds_its_boxes_and_no_others(graph: Any, rankdir: Direction) -> None:
     sizes, edges, labels, homes, frames = graph
     found = layered(sizes, edges, labels=labels, homes=homes, frames=frames, rankdir=rankdir)
     assert faults(sizes, edges, labels, found) == []
+    assert faults_of_frames(sizes, homes, frames, found) == []
+
+
+def faults_of_frames(
+    sizes: Sequence[Point], homes: Sequence[int], frames: Sequence[Cluster], found: Layered
+) -> list[str]:
+    """Say what is not within its frame, or within another."""
     parents = [frame.parent for frame in frames]
     drawn = [(x, y, x + w, y + h) for x, y, w, h in found.frames]
+    picture = (0.0, 0.0, found.width, found.height)
+    faults = []
     for f, (frame, (left, top, right, bottom)) in enumerate(zip(frames, drawn, strict=True)):
-        assert min(left, top) > -0.01
-        assert right < found.width + 0.01
-        assert bottom < found.height + 0.01
-        assert right - left > frame.title[0]
+        if not within(drawn[f], picture):
+            faults.append(f"frame {f} is not within the picture")
+        if right - left < frame.title[0]:
+            faults.append(f"the title of frame {f} is wider")
         inside = (left + 4.0, top + 4.0 + frame.title[1], right - 4.0, bottom - 4.0)
         for v, centre in enumerate(found.boxes):
             box = around(centre, sizes[v])
-            assert within(box, inside) if f in around_it(parents, homes[v]) else not overlap(box, drawn[f])
+            if not within(box, inside) if f in around_it(parents, homes[v]) else overlap(box, drawn[f]):
+                faults.append(f"frame {f} and box {v}")
         for g in range(f):
             if g in around_it(parents, f):
-                assert within(drawn[f], (drawn[g][0] + 4.0, drawn[g][1] + 4.0 + frames[g].title[1], *drawn[g][2:]))
-            else:
-                assert not overlap(drawn[f], drawn[g])
+                left, top, right, bottom = drawn[g]
+                if not within(drawn[f], (left + 4.0, top + 4.0 + frames[g].title[1], right - 4.0, bottom - 4.0)):
+                    faults.append(f"frame {f} is not within frame {g}")
+            elif overlap(drawn[f], drawn[g]):
+                faults.append(f"frames {f} and {g}")
+    return faults
 
 
 def within(a: Sequence[float], b: Sequence[float]) -> bool:
@@ -131,6 +161,11 @@ def test_the_judge_of_these_properties_sees_each_fault() -> None:
     assert "edge 1 and box 0" in faults(sizes, edges, labels, straight)
     one = found._replace(labels=[found.labels[0], found.labels[0], found.boxes[2]])
     assert {"labels 1 and 0", "label 2 and box 2"} <= set(faults(sizes, edges, labels, one))
+    frames = [Cluster(-1, (10.0, 13.0))]
+    framed = layered(sizes, edges, homes=[-1, 0, -1], frames=frames)
+    assert faults_of_frames(sizes, [-1, 0, -1], frames, framed) == []
+    assert faults_of_frames(sizes, [0, 0, -1], frames, framed) == ["frame 0 and box 0"]
+    assert faults_of_frames(sizes, [-1, -1, -1], frames, framed) == ["frame 0 and box 1"]
 
 
 @st.composite
