@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable
 from typing import Any
 
@@ -43,6 +44,7 @@ class CompiledLoss(Shown):
         self._values = model.parameters()
         self._plans: Kept[Plan] = Kept(lambda: [loss, *model.modules()])
         self._shape = (len(self._values),)
+        self._pack = struct.Struct(f"{len(self._values)}d").pack_into
         self._kinds = self._numpy.ndarray, self._numpy.dtype(float)
         self.read()
 
@@ -53,7 +55,8 @@ class CompiledLoss(Shown):
 
     def read(self) -> None:
         """Copy the numbers of the model's parameters into `parameters`."""
-        self.parameters = self._numpy.array(data_of(self._values))
+        self.parameters = self._numpy.empty(self._shape)
+        self._pack(self.parameters, 0, *data_of(self._values))  # a third of the time of `numpy.array`
 
     def write(self) -> None:
         """Copy `parameters` into the model's parameters."""

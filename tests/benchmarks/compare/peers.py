@@ -20,7 +20,7 @@ class Peer(NamedTuple):
 
     @property
     def missing(self) -> str:
-        """What to do where it is missing."""
+        """Remark for the table where it is missing."""
         return f"missing: no command {self.command}" if self.command else f"missing: pip install {self.package}"
 
 
