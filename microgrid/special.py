@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from microgrid.core.value_arrays import scalar_functions
 from microgrid.functions.bessel_functions import (
     airy_ai,
     airy_ai_prime,
@@ -251,3 +252,9 @@ def lambertw(x: Any, k: float = 0) -> Any:
     """Return the solution w of w exp(w) = x: for k = 0 from -1 on, for k = -1 below it. Both are real; nan where none
     is."""
     return lambert_w(x, float(k))
+
+
+_SAME = "beta betaln gamma erfinv erfcinv erfcx dawsn ndtr ndtri log_ndtr ellipk ellipe expi exp1"
+
+# So that SciPy's own functions record these when they are called with a Value.
+scalar_functions.update({name: globals()[name] for name in _SAME.split()}, gammaln=lgamma, psi=digamma)

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import Any
 
 from microgrid.core.conditions import COMPARISONS, chosen, condition
-from microgrid.core.primitive import OPS, Op
+from microgrid.core.primitive import OPS, Op, built_in
 from microgrid.core.scope import current_conditions
 
 _OPERATORS = frozenset(
@@ -37,12 +37,16 @@ _NAMES = {"expit": "sigmoid", "float_power": "power", "degrees": "rad2deg", "rad
 
 
 @functools.cache
-def _by_name() -> dict[str, Callable[..., Any]]:
-    """Return functions of numbers and Values by NumPy's and SciPy's names for them."""
-    functions = dict(scalar_functions)
-    for op in OPS.values():
-        functions |= dict.fromkeys((op.name, *op.aliases), op)
-    return functions | {theirs: functions[ours] for theirs, ours in _NAMES.items()}
+def _by_name() -> dict[str, Op]:
+    """Return the built-in ops by NumPy's names; an op of a person may have one of them, with another meaning."""
+    ops = [op for op in OPS.values() if op.name in built_in]
+    return {name: op for op in ops for name in (op.name, *op.aliases)}
+
+
+def _function(name: str) -> Callable[..., Any] | None:
+    """Return the function of numbers and Values by NumPy's or SciPy's name for it."""
+    name = _NAMES.get(name, name)
+    return _by_name().get(name) or scalar_functions.get(name)
 
 
 def apply_ufunc(ufunc: Any, method: str, inputs: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -67,7 +71,7 @@ def apply_ufunc(ufunc: Any, method: str, inputs: tuple[Any, ...], kwargs: dict[s
         inputs = tuple(np.not_equal(x, 0.0) if _holds_objects(x) else x for x in inputs)
         return getattr(ufunc, method)(*inputs, **_bare_out(kwargs))
     if name not in _OPERATORS and set("".join(ufunc.types)) != {"O", "-", ">"}:  # nor made of a function of one's own
-        ours = _by_name().get(name)
+        ours = _function(name)
         if ours is None or ufunc.nout != 1:
             raise TypeError(_without_derivative(name))
         if name in ("maximum", "minimum") and method == "reduce":

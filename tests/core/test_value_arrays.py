@@ -262,3 +262,27 @@ def test_functions_of_numpy_and_scipy_take_a_single_value() -> None:
         np.heaviside(v, 0.0)
     with pytest.raises(TypeError, match="float64"):
         np.add(np.zeros(2), v, out=np.zeros(2))
+
+
+SPECIAL = "beta betaln gamma gammaln psi erfinv erfcinv erfcx dawsn ndtr ndtri log_ndtr ellipk ellipe expi exp1".split()
+
+
+@pytest.mark.parametrize("name", [*SPECIAL, "erf", "erfc", "expit", "logit", "xlogy", "xlog1py"])
+def test_special_functions_of_scipy_take_values_once_microgrid_has_them(name: str) -> None:
+    import microgrid.special
+
+    assert microgrid.special
+    ufunc = getattr(special, name)
+    at = [0.45, 0.7][: ufunc.nin]
+    found, expected = value_and_grad(lambda *xs: ufunc(*xs), range(ufunc.nin))(*at), ufunc(*at)
+    assert found[0] == pytest.approx(expected, rel=1e-13)
+    assert list(found[1]) == pytest.approx(differences(ufunc, at), rel=1e-6)
+
+
+def test_an_op_of_a_person_does_not_stand_in_for_a_ufunc_of_its_name() -> None:
+    mg.primitive("heaviside", lambda x, y: 7.0, lambda z, x, y: (0.0, 0.0))
+    try:
+        with pytest.raises(TypeError, match="heaviside does not take"):
+            np.heaviside(Value(0.5), 0.0)
+    finally:
+        del mg.OPS["heaviside"]
