@@ -122,6 +122,18 @@ NUMPY: dict[str, Callable[[Any], Any]] = {
 
 
 @pytest.mark.parametrize("name", NUMPY)
+def test_functions_of_numpy_are_compiled(name: str) -> None:
+    pytest.importorskip("llvmlite")
+    fast = mg.compile(NUMPY[name])
+    for x in ([0.75, -1.5, 0.25], [-0.5, 2.0, 1.25], [0.25, 0.25, -0.25]):
+        value, slopes = fast.value_and_grad(np.array(x))
+        expected, recorded = value_and_grad(NUMPY[name])(np.array(x))
+        assert isinstance(value, float)
+        assert value == pytest.approx(expected, rel=1e-13)
+        assert slopes == pytest.approx(recorded, rel=1e-12, abs=1e-13)
+
+
+@pytest.mark.parametrize("name", NUMPY)
 def test_functions_of_numpy_are_differentiated(name: str) -> None:
     function = NUMPY[name]
     x = np.array([0.75, -1.5, 0.25])
@@ -241,7 +253,8 @@ def test_microgrid_does_not_import_numpy() -> None:
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "False\n"
 
 
-def test_a_textbook_network_is_differentiated_unchanged() -> None:
+@pytest.mark.parametrize("compiled", [False, True])
+def test_a_textbook_network_is_differentiated_unchanged(compiled: bool) -> None:
     """Its backward pass is that of Goodfellow et al., Deep Learning, algorithm 6.4."""
     random = np.random.default_rng(0)
     x = random.normal(size=(5, 4))
@@ -264,7 +277,9 @@ def test_a_textbook_network_is_differentiated_unchanged() -> None:
     d2 = d3 @ params["W3"].T * (h2 > 0.0)
     d1 = d2 @ params["W2"].T * (1.0 - h1**2)
     expected = {"W1": x.T @ d1, "b1": d1.sum(0), "W2": h1.T @ d2, "b2": d2.sum(0), "W3": h2.T @ d3, "b3": d3.sum(0)}
-    value, slopes = value_and_grad(cost)(params)
+    if compiled:
+        pytest.importorskip("llvmlite")
+    value, slopes = (mg.compile(cost).value_and_grad if compiled else value_and_grad(cost))(params)
     assert value == pytest.approx(float(cost(params)), rel=1e-13)
     for name in params:
         assert slopes[name] == pytest.approx(expected[name], rel=1e-10, abs=1e-14)

@@ -69,6 +69,8 @@ class Compiled(Recorded):
 
 @pytest.fixture(params=[Recorded, Compiled], ids=lambda way: way.__name__.lower())
 def way(request: pytest.FixtureRequest) -> Recorded:
+    if request.param is Compiled:
+        pytest.importorskip("llvmlite")
     made: Recorded = request.param()
     return made
 
