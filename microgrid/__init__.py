@@ -92,6 +92,7 @@ from microgrid.functions.reductions import (
     sum as sum,
 )
 from microgrid.graph.anomaly import detect_anomaly
+from microgrid.implicit import fixed_point, root
 from microgrid.ops import *  # noqa: F403  # its __all__, and the two that hide builtins
 from microgrid.ops import abs as abs
 from microgrid.ops import round as round
@@ -160,6 +161,7 @@ __all__ = [
     "exercise",
     "exp10",
     "fit",
+    "fixed_point",
     "frame",
     "glu",
     "grad",
@@ -191,6 +193,7 @@ __all__ = [
     "rad2deg",
     "reciprocal",
     "relu6",
+    "root",
     "rsqrt",
     "sec",
     "sech",

@@ -11,7 +11,7 @@ from microgrid.core.primitive import Op, as_float
 from microgrid.engine import Value
 from microgrid.numbers.arithmetic import FLOATS, VALUES, arithmetic_of
 from microgrid.numbers.series import Series, SeriesArithmetic
-from microgrid.program import function_on, trace
+from microgrid.program import function_on, trace_with_outside
 
 
 def taylor(function: Callable[[Any], Any], x: Any, order: int, direction: Any = None) -> Any:
@@ -19,7 +19,8 @@ def taylor(function: Callable[[Any], Any], x: Any, order: int, direction: Any = 
 
     Where x is one number, the direction v is 1.0; else it has the structure of x. Each number of the result becomes a
     list of its coefficients. It takes time in proportion to the square of the order. Numbers of mpmath and python-flint
-    keep their digits, and `Value`s give `Value`s, to be differentiated by. Raises TypeError for arguments that are no
+    keep their digits, and `Value`s give `Value`s, to be differentiated by, also those that the function finds outside.
+    Raises TypeError for arguments that are no
     numbers, ValueError for a negative order.
 
     >>> taylor(lambda x: 1.0 / (1.0 - x), 0.0, 4)
@@ -52,8 +53,9 @@ def _expanded(function: Callable[[Any], Any], x: Any, order: int, direction: Any
         ways, shape = tree.flatten((direction,), _number, "direction")
         if shape != structure:
             raise TypeError(f"the direction has the structure of x, {tree.shape(structure)}; got {tree.shape(shape)}")
-    base = arithmetic_of([*given, *ways])
-    program = trace(function)(tree.unflatten(structure, [float(_plain(leaf)) for leaf in given])[0])
+    example = tree.unflatten(structure, [_example(leaf) for leaf in given])[0]
+    program, outside = trace_with_outside(function, example)
+    base = arithmetic_of([*given, *ways, *outside])
     functions: dict[tuple[Op, tuple[float, ...]], Callable[..., Any]] = {}
 
     def compute(op: Op, static: tuple[float, ...], operands: Any) -> Any:
@@ -68,7 +70,7 @@ def _expanded(function: Callable[[Any], Any], x: Any, order: int, direction: Any
             Series(series.space, [base.accept(leaf), base.accept(way)], None, varies=True)
             for leaf, way in zip(given, ways, strict=True)
         ]
-        outputs = program.replay(inputs, series)
+        outputs = program.replay([*inputs, *map(series.space.constant, outside)], series)
         on_the_way = list(series.space.made.values())
         for k in range(1, order + 1):
             for one in on_the_way:  # from the inputs on, so that nothing recurses over the depth of the graph
@@ -95,5 +97,5 @@ def _number(x: Any, path: str) -> Any:
         raise TypeError(f"{path.replace('x[0]', 'x', 1)}: {error}") from None
 
 
-def _plain(x: Any) -> Any:
-    return x.data if isinstance(x, Value) else x.mid() if hasattr(x, "mid") else x
+def _example(x: Any) -> Any:
+    return x if isinstance(x, Value) else float(x.mid() if hasattr(x, "mid") else x)

@@ -11,7 +11,7 @@ from microgrid import ops
 from microgrid.core import tree
 from microgrid.core.primitive import Op, constants_recorded, exactly, has_rule, without_rule
 from microgrid.core.scope import Reader, plainly_recording, reading, user_line
-from microgrid.engine import CONSTANT, Value, constant, edges_of, record, topological
+from microgrid.engine import CONSTANT, Value, constant, edges_of, newest, record, topological
 from microgrid.functional import number_or_value, recorded_value, returned
 from microgrid.graph.dependence import Dependence
 from microgrid.graph.linearize import Linearization
@@ -496,28 +496,46 @@ def trace(function: Callable[..., Any]) -> Callable[..., Program]:
         return t2
     """
 
-    def traced(*examples: Any) -> Program:
-        leaves, structures = tree.flatten(examples, number_or_value, "argument ")
-        parameters = parameters_of(function, len(examples))
-        seen: list[tuple[str, Value, Any, Any, str]] = []
-        with plainly_recording():
-            names = input_names(parameters, structures)
-            inputs = [
-                Value(x.item() if isinstance(x, Value) else x, label=name)
-                for x, name in zip(leaves, names, strict=True)
-            ]
-            arguments = tree.unflatten(structures, inputs)
-            with reading(lambda how, value, other, answer: seen.append((how, value, other, answer, user_line()))):
-                result, read = run_noting_reads(function, *arguments)
-        name = getattr(function, "__name__", type(function).__name__)
-        outputs, out_structure = tree.flatten(result, functools.partial(returned, name, read), "")
-        program = _laid_flat(outputs, inputs, parameters, structures, out_structure)
-        depends = Dependence(inputs)
-        fixed = [_what_was_fixed(*look) for look in seen if look[1] in depends or look[2] in depends]
-        program.fixed = tuple(dict.fromkeys(fixed))
-        return program
+    return lambda *examples: _traced(function, examples, outside=False)[0]
 
-    return traced
+
+def trace_with_outside(function: Callable[..., Any], *examples: Any) -> tuple[Program, list[Value]]:
+    """Record a function as `trace` does, with `Value`s from outside as further inputs; return these, too.
+
+    So derivatives by them are not lost where the function is part of another one.
+    """
+    return _traced(function, examples, outside=True)
+
+
+def _traced(function: Callable[..., Any], examples: Sequence[Any], outside: bool) -> tuple[Program, list[Value]]:
+    leaves, structures = tree.flatten(examples, number_or_value, "argument ")
+    parameters = parameters_of(function, len(examples))
+    seen: list[tuple[str, Value, Any, Any, str]] = []
+    with plainly_recording():
+        names = input_names(parameters, structures)
+        inputs = [
+            Value(x.item() if isinstance(x, Value) else x, label=name) for x, name in zip(leaves, names, strict=True)
+        ]
+        arguments = tree.unflatten(structures, inputs)
+        first = newest()
+        with reading(lambda how, value, other, answer: seen.append((how, value, other, answer, user_line()))):
+            result, read = run_noting_reads(function, *arguments)
+    name = getattr(function, "__name__", type(function).__name__)
+    outputs, out_structure = tree.flatten(result, functools.partial(returned, name, read), "")
+    older: dict[int, Value] = {}
+    if outside:
+        topological(outputs, inputs=inputs, start=first, older=older)
+        for node in inputs:
+            older.pop(node.number, None)
+    found = list(older.values())
+    if found:
+        parameters = [*parameters, "outside"]
+        structures = (*structures, list(range(len(inputs), len(inputs) + len(found))))
+    program = _laid_flat(outputs, [*inputs, *found], parameters, structures, out_structure)
+    depends = Dependence(inputs)
+    fixed = [_what_was_fixed(*look) for look in seen if look[1] in depends or look[2] in depends]
+    program.fixed = tuple(dict.fromkeys(fixed))
+    return program, found
 
 
 _READ, _TIE = "was read as", ", at a tie"

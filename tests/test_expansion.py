@@ -129,6 +129,14 @@ def test_coefficients_are_differentiated_and_keep_digits() -> None:
     assert ball.rad() < 1e-70
 
 
+def test_values_that_the_function_finds_outside_are_differentiated_by() -> None:
+    assert grad(lambda a: a + taylor(lambda x: a * a * x * x, 1.0, 2)[1])(3.0) == 13.0
+    weight = Value(3.0)
+    (slope,) = taylor(lambda x: weight * x, 1.0, 1)[1:]
+    slope.backward()
+    assert (slope.data, weight.grad) == (3.0, 1.0)
+
+
 def test_a_deep_graph_does_not_recurse() -> None:
     def f(x: Any) -> Any:
         return functools.reduce(lambda y, _: mg.sin(y) + 0.001 * x, range(5_000), x)

@@ -33,6 +33,7 @@ ORDER = [
     "text",
     "program",
     "expansion",
+    "implicit",
     "nn",
     "losses",
     "schedules",

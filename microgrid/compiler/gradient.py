@@ -91,7 +91,8 @@ class _TapeWriter:
         if self.native(op, static):
             named = op_called(op.name)  # from where code takes the native
             native = op.on.get("c") == (named.on.get("c") if named else None)
-            if named is not op and (op is special_ops.get(op.name) or named is special_ops.get(op.name)):
+            loaded = special_ops.get(op.name)
+            if loaded is not None and named is not op and loaded in (op, named):
                 native = False
             if self.tape.ops.setdefault(op.name, op) is not op or not native:
                 raise TypeError(f"two ops are called {op.name}, one of them declared again: give it another name")
