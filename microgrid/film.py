@@ -87,8 +87,16 @@ class Film:
             self.frames = []  # of another run
             self.network = _drawable(run.model)
         stride = math.ceil(run.epochs / (self.most - 1))
-        if self.frames and self.frames[-1].epoch not in (0, 1) and self.frames[-1].epoch % stride:
-            self.frames.pop()  # it was kept only as the last one so far
+        if run.epoch == 1 or run.epoch % stride == 0:
+            self._film(run)
+
+    def keep(self, run: Run) -> None:
+        """Film the last epoch, unless the run was interrupted in the next one."""
+        filmed = self.frames[-1].epoch if self.frames else 0
+        if run.ended and run.epoch > filmed and [p.data for p in run.model.parameters()] == run.after:
+            self._film(run)
+
+    def _film(self, run: Run) -> None:
         layers = gradients_by_layer(run.model)
         self.layers = [printable(name) for name in layers]
         sizes = [math.sqrt(math.fsum(g * g for g in gradients) / len(gradients)) for gradients in layers.values()]
@@ -248,7 +256,7 @@ def _over_the_plane(
     except ImportError:  # as in a browser
         np = None
     if np is None or program.fixed:
-        evaluate = function if program.fixed else program
+        evaluate = function if program.fixed else program.python()
         with no_grad():
             each = [
                 numbers_of(evaluate([left + (right - left) * j / (cells - 1), low + (high - low) * i / (cells - 1)]))

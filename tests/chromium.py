@@ -76,11 +76,11 @@ def visited(browser: Any, request: pytest.FixtureRequest) -> Iterator[Any]:
     context = browser.new_context(**KINDS[request.param])
     pages: list[Opened] = []
 
-    def visit(address: str, name: str = "") -> Any:
+    def visit(address: str, name: str = "", *, patient: bool = False) -> Any:
         here = Opened(context.new_page(), address.partition("?")[0])
         pages.append(here)
         here.page.goto(address)
-        here.page.locator(".mg-bar, #steps .words").first.wait_for()
+        here.page.locator(".mg-bar, #steps .words").first.wait_for(timeout=180_000 if patient else None)
         if name:
             SHOTS.mkdir(exist_ok=True)
             here.page.screenshot(path=SHOTS / f"{name}, {request.param}.png")

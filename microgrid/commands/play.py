@@ -17,7 +17,8 @@ from microgrid.pictures.playground import page
 LARGEST = 200_000
 """Maximum number of bytes of a request."""
 
-TRANSPORT = """const token = new URLSearchParams(location.search).get("token");
+TRANSPORT = """const settings = {};
+const token = new URLSearchParams(location.search).get("token");
 async function ask(request) {
   const body = JSON.stringify(request), signal = AbortSignal.timeout(60000);
   const headers = { "Content-Type": "application/json", "X-Token": token };

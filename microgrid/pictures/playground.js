@@ -1,5 +1,6 @@
-/* `ask` takes a request and returns a promise of the answer; `examples` are the expressions to begin with. */
-function playground(ask, examples) {
+/* `ask` takes a request and returns a promise of the answer; `examples` are the expressions to begin with; settings may
+   have `defaults` of the network's form, and `count`, the number of points of a data set. */
+function playground(ask, examples, settings) {
   "use strict";
   const $ = (id) => document.getElementById(id), state = { names: [], values: {}, shown: "" };
   const made = (tag, parent, text, attributes = {}) => {
@@ -159,15 +160,15 @@ function playground(ask, examples) {
   const clicked = () => { $("clicks").hidden = $("data").value !== "points"; };
   $("data").addEventListener("change", clicked);
   const number = (id) => Number($(id).value);
-  function settings(kind) {
+  function request(kind) {
     const layers = $("layers").value.split(/[\s,]+/).filter(Boolean).map(Number);
-    return { kind, data: $("data").value, points: own, layers, activation: $("activation").value, epochs: number("epochs"), rate: number("rate"), seed: number("seed") };
+    return { kind, data: $("data").value, count: settings.count || 100, points: own, layers, activation: $("activation").value, epochs: number("epochs"), rate: number("rate"), seed: number("seed") };
   }
   const report = $("training");
   function run(kind, then) {
     $("train").disabled = $("step").disabled = true;
     report.classList.remove("busy");
-    last("train", settings(kind), (answer) => {
+    last("train", request(kind), (answer) => {
       $("train").disabled = $("step").disabled = false;
       if (answer.error !== undefined) { report.textContent = answer.error; return; }
       then(answer);
@@ -206,6 +207,7 @@ function playground(ask, examples) {
     });
   });
 
+  for (const id in settings.defaults) $(id).value = settings.defaults[id];
   draw();
   clicked();
   if (!load(location.hash.slice(1))) load(example(Object.values(examples)[0]));

@@ -16,7 +16,10 @@ PARTS = (
 
 
 def page(transport: str, examples: Mapping[str, str]) -> str:
-    """Return the page. `transport` is JavaScript that defines `ask`, from a request to a promise of its answer."""
+    """Return the page.
+
+    `transport` is JavaScript that defines `ask`, from a request to a promise of its answer, and `settings` of the page.
+    """
     more = "".join(
         f"<details data-part='{name}'><summary>{title}</summary>{content}</details>" for name, title, content in PARTS
     )
@@ -58,7 +61,7 @@ aria-label="The plane from -2 to 2: a click adds a point"></canvas>
 <noscript>The playground needs JavaScript.</noscript></main>
 <script>{_file("playground.js")}
 {transport}
-playground(ask, {json.dumps(dict(examples))});</script></body></html>
+playground(ask, {json.dumps(dict(examples))}, settings);</script></body></html>
 """
 
 

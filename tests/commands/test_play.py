@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import functools
 import http.client
+import http.server
 import json
 import math
 import re
+import shutil
 import subprocess
 import sys
 import threading
 import urllib.parse
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -298,3 +302,32 @@ def test_a_network_is_trained_on_points_that_are_clicked(address: str, visited: 
     page.locator("#layers").fill("1000")
     page.get_by_role("button", name="Train", exact=True).click()
     page.get_by_text("1 to 16 neurons").wait_for()
+
+
+@pytest.mark.slow
+def test_the_static_copy_answers_in_a_browser_alone(
+    tmp_path: Path, visited: Callable[..., Any], request: pytest.FixtureRequest
+) -> None:
+    """Pyodide from npm, and the pure wheel: no server but for the files."""
+    from playwright.sync_api import expect
+
+    npm = shutil.which("npm")
+    if npm is None or subprocess.run([npm, "ping"], capture_output=True, check=False).returncode:
+        pytest.skip("npm's registry cannot be reached")
+    if "desktop, light" not in request.node.name:
+        pytest.skip("looks are those of the page that is served")
+    build = Path(__file__).parents[2] / ".github" / "playground" / "build.py"
+    subprocess.run([sys.executable, str(build), str(tmp_path)], check=True)
+    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=str(tmp_path))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as files:
+        threading.Thread(target=files.serve_forever, daemon=True).start()
+        page = visited(f"http://127.0.0.1:{files.server_port}/?#e=x*y&x=3&y=-2", patient=True)
+        expect(page.locator("#rows td.number")).to_have_text(["\u22122", "3"], timeout=120_000)
+        page.get_by_text("Certified check", exact=True).click()
+        page.get_by_text("PASS: the gradient of x*y").wait_for(timeout=60_000)
+        page.get_by_role("tab", name="Network").click()
+        page.locator("#epochs").fill("2")
+        page.locator("#layers").fill("2")
+        page.get_by_role("button", name="Train", exact=True).click()
+        page.locator("#film svg.panel").first.wait_for(timeout=60_000)
+        files.shutdown()
