@@ -256,10 +256,15 @@ def _over_the_plane(
     except ImportError:  # as in a browser
         np = None
     if np is None or program.fixed:
-        evaluate = function if program.fixed else program.python()
+        straight = program.python()
+
+        def outputs(point: list[float]) -> list[float]:
+            found = function(point) if program.fixed else straight(point)
+            return [found] if isinstance(found, float) else numbers_of(found)
+
         with no_grad():
             each = [
-                numbers_of(evaluate([left + (right - left) * j / (cells - 1), low + (high - low) * i / (cells - 1)]))
+                outputs([left + (right - left) * j / (cells - 1), low + (high - low) * i / (cells - 1)])
                 for i in range(cells)
                 for j in range(cells)
             ]

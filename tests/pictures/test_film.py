@@ -203,6 +203,21 @@ def test_an_activation_with_branches_is_filmed_point_by_point() -> None:
     assert [list(one) for one in films[1].neurons] == [pytest.approx(list(one)) for one in films[0].neurons]
 
 
+@pytest.mark.parametrize("kind", ["moons", "spirals"])
+def test_a_film_is_the_same_without_numpy(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("numpy")
+    with_it, _, _ = filmed(3, kind=kind)
+
+    def missing(*_: str) -> Any:
+        raise ImportError
+
+    monkeypatch.setattr("microgrid.film.library", missing)
+    without, _, _ = filmed(3, kind=kind)
+    for a, b in zip(with_it.frames, without.frames, strict=True):
+        assert max(abs(x - y) for x, y in zip(a.field, b.field, strict=True)) <= (1 if kind == "moons" else 0)
+        assert [pytest.approx(list(one)) for one in a.neurons] == [list(one) for one in b.neurons]
+
+
 @pytest.mark.parametrize("sizes", [[25, 1], [2] * 7 + [1]])
 def test_a_large_network_is_filmed_without_its_neurons(sizes: list[int]) -> None:
     x, y = datasets.xor()
