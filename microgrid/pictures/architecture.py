@@ -40,7 +40,7 @@ def add(
         sketch.columns += [[f"n{k}_{i}" for i in range(size)] for k, size in enumerate(sizes[1:])]
     for look in sketch.nodes.values():
         if look["class"] in fills:
-            look.update(own({"fillcolor": fills[look["class"]], "class": look["class"]}))
+            look.update(own(look, {"fillcolor": fills[look["class"]]}))
     described = [f"{title}: {_described(column.neurons)}" for title, column in zip(titles, columns, strict=True)]
     return len(sizes) if wide else sum(sizes), "\n".join([f"inputs: {inputs}", *described])
 

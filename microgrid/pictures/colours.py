@@ -79,12 +79,18 @@ def on(fill: str) -> str:
     return max("#000000", "#FFFFFF", key=lambda colour: contrast(colour, fill))
 
 
-def own(look: Mapping[str, str]) -> dict[str, str]:
-    """Return a style that a person has chosen, with text that can be read on its fill."""
-    found = {"class": "own", **look}
-    if "own" not in found["class"].split():
-        found["class"] += " own"
-    fill = found.get("fillcolor", "")
-    if re.fullmatch("#[0-9A-Fa-f]{6}", fill):
-        found.setdefault("fontcolor", on(fill))
+def own(look: Mapping[str, str], chosen: Mapping[str, str]) -> dict[str, str]:
+    """Return the attributes of a box with those that a person has chosen, which no dark mode changes.
+
+    Text on a fill of one's own is black or white, whichever is read better.
+    """
+    classes = look.get("class", "").split()
+    if "fillcolor" in chosen or "fontcolor" in chosen:
+        classes.append("own")
+    if "color" in chosen:
+        classes = [name for name in classes if name not in ("positive", "negative")]
+    found = {**look, "class": " ".join(classes), **chosen}
+    fill = chosen.get("fillcolor", "")
+    if "fontcolor" not in chosen and re.fullmatch("#[0-9A-Fa-f]{6}", fill):
+        found["fontcolor"] = on(fill)
     return found

@@ -54,8 +54,8 @@ def add(
     for i, box in enumerate(drawn):
         item = items[box.members[0]]
         look = _look(item, box, show_grad and computed, fills or {})
-        if not box.folded and styles:
-            look.update(own(styles.get(box.members[0], {})))
+        if not box.folded and styles and box.members[0] in styles:
+            look = own(look, styles[box.members[0]])
         sketch.node(f"v{i}", "\n".join(texts[i]), homes[i], id=ids[i], **look)
         if apart and item.sign and not box.folded:
             look = {"shape": "circle", "fillcolor": FILLS["intermediate"], "margin": "0.04", "class": "intermediate"}
@@ -197,7 +197,7 @@ def _look(item: Item, box: Box, coloured: bool, fills: Mapping[str, str]) -> Att
     elif role == "folded":
         look["peripheries"] = "2"
     if role in fills:
-        look.update(own({"fillcolor": fills[role], "class": role}))
+        look = own(look, {"fillcolor": fills[role]})
     if coloured and not box.folded and item.grad and item.grad == item.grad:  # NaN has no sign
         positive = item.grad > 0.0
         look["color"] = POSITIVE if positive else NEGATIVE

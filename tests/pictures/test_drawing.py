@@ -66,6 +66,7 @@ def test_an_edge_says_its_formula_under_the_pointer() -> None:
 
 def test_a_style_of_a_value_or_label_is_in_the_picture_and_no_dark_mode_changes_it() -> None:
     a, _, c = expression()
+    c.backward()
     styles = {a: {"fillcolor": "#FFD54F", "penwidth": 3}, "b": {"color": "#005500", "style": "dashed"}}
     for svg in both(c, styles=styles):
         nodes = groups(svg, "node")
@@ -74,7 +75,11 @@ def test_a_style_of_a_value_or_label_is_in_the_picture_and_no_dark_mode_changes_
         assert float(str(shapes["a"].get("stroke-width"))) == 3.0
         assert str(shapes["b"].get("stroke")).upper() == "#005500"
         assert shapes["b"].get("stroke-dasharray")
-        assert all("own" in str(nodes[key].get("class")).split() for key in "ab")
+        kinds = {key: set(str(node.get("class")).split()) for key, node in nodes.items()}
+        assert {key for key, kind in kinds.items() if "own" in kind} == {"a"}  # others follow the dark mode
+        assert {"input"} <= kinds["b"]
+        assert not kinds["b"] & {"positive", "negative"}  # whose colour it would be
+        assert {"intermediate", "negative"} <= kinds["v2"]
         assert ":not(.own)" in svg
     assert (
         "fillcolor=gold" in draw(trace(tanh)(1.0), styles={"x0": {"fillcolor": "gold"}}).source.replace("x0", "x0")
