@@ -11,7 +11,7 @@ from microgrid.core.scope import enter_module, leave_module
 from microgrid.engine import Value, neuron
 from microgrid.functions import activations, composed
 from microgrid.nn.initializers import Generator, Initializer, generator, he, initializer, normal, uniform, xavier
-from microgrid.nn.module import Module, functional_call, instance_name
+from microgrid.nn.module import Module, functional_call
 
 __all__ = [
     "ACTIVATIONS",
@@ -77,7 +77,7 @@ class Neuron(Module, scoped=False):
     # network calls nothing as often as its neurons.
     def __call__(self, x: Iterable[Value | float]) -> Value:
         """Return the output for the inputs x, values or numbers. Raises ValueError when their number is not `nin`."""
-        name = (self._name or instance_name(self)) if self._adds_path else ""
+        name = (self._name or type(self).__name__) if self._adds_path else ""
         activation = self.activation
         if activation is None or isinstance(activation, Op):
             return neuron(self.w, x, self.b, activation, name)

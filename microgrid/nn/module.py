@@ -6,7 +6,6 @@ import contextlib
 import functools
 import itertools
 import re
-import weakref
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextvars import ContextVar
@@ -146,30 +145,13 @@ def _in_scope(call: Callable[..., Any]) -> Callable[..., Any]:
     def scoped_call(self: Module, *args: Any, **kwargs: Any) -> Any:
         if type(self).__call__ is not scoped_call:  # reached through super(): the path has the name already
             return call(self, *args, **kwargs)
-        token = enter_module(self._name or instance_name(self))
+        token = enter_module(self._name or type(self).__name__)
         try:
             return call(self, *args, **kwargs)
         finally:
             leave_module(token)
 
     return scoped_call
-
-
-_instances: dict[int, tuple[weakref.ref[Module], str]] = {}
-"""Modules that were called by themselves and are alive, by their ids, with their names."""
-
-
-def instance_name(module: Module) -> str:
-    """Return the name of a module that no other one holds: of its class, with a number where another one has it."""
-    found = _instances.get(id(module))
-    if found is not None and found[0]() is module:
-        return found[1]
-    name, key = type(module).__name__, id(module)
-    taken = {other for reference, other in list(_instances.values()) if reference() is not None}
-    numbered = itertools.chain([name], (f"{name}#{k}" for k in itertools.count(2)))
-    chosen = next(title for title in numbered if title not in taken)
-    _instances[key] = weakref.ref(module, lambda _: _instances.pop(key, None)), chosen
-    return chosen
 
 
 # --- what the attributes hold --------------------------------------------------------------------------------------

@@ -112,7 +112,49 @@ def items_of(root: Value, names: Mapping[str, Any]) -> list[Item]:
                 static,
             )
         )
-    return items
+    return _told_apart(values, items)
+
+
+def _told_apart(values: Sequence[Value], items: list[Item]) -> list[Item]:
+    """Number the second and further instances of a module's class: those with other parameters of the same names."""
+    users: list[list[int]] = [[] for _ in items]
+    for i, item in enumerate(items):
+        for j in item.operands:
+            users[j].append(i)
+    instance = [0] * len(items)
+    met: dict[tuple[str, str], list[int]] = {}
+    for i, item in enumerate(items):
+        for module in {items[user].module for user in users[i]} if item.role == "parameter" else ():
+            same = met.setdefault((module, values[i].label), [])
+            same.append(i)
+            instance[i] = max(instance[i], len(same) - 1)
+    if not any(instance):
+        return items
+    for i, item in enumerate(items):
+        if item.operands:
+            outermost = _outermost(item.module)
+            own = [instance[j] for j in item.operands if items[j].role == "parameter"]
+            parts = [instance[j] for j in item.operands if _outermost(items[j].module) == outermost]
+            instance[i] = max(own or parts or [0])
+    for i, item in enumerate(items):
+        if item.role == "constant" and users[i]:
+            instance[i] = instance[users[i][0]]
+    return [
+        item._replace(module=_numbered(item.module, k)) if k and item.module else item
+        for item, k in zip(items, instance, strict=True)
+    ]
+
+
+def _outermost(path: str) -> str:
+    """Return the path up to the outermost module: the first part that is named like a class, behind any frames."""
+    parts = path.split(".")
+    count = next((k for k, part in enumerate(parts, 1) if part[:1].isupper() and part.isidentifier()), 1)
+    return ".".join(parts[:count])
+
+
+def _numbered(path: str, instance: int) -> str:
+    outermost = _outermost(path)
+    return f"{outermost}#{instance + 1}{path[len(outermost) :]}"
 
 
 def short_paths(items: Iterable[Item]) -> dict[str, str]:

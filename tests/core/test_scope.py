@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 from typing import Any, cast
 
 import pytest
@@ -120,28 +119,35 @@ def test_compiled_loops_name_frames() -> None:
 def test_two_instances_of_a_class_are_told_apart() -> None:
     x = [Value(1.0), Value(-0.5)]
     a, b = nn.MLP(2, [2, 1], seed=1), nn.MLP(2, [2, 1], seed=2)
-    z = a(x) + b(x)
-    paths = {item.module.partition(".")[0] for item in steps(z).items if item.module}
-    assert len(paths) == 2
-    assert {path.partition("#")[0] for path in paths} == {"MLP"}
+    z = b(x) + a(x)  # numbered in the order in which they were made
+    items = steps(z).items
+    for model, path in ((a, "MLP."), (b, "MLP#2.")):
+        own = {id(p) for p in model.parameters()}
+        parameters = [item for v, item in zip(steps(z).values, items, strict=True) if id(v) in own]
+        assert len(parameters) == 9
+        assert all(item.module.startswith(path) for item in parameters)
+        results = [item for item in items if item.operands and item.module.startswith(path)]
+        assert len(results) == 2 * 5 + 4
     source = draw(z).source
-    assert all(f'label="{path}"' in source or f"label={path}" in source for path in paths)
-    assert a(x).module.partition(".")[0] in paths  # the same at each call
+    assert "MLP#2" in source
     assert len(set(steps(z).names)) == len(steps(z).names)
 
 
-def test_numbers_of_instances_that_are_gone_are_free_again() -> None:
-    class Own(nn.Module):
-        def __call__(self, x: Value) -> Value:
-            return x * 2.0
+def test_one_instance_is_one_however_often_and_wherever_it_is_called() -> None:
+    model = nn.MLP(2, [2, 1])
+    total = model([Value(1.0, label="x1"), Value(2.0, label="x2")]) + model(
+        [Value(3.0, label="x1"), Value(4.0, label="x2")]
+    )
+    with frame("t=1"):
+        total = total + model([Value(5.0, label="x1"), Value(6.0, label="x2")])
+    assert not any("#" in item.module for item in steps(total).items)
 
-    first = Own()
-    names = {first(Value(1.0)).module}
-    for _ in range(3):
-        second = Own()
-        names.add(second(Value(1.0)).module)
-        del second
-        gc.collect()
-    assert names == {"Own", "Own#2"}
-    held = [Own() for _ in range(3)]
-    assert [module(Value(1.0)).module for module in held] == ["Own#2", "Own#3", "Own#4"]
+
+def test_cells_of_two_instances_in_frames_are_told_apart() -> None:
+    a, b = nn.Neuron(1), nn.Neuron(1)
+    h: Value = Value(1.0, label="h")
+    for t in (1, 2):
+        with frame(f"t={t}"):
+            h = b([a([h])])
+    modules = {item.module for item in steps(h).items if item.operands}
+    assert modules == {"t=1.Neuron", "t=1.Neuron#2", "t=2.Neuron", "t=2.Neuron#2"}
