@@ -549,6 +549,18 @@ def test_random_programs_come_back_from_the_picture(data: st.DataObject, program
     assert edge_texts(own) == edge_texts(svg)
 
 
+def test_ops_that_have_no_value_at_some_numbers_or_no_rule_are_drawn() -> None:
+    import math
+
+    from microgrid import primitive
+
+    x, y = Value(2.0, label="x"), Value(3.0, label="y")
+    only_positive = primitive("only_positive", lambda x, y: math.log(x) * y, lambda z, x, y: (y, x))
+    given = Value(1.0, (x, y), (0.5, 0.25))
+    for root in (only_positive(x, y), given):
+        assert "x" in draw(root).source
+
+
 def words_of(text: str) -> tuple[str, ...]:
     return tuple(text.split())
 

@@ -105,14 +105,19 @@ def _places(item: Item) -> bool:
 
 @functools.cache
 def _symmetric(op: Op, count: int, static: tuple[float, ...]) -> bool:
-    """Return True if the op has the same result for its operands in any order."""
+    """Return True if the op has the same result for its operands in any order, or only numbers instead of a rule."""
+    if not has_rule(op):
+        return True
     points = ((0.3, 0.7, -0.4), (2.0, 3.0, 5.0), (-1.5, 0.25, 1.0))
     if count > 3:
         return False
     for point in points:
         given = point[:count]
         turned = [(*given[k:], *given[:k]) for k in range(count)]
-        results = {repr(op.float_forward(*xs, *static)) for xs in (*turned, given[::-1])}
+        try:
+            results = {repr(op.float_forward(*xs, *static)) for xs in (*turned, given[::-1])}
+        except (ArithmeticError, ValueError, TypeError):  # an op of the user that has no value there
+            return False
         if len(results) > 1:
             return False
     return True
