@@ -471,7 +471,6 @@ def test_memory_does_not_grow_with_calls_and_would_be_seen_to() -> None:
     assert grown("leak") > 6_000_000
 
 
-@pytest.mark.slow
 def test_a_million_calls_are_a_million_results() -> None:
     f = ready(mg.compile(lambda x, y: x * y), 1.0, 2.0, method="value_and_grad")
     total = 0.0
@@ -525,6 +524,25 @@ def test_threads_have_results_of_their_own() -> None:
     try:
         with ThreadPoolExecutor(8) as pool:
             assert all(pool.map(one, range(16)))
+    finally:
+        sys.setswitchinterval(interval)
+
+
+def test_threads_may_meet_more_structures_than_are_kept() -> None:
+    scale = 1.0
+    f = mg.compile(lambda xs: mg.sum([x * scale for x in xs]), check=False)
+    sizes = range(1, calls.KEPT + 5)
+    for size in sizes:
+        f([1.0] * size)
+
+    def one(k: int) -> bool:
+        return all(f([float(k)] * size) == float(k) * size for _ in range(20) for size in sizes)
+
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        with ThreadPoolExecutor(4) as pool:
+            assert all(pool.map(one, range(8)))
     finally:
         sys.setswitchinterval(interval)
 
