@@ -337,6 +337,22 @@ def test_without_any_graphviz_a_notebook_shows_the_picture_and_text(tmp_path: Pa
         changed.pipe("svg")
 
 
+def test_a_picture_can_be_added_to_and_copied_as_any_digraph() -> None:
+    pytest.importorskip("pygraphviz")
+    picture = draw(expression()[1])
+    picture.node("own")
+    with picture.subgraph(name="cluster_own") as part:
+        part.node("inside", "within")
+    picture.edge("own", "inside")
+    for either in (picture, picture.copy()):
+        shown = texts(either.pipe("svg", encoding="utf-8"))
+        assert {"own", "within", "a\ndata 2\ngrad –"} <= set(shown)
+        assert "image/svg+xml" in either._repr_mimebundle_()
+    model = draw(nn.Neuron(2, seed=0))  # which has its own layout, until something is added
+    model.node("own")
+    assert "own" in texts(model.svg)
+
+
 def test_without_the_graphviz_package_the_source_and_the_picture_are_the_same(tmp_path: Path) -> None:
     code = (
         "import sys\nsys.modules['graphviz'] = sys.modules['pygraphviz'] = None\n"

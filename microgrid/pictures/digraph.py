@@ -9,7 +9,7 @@ import sys
 import threading
 import webbrowser
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from microgrid.core.files import ending
 from microgrid.pictures.colours import LINE, SOFT, TEXT, style
@@ -32,7 +32,7 @@ def number(x: float, precision: int) -> str:
 class Drawn:
     """A picture that a notebook shows, and that is written to files."""
 
-    sketch: Sketch
+    sketch: Sketch | None = None
     as_text = ""
     boxes = 0
     format: str
@@ -60,11 +60,11 @@ class Drawn:
         if chosen in ("dot", "gv"):
             return self.source if encoding else self.source.encode()
         try:
-            if chosen == "svg" and self.sketch.columns and not self._changed():
+            if chosen == "svg" and self.sketch is not None and self.sketch.columns and not self._changed():
                 return svg(self.sketch) if encoding else svg(self.sketch).encode()  # in order, which Graphviz changes
             picture = rendered(self.source, chosen)
         except ImportError:
-            if chosen != "svg" or self._changed():
+            if chosen != "svg" or self.sketch is None or self._changed():
                 raise
             picture = svg(self.sketch).encode()
         else:
@@ -130,17 +130,18 @@ def picture_class() -> type[Any]:
         return _Plain
 
     class Picture(Drawn, graphviz.Digraph):  # type: ignore[misc]  # graphviz is untyped
-        """A Digraph that shows itself."""
+        """A Digraph that shows itself. Parts and copies of it, which Digraph makes, have no sketch."""
 
-        def __init__(self, sketch: Sketch, *, format: str, defaults: dict[str, dict[str, str]]) -> None:
-            looks = {f"{kind}_attr": dict(look) for kind, look in defaults.items()}
-            graphviz.Digraph.__init__(self, format=format, **looks)
+        def _filled(self, sketch: Sketch, defaults: dict[str, dict[str, str]]) -> Self:
+            for kind, look in defaults.items():
+                getattr(self, f"{kind}_attr").update(look)
             self.sketch = sketch
             self.body += sketch.dot()
             self._first = self.source
+            return self
 
         def _changed(self) -> bool:
-            return bool(self.source != self._first)
+            return self.sketch is None or bool(self.source != self._first)
 
     return Picture
 
@@ -148,10 +149,13 @@ def picture_class() -> type[Any]:
 class _Plain(Drawn):
     """A picture where the graphviz package is not installed."""
 
-    def __init__(self, sketch: Sketch, *, format: str, defaults: dict[str, dict[str, str]]) -> None:
-        self.sketch = sketch
+    def __init__(self, *, format: str) -> None:
         self.format = format
+
+    def _filled(self, sketch: Sketch, defaults: dict[str, dict[str, str]]) -> Self:
+        self.sketch = sketch
         self.source = dot_text(defaults, sketch.dot())
+        return self
 
 
 def _with_style(picture: bytes) -> bytes:
@@ -165,10 +169,9 @@ def new_picture(sketch: Sketch, *, format: str) -> Any:
     """Return the picture of a sketch, with the common style."""
     font = "Helvetica,Arial,sans-serif"
     common = {"fontname": font, "fontsize": "10", "fontcolor": SOFT}
-    return picture_class()(
+    return picture_class()(format=format)._filled(
         sketch,
-        format=format,
-        defaults={
+        {
             "graph": {
                 "bgcolor": "transparent",
                 "nodesep": "0.2",
