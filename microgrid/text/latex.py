@@ -56,10 +56,15 @@ _OPERATOR = re.compile(r"[-+*/<>=,!#\s]|\\(cdot|times|bmod|circ)")
 
 @functools.lru_cache(maxsize=1024)
 def needs(template: str, operand: str) -> int:
-    """Return the precedence that an operand of a template needs, from its first surroundings there."""
-    before, _, after = template.partition(operand)
+    """Return the precedence that an operand of a template needs, the highest where it stands in several places."""
     if template in _plain_templates():
         return _plain_templates()[template] + (operand == "#2")
+    places = [match.start() for match in re.finditer(operand, template)]
+    return max((_needed(template[:at], template[at + len(operand) :]) for at in places), default=ATOM)
+
+
+def _needed(before: str, after: str) -> int:
+    """Return the precedence that surroundings ask for."""
     if _BRACKET_BEFORE.search(before) and _BRACKET_AFTER.match(after):
         return SUM if _RELATION.search(before) or _RELATION.search(after) else OPEN
     return PRODUCT if before.endswith("(1 + ") and _BRACKET_AFTER.match(after) else ATOM

@@ -85,6 +85,7 @@ def f(function: Callable[..., Any]) -> Program:
 @example(None, f(lambda x, y: mg.log(x) * mg.log(y)), ["x", "y"])
 @example(None, f(lambda x, y: ops.identity(x + y) * y), ["x", "y"])
 @example(None, f(lambda x, y: mg.hypot(x + y, x)), ["x", "y"])
+@example(None, f(lambda x, y: ops.direction(x + y, x)), ["x", "y"])
 @example(None, f(lambda x, y: mg.log1p(x) ** y), ["x", "y"])
 @example(None, f(lambda x, y: ops.greater(x % y, y)), ["x", "y"])
 @example(None, f(lambda x, y: x * y - x), ["x_1", "x1"])
