@@ -56,7 +56,10 @@ def check(program: Program, at: list[float]) -> bool:
         exact = program.gradient(value=True).replay([mpmath.mpf(x) for x in at], mpmath_numbers())
         if not all(mpmath.isfinite(x) for x in exact):
             return False
-        found = follow(steps(root).latex(), {f"x_{{{i}}}": mpmath.mpf(x) for i, x in enumerate(at)})
+        try:
+            found = follow(steps(root).latex(), {f"x_{{{i}}}": mpmath.mpf(x) for i, x in enumerate(at)})
+        except ZeroDivisionError:  # a textbook's formula has no value where a convention gives one
+            return False
         assert mpmath.almosteq(found["z"], exact[-1], 1e-25, 1e-25)
         for i, slope in enumerate(exact[:-1]):
             key = rf"\frac{{\partial z}}{{\partial x_{{{i}}}}}"

@@ -52,7 +52,7 @@ def meaning(program: Program, at: list[float]) -> tuple[Any, Any]:
     """The number that the formula means to a reader, and that of the program."""
     names = dict(zip(symbols(program), at, strict=True))
     formula = read(program.latex(), functions())
-    with mpmath.workdps(50):
+    with mpmath.workdps(400):  # remainders of tiny numbers cancel
         expected = program.replay([mpmath.mpf(x) for x in at], mpmath_numbers())[0]
         try:
             return formula({name: mpmath.mpf(x) for name, x in names.items()}), expected
