@@ -242,6 +242,8 @@ def inside(interval: Interval) -> st.SearchStrategy[float]:
     """Numbers of every size in an interval, a few ordinary ones, and its neighbourhood of a finite bound."""
     sizes = st.builds(lambda m, e: float(f"{m}e{e}"), st.floats(1.0, 9.99), st.integers(-300, 299))
     ordinary = st.one_of(st.floats(-40.0, 40.0), st.integers(-5, 5).map(float))
+    if all(map(math.isfinite, interval[:2])):
+        ordinary = st.floats(*interval[:2])
     near = [st.builds(lambda x, b=b: b + x, sizes) for b in interval[:2] if math.isfinite(b)]
     near += [st.builds(lambda x, b=b: b - x, sizes) for b in interval[:2] if math.isfinite(b)]
     known = st.one_of(ordinary, sizes, sizes.map(lambda x: -x), *near)
