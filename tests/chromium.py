@@ -17,8 +17,8 @@ KINDS = {
     "phone, light": {"viewport": {"width": 390, "height": 800}, "color_scheme": "light"},
     "phone, dark": {"viewport": {"width": 390, "height": 800}, "color_scheme": "dark"},
 }
-ALWAYS = ("desktop, light", "phone, dark")
-"""Both widths and both schemes; the other pairs are for `-m slow`."""
+ALWAYS = ("desktop, light",)
+"""Width and scheme of the quick tests; the others are for `-m slow`."""
 
 
 def chromium() -> str | None:

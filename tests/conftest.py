@@ -31,7 +31,7 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
     if selected or not any(Path(config.invocation_params.dir, arg).is_dir() for arg in config.args):
         return 0
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return min(cores, MOST) if cores > 1 else 0
+    return min(cores + 1, MOST) if cores > 1 else 0  # tests of pages and processes wait
 
 
 @pytest.fixture

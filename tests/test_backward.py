@@ -19,11 +19,14 @@ def test_backward_agrees_with_the_naive_engine_on_every_graph() -> None:
     run_state_machine_as_test(GraphMachine, settings=EFFORT)
 
 
+@pytest.mark.slow
 def test_a_right_backward_pass_written_another_way_agrees_too() -> None:
     run_planted("none", 300)
 
 
-@pytest.mark.parametrize("bug", BUGS)
+@pytest.mark.parametrize(
+    "bug", [pytest.param(bug, marks=pytest.mark.slow if bug == "breadth-first order" else ()) for bug in BUGS]
+)
 def test_a_planted_bug_is_found(bug: str) -> None:
     with pytest.raises(AssertionError):
         run_planted(bug, 5000)

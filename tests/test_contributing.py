@@ -30,6 +30,7 @@ def test_it_is_one_page() -> None:
     assert len(GUIDE.splitlines()) < 80
 
 
+@pytest.mark.slow
 def test_its_command_writes_the_reference_into_a_folder_that_git_ignores(tmp_path: Path) -> None:
     pytest.importorskip("pdoc")
     (command,) = re.findall(r"^\.venv/bin/(pdoc .*)$", GUIDE, re.MULTILINE)

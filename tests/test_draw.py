@@ -160,6 +160,7 @@ def test_any_name_of_a_class_an_attribute_a_variable_an_op_or_a_function_is_draw
 no_xml = {chr(i) for i in range(32)} - {"\n"} | {"\ufffe", "\uffff"}
 
 
+@pytest.mark.slow
 def test_the_same_graph_is_the_same_text_in_another_process() -> None:
     code = "from microgrid import *; a = Value(2.0, label='a'); print(draw((a * a + where(1, a, 3)).tanh()).source)"
     runs = {subprocess.run([sys.executable, "-c", code], capture_output=True, check=True).stdout for _ in range(10)}

@@ -439,6 +439,7 @@ def test_models_are_copied_and_pickled_with_what_they_computed() -> None:
         assert model2([1.0, 2.0]).data == out.data
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("twin_of", [WAYS[0], WAYS[-2]])
 def test_a_chain_of_a_hundred_thousand_is_copied_and_pickled(twin_of: Callable[[Any], Any]) -> None:
     z = x = Value(1.0)

@@ -37,6 +37,7 @@ def price(volatility: Any, strike: Any) -> Any:
     return 100.0 * special.ndtr(d) - strike * special.ndtr(d - volatility)
 
 
+@pytest.mark.slow
 @given(st.floats(0.1, 3.0), st.floats(0.0, 0.9))
 def test_keplers_equation_has_derivatives_of_the_orders_0_to_4(m: float, e: float) -> None:
     with mpmath.workdps(50):

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 NOTEBOOKS = sorted((Path(__file__).parent.parent / "notebooks").glob("*.ipynb"))
-QUICK = ("1-", "2-", "5-")
+QUICK = ("1-", "2-")
 """Notebooks that train and compile nothing: three seconds at most."""
 METADATA = {
     "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},

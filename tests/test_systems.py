@@ -150,6 +150,7 @@ def test_two_sigmoid_layers_train_as_numpy_does() -> None:
     assert history.loss[-1] < 0.05 < history.loss[0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "kind",
     [pytest.param(kind, marks=() if kind in ("mini-batch", "Adam") else pytest.mark.slow) for kind in regression.KINDS],
@@ -223,6 +224,7 @@ def test_gradients_vanish_in_deep_sigmoid_networks_and_not_in_relu_networks() ->
 SCRIPTS = sorted((Path(__file__).parent / "systems").glob("[!_]*.py"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.stem)
 def test_each_runs_as_a_script(script: Path, tmp_path: Path) -> None:
     arguments = {"five_labels": ["5"], "vanishing_gradients": [str(tmp_path)]}.get(script.stem, [])

@@ -40,6 +40,7 @@ def test_each_peer_does_each_work_or_says_why_not(peer: Peer) -> None:
         assert not module.CANNOT
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("work", QUICK)
 @pytest.mark.parametrize("peer", PEERS, ids=lambda peer: peer.module)
 def test_the_results_are_the_same_numbers(peer: Peer, work: str) -> None:

@@ -19,6 +19,7 @@ pytest.importorskip("matplotlib")
 pytest.importorskip("tqdm")
 
 
+@pytest.mark.slow
 def test_the_demo_writes_three_pictures_and_the_same_seed_gives_the_same_line(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -34,11 +35,13 @@ def test_the_demo_writes_three_pictures_and_the_same_seed_gives_the_same_line(
     assert "after 3 steps" in lines[0][0]
 
 
+@pytest.mark.slow
 def test_the_whole_demo_learns_the_moons(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["demo", "--quiet", "--out", str(tmp_path)]) == 0
     assert "accuracy 100%, after 100 steps" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_ctrl_c_ends_the_demo_with_what_it_has(tmp_path: Path) -> None:
     command = [sys.executable, "-u", "-m", "microgrid", "demo", "--steps", "1000000", "--quiet", "--out", str(tmp_path)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:

@@ -110,6 +110,7 @@ CALLS: dict[str, Callable[[bool, bool], Any]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("plant", "call", "strict"),
     [

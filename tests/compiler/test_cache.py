@@ -56,6 +56,7 @@ print(pieces() - loaded, min(growth))
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("what", ["drop", "keep"])
 def test_functions_compiled_and_dropped_do_not_grow_the_process(what: str) -> None:
     # A process of its own, and the least growth of six windows: a leak grows each of them, an allocator's

@@ -464,6 +464,7 @@ def grown(*arguments: str) -> int:
     return int(done.stdout)
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_calls_and_would_be_seen_to() -> None:
     """Each result takes some 2,500 bytes: 5,000 that are kept are 12 MB."""
     pytest.importorskip("psutil")

@@ -36,6 +36,7 @@ def test_so_do_those_of_a_long_search() -> None:
     search("60", random.SystemRandom().getrandbits(32))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "plant", [pytest.param(plant, marks=pytest.mark.slow) if plant == "swapped array" else plant for plant in PLANTS]
 )

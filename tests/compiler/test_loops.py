@@ -30,6 +30,7 @@ def test_the_loops_of_a_network_are_readable() -> None:
     assert len(text.splitlines()) < 70
 
 
+@pytest.mark.slow
 def test_machine_code_has_one_size_for_all_widths() -> None:
     few = ([62, 72, 42], [94, 104, 74])  # which leave the same numbers of iterations, divided by lanes
     for samples, networks in ((1, few), (32, ([30, 40, 10], [70, 60, 20]))):

@@ -205,6 +205,7 @@ SYSTEMS: dict[str, tuple[Callable[[], nn.Module], Callable[..., Any], int, int]]
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("strict", MODES.values(), ids=MODES)
 @pytest.mark.parametrize("name", SYSTEMS)
 def test_the_systems_of_five_texts(name: str, strict: bool, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -203,6 +203,7 @@ def test_loops_that_share_numbers_at_any_depth(nest: Nest, at: list[float]) -> N
     check(lambda xs: run(nest, xs), at)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", sorted(KINDS))
 @pytest.mark.parametrize("depth", [2, 3])
 def test_a_number_used_in_the_innermost_loop_gets_all_of_its_gradient(depth: int, kind: str) -> None:

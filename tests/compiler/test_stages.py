@@ -219,6 +219,7 @@ def test_lanes_compute_the_bits_of_single_samples(case: tuple[Program, list[floa
         assert all(same(a, b, strict=True) for a, b in zip([value, *gradient], [expected, *slopes], strict=True))
 
 
+@pytest.mark.slow
 @QUICK
 @given(looped(), st.integers(1, 140))
 def test_sums_over_samples_are_the_sums_of_single_gradients(case: tuple[Program, list[float]], samples: int) -> None:

@@ -358,6 +358,7 @@ def killed_while_saving(path: Path, how: str, delay: float) -> tuple[int, set[fl
     return saved, set(nn.Layer(40, 50).load(path).state_dict().values())
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="SIGKILL is POSIX")
 def test_a_process_killed_while_it_saves_leaves_the_old_file_or_the_new_one(tmp_path: Path) -> None:
     generator = random.Random(0)

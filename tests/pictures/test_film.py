@@ -227,6 +227,7 @@ def test_a_large_network_is_filmed_without_its_neurons(sizes: list[int]) -> None
     assert "neurons" not in svg(film.contents())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["run.gif", "run.mp4"])
 @pytest.mark.parametrize("kind", ["moons", "spirals"])
 def test_an_animation_has_all_frames_and_they_differ(name: str, kind: str, tmp_path: Path) -> None:

@@ -211,6 +211,7 @@ def test_next_moves_and_comes_to_rest_where_the_slider_is(opened_once: Open, tmp
     assert page.locator(".pip:not(.full)").count() == 2
 
 
+@pytest.mark.slow
 def test_play_goes_on_by_itself_to_the_answer(opened_once: Open, tmp_path: Path) -> None:
     a = Value(2.0, label="a")
     steps(a * a).save(tmp_path / "steps.html")
@@ -409,6 +410,7 @@ def test_a_whole_gradient_is_asked_and_a_second_user_missed(opened_once: Open, t
     assert page.locator(".ask").count() == 0
 
 
+@pytest.mark.slow
 def test_exercises_of_a_seed_are_the_same_for_all(opened_once: Open, browser: Any, tmp_path: Path) -> None:
     shared().save(tmp_path / "steps.html")
 
@@ -438,6 +440,7 @@ def test_exercises_of_a_seed_are_the_same_for_all(opened_once: Open, browser: An
     assert "exercise=2" in page.url
 
 
+@pytest.mark.slow
 def test_answers_are_read_as_people_write_them(opened_once: Open, tmp_path: Path) -> None:
     inf, nan = math.inf, math.nan
     cases = [
@@ -514,6 +517,7 @@ def test_a_networks_loss_is_stepped_with_real_numbers_at_every_step(opened_once:
     assert page.locator(".inputs input").count() in (0, 2)
 
 
+@pytest.mark.slow
 def test_an_input_of_a_large_graph_moves(opened_once: Open, tmp_path: Path) -> None:
     def made(x: float) -> Steps:
         a = Value(x, label="a")
@@ -531,6 +535,7 @@ def test_an_input_of_a_large_graph_moves(opened_once: Open, tmp_path: Path) -> N
         check_neighbourhood(page, fresh, k)
 
 
+@pytest.mark.slow
 def test_15_000_steps_open(opened_once: Open, tmp_path: Path) -> None:
     model = nn.MLP(2, [16, 16, 1])
     loss = mg.sum([mg.relu(1.0 - model([0.1 * i, 0.3])) for i in range(12)])
@@ -609,6 +614,7 @@ def test_a_hostile_label_is_text(opened_once: Open, tmp_path: Path, large: bool)
     assert HOSTILE.split("\u2028")[0] in page.locator(".words").inner_text()
 
 
+@pytest.mark.slow
 def test_no_label_disturbs_the_layout(opened_once: Open, tmp_path: Path) -> None:
     labels = [
         "a\u2028node v0 1 1 1 1",
@@ -634,6 +640,7 @@ def test_no_label_disturbs_the_layout(opened_once: Open, tmp_path: Path) -> None
         assert box.locator(".box").bounding_box()["width"] < 400
 
 
+@pytest.mark.slow
 def test_a_value_without_a_name_has_the_same_number_in_the_picture_and_in_the_text(
     opened_once: Open, tmp_path: Path
 ) -> None:
@@ -676,6 +683,7 @@ def test_the_page_has_the_theme_of_its_surroundings(opened_once: Open, tmp_path:
     assert page.evaluate(back) == "rgb(255, 255, 255)"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("made", [shared, neurons, xor])
 @pytest.mark.parametrize("width", [375, 520, 1920])
 def test_nothing_scrolls_sideways(browser: Any, tmp_path: Path, width: int, made: Callable[[], Steps]) -> None:
@@ -699,6 +707,7 @@ SCENES = [(mixed, at) for at in ("", "step=4", "step=12&box=0", "step=99", "prac
 SCENES += [(neurons, "step=20&box=5"), (xor, "step=2600&box=5"), (xor, "practice=2")]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("made", "at"), SCENES)
 def test_an_accessibility_scan_finds_nothing(opened: Open, tmp_path: Path, made: Callable[[], Steps], at: str) -> None:
     from axe_playwright_python.sync_playwright import Axe
@@ -719,6 +728,7 @@ def test_the_scan_finds_what_is_wrong(browser: Any) -> None:
     page.close()
 
 
+@pytest.mark.slow
 def test_nbconvert_keeps_a_stepper_that_steps(opened_once: Open, tmp_path: Path) -> None:
     nbconvert, nbformat = pytest.importorskip("nbconvert"), pytest.importorskip("nbformat")
     found = shared()

@@ -319,6 +319,7 @@ PLANTED: dict[str, tuple[str, str, Callable[..., Any]]] = {
 QUICK = ("missing square", "an epsilon in a log", "kink moved, in the rule")  # one of each kind
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("bug", [pytest.param(bug, marks=() if bug in QUICK else pytest.mark.slow) for bug in PLANTED])
 def test_a_planted_wrong_op_is_found_in_random_programs_and_made_small(bug: str) -> None:
     name, attribute, wrong = PLANTED[bug]

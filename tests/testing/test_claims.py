@@ -143,7 +143,12 @@ def claimed_of(name: str) -> list[tuple[Check, Fraction | None]]:
     return list(claimed(random.Random(name), *SUBJECTS[name]))
 
 
-@pytest.mark.parametrize("name", SUBJECTS)
+LONG = ("many small",)
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow if name in LONG else ()) for name in SUBJECTS]
+)
 def test_no_random_claim_passes_that_is_not_near(name: str) -> None:
     for check, truth in claimed_of(name):
         assert_sound(check, truth)
@@ -164,6 +169,7 @@ def test_no_random_claim_about_a_special_function_passes_that_is_not_near(op: Op
         assert_sound(check, truth)
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=25)
 @given(st.data(), functions(of=(*SMOOTH, *KINKED)), st.randoms(use_true_random=False))
 def test_no_random_claim_about_a_random_function_passes_that_is_not_near(

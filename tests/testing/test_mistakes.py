@@ -83,7 +83,7 @@ PAIRS = [
 ]
 
 
-@pytest.mark.parametrize("pair", PAIRS[::6])
+@pytest.mark.parametrize("pair", PAIRS[::12])
 def test_two_mistakes_are_named_at_once(pair: tuple[str, str]) -> None:
     check_pair(pair)
 
@@ -109,7 +109,7 @@ def check_pair(pair: tuple[str, str]) -> None:
         )
 
 
-@pytest.mark.parametrize("seed", [0, 1, 2, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(3, 8))])
+@pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(1, 6))])
 def test_right_and_random_claims_have_no_mistake(seed: int) -> None:
     rng = np.random.default_rng(seed)
     network = Network.random(rng, penalty=float(rng.choice([0.0, 0.1])))

@@ -49,6 +49,7 @@ def test_nothing():
     assert "tanh" not in missing
 
 
+@pytest.mark.slow
 def test_the_summary_of_workers_is_that_of_one_process(tmp_path: Path) -> None:
     pytest.importorskip("xdist")
     source = """
@@ -121,6 +122,7 @@ def test_assertion():
     assert "culprit: the rule of tanh, by its operand 0" in text
 
 
+@pytest.mark.slow
 def test_the_options_of_the_command_line(tmp_path: Path) -> None:
     source = """
 def test_it(gradcheck):

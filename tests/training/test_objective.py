@@ -243,6 +243,7 @@ def test_fit_takes_fewer_than_fifteen_parameters() -> None:
     assert len(inspect.signature(fit).parameters) < 15
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")  # of Dask and what it builds on, which are not ours
 def test_a_dask_cluster_of_two_workers_gives_what_one_process_gives(tmp_path: Path) -> None:
     dask, distributed = pytest.importorskip("dask"), pytest.importorskip("distributed")
