@@ -142,6 +142,7 @@ sech: Op = primitive(
     textbook=("-z * tanh(x)",),
     irrational=True,
 )
+# At the pole inf - inf makes derivatives from the third on nan.
 csch: Op = primitive(
     "csch",
     None,
