@@ -184,6 +184,7 @@ REFERENCES: dict[str, Callable[..., Any]] = {
     "cot": lambda x: 1 / mpmath.tan(x),
     "sech": lambda x: 2 / (mpmath.exp(x) + mpmath.exp(-x)),
     "csch": lambda x: 2 / (mpmath.exp(x) - mpmath.exp(-x)),
+    "coth": mpmath.coth,
     "asec": mpmath.asec,
     "acsc": mpmath.acsc,
     "acot": lambda x: mpmath.atan(1 / x),
@@ -193,6 +194,7 @@ REFERENCES: dict[str, Callable[..., Any]] = {
     "sinpi": lambda x: mpmath.sin(mpmath.pi * x),
     "cospi": lambda x: mpmath.cos(mpmath.pi * x),
     "logit": lambda x: mpmath.log(x / (1 - x)),
+    "reciprocal_expm1": lambda x: 1 / mpmath.expm1(x),
     "log1mexp": lambda x: mpmath.log(-mpmath.expm1(-x)),
     "xlog1py": lambda x, y: x * mpmath.log(1 + y),
 }

@@ -203,7 +203,7 @@ OPERATORS = "add sub mul div neg constant_power greater equal identity"
 
 FOR_RULES = (
     "power_derivative gaussian direction one_minus_square sinc_derivative logistic_density tied_maximum "
-    "multiply_no_nan zero_product divide_no_nan stop_gradient shifted_exp"
+    "reciprocal_expm1 multiply_no_nan zero_product divide_no_nan stop_gradient shifted_exp"
 )
 """Ops that rules and functions of the package are made of."""
 

@@ -53,11 +53,6 @@ def csc(x: Any) -> Any:
     return div(1.0, sin(x))
 
 
-def coth(x: Any) -> Any:
-    """Return the hyperbolic cotangent, 1 / tanh(x)."""
-    return div(1.0, tanh(x))
-
-
 def _sech(x: Any) -> Any:
     e = exp(-abs(x))
     return rounded(div(2.0 * e, 1.0 + e * e), div(1.0, cosh(x)))
@@ -142,15 +137,23 @@ sech: Op = primitive(
     textbook=("-z * tanh(x)",),
     irrational=True,
 )
-# At the pole inf - inf makes derivatives from the third on nan.
 csch: Op = primitive(
     "csch",
     None,
-    lambda z, x: (-div(z, tanh(x)),),
+    lambda z, x: (-(z * coth(x)),),
     formula=_csch,
     domain=(NONZERO,),
     latex=r"\operatorname{csch} #1",
-    textbook=("-z / tanh(x)",),
+    textbook=("-z * coth(x)",),
+    irrational=True,
+)
+coth: Op = primitive(
+    "coth",
+    None,
+    lambda z, x: (-(csch(x) * csch(x)),),  # with csch' a polynomial in both: at the pole nothing cancels, of any order
+    formula=lambda x: div(1.0, tanh(x)),
+    domain=(NONZERO,),
+    textbook=("1 - z**2",),
     irrational=True,
 )
 asec: Op = primitive(
@@ -224,4 +227,4 @@ cospi: Op = primitive(
     irrational=True,
 )
 
-built_in_ops(cot, sech, csch, asec, acsc, acot, asech, acsch, acoth, sinpi, cospi)
+built_in_ops(cot, sech, csch, coth, asec, acsc, acot, asech, acsch, acoth, sinpi, cospi)

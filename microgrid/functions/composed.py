@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from microgrid.core.value_arrays import scalar_functions
 from microgrid.functions.activations import ACTIVATIONS
-from microgrid.functions.circular import coth, csc, sec
+from microgrid.functions.circular import csc, sec
 from microgrid.functions.logarithms import log1mexp
 from microgrid.ops import add, constant_power, div, mul, power, sinc_derivative, sub
 
@@ -71,7 +71,6 @@ COMPOSED: Final[dict[str, Callable[..., Any]]] = {
             logsubexp,
             sec,
             csc,
-            coth,
         )
     },
 }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from microgrid.core.primitive import POSITIVE, REAL, Interval, Op, primitive, rounded
+from microgrid.core.primitive import NONZERO, POSITIVE, REAL, Interval, Op, primitive, rounded
 from microgrid.core.straight import built_in_ops
 from microgrid.ops import atanh, div, divide_no_nan, equal, exp, expm1, greater, log, log1p, where
 
@@ -28,8 +28,8 @@ def _log1mexp(x: Any) -> Any:
     return rounded(where(greater(x, log(2.0)), log1p(-exp(-x)), below), below)
 
 
-def _one_by_expm1(x: Any) -> Any:
-    return where(greater(x, 1.0), div(exp(-x), -expm1(-x)), div(1.0, expm1(x)))  # inf / inf**2 has no limit
+def _reciprocal_expm1(x: Any) -> Any:
+    return rounded(where(greater(x, 1.0), div(exp(-x), -expm1(-x)), div(1.0, expm1(x))), div(1.0, expm1(x)))
 
 
 def _xlog1py_partials(z: Any, x: Any, y: Any) -> tuple[Any, ...]:
@@ -48,10 +48,19 @@ logit: Op = primitive(
     textbook=("1 / (x * (1 - x))",),
     irrational=True,
 )
+reciprocal_expm1: Op = primitive(
+    "reciprocal_expm1",
+    None,
+    lambda z, x: (z * reciprocal_expm1(-x),),  # -z (1 + z), of which nothing cancels
+    formula=_reciprocal_expm1,
+    domain=(NONZERO,),
+    textbook=("-z * (1 + z)",),
+    irrational=True,
+)
 log1mexp: Op = primitive(
     "log1mexp",
     None,
-    lambda z, x: (where(greater(0.0, x), z, _one_by_expm1(x)),),
+    lambda z, x: (where(greater(0.0, x), z, reciprocal_expm1(x)),),
     formula=_log1mexp,
     domain=(POSITIVE,),
     textbook=("1 / (exp(x) - 1)",),
@@ -67,4 +76,4 @@ xlog1py: Op = primitive(
     irrational=True,
 )
 
-built_in_ops(logit, log1mexp, xlog1py)
+built_in_ops(logit, reciprocal_expm1, log1mexp, xlog1py)

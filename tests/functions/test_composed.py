@@ -45,7 +45,6 @@ REFERENCES: dict[str, Callable[[Any], Any]] = {
     "rad2deg": mpmath.degrees,
     "sec": mpmath.sec,
     "csc": mpmath.csc,
-    "coth": mpmath.coth,
 }
 OF_TWO: dict[str, Callable[[Any, Any], Any]] = {
     "logsubexp": lambda x, y: mpmath.log(mpmath.exp(x) - mpmath.exp(y)),
