@@ -6,13 +6,14 @@ import itertools
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from typing import Any, Protocol, cast
+from typing import Any, cast
 
 from microgrid.core.primitive import OPS, has_rule
 from microgrid.engine import CONSTANT, Value
 from microgrid.pictures import web
-from microgrid.pictures.outline import Item, static_operands
+from microgrid.pictures.outline import static_operands
 from microgrid.pictures.symbols import CHOICE, COMPARED, Tree, filled, rule
+from microgrid.pictures.walk import Walk
 from microgrid.text import latex
 from microgrid.text.latex import ATOM, Formula
 from microgrid.text.source import check_length
@@ -23,36 +24,7 @@ LONGEST = 24
 _MARKS = {"<": "<", "<=": r"\le", ">": ">", ">=": r"\ge", "==": "=", "!=": r"\ne"}
 
 
-class Passes(Protocol):
-    """The protocol of `microgrid.steps` that a derivation uses."""
-
-    @property
-    def items(self) -> Sequence[Item]:
-        """Items, one for each value."""
-        ...
-
-    @property
-    def values(self) -> Sequence[Value]:
-        """The values."""
-        ...
-
-    @property
-    def starts(self) -> Sequence[float]:
-        """Gradients before the backward pass."""
-        ...
-
-    @property
-    def grads(self) -> Sequence[float]:
-        """Gradients after the backward pass."""
-        ...
-
-    @property
-    def seed(self) -> float:
-        """Gradient of the output."""
-        ...
-
-
-def derivation(passes: Passes) -> str:
+def derivation(passes: Walk) -> str:
     """Return both passes as an `aligned` environment. Raises ValueError when it has more than 100,000 characters."""
     return _Derivation(passes).written()
 
@@ -60,7 +32,7 @@ def derivation(passes: Passes) -> str:
 class _Derivation:
     """Values with a name stand on lines of their own; the others are written out where they are used."""
 
-    def __init__(self, passes: Passes) -> None:
+    def __init__(self, passes: Walk) -> None:
         self.passes = passes
         self.root = len(passes.items) - 1
         self.users: list[list[tuple[int, int]]] = [[] for _ in passes.items]

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple, Protocol
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 from microgrid.core.primitive import CALL, OPS, Op, has_rule
 from microgrid.engine import CONSTANT, Value
@@ -18,6 +18,7 @@ from microgrid.pictures import symbols, web
 from microgrid.pictures.layered import Layered, layered
 from microgrid.pictures.outline import Item, short_paths, sign, static_operands
 from microgrid.pictures.still import curve, still
+from microgrid.pictures.walk import Walk
 from microgrid.text.javascript import Functions, Library, functions
 from microgrid.text.mathml import template
 
@@ -29,48 +30,6 @@ BOX, CONSTANT_BOX = (126.0, 66.0), (52.0, 30.0)
 
 GAPS = {"LR": (112.0, 26.0), "TB": (84.0, 14.0)}
 """Distances between ranks, and between boxes of one rank, for each direction: there is room for the edges' labels."""
-
-
-class Walk(Protocol):
-    """The protocol of `microgrid.steps` that a page uses."""
-
-    @property
-    def items(self) -> Sequence[Item]:
-        """Items of the picture, one for each value."""
-        ...
-
-    @property
-    def values(self) -> Sequence[Value]:
-        """The values."""
-        ...
-
-    @property
-    def names(self) -> Sequence[str]:
-        """Names of the values."""
-        ...
-
-    @property
-    def starts(self) -> Sequence[float]:
-        """Gradients before the backward pass."""
-        ...
-
-    @property
-    def grads(self) -> Sequence[float]:
-        """Gradients after the backward pass."""
-        ...
-
-    @property
-    def seed(self) -> float:
-        """Gradient of the output."""
-        ...
-
-    def differences(self) -> Mapping[int, float]:
-        """Gradients by differences, where they are wanted."""
-        ...
-
-    def sums(self) -> Mapping[int, str]:
-        """Names of partial sums by their places in the whole."""
-        ...
 
 
 def page(steps: Walk) -> str:

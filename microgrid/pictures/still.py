@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import html
 from collections.abc import Sequence
-from typing import Protocol
 
-from microgrid.engine import Value
 from microgrid.pictures import web
 from microgrid.pictures.layered import Layered, layered
 from microgrid.pictures.lettering import box_size
 from microgrid.pictures.outline import Box, Item, arrows, boxes
 from microgrid.pictures.sketch import printable
+from microgrid.pictures.walk import Walk
 
 FOLDED = 30
 """Maximum number of boxes of a picture that folds a larger graph, where folding by modules reaches it."""
@@ -24,31 +23,7 @@ STYLE = (
 )
 
 
-class Final(Protocol):
-    """The final state of both passes."""
-
-    @property
-    def items(self) -> Sequence[Item]:
-        """Items of the picture, one for each value."""
-        ...
-
-    @property
-    def values(self) -> Sequence[Value]:
-        """The values."""
-        ...
-
-    @property
-    def names(self) -> Sequence[str]:
-        """Names of the values."""
-        ...
-
-    @property
-    def grads(self) -> Sequence[float]:
-        """Gradients after the backward pass."""
-        ...
-
-
-def still(final: Final, view: Layered | None) -> str:
+def still(final: Walk, view: Layered | None) -> str:
     """Return the picture as SVG, in single quotes: of each value where there is a layout of them, else of modules."""
     if view is not None:
         groups = [
@@ -71,13 +46,13 @@ def still(final: Final, view: Layered | None) -> str:
     )
 
 
-def _folded(final: Final, box: Box) -> list[tuple[str, str]]:
+def _folded(final: Walk, box: Box) -> list[tuple[str, str]]:
     if box.folded:
         return [(box.title, "b"), (f"{len(box.members):,} values", "")]
     return [(text[:22], kind) for text, kind in _lines(final, box.members[0])]
 
 
-def _lines(final: Final, i: int) -> list[tuple[str, str]]:
+def _lines(final: Walk, i: int) -> list[tuple[str, str]]:
     """Return the lines of a box, each with its class."""
     item, value, grad = final.items[i], web.number(final.values[i].data), final.grads[i]
     if item.role == "constant":
