@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from microgrid import ops
@@ -128,6 +128,14 @@ class Program:
             shapes = ", ".join(tree.shape(s) for s in got)
             raise TypeError(f"the program takes ({wanted}), got ({shapes})")
         return tree.unflatten(self.out_structure, self.replay(leaves, arithmetic_of(leaves)))
+
+    def evaluated(self, at: Sequence[float]) -> Iterator[tuple[Instruction, list[float], float]]:
+        """Yield each instruction with the numbers of its operands and its result on floats, in order."""
+        slots = [*at, *self.constants]
+        for instruction in self.instructions:
+            given = [slots[i] for i in instruction.operands]
+            slots.append(instruction.op.forward(*given))
+            yield instruction, given, slots[-1]
 
     def replay(self, inputs: Sequence[Any], arithmetic: Arithmetic = FLOATS) -> list[Any]:
         """Return the outputs as a flat list, for a flat list of inputs, computed in an arithmetic."""

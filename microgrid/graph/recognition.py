@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from microgrid.core.primitive import OPS, Op
+from microgrid.core.primitive import OPS, Op, built_in
 
 Step = tuple[Op, Sequence[int]]
 """An instruction: an op, and the slots of its operands."""
@@ -19,15 +20,20 @@ LONGEST = 12
 
 
 class Unit(NamedTuple):
-    """A function that was recognised: its name, the slot of its result, the slots of its operands, those in between.
+    """A function that was recognised: its op, the slot of its result, the slots of its operands, those in between.
 
-    A softmax has a unit for each of its results, with all its operands, its own first.
+    A softmax has no op. It has a unit for each of its results, with all its operands, its own first.
     """
 
-    kind: str
+    op: Op | None
     result: int
     operands: tuple[int, ...]
     inside: frozenset[int]
+
+    @property
+    def kind(self) -> str:
+        """Name of the function."""
+        return "softmax" if self.op is None else self.op.name
 
 
 def recognised(steps: Sequence[Step], first: int, constants: Mapping[int, float]) -> list[Unit]:
@@ -53,7 +59,7 @@ class _Graph:
         self.steps, self.first, self.constants = steps, first, constants
         self.sources: dict[int, dict[int, frozenset[int]]] = {}
         self.forms: list[int] = list(range(first))
-        self.known: dict[tuple[object, ...], str | None] = {}
+        self.known: dict[tuple[object, ...], Op | None] = {}
         self.users: dict[int, list[int]] = {}
         for k, (_, operands) in enumerate(steps):
             for i in operands:
@@ -102,32 +108,39 @@ def _of_one_operand(graph: _Graph, slot: int) -> Unit | None:
             continue  # 1 - sigmoid(z) is no sigmoid of -z where sigmoid(z) is used, too
         places = {i: k for k, i in enumerate(sorted({z, *inside, slot}))}
         form = tuple(
-            (step[0], *(places.get(i, graph.constants.get(i)) for i in step[1]))
+            (step[0], *(places[i] if i in places else repr(graph.constants[i]) for i in step[1]))
             for step in (graph.steps[i - graph.first] for i in sorted({*inside, slot}))
         )
         if form not in graph.known:
             graph.known[form] = _function(graph, slot, z, inside)
-        kind = graph.known[form]
-        if kind is not None:
-            return Unit(kind, slot, (z,), inside)
-    if op.name in _FUNCTIONS and operands[0] not in graph.constants:
-        return Unit(op.name, slot, (operands[0],), frozenset())
+        known = graph.known[form]
+        if known is not None:
+            return Unit(known, slot, (z,), inside)
+    if op.arity == 1 and op.name not in _PLAIN and operands[0] not in graph.constants:
+        return Unit(op, slot, (operands[0],), frozenset())
     return None
 
 
-def _function(graph: _Graph, slot: int, z: int, inside: frozenset[int]) -> str | None:
+def _function(graph: _Graph, slot: int, z: int, inside: frozenset[int]) -> Op | None:
     """Return the op that has the same values at all probes."""
-    values = [graph.value(slot, z, x, inside) for x in PROBES]
-    for name in _FUNCTIONS:
-        expected = [OPS[name].forward(x) for x in PROBES]
+    try:
+        values = [graph.value(slot, z, x, inside) for x in PROBES]
+    except (ArithmeticError, ValueError, TypeError):  # an op of the user that has no value there
+        return None
+    for op, expected in _values_at_probes():
         if all(math.isclose(x, y, rel_tol=1e-12, abs_tol=1e-13) for x, y in zip(values, expected, strict=True)):
-            return name
+            return op
     return None
 
 
-_FUNCTIONS = tuple(
-    name for name, op in OPS.items() if op.arity == 1 and op.name not in ("neg", "identity", "stop_gradient")
-)
+@functools.cache
+def _values_at_probes() -> list[tuple[Op, list[float]]]:
+    """Return the built-in ops of one operand with their values at the probes."""
+    ops = [op for op in OPS.values() if op.arity == 1 and op.name in built_in and op.name not in _PLAIN]
+    return [(op, [op.forward(x) for x in PROBES]) for op in ops]
+
+
+_PLAIN = ("neg", "identity", "stop_gradient")
 
 
 def _softmaxes(graph: _Graph) -> list[Unit]:
@@ -149,7 +162,7 @@ def _softmaxes(graph: _Graph) -> list[Unit]:
         mine = forms.index(graph.forms[own[0]])
         others = [z for i, z in enumerate(logits) if i != mine]
         inside = _between(graph, graph.first + k, set(logits))
-        found.append(Unit("softmax", graph.first + k, (logits[mine], *others), inside))
+        found.append(Unit(None, graph.first + k, (logits[mine], *others), inside))
     return found
 
 

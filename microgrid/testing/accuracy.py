@@ -14,12 +14,9 @@ from microgrid.testing.enclosure import enclosures, is_sharp, nearest_float
 
 def worst_ulps(program: Program, at: Sequence[float]) -> dict[str, float]:
     """Return for each op of the program the worst error of a partial in ulps; nan where none could be compared."""
-    numbers = [*at, *program.constants]
     worst: dict[str, float] = {}
     seen = set()
-    for op, operands in program.instructions:
-        given = [numbers[i] for i in operands]
-        numbers.append(op.forward(*given))
+    for (op, _), given, result in program.evaluated(at):
         worst.setdefault(op.name, math.nan)
         if (op, *given) in seen or not all(map(math.isfinite, given)):
             continue
@@ -30,7 +27,7 @@ def worst_ulps(program: Program, at: Sequence[float]) -> dict[str, float]:
             exact = enclosures(part.gradient_by(inputs, lambda *_: None), inputs)
         except UnknownFunction:
             continue
-        for partial, enclosed in zip(op.float_partials(numbers[-1], *given), exact, strict=False):
+        for partial, enclosed in zip(op.float_partials(result, *given), exact, strict=False):
             if enclosed is not None and is_sharp(enclosed) and math.isfinite(partial):
                 middle = (enclosed[0] + enclosed[1]) / 2
                 ulps = nearest_float(abs(Fraction(partial) - middle) / Fraction(math.ulp(nearest_float(middle))))

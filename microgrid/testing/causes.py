@@ -5,10 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from microgrid.program import Program
 
-
-def likely_cause(pairs: Sequence[tuple[float, float]], program: Program | None, at: Sequence[float]) -> str:
+def likely_cause(pairs: Sequence[tuple[float, float]]) -> str:
     """Return a sentence for pairs (claimed, true) that are all wrong; "" where the numbers suggest nothing."""
     ratios = [claimed / true for claimed, true in pairs if true and math.isfinite(claimed / true)]
     if not ratios:
@@ -21,9 +19,6 @@ def likely_cause(pairs: Sequence[tuple[float, float]], program: Program | None, 
     for text, value in FACTORS:
         if _near(one, value):
             return f"ratio {value:g}: {text}"
-    missing = _missing_derivative(one, program, at) if program is not None else ""
-    if missing:
-        return f"ratio {one:.6g}: {missing}"
     if known := factor(one):
         return f"ratio {one:.6g}: {known}"
     if abs(one - 1.0) < 1e-4:
@@ -58,22 +53,6 @@ def _near(x: float, y: float) -> bool:
 def _common(ratios: Sequence[float]) -> float | None:
     first = ratios[0]
     return first if all(_near(ratio, first) for ratio in ratios) else None
-
-
-def _missing_derivative(ratio: float, program: Program, at: Sequence[float]) -> str:
-    """Return the function whose derivative, at the point, is the ratio or its reciprocal."""
-    numbers = [*at, *program.constants]
-    for op, operands in program.instructions:
-        given = [numbers[i] for i in operands]
-        numbers.append(op.forward(*given))
-        if op.arity == 1:
-            (slope,) = op.partials(numbers[-1], *given)
-            if slope and math.isfinite(slope) and not _near(abs(slope), 1.0):
-                if _near(ratio * slope, 1.0):
-                    return f"the derivative of {op.name} at {given[0]:.6g} is missing"
-                if _near(ratio, slope):
-                    return f"the derivative of {op.name} at {given[0]:.6g} stands once too often"
-    return ""
 
 
 def _cosine(pairs: Sequence[tuple[float, float]]) -> str:

@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from typing import Any
 
 from microgrid.core import tree
-from microgrid.functional import assembled, number_or_value
-from microgrid.testing.subject import Subject, bare
+from microgrid.functional import assembled
+from microgrid.testing.subject import Subject, as_number, bare
 
 
 def claimed_gradient(gradient: Any, subject: Subject) -> list[float]:
     """Return the claimed numbers in the order of the inputs, matched by keys and places, never by position alone."""
     listed = _lists(gradient)
-    numbers, shape = tree.flatten(listed, lambda x, path: float(number_or_value(bare(x), path)), "gradient")
+    numbers, shape = tree.flatten(listed, as_number, "gradient")
     count = len(subject.numbers)
     if len(numbers) != count:
         raise ValueError(f"the arguments have {count} number(s), the claimed gradient {len(numbers)}")

@@ -18,18 +18,14 @@ CheckProgram = Callable[[Program, Sequence[float]], Report]
 
 def diagnose(program: Program, at: Sequence[float], check: CheckProgram) -> str:
     """Return the culprit and the smallest program that shows it, for a wrong gradient of the engine."""
-    numbers = [*at, *program.constants]
-    for op, operands in program.instructions:
-        numbers.append(op.forward(*[numbers[i] for i in operands]))
     first = len(program.inputs) + len(program.constants)
     tried = set()
-    for k, (op, operands) in reversed(list(enumerate(program.instructions))):
-        given = [numbers[i] for i in operands]
-        if (op, *given) in tried:
+    for k, (instruction, given, _) in reversed(list(enumerate(program.evaluated(at)))):
+        if (instruction.op, *given) in tried:
             continue
-        tried.add((op, *given))
+        tried.add((instruction.op, *given))
         label = program.labels.get(first + k, "")
-        if found := _wrong_rule(Instruction(op, tuple(operands)), given, label, check):
+        if found := _wrong_rule(instruction, given, label, check):
             return found
     return _wrong_accumulation(program, at, check)
 
@@ -39,11 +35,8 @@ def wrong_value(program: Program, at: Sequence[float]) -> str:
 
     An op of the user is also compared near the point, since a derivative depends on the values around it.
     """
-    numbers = [*at, *program.constants]
     seen = set()
-    for op, operands in program.instructions:
-        given = [numbers[i] for i in operands]
-        numbers.append(op.forward(*given))
+    for (op, _), given, _ in program.evaluated(at):
         if (op, *given) in seen:
             continue
         seen.add((op, *given))
@@ -114,9 +107,9 @@ def _wrong_accumulation(program: Program, at: Sequence[float], check: CheckProgr
     first = len(program.inputs)
     numbers = [*at, *program.constants]
     steps: dict[int, Instruction] = {}
-    for instruction in program.instructions:
+    for instruction, _, result in program.evaluated(at):
         steps[len(numbers)] = instruction
-        numbers.append(instruction.op.forward(*[numbers[i] for i in instruction.operands]))
+        numbers.append(result)
     constants = range(first, first + len(program.constants))
 
     by_rules = any(found.rule is False for found in check(program, at).checks)

@@ -12,10 +12,7 @@ from microgrid.program import Program
 
 def at_a_kink(program: Program, at: Sequence[float]) -> bool:
     """Return True if an op is within a billionth of one of its kinks or jumps."""
-    numbers = [*at, *program.constants]
-    for op, operands in program.instructions:
-        given = [numbers[i] for i in operands]
-        numbers.append(op.forward(*given))
+    for (op, _), given, _ in program.evaluated(at):
         if any(_bends(op, given, i) for i in range(op.arity - op.static)) or (op is ops.where and not given[0]):
             return True  # a numeric condition is false at 0, and true beside it
     return False
@@ -47,11 +44,8 @@ def _bends(op: Op, given: Sequence[float], along: int) -> bool:
 
 def nearest_edge(program: Program, at: Sequence[float]) -> str:
     """Return a sentence on the op whose operands are nearest to a kink, a jump or an edge; "" if there is none."""
-    numbers = [*at, *program.constants]
     nearest: tuple[float, str] | None = None
-    for op, operands in program.instructions:
-        given = [numbers[i] for i in operands]
-        numbers.append(op.forward(*given))
+    for (op, _), given, _ in program.evaluated(at):
         for distance, where in _edges(op, given):
             if math.isfinite(distance) and (nearest is None or distance < nearest[0]):
                 call = f"{op.name}({', '.join(f'{x:.6g}' for x in given)})"

@@ -7,8 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from microgrid.core import tree
-from microgrid.functional import number_or_value
-from microgrid.testing.subject import bare
+from microgrid.testing.subject import as_number
 
 
 class Pair(NamedTuple):
@@ -23,7 +22,7 @@ class Pair(NamedTuple):
 
         Raises ValueError when it gives another number of gradients than there are arguments, or another shape.
         """
-        numbers, structure = tree.flatten(self.forward(*at), _number, "the result")
+        numbers, structure = tree.flatten(self.forward(*at), as_number, "the result")
         rows = []
         for o in range(len(numbers)):
             unit = [float(i == o) for i in range(len(numbers))]
@@ -39,11 +38,11 @@ class Pair(NamedTuple):
             raise ValueError(f"{self.name} gives {len(parts)} gradient(s) for {len(at)} argument(s)")
         row: list[float] = []
         for i, (part, argument) in enumerate(zip(parts, at, strict=True)):
-            numbers, structure = tree.flatten(argument, _number, "at")
+            numbers, structure = tree.flatten(argument, as_number, "at")
             if part is None:  # no gradient by this argument
                 row += [0.0] * len(numbers)
                 continue
-            given, shape = tree.flatten(part, _number, "the gradient")
+            given, shape = tree.flatten(part, as_number, "the gradient")
             if len(given) != len(numbers) or (len(given) > 1 and tree.shape(shape) != tree.shape(structure)):
                 raise ValueError(
                     f"{self.name} gives a gradient structured {tree.shape(shape)} for its argument {i}, which is "
@@ -134,7 +133,3 @@ def _like(original: Any, name: str, function: Callable[..., Any], skipped: int =
     function.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  # as inspect reads it
     function.__name__ = name
     return function
-
-
-def _number(x: Any, path: str) -> float:
-    return float(number_or_value(bare(x), path))

@@ -143,7 +143,7 @@ class Report:
         if not wrong:
             return []
         at = self.subject.numbers
-        whole = likely_cause([self._pair(i) for i in wrong], self.program, at)
+        whole = likely_cause([self._pair(i) for i in wrong])
         arguments = self.subject.arguments() if len(self.checks) == len(at) else []
         if not whole.startswith("no common ratio") or len(arguments) < 2:
             return [whole] if whole else []
@@ -152,7 +152,7 @@ class Report:
             bad = [i for i in inputs if i in wrong]
             if not bad:
                 causes.append(f"{name} is right")
-            elif known := likely_cause([self._pair(i) for i in bad], self.program, at):
+            elif known := likely_cause([self._pair(i) for i in bad]):
                 causes.append(f"{name}: {known}")
         return causes
 

@@ -34,9 +34,9 @@ class Subject:
         self.name = "the program" if isinstance(function, Program) else getattr(function, "__name__", "the function")
         if isinstance(function, Op):
             self.name = function.name
-        self.numbers, self.structure = tree.flatten(tuple(at), _number, "at")
+        self.numbers, self.structure = tree.flatten(tuple(at), as_number, "at")
         if isinstance(function, Program) and self.structure != function.in_structure:  # it may have been given lists
-            self.numbers, self.structure = tree.flatten(tuple(at), _number, "at", opened=listed)
+            self.numbers, self.structure = tree.flatten(tuple(at), as_number, "at", opened=listed)
         self.function = function
         self.blind = ""
         self.program: Program | None = None
@@ -101,7 +101,8 @@ class Subject:
         return moved
 
 
-def _number(x: Any, path: str) -> float:
+def as_number(x: Any, path: str) -> float:
+    """Return the float of a number or a Value. Raises TypeError with its place for anything else."""
     return float(number_or_value(bare(x), path))
 
 

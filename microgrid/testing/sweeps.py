@@ -41,16 +41,16 @@ class Sweeper:
         self.first = self.count + len(program.constants)
         self.numbers = [*at, *program.constants]
         self.root = program.outputs[0]
+        self.instructions = list(enumerate(program.instructions, self.first))
         self.edges: list[tuple[tuple[int, float], ...]] = []
         steps = [(instruction.op, instruction.operands) for instruction in program.instructions]
         self.steps = steps
-        live = needed([self.root], ((self.first + k, step) for k, step in enumerate(program.instructions)))
+        live = needed([self.root], self.instructions)
         self.varying = [True] * self.count + [False] * len(program.constants)
         self.users: list[list[Edge]] = [[] for _ in range(self.first + len(steps))]
-        for k, (op, operands) in enumerate(steps):
-            given = [self.numbers[i] for i in operands]
-            self.numbers.append(op.forward(*given))
-            partials = op.partials(self.numbers[-1], *given)
+        for k, ((op, operands), given, result) in enumerate(program.evaluated(at)):
+            self.numbers.append(result)
+            partials = op.partials(result, *given)
             self.varying.append(any(self.varying[i] for i in operands))
             kept = tuple(zip(operands, partials, strict=False)) if self.first + k in live else ()
             self.edges.append(tuple((i, p) if self.varying[i] else (i, 0.0) for i, p in kept))
@@ -73,6 +73,10 @@ class Sweeper:
             else:
                 levels.append(max((levels[i] for i in operands), default=0))
         return levels
+
+    def inputs_of(self, slot: int) -> set[int]:
+        """Return the inputs that a slot depends on."""
+        return {i for i in needed([slot], self.instructions) if i < self.count}
 
     def role(self, i: int) -> tuple[int, str]:
         """Return the depth at which an input is used first, and the op that uses it."""

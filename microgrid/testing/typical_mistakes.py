@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from microgrid.core.primitive import OPS
+from microgrid.core.primitive import OPS, Op
 from microgrid.graph.recognition import Unit
 from microgrid.testing.blocks import Block
 from microgrid.testing.sweeps import Change, Edge, Sweeper
@@ -103,7 +103,7 @@ def _slopes(sweeper: Sweeper, layer: _Layer) -> Iterator[Mistake]:
             yield layer.with_factor(sweeper, HALF_SQUARES, _density)
         yield layer.with_slope(sweeper, "softmax's Jacobian is reduced to its diagonal, a (1 - a)", _density)
         return
-    derivative = _derivative(kind)
+    derivative = _derivative(layer.units[0])
     if kind in ("sigmoid", "tanh"):
         formula, by_result = BY_RESULT[kind]
         text = f"the slope of {name} is taken at the pre-activation: {formula.format(a='z')}"
@@ -125,7 +125,7 @@ def _others(sweeper: Sweeper, layer: _Layer) -> Iterator[Mistake]:
         if other != layer.kind:
             text = f"the slope of {layer.name} is that of {other}"
             yield layer.with_slope(sweeper, f"{text}, {formula.format(a='a')}", _of_result(by_result))
-            yield layer.with_slope(sweeper, f"{text} at z", _of_operand(_derivative(other)))
+            yield layer.with_slope(sweeper, f"{text} at z", _of_operand(_slope_of(OPS[other])))
 
 
 def _of_operand(function: Callable[[float], float]) -> Callable[[float, float], float]:
@@ -140,7 +140,7 @@ def _misplaced(sweeper: Sweeper, layer: _Layer, layers: Sequence[_Layer]) -> Ite
     """Yield the slopes of another layer in the place of this one's."""
     if layer.kind == "softmax":
         return
-    derivative = _derivative(layer.kind)
+    derivative = _derivative(layer.units[0])
     for other in layers:
         if other is not layer and other.kind == layer.kind and len(other.units) == len(layer.units):
             passed = {
@@ -155,8 +155,12 @@ def _density(z: float, a: float) -> float:
     return a * (1.0 - a)
 
 
-def _derivative(kind: str) -> Callable[[float], float]:
-    op = OPS[kind]
+def _derivative(unit: Unit) -> Callable[[float], float]:
+    assert unit.op is not None  # a softmax has slopes of its own
+    return _slope_of(unit.op)
+
+
+def _slope_of(op: Op) -> Callable[[float], float]:
 
     def slope(x: float) -> float:
         (partial,) = op.partials(op.forward(x), x)
@@ -191,7 +195,7 @@ def _terms(sweeper: Sweeper, blocks: Sequence[Block], *, penalties: bool) -> Ite
             continue
         name = f"the term worth {sweeper.numbers[slot]:.6g} of the result"
         if penalty:
-            inputs = _inputs_of(sweeper, slot)
+            inputs = sweeper.inputs_of(slot)
             held = ", ".join(block.name for block in blocks if inputs & set(block.inputs))
             name = f"the regularisation term of {held}, worth {sweeper.numbers[slot]:.6g},"
         for text, scale in _MISCOUNTED:
@@ -199,17 +203,6 @@ def _terms(sweeper: Sweeper, blocks: Sequence[Block], *, penalties: bool) -> Ite
 
 
 _MISCOUNTED = (("is left out", 0.0), ("counts twice", 2.0), ("counts by half", 0.5), ("has the wrong sign", -1.0))
-
-
-def _inputs_of(sweeper: Sweeper, slot: int) -> set[int]:
-    found, pending = set(), [slot]
-    while pending:
-        i = pending.pop()
-        if i not in found and sweeper.varying[i]:
-            found.add(i)
-            if i >= sweeper.first:
-                pending += sweeper.steps[i - sweeper.first][1]
-    return found
 
 
 def _weights(sweeper: Sweeper, blocks: Sequence[Block]) -> Iterator[Mistake]:

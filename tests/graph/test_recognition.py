@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -104,6 +105,28 @@ def test_a_quotient_of_other_sums_is_no_softmax() -> None:
     ):
         _, units = units_of(lambda z, form=form: list(form(z)), np.array([0.3, -0.2, 1.1]))
         assert not [unit for unit in units if unit.kind == "softmax"]
+
+
+def test_a_constant_is_not_taken_for_a_value_of_its_number() -> None:
+    """log(1 + exp(z)) is a softplus; log(e + e), whose e is the value number 1, is none."""
+
+    def f(w: Any, x: Any) -> list[Any]:
+        e = mg.exp(w * x * 0.5)
+        return [mg.log(1.0 + mg.exp(w * x)), mg.log(e + e)]
+
+    program, units = units_of(f, 0.3, 1.5)
+    assert [unit.result for unit in units if unit.kind == "softplus"] == [program.outputs[0]]
+
+
+def test_an_op_of_the_user_is_recognised_by_name_and_may_refuse_numbers() -> None:
+    def careful(x: float) -> float:
+        if x < 0.0:
+            raise ValueError("negative")
+        return math.sqrt(x) * x
+
+    op = mg.primitive("careful", careful, lambda z, x: (1.5 * mg.sqrt(x),))
+    _, units = units_of(lambda x: 2.0 * op(x * x) + 1.0, 0.7)
+    assert [unit.kind for unit in units if unit.kind == "careful"] == ["careful"]
 
 
 def test_a_result_that_is_used_elsewhere_stays_the_unit() -> None:
