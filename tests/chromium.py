@@ -73,38 +73,30 @@ def opened_once(browser: Any) -> Iterator[Any]:
 @pytest.fixture(params=[pytest.param(kind, marks=() if kind in ALWAYS else pytest.mark.slow) for kind in KINDS])
 def visited(browser: Any, request: pytest.FixtureRequest) -> Iterator[Any]:
     """A function that opens an address of a server on this machine, which is all that the page may ask."""
-    context = browser.new_context(**KINDS[request.param])
-    pages: list[Opened] = []
+    open_page = _opening(browser, request.param)
+    show = next(open_page)
 
     def visit(address: str, name: str = "", *, patient: bool = False) -> Any:
-        here = Opened(context.new_page(), address.partition("?")[0])
-        pages.append(here)
-        here.page.goto(address)
-        here.page.locator(".mg-bar, #steps .words").first.wait_for(timeout=180_000 if patient else None)
-        if name:
-            SHOTS.mkdir(exist_ok=True)
-            here.page.screenshot(path=SHOTS / f"{name}, {request.param}.png")
-        return here.page
+        return show(address, name, address.partition("?")[0], ".mg-bar, #steps .words", 180_000 if patient else None)
 
     yield visit
-    context.close()
-    assert [error for page in pages for error in page.errors] == []
+    next(open_page, None)
 
 
 def _opening(browser: Any, kind: str) -> Iterator[Any]:
     context = browser.new_context(**KINDS[kind])
     pages: list[Opened] = []
 
-    def open_file(path: Path, name: str = "") -> Any:
-        here = Opened(context.new_page())
+    def show(page: Path | str, name: str = "", server: str = "", sign: str = ".mg-bar", patience: Any = None) -> Any:
+        here = Opened(context.new_page(), server)
         pages.append(here)
-        here.page.goto(path.as_uri())
-        here.page.locator(".mg-bar").first.wait_for()
+        here.page.goto(page.as_uri() if isinstance(page, Path) else page)
+        here.page.locator(sign).first.wait_for(timeout=patience)
         if name:
             SHOTS.mkdir(exist_ok=True)
             here.page.screenshot(path=SHOTS / f"{name}, {kind}.png")
         return here.page
 
-    yield open_file
+    yield show
     context.close()
     assert [error for page in pages for error in page.errors] == []

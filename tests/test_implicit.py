@@ -44,7 +44,7 @@ def test_keplers_equation_has_derivatives_of_the_orders_0_to_4(m: float, e: floa
         truth = [mpmath.diff(lambda t: exact_kepler(t, mpmath.mpf(e)), mpmath.mpf(m), order) for order in range(5)]
         by_e = mpmath.diff(lambda t: exact_kepler(mpmath.mpf(m), t), mpmath.mpf(e))
     size = max(1.0, *map(abs, truth))
-    f: Callable[[Any], Any] = lambda t: kepler(t, e)  # noqa: E731
+    f: Callable[[Any], Any] = lambda t: kepler(t, e)  # noqa: E731  # handed on as it is
     for order in range(3):
         assert f(m) == near(float(truth[order]), rel=1e-11, abs=1e-12 * float(size))
         f = grad(f)

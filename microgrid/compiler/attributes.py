@@ -66,7 +66,7 @@ def _instance(function: Any) -> tuple[Any, FunctionType | None]:
         return function, None
     bound = type(function) is MethodType
     instance: Any = function.__self__ if bound else function
-    method: Any = function.__func__ if bound else getattr(type(function), "__call__", None)  # noqa: B004
+    method: Any = function.__func__ if bound else getattr(type(function), "__call__", None)  # noqa: B004  # the method is wanted, not the answer
     ours = not bound and type(function).__module__.split(".")[0] == "microgrid"
     return instance, method if type(method) is FunctionType and not ours and not isinstance(instance, type) else None
 

@@ -99,8 +99,9 @@ def _definition(like: Callable[..., Any], code: int) -> MethodDefinition:
     parameters = list(inspect.signature(like).parameters.values())[1:]
     names = [str(parameter.replace(annotation=parameter.empty)) for parameter in parameters]
     doc = f"{like.__name__}({', '.join(['$self', *names])})\n--\n\n{inspect.getdoc(like) or ''}"
-    _forever.append(MethodDefinition(like.__name__.encode(), code, _FASTCALL, doc.encode()))
-    return _forever[-1]  # type: ignore[no-any-return]
+    definition = MethodDefinition(like.__name__.encode(), code, _FASTCALL, doc.encode())
+    _forever.append(definition)
+    return definition
 
 
 def _load(cache: bool) -> dict[str, int]:

@@ -60,8 +60,7 @@ def whole_numbers(arguments: Mapping[str, Any]) -> Whole:
     """Return the whole numbers among arguments."""
     found = Whole([], [])
     for name, argument in arguments.items():
-        leaves: list[tuple[Any, str]] = []
-        tree.flatten(argument, lambda leaf, path, leaves=leaves: leaves.append((leaf, path)), name, arrays=False)  # type: ignore[misc]
+        leaves, _ = tree.flatten(argument, lambda leaf, path: (leaf, path), name, arrays=False)
         paths = [path for leaf, path in leaves if _is_whole(leaf)]
         if paths and len(paths) == len(leaves):
             found.names.append(name)

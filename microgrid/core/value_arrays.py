@@ -202,7 +202,7 @@ def value_array() -> Any:
 def condition_array() -> Any:
     """Return the type of arrays of Values that are 0 or 1, recorded comparisons of others."""
 
-    class ConditionArray(value_array()):  # type: ignore[misc]
+    class ConditionArray(value_array()):  # type: ignore[misc]  # a class made on first use, with NumPy
         def astype(self, dtype: Any, *args: Any, **kwargs: Any) -> Any:
             return self.view(value_array()).copy()  # of 0 and 1, of whatever type
 

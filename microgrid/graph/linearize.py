@@ -111,7 +111,7 @@ class Linearization:
         """Return the tangents of the outputs: the Jacobian-vector product."""
         window = self._reached()
         carried = [0.0] * len(window)
-        for node, given in zip(self._inputs, tangents):  # noqa: B905
+        for node, given in zip(self._inputs, tangents):  # noqa: B905  # as above
             place = self._slot(node)
             if place >= 0:
                 carried[place] = carried[place] + given
@@ -148,7 +148,7 @@ class Linearization:
         with constants_recorded(record):
             edges = self._edges_by_value()
             carried: list[Any] = [None] * len(self._window)
-            for node, given in zip(self._outputs, cotangents):  # noqa: B905
+            for node, given in zip(self._outputs, cotangents):  # noqa: B905  # as above
                 slot = self._slot(node)
                 if slot >= 0:
                     carried[slot] = _sum(carried[slot], given)
@@ -161,7 +161,7 @@ class Linearization:
         with constants_recorded(record):
             edges = self._edges_by_value()
             carried: list[Any] = [None] * len(self._window)
-            for node, given in zip(self._inputs, tangents):  # noqa: B905
+            for node, given in zip(self._inputs, tangents):  # noqa: B905  # as above
                 slot = self._slot(node)
                 if slot >= 0:
                     carried[slot] = _sum(carried[slot], given)

@@ -40,7 +40,7 @@ def _writer(kind: str, fps: float) -> Any:
                 "a video needs ffmpeg: pip install imageio-ffmpeg, or save the film as .gif or .html"
             ) from None
         rcParams["animation.ffmpeg_path"] = get_ffmpeg_exe()
-    return animation.FFMpegWriter(fps=fps)  # type: ignore[arg-type]
+    return animation.FFMpegWriter(fps=fps)  # type: ignore[arg-type]  # typed int; ffmpeg takes any rate
 
 
 class _Drawn:

@@ -163,7 +163,7 @@ def test_one_call_for_all_samples_has_the_bits_of_calls_for_parts(n: int, monkey
     step = mg.compile(lambda out, y: (out - y) ** 2, nn.MLP(4, [5, 1], seed=0), cache=False)
     calls: list[int] = []
     at_once = Plan._at_once
-    monkeypatch.setattr(Plan, "_at_once", lambda self, *given: calls.append(1) or at_once(self, *given))  # type: ignore[func-returns-value]
+    monkeypatch.setattr(Plan, "_at_once", lambda self, *given: calls.append(1) or at_once(self, *given))  # type: ignore[func-returns-value]  # append returns None, and `or` goes on
     if not n:
         with pytest.raises(ValueError, match="at least one"):
             step(x, y)

@@ -162,7 +162,7 @@ def test_a_bound_call_is_the_call(size: int, with_grad: bool, with_out: bool, da
             assert (result[1] if with_grad else result) is out
         assert listed(result) == listed(expected)
     if entry.supported():
-        assert direct(step.__self__._entries)  # type: ignore[union-attr]
+        assert direct(step.__self__._entries)  # type: ignore[union-attr]  # they are callables of the class
 
 
 def test_a_bound_call_sees_what_changes_outside() -> None:
@@ -195,7 +195,7 @@ def test_a_bound_call_takes_no_arguments_and_can_outlive_the_function() -> None:
     gc.collect()
     assert [step(), step()] == [(9.0, g)] * 2
     with pytest.raises(TypeError):
-        step(1.0)  # type: ignore[call-arg]
+        step(1.0)  # type: ignore[call-arg]  # an argument too few, on purpose
     assert g.tolist() == [6.0]
 
 

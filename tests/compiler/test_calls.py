@@ -105,7 +105,7 @@ def test_results_are_those_of_the_general_path_to_the_bit(args: list[Any]) -> No
         for by in (0.0, 0.25):
             there = [moved(arg, by) for arg in args]
             ours: list[Any] = []
-            assert in_machine_code(function, lambda: ours.append(getattr(function, method)(*there)))  # noqa: B023
+            assert in_machine_code(function, lambda: ours.append(getattr(function, method)(*there)))  # noqa: B023  # called at once
             assert same(ours[0], GENERAL[method](function, *there))
 
 
@@ -193,13 +193,13 @@ def test_another_type_length_or_layout_is_computed_as_before(met: Any, odd: Any)
     for method in ("__call__", "value_and_grad"):
         f = ready(mg.compile(energy), met, method=method)
         assert same(getattr(f, method)(odd), GENERAL[method](f, odd))
-        assert in_machine_code(f, lambda: getattr(f, method)(met))  # noqa: B023
+        assert in_machine_code(f, lambda: getattr(f, method)(met))  # noqa: B023  # called at once
 
 
 def test_whole_numbers_numpys_floats_and_read_only_arrays_are_taken() -> None:
     f = ready(mg.compile(lambda x, y: x * y), 1.0, 2.0, method="value_and_grad")
     for args in ((3, 4), (np.float64(3.0), 4), (-1, 4.0), (-1.0, -1.0)):
-        assert in_machine_code(f, lambda: f.value_and_grad(*args))  # noqa: B023
+        assert in_machine_code(f, lambda: f.value_and_grad(*args))  # noqa: B023  # called at once
         assert same(f.value_and_grad(*args), (float(args[0] * args[1]), (float(args[1]), float(args[0]))))
     x = np.array([1.0, 2.0])
     g = ready(mg.compile(lambda x: x[0] * x[1]), x)
@@ -270,7 +270,7 @@ def scaled(x: Any, by: float = 2.0, *, plus: float = 1.0) -> Any:
 def test_what_changes_outside_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
     scale, weight = 2.0, Value(10.0)
     monkeypatch.setitem(globals(), "SCALE", 5.0)
-    f = mg.compile(lambda x: scale * x + weight + SCALE * Rate.by + scaled(x))  # type: ignore[name-defined]  # noqa: F821
+    f = mg.compile(lambda x: scale * x + weight + SCALE * Rate.by + scaled(x))  # type: ignore[name-defined]  # noqa: F821  # the test sets these globals
     met = ready(f, 1.0)
     assert met(1.0) == 2.0 + 10.0 + 15.0 + 3.0
     weight.data = 20.0
@@ -305,7 +305,7 @@ def test_several_structures_take_turns() -> None:
         for arg in args:
             f(arg)
     for arg in args:
-        assert in_machine_code(f, lambda: f(arg))  # noqa: B023
+        assert in_machine_code(f, lambda: f(arg))  # noqa: B023  # called at once
     ready(f, 1.0)
     assert same([f(arg) for arg in args], [GENERAL["__call__"](f, arg) for arg in args])
 
@@ -490,7 +490,7 @@ def test_functions_that_are_dropped_are_gone() -> None:
     try:
         before = sum(isinstance(x, (Compiled, calls.Variant, calls.Chain)) for x in gc.get_objects())
         for k in range(3):
-            ready(mg.compile(lambda x: x * (k + 0.5)), 1.0)  # noqa: B023
+            ready(mg.compile(lambda x: x * (k + 0.5)), 1.0)  # noqa: B023  # called at once
         after = sum(isinstance(x, (Compiled, calls.Variant, calls.Chain)) for x in gc.get_objects())
     finally:
         gc.enable()

@@ -182,7 +182,7 @@ def test_attributes_of_classes_and_of_ones_own_modules_are_seen(monkeypatch: pyt
 
     functions = [
         mg.compile(lambda x: CONFIG.rate * x),  # type: ignore[name-defined]  # noqa: F821  # set above
-        mg.compile(lambda x: CONFIG.helper(x)),  # type: ignore[name-defined]  # noqa: F821
+        mg.compile(lambda x: CONFIG.helper(x)),  # type: ignore[name-defined]  # noqa: F821  # the test sets these globals
         mg.compile(within),
         mg.compile(lambda x: Settings.rate * x),
     ]

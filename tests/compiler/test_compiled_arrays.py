@@ -290,7 +290,7 @@ def test_whole_numbers_are_numbers() -> None:
 class Options:
     """An object without a hash."""
 
-    __hash__ = None  # type: ignore[assignment]
+    __hash__ = None  # type: ignore[assignment]  # what Python writes for an unhashable class
 
 
 STATICS: dict[str, tuple[Any, Any]] = {

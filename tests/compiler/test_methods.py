@@ -122,7 +122,7 @@ class Reading:
         return mg.sum([(lambda y: self.a * y)(x) for _ in range(2)]) + self.b[0]
 
     def by_name(self, x: Any) -> Any:
-        return getattr(self, "a") * x + getattr(self, "b")[0]  # noqa: B009
+        return getattr(self, "a") * x + getattr(self, "b")[0]  # noqa: B009  # a name as data, on purpose
 
     def passed_on(self, x: Any) -> Any:
         return _outside(self, x)
@@ -178,7 +178,7 @@ def test_attributes_that_a_method_reads_in_whatever_way_are_seen(
     eager = getattr(reading, way)
     monkeypatch.setattr(kind, "added", None, raising=False)
     mg.compile(getattr(kind, way)).__set_name__(kind, "added")
-    compiled = getattr(reading, "added") if decorated else mg.compile(eager)  # noqa: B009
+    compiled = getattr(reading, "added") if decorated else mg.compile(eager)  # noqa: B009  # a name as data, on purpose
     for _ in range(2):
         assert compiled(1.0) == float(eager(1.0))
     assert len(compiled._plans) == 1

@@ -90,7 +90,7 @@ def _plant_side_by_side() -> None:
     """Loops around loops run their iterations side by side though one needs what another computes."""
     from microgrid.compiler import storage
 
-    storage._Placement.jams = lambda self, loop, innermost=False: True  # type: ignore[method-assign]
+    storage._Placement.jams = lambda self, loop, innermost=False: True  # type: ignore[method-assign]  # the planted error
 
 
 def _plant_lost_iteration() -> None:
@@ -123,14 +123,14 @@ def _plant_abort() -> None:
             os.abort()
         return object_of(self, text)
 
-    Machine.object_of = ending  # type: ignore[method-assign]
+    Machine.object_of = ending  # type: ignore[method-assign]  # the planted error
 
 
 def _plant_forgotten_static() -> None:
     """Static arguments of one type are taken for one another."""
     from microgrid.core import tree
 
-    setattr(tree, "by_value", lambda x, other=None: type(x))  # noqa: B010
+    setattr(tree, "by_value", lambda x, other=None: type(x))  # noqa: B010  # the planted error
 
 
 def _plant_swapped_array() -> None:

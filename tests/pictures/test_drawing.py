@@ -171,7 +171,7 @@ SCENES: dict[str, Any] = {
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("name", SCENES)
-def test_each_text_fits_its_box_and_can_be_read(browser: Any, scheme: str, name: str, tmp_path: Path) -> None:  # noqa: F811
+def test_each_text_fits_its_box_and_can_be_read(browser: Any, scheme: str, name: str, tmp_path: Path) -> None:  # noqa: F811  # the fixture
     """As Chromium measures them: the widths of letters here are a table."""
     svg = drawing.svg(SCENES[name]().sketch)
     path = tmp_path / "page.html"

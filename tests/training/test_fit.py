@@ -46,7 +46,7 @@ def test_the_demo_of_micrograd_is_one_call() -> None:
     points, labels = moons_of_the_demo(np)
     model = nn.MLP(2, [16, 16, 1])
     optimizer = optim.SGD(model.parameters(), lambda step: 1.0 - 0.9 * step / 100)
-    penalty = lambda parameters: losses.l2(parameters, 1e-4)  # noqa: E731
+    penalty = lambda parameters: losses.l2(parameters, 1e-4)  # noqa: E731  # handed on as it is
     options: dict[str, Any] = {"loss": Objective("hinge", penalty=penalty), "metrics": ["accuracy"]}
     history = fit(model, points, labels, optimizer=optimizer, epochs=100, **options)
     assert history.loss[0] == pytest.approx(0.8958441028683222, rel=1e-14)
@@ -62,7 +62,7 @@ def test_a_step_follows_the_gradient_of_what_it_says_it_minimises(
     reduction: Literal["mean", "sum"], batch_size: int | None
 ) -> None:
     model, other = network(), network()
-    penalty = lambda parameters: losses.l2(parameters, 0.01)  # noqa: E731
+    penalty = lambda parameters: losses.l2(parameters, 0.01)  # noqa: E731  # handed on as it is
     objective = Objective("hinge", reduction=reduction, penalty=penalty)
     history = train(model, epochs=1, batch_size=batch_size, seed=None, loss=objective)
     size = batch_size or 24

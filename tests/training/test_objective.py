@@ -130,7 +130,7 @@ def test_what_a_script_defines_goes_along_to_workers_or_is_an_error(
 ) -> None:
     pytest.importorskip("cloudpickle")
     serial, spread = network(), network()
-    own = lambda output, target: losses.mse(output, target) * 2.0  # noqa: E731
+    own = lambda output, target: losses.mse(output, target) * 2.0  # noqa: E731  # handed on as it is
     train(serial, loss=own)
     train(spread, loss=Spread(own, pool))
     assert bits(spread) == pytest.approx(bits(serial), rel=1e-12)
