@@ -20,7 +20,6 @@ from microgrid.pictures.architecture import WIDEST
 from microgrid.pictures.network import Network, network_of
 from microgrid.pictures.sketch import printable
 from microgrid.program import trace
-from microgrid.training.animation import VIDEOS, write_video
 from microgrid.training.callbacks import Run
 from microgrid.training.plots import gradients_by_layer, span
 from microgrid.training.samples import rows
@@ -192,6 +191,8 @@ class Film:
         A GIF needs matplotlib, a video also ffmpeg, or the package imageio-ffmpeg that brings it. Raises ValueError
         when the name has another ending, and before there is a frame.
         """
+        from microgrid.training.animation import VIDEOS, write_video
+
         if ending(path, *web.ENDINGS, *VIDEOS) in VIDEOS:
             write_video(self.contents(), Path(path), fps)
         else:

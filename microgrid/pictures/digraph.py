@@ -7,13 +7,11 @@ import os
 import subprocess
 import sys
 import threading
-import webbrowser
 from pathlib import Path
 from typing import Any, Self
 
 from microgrid.core.files import ending
 from microgrid.pictures.colours import LINE, SOFT, TEXT, style
-from microgrid.pictures.drawing import svg
 from microgrid.pictures.rendering import rendered
 from microgrid.pictures.sketch import Sketch, dot_text
 
@@ -59,6 +57,8 @@ class Drawn:
         chosen = (format or self.format).lower()
         if chosen in ("dot", "gv"):
             return self.source if encoding else self.source.encode()
+        from microgrid.pictures.drawing import svg  # with the layout, which is loaded when a picture is made
+
         try:
             if chosen == "svg" and self.sketch is not None and self.sketch.columns and not self._changed():
                 return svg(self.sketch) if encoding else svg(self.sketch).encode()  # in order, which Graphviz changes
@@ -109,6 +109,8 @@ class Drawn:
 
 def open_file(path: Path) -> None:
     """Open a file with the program that the system has for it."""
+    import webbrowser
+
     if sys.platform == "win32":
         os.startfile(path)
         return
