@@ -48,6 +48,22 @@ def test_the_frames_are_spread_over_the_run_with_first_and_last(epochs: int, fra
     assert [frame.loss for frame in film.frames] == [history.loss[epoch - 1] for epoch in shown]
 
 
+@pytest.mark.parametrize("stopped", [1, 2, 13, 40])
+def test_the_last_epoch_of_a_run_that_is_stopped_is_filmed(stopped: int) -> None:
+    pytest.importorskip("numpy")
+    x, y = datasets.xor()
+    film = Film(x, y, frames=5)
+
+    def stop(run: Any) -> None:
+        if run.epoch == stopped:
+            run.stop("enough")
+
+    model = nn.MLP(2, [3, 1], seed=0)
+    history = fit(model, x, y, loss="mse", epochs=100, callbacks=[film, stop], progress=False)
+    assert film.frames[-1].epoch == stopped == len(history)
+    assert list(film.frames[-1].weights) == [w.data for layer in model.layers for n in layer.neurons for w in n.w]
+
+
 def test_a_second_run_is_a_second_film() -> None:
     x, y = datasets.xor()
     film = Film(x, y)
