@@ -144,7 +144,7 @@ csch: Op = primitive(
     formula=_csch,
     domain=(NONZERO,),
     latex=r"\operatorname{csch} #1",
-    textbook=("-z * coth(x)",),
+    textbook=("-z / tanh(x)",),  # in ops that microgrid.ops has
     irrational=True,
 )
 coth: Op = primitive(
