@@ -216,10 +216,7 @@ class Program:
         """Return the program of the derivatives by the rules at a point; the reader is told of each read."""
         if not tree.is_number(self.out_structure):
             raise ValueError(f"only a program with one result has a gradient, this one gives {self._results()}")
-        with plainly_recording(), reading(reader):
-            inputs = [Value(x) for x in at]
-            (output,) = self.replay(inputs, VALUES)
-            slopes = Linearization([output], inputs).pull_values([1.0])
+        inputs, (output,), (slopes,) = self._differentiated(at, reader)
         by: dict[Value, list[str]] = {}
         for name, slope in zip(self.inputs, slopes, strict=True):
             if slope.operands and not slope.label:
@@ -231,6 +228,24 @@ class Program:
             structure = (len(slopes), structure)
             slopes.append(output)
         return self._with(slopes, inputs, structure)
+
+    def jacobian(self) -> Program:
+        """Return the program of the derivatives of each result by each input, as a list for each result, both flat."""
+        inputs, _, rows = self._differentiated([0.5] * len(self.inputs), _no_branch_in_a_rule)
+        width = len(inputs)
+        structure = [list(range(k * width, (k + 1) * width)) for k in range(len(rows))]
+        return self._with([slope for row in rows for slope in row], inputs, structure)
+
+    def _differentiated(
+        self, at: Sequence[float], reader: Reader
+    ) -> tuple[list[Value], list[Value], list[list[Value]]]:
+        """Return inputs at a point, the outputs, and the derivatives of each output by all inputs."""
+        with plainly_recording(), reading(reader):
+            inputs = [Value(x) for x in at]
+            outputs = self.replay(inputs, VALUES)
+            linear = Linearization(outputs, inputs)
+            units = [[float(k == i) for k in range(len(outputs))] for i in range(len(outputs))]
+            return inputs, outputs, [linear.pull_values(unit) for unit in units]
 
     def simplify(self) -> Program:
         """Return an equivalent program: constants folded, common subexpressions merged, dead instructions removed.

@@ -59,7 +59,7 @@ def needs(template: str, operand: str) -> int:
     """Return the precedence that an operand of a template needs, the highest where it stands in several places."""
     if template in _plain_templates():
         return _plain_templates()[template] + (operand == "#2")
-    places = [match.start() for match in re.finditer(operand, template)]
+    places = [match.start() for match in re.finditer(rf"{operand}(?!\d)", template)]
     return max((_needed(template[:at], template[at + len(operand) :]) for at in places), default=ATOM)
 
 
@@ -92,14 +92,14 @@ def applied(template: str, operands: Sequence[Formula]) -> Formula:
         return operands[0]
 
     def filled(match: re.Match[str]) -> str:
-        operand, least = operands[int(match[0][1]) - 1], needs(template, match[0])
+        operand, least = operands[int(match[0][1:]) - 1], needs(template, match[0])
         if least == OPEN:
             return operand.text
         second = operand.beside.startswith("-") and match.start() > 0 and least > SUM
         bare = operand.precedence >= least and not second
         return operand.beside if bare else rf"\left({operand.text}\right)"
 
-    text, precedence = re.sub(r"#\d", filled, template), binds(template)
+    text, precedence = re.sub(r"#\d+", filled, template), binds(template)
     beside = text
     if precedence == CALL and template[-2] == "#":  # \sin x
         beside = rf"{template[:-2]}\left({operands[int(template[-1]) - 1].text}\right)"
