@@ -11,9 +11,6 @@ from microgrid.core.primitive import OPS, Interval, Op, primitive
 from microgrid.core.scope import frame, no_grad
 from microgrid.draw import draw
 from microgrid.engine import Value
-from microgrid.exercises import exercise
-from microgrid.expansion import derivatives, taylor
-from microgrid.film import Film
 from microgrid.functional import (
     grad,
     gradient,
@@ -92,13 +89,11 @@ from microgrid.functions.reductions import (
     sum as sum,
 )
 from microgrid.graph.anomaly import detect_anomaly
-from microgrid.implicit import fixed_point, root
 from microgrid.ops import *  # noqa: F403  # its __all__, and the two that hide builtins
 from microgrid.ops import abs as abs
 from microgrid.ops import round as round
 from microgrid.program import Instruction, Program, trace
 from microgrid.steps import steps
-from microgrid.training import fit
 
 # NumPy's names, where they differ from those of `math`.
 arccos = ops.acos
@@ -109,17 +104,35 @@ arctan = ops.atan
 arctan2 = ops.atan2
 arctanh = ops.atanh
 
-# Functions that load when they are first used, from `microgrid.special`.
-_SPECIAL = ("digamma", "erfinv", "gamma", "lgamma", "special")
+if _typing.TYPE_CHECKING:
+    from microgrid.exercises import exercise
+    from microgrid.expansion import derivatives, taylor
+    from microgrid.film import Film
+    from microgrid.implicit import fixed_point, root
+    from microgrid.training.fit import fit
+
+# Names that load when they are first used, with the module that holds them, which loads by its own name, too.
+_LATER = {
+    **dict.fromkeys(("digamma", "erfinv", "gamma", "lgamma"), "special"),
+    **dict.fromkeys(("derivatives", "taylor"), "expansion"),
+    **dict.fromkeys(("fixed_point", "root"), "implicit"),
+    "exercise": "exercises",
+    "Film": "film",
+    "fit": "training",
+}
 
 
 def __getattr__(name: str) -> _typing.Any:
-    if name not in _SPECIAL:
+    if name not in _LATER and name not in _LATER.values():
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     import importlib
 
-    module = importlib.import_module("microgrid.special")
-    return module if name == "special" else getattr(module, name)
+    module = importlib.import_module(f"microgrid.{_LATER.get(name, name)}")
+    return getattr(module, name) if name in _LATER else module
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
 
 
 __version__ = "0.1.0"

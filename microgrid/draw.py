@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, Literal
 
-from microgrid.core.files import ending
+from microgrid.core.files import PathLike, ending
 from microgrid.engine import Value
 from microgrid.nn import Module
-from microgrid.pictures import architecture, graph
 from microgrid.pictures.colours import FILLS
-from microgrid.pictures.digraph import ENDINGS, new_picture
 from microgrid.pictures.outline import Item, items_of, items_of_program, shown
-from microgrid.pictures.sketch import Sketch
 from microgrid.program import Program
 
 
@@ -22,7 +18,7 @@ def draw(
     *,
     rankdir: Literal["LR", "TB", "RL", "BT"] = "LR",
     format: str = "svg",
-    filename: str | Path | None = None,
+    filename: PathLike | None = None,
     precision: int = 4,
     show_grad: bool = True,
     names: Mapping[str, Any] | None = None,
@@ -55,6 +51,12 @@ def draw(
     opens it. All formats but SVG need Graphviz; `dpi` is the resolution of PNG and JPEG. Raises TypeError when root is
     nothing that can be drawn, ValueError for an ending of no picture, ImportError where Graphviz is needed and missing.
     """
+    from pathlib import Path
+
+    from microgrid.pictures import architecture, graph
+    from microgrid.pictures.digraph import ENDINGS, new_picture
+    from microgrid.pictures.sketch import Sketch
+
     if rankdir not in ("LR", "TB", "RL", "BT"):
         raise ValueError(f"rankdir must be LR, TB, RL or BT, got {rankdir!r}")
     if ops not in ("merged", "node"):

@@ -17,8 +17,7 @@ from microgrid.graph.dependence import Dependence
 from microgrid.graph.linearize import Linearization
 from microgrid.graph.running import run_noting_reads
 from microgrid.numbers.arithmetic import FLOATS, VALUES, Arithmetic, arithmetic_of
-from microgrid.text import c_source, javascript, source
-from microgrid.text.latex import latex
+from microgrid.text import source
 
 if TYPE_CHECKING:
     from microgrid.compiler.compiled import Compiled
@@ -355,14 +354,18 @@ class Program:
 
     def latex(self) -> str:
         """Return the result as one formula in LaTeX, without dollar signs."""
-        return latex(self)
+        return self._formula()
 
     def _repr_latex_(self) -> str | None:
         try:
-            text = latex(self, limit=2000)
+            return f"$\\displaystyle {self._formula(limit=2000)}$"
         except ValueError:
             return None
-        return f"$\\displaystyle {text}$"
+
+    def _formula(self, **limits: int) -> str:
+        from microgrid.text.latex import latex
+
+        return latex(self, **limits)
 
     def python(self, name: str = "f") -> source.PythonSource:
         """Return the text of a standalone Python function that computes the same bits, and can be called.
@@ -377,6 +380,8 @@ class Program:
         x has the inputs, y gets the outputs, both flat, in the order of `inputs` and of the leaves of the result.
         Raises ValueError for a name that is no identifier in C, or that of a function of its mathematics.
         """
+        from microgrid.text import c_source
+
         return c_source.c(self.lowered(c_source.is_native, "c"), name)
 
     def javascript(self, name: str = "f") -> str:
@@ -386,6 +391,8 @@ class Program:
         ValueError for a name that is no identifier, or has a meaning in the text, TypeError for an op that is not
         written in ops and operators.
         """
+        from microgrid.text import javascript
+
         return javascript.javascript(self, name)
 
     def compile(

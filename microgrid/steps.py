@@ -5,10 +5,9 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any, Literal, NamedTuple, overload
 
-from microgrid.core.files import ending, write_text
+from microgrid.core.files import PathLike, ending, write_text
 from microgrid.core.primitive import SUM, has_rule
 from microgrid.engine import CONSTANT, Value
 from microgrid.graph.passes import backpropagation
@@ -293,7 +292,7 @@ class Steps(Sequence[Step]):
 
         return stepper.html(self)
 
-    def save(self, path: str | Path) -> None:
+    def save(self, path: PathLike) -> None:
         """Write the stepper as a page that opens by itself. Raises ValueError when the name does not end in .html."""
         from microgrid.pictures import stepper, web
 

@@ -7,7 +7,6 @@ import math
 import os
 import stat
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 PathLike = str | os.PathLike[str]
@@ -19,6 +18,8 @@ def ending(path: PathLike, *endings: str) -> str:
 
     A device or a pipe may have any name: then it is the first.
     """
+    from pathlib import Path
+
     found = Path(path).suffix.lower()
     if found in endings:
         return found
@@ -50,6 +51,7 @@ def write_json(path: PathLike, kind: str, content: Mapping[str, Any]) -> None:
     """
     import json
     import secrets
+    from pathlib import Path
 
     text = json.dumps({"format": f"microgrid {kind} 1", **_strict(dict(content))}, indent=1, allow_nan=False)
     target = Path(os.path.realpath(path))
@@ -73,6 +75,7 @@ def write_json(path: PathLike, kind: str, content: Mapping[str, Any]) -> None:
 def read_json(path: PathLike, kind: str) -> dict[str, Any]:
     """Return the content of a file by `write_json`. Raises ValueError when it is of another kind, or no JSON."""
     import json
+    from pathlib import Path
 
     if Path(path).exists() and not Path(path).is_file():
         raise ValueError(f"{path} is no microgrid {kind}: it is no regular file")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import functools
 import importlib
 import math
@@ -64,6 +63,8 @@ def scipy_address(name: str, operands: int) -> int:
 
     It takes one more argument, an int that a module's functions do not read: callers may leave it out.
     """
+    import ctypes
+
     compiled = scipy_special("scipy.special.cython_special").__pyx_capi__
     api = ctypes.pythonapi
     api.PyCapsule_GetName.restype, api.PyCapsule_GetName.argtypes = ctypes.c_char_p, [ctypes.py_object]

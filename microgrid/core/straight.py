@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import functools
 import math
-import textwrap
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -216,6 +215,8 @@ def source(name: str, formula: Callable[..., Any], arguments: int, static: Seque
     """Return the text of a function of floats, which computes a formula, or a tuple of formulas."""
     names = [f"x{i}" for i in range(arguments)]
     result = terms(formula, names, static)
+
+    import textwrap
 
     def body(total: bool) -> str:
         text = _Python(total)

@@ -5,7 +5,6 @@ Containers are lists, tuples, named tuples, dicts, data classes, NumPy's arrays,
 
 from __future__ import annotations
 
-import dataclasses
 import itertools
 import math
 import sys
@@ -22,12 +21,23 @@ Structure = Any
 _registered: dict[type, tuple[Callable[[Any], tuple[Any, Any]], Callable[[Any, Any], Any]]] = {}
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+# No data classes: their module takes as long to import as the table of ops.
+
+
 class Array:
     """The structure of an array: its shape, and the number of its first leaf. The others follow in C's order."""
 
-    shape: tuple[int, ...]
-    first: int
+    __slots__ = ("first", "shape")
+
+    def __init__(self, shape: tuple[int, ...], first: int) -> None:
+        self.shape = shape
+        self.first = first
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Array) and (self.shape, self.first) == (other.shape, other.first)
+
+    def __hash__(self) -> int:
+        return hash((self.shape, self.first))
 
     @property
     def size(self) -> int:
@@ -35,13 +45,24 @@ class Array:
         return math.prod(self.shape)
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
 class Instance:
     """The structure of a data class or of a registered type: what it holds, and what of it is no number."""
 
-    kind: type
-    content: Structure
-    static: Any = None
+    __slots__ = ("content", "kind", "static")
+
+    def __init__(self, kind: type, content: Structure, static: Any = None) -> None:
+        self.kind = kind
+        self.content = content
+        self.static = static
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Instance) and self._parts() == other._parts()
+
+    def __hash__(self) -> int:
+        return hash(self._parts())
+
+    def _parts(self) -> tuple[Any, ...]:
+        return self.kind, self.content, self.static
 
 
 class Attribute(str):
@@ -124,6 +145,8 @@ def contents(x: Any) -> tuple[Any, Any] | None:
     if kind in _registered:
         return _registered[kind][0](x)
     if hasattr(kind, "__dataclass_fields__"):
+        import dataclasses
+
         return {field.name: getattr(x, field.name) for field in dataclasses.fields(x) if field.init}, None
     return None
 
@@ -220,6 +243,8 @@ def by_value(x: Any, other: Callable[[Any], Any] = lambda x: x) -> Any:
     if kind in _registered:
         return (kind, *[by_value(part, other) for part in _registered[kind][0](x)])
     if hasattr(kind, "__dataclass_fields__"):
+        import dataclasses
+
         return (kind, *[by_value(getattr(x, field.name, None), other) for field in dataclasses.fields(x)])
     return kind, other(x)
 
@@ -274,7 +299,7 @@ def renumbered(structure: Structure, numbers: Any) -> Structure:
     if isinstance(structure, Array):
         return Array(structure.shape, numbers[structure.first] if structure.size else 0)
     if isinstance(structure, Instance):
-        return dataclasses.replace(structure, content=renumbered(structure.content, numbers))
+        return Instance(structure.kind, renumbered(structure.content, numbers), structure.static)
     return numbers[structure]
 
 

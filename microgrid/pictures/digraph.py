@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import functools
 import os
-import subprocess
 import sys
-import threading
-from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from microgrid.core.files import ending
 from microgrid.pictures.colours import LINE, SOFT, TEXT, style
-from microgrid.pictures.rendering import rendered
 from microgrid.pictures.sketch import Sketch, dot_text
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 ENDINGS = (".svg", ".png", ".pdf", ".jpg", ".jpeg", ".gif", ".eps", ".dot", ".gv")
 """Endings of the files that Graphviz can write."""
@@ -58,6 +57,7 @@ class Drawn:
         if chosen in ("dot", "gv"):
             return self.source if encoding else self.source.encode()
         from microgrid.pictures.drawing import svg  # with the layout, which is loaded when a picture is made
+        from microgrid.pictures.rendering import rendered
 
         try:
             if chosen == "svg" and self.sketch is not None and self.sketch.columns and not self._changed():
@@ -74,6 +74,8 @@ class Drawn:
 
     def save(self, filename: Any = None, directory: Any = None, **_: Any) -> str:
         """Write the picture as its ending says, or its DOT text where there is none; return the path."""
+        from pathlib import Path
+
         path = Path(directory or "", filename or "Digraph.gv")
         path.parent.mkdir(parents=True, exist_ok=True)
         written = ending(path, *ENDINGS) if path.suffix.lower() in ENDINGS else ".gv"
@@ -90,6 +92,8 @@ class Drawn:
         **_: Any,
     ) -> str:
         """Write the DOT text and, beside it, the picture, whose path comes back; `view` opens it."""
+        from pathlib import Path
+
         source = Path(directory or "", filename or "Digraph.gv")
         source.parent.mkdir(parents=True, exist_ok=True)
         target = source.with_name(f"{source.name}.{format or self.format}")
@@ -109,6 +113,8 @@ class Drawn:
 
 def open_file(path: Path) -> None:
     """Open a file with the program that the system has for it."""
+    import subprocess
+    import threading
     import webbrowser
 
     if sys.platform == "win32":

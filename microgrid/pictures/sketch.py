@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 
 Attributes = dict[str, str]
 
@@ -20,18 +19,20 @@ def printable(text: str) -> str:
     return _UNPRINTABLE.sub("\N{REPLACEMENT CHARACTER}", text.replace("\t", " "))
 
 
-@dataclass
 class Sketch:
-    """A picture before anything has a place. Names are unique; frames are named by their numbers."""
+    """A picture before anything has a place. Names are unique; frames are named by their numbers.
 
-    attributes: Attributes = field(default_factory=dict)
-    nodes: dict[str, Attributes] = field(default_factory=dict)
-    edges: list[tuple[str, str, Attributes]] = field(default_factory=list)
-    frames: list[tuple[int, Attributes]] = field(default_factory=list)
-    """Numbers of the frames around frames, or -1, and attributes of frames."""
-    homes: dict[str, int] = field(default_factory=dict)
-    columns: list[list[str]] = field(default_factory=list)
-    """Names of boxes side by side, from first to last, where the picture is one of columns."""
+    `frames` are the numbers of the frames around frames, or -1, and attributes of frames. `columns` are names of boxes
+    side by side, from first to last, where the picture is one of columns.
+    """
+
+    def __init__(self, attributes: Attributes | None = None) -> None:
+        self.attributes = attributes or {}
+        self.nodes: dict[str, Attributes] = {}
+        self.edges: list[tuple[str, str, Attributes]] = []
+        self.frames: list[tuple[int, Attributes]] = []
+        self.homes: dict[str, int] = {}
+        self.columns: list[list[str]] = []
 
     def node(self, name: str, label: str, home: int = -1, **attributes: str) -> None:
         """Add a box, within the frame of this number."""
