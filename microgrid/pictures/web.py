@@ -15,10 +15,16 @@ from decimal import ROUND_HALF_UP, Context, Decimal
 from importlib import resources
 from typing import Any
 
+from microgrid.pictures.smaller import smaller
+
 ENDINGS = (".html", ".htm")
 """Endings of the names of pages."""
 
 _made = itertools.count()
+
+_BASE_85 = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz!#$%&()*+-;<=>?@^_`{|}~"
+_DIGITS = bytes.maketrans(_BASE_85, bytes(c for c in range(33, 123) if c not in b"\"&'<\\"))
+"""From Python's digits to those of unpack.js, which have a meaning neither in HTML nor in templates of sites."""
 
 
 def new_id(content: str) -> str:
@@ -29,7 +35,7 @@ def new_id(content: str) -> str:
 def piece(uid: str, fallback: str, script: str, data: Any) -> str:
     """Return the fallback, which the script of this file replaces where scripts run; it gets uid, style and data."""
     return _replacing(
-        uid, fallback, f"{_file(script)}({json.dumps(uid)},{json.dumps(_file('page.css'))},{as_json(data)})"
+        uid, fallback, f"{smaller(_file(script))}({json.dumps(uid)},{json.dumps(_file('page.css'))},{as_json(data)})"
     )
 
 
@@ -38,16 +44,16 @@ def widget(uid: str, fallback: str, scripts: Sequence[str], styles: Sequence[str
 
     `kinds` is JavaScript.
     """
-    body = "\n".join(map(_file, scripts))
+    body = smaller("\n".join(map(_file, scripts)), ("id", "css", "data", "kinds"))
     css = json.dumps("".join(map(_file, styles)))
-    call = f'((id,css,data,kinds)=>{{"use strict";\n{body}\n}})({json.dumps(uid)},{css},{as_json(data)},{kinds})'
+    call = f'((id,css,data,kinds)=>{{"use strict";{body}}})({json.dumps(uid)},{css},{as_json(data)},{kinds})'
     return _replacing(uid, fallback, call)
 
 
 def _replacing(uid: str, fallback: str, call: str) -> str:
     return (
         f'<div class="mg-page" data-mg="{uid}" data-lm-suppress-shortcuts="true">{fallback}'
-        f'<script>{_file("unpack.js")}("{_packed(call)}")</script></div>'
+        f"<script>{smaller(_file('unpack.js'))}{_packed(call)}</script></div>"
     )
 
 
@@ -101,7 +107,8 @@ def _file(name: str) -> str:
 
 
 def _packed(script: str) -> str:
-    """Return the script deflated, in base 64: a third of its size."""
+    """Return the arguments of unpack.js: the script deflated, in base 85, and the number of its bytes."""
     deflated = zlib.compressobj(9, zlib.DEFLATED, -15)
     data = deflated.compress(script.encode("utf-8", "replace")) + deflated.flush()
-    return base64.b64encode(data).decode()
+    return f'("{base64.b85encode(data, pad=True).translate(_DIGITS).decode()}",{len(data)})'
+
