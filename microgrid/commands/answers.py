@@ -87,8 +87,8 @@ def expression(asked: Mapping[str, Any]) -> dict[str, Any]:
     }  # fmt: skip
     parts: dict[str, Callable[[], Any]] = {
         "stepper": lambda: steps(function(*(Value(x, label=name) for name, x in at.items()))).html(),
-        "program": lambda: f"{traced}\n\n{traced.gradient().simplify()}" if names else str(traced),
-        "latex": lambda: _latex(traced),
+        "program": lambda: f"{traced}\n\n# its gradient\n{traced.gradient().simplify()}" if names else str(traced),
+        "latex": lambda: _latex(traced, root),
         "hessian": lambda: hessian(function, range(len(names)))(*at.values()) if names else [],
         "check": lambda: _check(function, list(at.values())),
     }
@@ -113,13 +113,13 @@ def _numbers(given: Any, names: Sequence[str]) -> dict[str, float]:
     return found
 
 
-def _latex(traced: Any) -> list[str]:
-    """Return the formula and its derivatives; [] where they are too long for one line each."""
-    try:
-        lines = traced.latex().splitlines()
-        return [*lines, *(traced.gradient().simplify().latex().splitlines() if traced.inputs else [])]
-    except ValueError:
-        return []
+def _latex(traced: Any, root: Value) -> list[tuple[str, str]]:
+    """Return the formula and the derivation of its derivatives, each with its title, without one that is too long."""
+    found = []
+    for title, written in (("formula", traced.latex), ("derivation", lambda: steps(root).latex())):
+        with contextlib.suppress(ValueError):
+            found.append((title, written()))
+    return found
 
 
 def _check(function: Any, at: list[float]) -> dict[str, Any]:

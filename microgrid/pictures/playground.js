@@ -44,10 +44,13 @@ function playground(ask, examples, settings) {
     text.setAttribute("aria-invalid", answer.column !== undefined);
     message.textContent = answer.column === undefined ? answer.error : " ".repeat(Math.min(answer.column, 60)) + "^ " + answer.error;
   }
+  const wanted = new Set();
   function compute(parts) {
-    const request = { kind: "expression", text: text.value, values: { ...state.values }, parts };
+    parts.forEach((part) => wanted.add(part));
+    const request = { kind: "expression", text: text.value, values: { ...state.values }, parts: [...wanted] };
     last("expression", request, (answer) => {
       if (answer.error !== undefined) { wrong(answer); return; }
+      Object.keys(answer).forEach((part) => wanted.delete(part));
       text.setAttribute("aria-invalid", "false");
       if (state.names.join() !== answer.names.join()) list(answer);
       answer.names.forEach((name, i) => { state.values[name] = answer.values[i]; });
@@ -71,8 +74,7 @@ function playground(ask, examples, settings) {
         state.values[name] = +x;
         if (from !== number) number.value = String(+(+x).toPrecision(5));
         if (from !== range) range.value = x;
-        steer(i, x);
-        compute(opened().map((d) => d.dataset.part));
+        compute([...(steer(name, x) ? [] : ["stepper"]), ...opened().map((d) => d.dataset.part)]);
       };
       range.addEventListener("input", () => set(range.value, range));
       number.addEventListener("change", () => set(number.value, number));
@@ -80,12 +82,24 @@ function playground(ask, examples, settings) {
       range.value = answer.values[i];
     });
   }
-  /* The stepper has inputs of its own, hidden here: it follows without being made anew. */
-  function steer(i, x) {
-    const own = $("steps").querySelectorAll(".inputs input[type=number], .inputs input[type=text]")[i];
-    if (!own) return;
+  /* The stepper has inputs of its own, hidden here, and follows without being made anew; where it has not, it is. */
+  function steer(name, x) {
+    const own = [...$("steps").querySelectorAll(".inputs input")].find((field) => field.getAttribute("aria-label") === name + ", as a number");
+    if (!own || state.shown !== text.value) return false;
     own.value = x;
     own.dispatchEvent(new Event("input", { bubbles: true }));
+    return true;
+  }
+  function step(piece) {
+    const slider = () => $("steps").querySelector(".track input"), at = state.shown === text.value && slider() ? slider().value : 0;
+    if (at > 0) new MutationObserver((_, seen) => {
+      if (!slider()) return;
+      seen.disconnect();
+      slider().value = at;
+      slider().dispatchEvent(new Event("input", { bubbles: true }));
+    }).observe($("steps"), { childList: true, subtree: true });
+    place($("steps"), piece);
+    state.shown = text.value;
   }
   function show(answer) {
     $("value").textContent = told(answer.value);
@@ -94,9 +108,9 @@ function playground(ask, examples, settings) {
       cell.textContent = told(slope);
       cell.className = "number " + (slope > 0 ? "plus" : slope < 0 ? "minus" : "");
     });
-    if (answer.stepper !== undefined && state.shown !== text.value) { place($("steps"), answer.stepper); state.shown = text.value; }
+    if (answer.stepper !== undefined) step(answer.stepper);
     if (answer.program !== undefined) $("program").textContent = answer.program;
-    if (answer.latex !== undefined) $("latex").textContent = answer.latex.join("\n\n") || "too long for one formula";
+    if (answer.latex !== undefined) typeset(answer.latex);
     if (answer.check !== undefined) $("check").innerHTML = answer.check ? answer.check.html : "";
     if (answer.hessian !== undefined) {
       $("hessian").replaceChildren();
@@ -111,6 +125,21 @@ function playground(ask, examples, settings) {
         });
       }
     }
+  }
+  /* Each text with a button that copies it; those that stand there already only change. */
+  function typeset(found) {
+    const place = $("latex");
+    if ([...place.querySelectorAll("h3")].map((x) => x.textContent).join() !== found.map(([title]) => title).join()) place.replaceChildren();
+    if (!found.length) place.textContent = "too long for one formula";
+    found.forEach(([title, said], k) => {
+      if (!place.querySelectorAll("pre")[k]) {
+        const head = made("div", place, undefined, { "class": "row" });
+        made("h3", head, title);
+        const button = made("button", head, "Copy", { type: "button", "aria-label": "Copy the " + title, "aria-live": "polite" }), pre = made("pre", place, "", { tabindex: 0 });
+        button.addEventListener("click", () => copied(pre.textContent, button));
+      }
+      place.querySelectorAll("pre")[k].textContent = said;
+    });
   }
   const anew = () => compute(["stepper", ...opened().map((d) => d.dataset.part)]);
   let typing = null;
@@ -130,10 +159,7 @@ function playground(ask, examples, settings) {
   for (const name in examples) made("option", $("examples"), name, { value: examples[name] });
   function example(said) { const [e, values] = said.split("#"); return new URLSearchParams({ e }) + "&" + values; }
   $("examples").addEventListener("change", () => { if ($("examples").value) load(example($("examples").value)); $("examples").value = ""; });
-  $("link").addEventListener("click", () => {
-    const done = (said) => { $("link").textContent = said; setTimeout(() => { $("link").textContent = "Copy link"; }, 1500); };
-    navigator.clipboard.writeText(location.href).then(() => done("Copied"), () => done("Copy the address"));
-  });
+  $("link").addEventListener("click", () => copied(location.href, $("link")));
 
   /* Network */
   const canvas = $("points"), pen = canvas.getContext("2d"), own = [];
@@ -175,8 +201,14 @@ function playground(ask, examples, settings) {
       window.dispatchEvent(new Event("microgrid-shown"));
     }, report);
   }
+  /* The film begins by itself as soon as its script has made it. */
+  function started(tries = 100) {
+    const play = [...$("film").querySelectorAll("button")].find((button) => button.textContent === "Play");
+    if (play) play.click(); else if (tries) setTimeout(() => started(tries - 1), 50);
+  }
   $("train").addEventListener("click", () => run("train", (answer) => {
     place($("film"), answer.film);
+    if (!matchMedia("(prefers-reduced-motion: reduce)").matches) started();
     report.classList.add("busy");
     report.textContent = answer.parameters + " parameters; loss " + told(answer.loss) + ", accuracy " + told(100 * answer.accuracy) + " %";
   }));

@@ -8,7 +8,7 @@ from importlib import resources
 
 PARTS = (
     ("program", "Program", "<pre id='program' tabindex='0'></pre>"),
-    ("latex", "LaTeX", "<pre id='latex' tabindex='0'></pre>"),
+    ("latex", "LaTeX", "<div id='latex'></div>"),
     ("hessian", "Second derivatives", "<div class='scroll' id='hessian' tabindex='0'></div>"),
     ("check", "Certified check", "<div class='scroll' id='check' tabindex='0'></div>"),
 )
@@ -59,7 +59,7 @@ aria-label="The plane from -2 to 2: a click adds a point"></canvas>
 </option></select></label><button id="clear" type="button">Clear</button></div>
 <p class="message" id="training" role="status"></p><div id="film"></div><div id="trainsteps"></div></section>
 <noscript>The playground needs JavaScript.</noscript></main>
-<script>{_file("playground.js")}
+<script>{_file("copying.js")}{_file("playground.js")}
 {transport}
 playground(ask, {json.dumps(dict(examples))}, settings);</script></body></html>
 """

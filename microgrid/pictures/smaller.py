@@ -104,7 +104,10 @@ def _braces(tokens: Sequence[_Token]) -> list[bool]:
     for k, token in enumerate(tokens):
         if token.kind in ("part", "rest"):
             found.append(False)
-            _ = stack.append(False) if token.kind == "part" else stack.pop()
+            if token.kind == "part":
+                stack.append(False)
+            else:
+                stack.pop()
         elif token.text in ("(", "[", "{") and token.kind == "sign":
             before = tokens[k - 1].text if k else ";"
             found.append(stack[-1])
@@ -194,7 +197,7 @@ def _bound(tokens: Sequence[_Token], k: int) -> Iterator[str]:
                 inner += 1
             elif inner and (kind == "rest" or (kind == "sign" and text in (")", "]", "}"))):
                 inner -= 1
-            elif inner == 0 and (kind == "sign" and text in (";", ")", "}") or text in ("of", "in")):
+            elif inner == 0 and ((kind == "sign" and text in (";", ")", "}")) or text in ("of", "in")):
                 return
             if value:
                 continue

@@ -173,7 +173,8 @@ def _data(steps: Walk, kinds: _Kinds) -> dict[str, Any]:
     data["N"] = _notations(data["F"])
     if missing or changed:
         data["why"] = (
-            f"The inputs cannot be moved here: {missing[0]} has no formula in JavaScript."
+            f"The inputs cannot be moved here: {missing[0]} is computed by Python. The page that microgrid play opens "
+            "has Python behind it."
             if missing
             else "The inputs cannot be moved here: a number was changed after the recording."
         )

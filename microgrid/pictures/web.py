@@ -15,8 +15,6 @@ from decimal import ROUND_HALF_UP, Context, Decimal
 from importlib import resources
 from typing import Any
 
-from microgrid.pictures.smaller import smaller
-
 ENDINGS = (".html", ".htm")
 """Endings of the names of pages."""
 
@@ -35,7 +33,7 @@ def new_id(content: str) -> str:
 def piece(uid: str, fallback: str, script: str, data: Any) -> str:
     """Return the fallback, which the script of this file replaces where scripts run; it gets uid, style and data."""
     return _replacing(
-        uid, fallback, f"{smaller(_file(script))}({json.dumps(uid)},{json.dumps(_file('page.css'))},{as_json(data)})"
+        uid, fallback, f"{_smaller(_file(script))}({json.dumps(uid)},{json.dumps(_file('page.css'))},{as_json(data)})"
     )
 
 
@@ -44,7 +42,7 @@ def widget(uid: str, fallback: str, scripts: Sequence[str], styles: Sequence[str
 
     `kinds` is JavaScript.
     """
-    body = smaller("\n".join(map(_file, scripts)), ("id", "css", "data", "kinds"))
+    body = _smaller("\n".join(map(_file, scripts)), ("id", "css", "data", "kinds"))
     css = json.dumps("".join(map(_file, styles)))
     call = f'((id,css,data,kinds)=>{{"use strict";{body}}})({json.dumps(uid)},{css},{as_json(data)},{kinds})'
     return _replacing(uid, fallback, call)
@@ -53,7 +51,7 @@ def widget(uid: str, fallback: str, scripts: Sequence[str], styles: Sequence[str
 def _replacing(uid: str, fallback: str, call: str) -> str:
     return (
         f'<div class="mg-page" data-mg="{uid}" data-lm-suppress-shortcuts="true">{fallback}'
-        f"<script>{smaller(_file('unpack.js'))}{_packed(call)}</script></div>"
+        f"<script>{_smaller(_file('unpack.js'))}{_packed(call)}</script></div>"
     )
 
 
@@ -106,9 +104,14 @@ def _file(name: str) -> str:
     return "\n".join(line.strip() for line in text.splitlines() if line.strip())
 
 
+def _smaller(script: str, kept: Sequence[str] = ()) -> str:
+    from microgrid.pictures.smaller import smaller  # its patterns take milliseconds, of pages only
+
+    return smaller(script, kept)
+
+
 def _packed(script: str) -> str:
     """Return the arguments of unpack.js: the script deflated, in base 85, and the number of its bytes."""
     deflated = zlib.compressobj(9, zlib.DEFLATED, -15)
     data = deflated.compress(script.encode("utf-8", "replace")) + deflated.flush()
     return f'("{base64.b85encode(data, pad=True).translate(_DIGITS).decode()}",{len(data)})'
-

@@ -11,7 +11,7 @@ import math
 import re
 import unicodedata
 import warnings
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any, Final, NamedTuple, NoReturn
 
 from microgrid import ops
@@ -51,7 +51,10 @@ _INSTEAD: Final[dict[type[ast.AST], str]] = {
     ast.Subscript: "there is no indexing: give each number a name of its own, as x0",
     ast.Starred: "there is no * before an argument: give the numbers one by one, as sum(x, y, z)",
 }
-_OTHER_SPELLINGS: Final = {"ln": "log", "lg": "log10", "pow": "power", "sgn": "sign"}
+_OTHER_SPELLINGS: Final = {
+    "ln": "log", "lg": "log10", "pow": "power", "sgn": "sign", "loggamma": "lgamma",
+    "besselj": "jv", "bessely": "yv", "besseli": "iv", "besselk": "kv",
+}  # fmt: skip
 _TYPESET: Final = {
     "−": "-", "–": "-", "×": "*", "·": "*", "⋅": "*", "÷": "/", "²": "**2", "³": "**3",
     "π": "pi", "∞": "inf", "√": "sqrt( )", "\xa0": "a plain space",
@@ -121,7 +124,12 @@ def variables(text: str) -> list[str]:
     """
     tree = _Parser(text, ()).tree()
     known = functions().keys() | CONSTANTS.keys() | _OTHER_SPELLINGS.keys()
-    names = [node for node in ast.walk(tree) if isinstance(node, ast.Name) and node.id not in known]
+    called = {id(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)}
+    names = [
+        node
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Name) and node.id not in known and not (id(node) in called and node.id in special())
+    ]
     return list(dict.fromkeys(node.id for node in sorted(names, key=lambda node: (node.lineno, node.col_offset))))
 
 
@@ -146,6 +154,15 @@ def functions() -> dict[str, Callable[..., Any]]:
     """Return the functions of an expression: every op by its names, functions composed of ops, and reductions."""
     aliases = {alias: op for op in OPS.values() for alias in op.aliases}
     return {**aliases, **OPS, **COMPOSED, **_reductions()}
+
+
+@functools.cache
+def special() -> dict[str, Callable[..., Any]]:
+    """Return the functions of `microgrid.special` that give one number; their names are free for variables, too."""
+    from microgrid import special as module  # a tenth of a second, for who uses it
+
+    pairs = ("airy", "sici")
+    return {name: getattr(module, name) for name in module.__all__ if name not in pairs and name not in functions()}
 
 
 def _power(x: Any, y: Any) -> Any:
@@ -175,7 +192,7 @@ class _Parser:
             node, function, operands = agenda.pop()
             if function is not None:
                 first = len(constant) - len(operands)
-                for i in range(_first_static(function, len(operands)), len(operands)):
+                for i in _static(function, len(operands)):
                     if not constant[first + i]:
                         self.wrong("this argument must be a plain number: write one, as 1.0", operands[i])
                 found.append(_Step(function, len(operands)))
@@ -306,11 +323,12 @@ class _Parser:
         name = node.func.id
         if name in self.names or (name in CONSTANTS and name not in self.functions):
             self.wrong(f"{name} is a number, no function: for a product write {name} * (...)", node)
+        if name not in self.functions and name in special():
+            self.functions = {**self.functions, name: special()[name]}
         if name not in self.functions:
             known = _OTHER_SPELLINGS.get(name)
-            self.wrong(
-                f"there is no function {name[:40]}{f': write {known}(...)' if known else self.similar(name)}", node
-            )
+            instead = f": write {known}(...)" if known else self.similar(name, special())
+            self.wrong(f"there is no function {name[:40]}{instead}", node)
         if node.keywords:
             column = node.keywords[0].col_offset + self.indent
             self.wrong(f"arguments of {name} have no names: write the number alone", column)
@@ -327,9 +345,9 @@ class _Parser:
             column += 1
         return column
 
-    def similar(self, name: str) -> str:
+    def similar(self, name: str, others: Iterable[str] = ()) -> str:
         """Return a hint at names that look alike."""
-        known = [*self.names, *CONSTANTS, *self.functions]
+        known = [*self.names, *CONSTANTS, *self.functions, *others]
         near = difflib.get_close_matches(name[:50], known, n=1, cutoff=0.7)
         return f"; did you mean {near[0]}?" if near else ""
 
@@ -346,11 +364,14 @@ def _arguments(function: Callable[..., Any]) -> tuple[int, float, str]:
     return least, len(parameters), wanted
 
 
-def _first_static(function: Callable[..., Any], given: int) -> int:
-    """Return the index of the first argument that must be a plain number; `given`, where there is none."""
+def _static(function: Callable[..., Any], given: int) -> Sequence[int]:
+    """Return the indices of the arguments that must be plain numbers."""
     if isinstance(function, Op):
-        return function.arity - function.static
-    return given
+        return range(function.arity - function.static, given)
+    if function in _reductions().values() or function in COMPOSED.values():
+        return ()
+    parameters = inspect.signature(function).parameters.values()
+    return [i for i, parameter in enumerate(parameters) if parameter.annotation == "float" and i < given]
 
 
 def _example(name: str, function: Callable[..., Any]) -> str:

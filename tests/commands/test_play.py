@@ -21,11 +21,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from microgrid import grad, hessian
+from microgrid import Value, grad, hessian
 from microgrid.commands.answers import EXAMPLES, MOST_OPERATIONS, answer
 from microgrid.commands.cli import main
 from microgrid.commands.given import CommandError
 from microgrid.commands.play import LARGEST, serve
+from microgrid.pictures.web import number as n
+from microgrid.steps import steps
 from microgrid.text.expression import Expression, variables
 
 
@@ -55,7 +57,8 @@ def test_an_example_has_the_numbers_of_the_library(name: str) -> None:
     assert found["check"]["verdict"] == "PASS"
     assert "<script>" in found["stepper"]
     assert found["program"].startswith("def f(")
-    assert len(found["latex"]) == 2
+    assert [title for title, _ in found["latex"]] == ["formula", "derivation"]
+    assert found["latex"][1][1].startswith("\\begin{aligned}")
 
 
 @given(st.floats(), st.floats())
@@ -266,6 +269,38 @@ def test_the_page_computes_drags_and_keeps_its_address(address: str, visited: Ca
     page.goto("about:blank")
     page.goto(again)
     expect(page.locator("#rows td.number")).to_have_text(expected(-1.5, 1.0, 0.2))
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [("tanh(a*b) + a", "ab"), ("gamma(a) * tanh(b)", "ab"), ("+".join(f"a*b**{k}" for k in range(2, 45)), "ab")],
+)
+def test_the_stepper_follows_what_is_dragged(address: str, visited: Callable[..., Any], text: str, names: str) -> None:
+    """In the page, or made anew where it cannot compute: by special functions, or in a local view."""
+    from playwright.sync_api import expect
+
+    page = visited(with_expression(address, text, {"a": 0.5, "b": 1.25}))
+    page.locator("#steps .track input").fill("3")
+    for name, x in (("a", 1.5), ("b", -0.75)):
+        page.get_by_role("textbox", name=f"{name}, number").fill(str(x))
+        page.get_by_role("textbox", name=f"{name}, number").press("Enter")
+    found = steps(Expression(text, list(names))(Value(1.5, label="a"), Value(-0.75, label="b")))
+    rows = page.locator("#steps .rows > div")
+    expect(rows).to_have_count(1)
+    expect(rows.first).to_contain_text(re.compile(rf"=\s*{re.escape(n(found[2].data))}$"))
+    assert page.locator("#steps .mg-count").inner_text() == f"forward 3 of {len(found) // 2}"
+
+
+def test_latex_and_the_address_are_copied_also_in_a_frame(address: str, visited: Callable[..., Any]) -> None:
+    page = visited(with_expression(address, "x * y", {"x": 3.0, "y": 2.0}))
+    page.get_by_text("LaTeX", exact=True).click()
+    for button, expected in (("Copy the derivation", r"\begin{aligned}"), ("Copy the formula", r"x \cdot y")):
+        page.get_by_role("button", name=button).click()
+        page.get_by_text("Copied").wait_for()
+        page.locator("#text").fill("")
+        page.locator("#text").press("Control+V")
+        assert page.locator("#text").input_value().startswith(expected)
+        page.get_by_text("Copied").wait_for(state="detached")
 
 
 def test_an_error_stands_below_its_place_and_goes_with_it(address: str, visited: Callable[..., Any]) -> None:

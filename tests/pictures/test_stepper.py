@@ -300,9 +300,7 @@ def test_inputs_that_move_recompute_all(opened_once: Open, tmp_path: Path) -> No
     check(page, shared(), 5)
 
 
-@pytest.mark.parametrize(
-    ("declared", "why"), [(True, "my_gamma has no formula in JavaScript"), (False, "changed after")]
-)
+@pytest.mark.parametrize(("declared", "why"), [(True, "my_gamma is computed by Python"), (False, "changed after")])
 def test_a_graph_that_cannot_be_recomputed_shows_its_numbers_all_the_same(
     opened_once: Open, tmp_path: Path, declared: bool, why: str
 ) -> None:

@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import microgrid
+import microgrid.special
 from microgrid import OPS, Value, grad, hessian, trace
 from microgrid.functions.composed import COMPOSED
 from microgrid.text.expression import (
@@ -23,8 +24,11 @@ from microgrid.text.expression import (
     Expression,
     ExpressionError,
     _arguments,
+    _static,
     check_name,
     functions,
+    special,
+    variables,
 )
 
 # --- what they mean ------------------------------------------------------------------------------------------------
@@ -84,6 +88,39 @@ def test_every_function_takes_variables_in_every_place_or_says_where_not(name: s
                 if variables:
                     hessian(f, range(len(variables)))(*[at] * len(variables))
     assert refused <= {"this argument must be a plain number: write one, as 1.0"}
+
+
+@pytest.mark.parametrize("name", special())
+def test_a_special_function_is_that_of_microgrid_special(name: str) -> None:
+    function = getattr(microgrid.special, name)
+    least, _, _ = _arguments(function)
+    whole = _static(function, least)  # orders
+    texts = ["2" if i in whole else f"v{i}" for i in range(least)]
+    names = [text for text in texts if text != "2"]
+    f = Expression(f"{name}({', '.join(texts)})", names)
+    at = [0.4 + 0.1 * i for i in range(len(names))]
+
+    def directly(*xs: Any) -> Any:
+        given = iter(xs)
+        return function(*(2.0 if i in whole else next(given) for i in range(least)))
+
+    assert f(*at) == directly(*at)
+    assert grad(f, range(len(at)))(*at) == grad(directly, range(len(at)))(*at)
+    for i in whole:
+        with pytest.raises(ExpressionError, match="must be a plain number"):
+            Expression(f"{name}({', '.join('x' if k == i else '0.5' for k in range(least))})", ["x"])
+
+
+def test_names_of_special_functions_are_free_for_variables() -> None:
+    assert variables("gamma(x)*beta + y0*psi + j0(k)") == ["x", "beta", "y0", "psi", "k"]
+    assert Expression("gamma(x) * beta", ["x", "beta"])(4.0, 0.5) == 3.0
+    assert check_name("gamma") == "gamma"
+    with pytest.raises(ExpressionError, match="gamma is a number, no function"):
+        Expression("gamma(gamma)", ["gamma"])
+    with pytest.raises(ExpressionError, match="did you mean gamma"):
+        Expression("gamm(x)", ["x"])
+    with pytest.raises(ExpressionError, match="there is no function besselj: write jv"):
+        Expression("besselj(1, x)", ["x"])
 
 
 def test_on_values_it_is_recorded_and_differentiates_to_any_order() -> None:
@@ -284,7 +321,8 @@ def test_no_text_does_anything_but_give_a_number_or_an_expression_error(text: st
 
 WATCHED = """
 import json, sys
-from microgrid.text.expression import Expression, ExpressionError
+from microgrid.text.expression import Expression, ExpressionError, special
+special()  # a name that is not known is looked for there, too: that module's import is no doing of the text
 texts = json.load(sys.stdin)
 seen = []
 sys.addaudithook(lambda event, arguments: seen.append(event))
