@@ -293,11 +293,15 @@ class Steps(Sequence[Step]):
         return stepper.html(self)
 
     def save(self, path: PathLike) -> None:
-        """Write the stepper as a page that opens by itself. Raises ValueError when the name does not end in .html."""
-        from microgrid.pictures import stepper, web
+        """Write the stepper as a page that opens by itself (.html), or both passes as an animated picture (.svg).
 
-        ending(path, *web.ENDINGS)
-        write_text(path, stepper.page(self))
+        The picture needs no script, so it moves on slides and in a README. Raises ValueError when the name ends
+        otherwise, or when a picture would have more than 40 values.
+        """
+        from microgrid.pictures import flow, stepper, web
+
+        written = flow.animated if ending(path, *web.ENDINGS, ".svg") == ".svg" else stepper.page
+        write_text(path, written(self))
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None, **_: Any) -> dict[str, Any]:
         return {"text/html": self.html(), "text/markdown": self.markdown(), "text/plain": str(self)}

@@ -68,6 +68,12 @@ def contrast(a: str, b: str) -> float:
     return (lighter + 0.05) / (darker + 0.05)
 
 
+def mixed(colour: str, page: str, share: float = 0.16) -> str:
+    """Return a page's colour with a share of another: a fill under text in that other one."""
+    pairs = [(int(colour[k : k + 2], 16), int(page[k : k + 2], 16)) for k in (1, 3, 5)]
+    return "#" + "".join(f"{round(b + share * (a - b)):02X}" for a, b in pairs)
+
+
 def _luminance(colour: str) -> float:
     parts = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
     red, green, blue = (x / 12.92 if x <= 0.04045 else ((x + 0.055) / 1.055) ** 2.4 for x in parts)

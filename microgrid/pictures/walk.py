@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 from microgrid.engine import Value
 from microgrid.pictures.outline import Item
@@ -40,6 +40,11 @@ class Walk(Protocol):
     @property
     def seed(self) -> float:
         """Gradient of the output."""
+        ...
+
+    @property
+    def backward(self) -> Sequence[Any]:
+        """Steps of the backward pass, with the contributions of each."""
         ...
 
     def differences(self) -> Mapping[int, float]:
