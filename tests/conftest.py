@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import signal
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -20,6 +22,12 @@ pytest_plugins = ["chromium"]  # fixtures of the pages' tests
 
 MOST = 8
 """Workers at most: each one imports and collects all tests, some two seconds."""
+
+
+def pytest_configure() -> None:
+    """Let Ctrl-C reach the processes that tests start: a shell ignores it in what runs in its background."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN and threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.hookimpl(optionalhook=True)
