@@ -563,7 +563,7 @@ def _traced(function: Callable[..., Any], examples: Sequence[Any], outside: bool
         structures = (*structures, list(range(len(inputs), len(inputs) + len(found))))
     program = _laid_flat(outputs, [*inputs, *found], parameters, structures, out_structure)
     depends = Dependence(inputs)
-    fixed = [_what_was_fixed(*look) for look in seen if look[1] in depends or look[2] in depends]
+    fixed = [_what_was_fixed(*look) for look in seen if look[0] == "once" or look[1] in depends or look[2] in depends]
     program.fixed = tuple(dict.fromkeys(fixed))
     return program, found
 
@@ -572,6 +572,8 @@ _READ, _TIE = "was read as", ", at a tie"
 
 
 def _what_was_fixed(how: str, value: Value, other: Any, answer: Any, line: str) -> str:
+    if how == "once":
+        return f"{other} ({line})"
     text = value.label or f"a {value.op.name if value.op else 'number'} of {value.item()!r}"
     if how in ("data", "grad"):
         return f"{'the grad of ' if how == 'grad' else ''}{text} {_READ} {answer!r} ({line})"

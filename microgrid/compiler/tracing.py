@@ -86,7 +86,7 @@ def traced(
         depends = Dependence(inputs, start)
         counted = Dependence(whole_inputs, start)
         for look in seen:
-            if look[1] in depends or look[2] in depends:
+            if look[0] == "once" or look[1] in depends or look[2] in depends:
                 advised = whole is not None and (look[1] in counted or look[2] in counted)
                 raise TypeError(_refusal(name, *look) + (whole.advice(name) if whole is not None and advised else ""))
         captured = list(outside)
@@ -113,6 +113,8 @@ def _condition(how: str) -> str:
 
 
 def _refusal(name: str, how: str, value: Value, other: Any, answer: Any, line: str) -> str:
+    if how == "once":
+        return f"{name} cannot be compiled: {other} ({line})"
     text = value.label or f"a {value.op.name if value.op else 'number'} of {value.item()!r}"
     if how == "grad":
         return f"{name} cannot be compiled: it reads the .grad of {text}, at {line}; take microgrid.grad of a function"

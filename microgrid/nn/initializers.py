@@ -7,11 +7,14 @@ them: `normal(0.01)` is one, and "normal" names `normal()`.
 
 from __future__ import annotations
 
+import functools
 import math
 import random
 from collections.abc import Callable
 from types import ModuleType
 from typing import Any
+
+from microgrid.engine import Value
 
 Generator = random.Random | ModuleType
 Initializer = Callable[[Any, int, int], float]
@@ -42,7 +45,23 @@ def he() -> Initializer:
     return lambda generator, inputs, outputs: math.sqrt(2.0 / inputs) * float(generator.gauss(0.0, 1.0))
 
 
-INITIALIZERS: dict[str, Initializer] = {"uniform": uniform(), "normal": normal(), "xavier": xavier(), "he": he()}
+def fan_in() -> Initializer:
+    """Draw uniformly within 1 / sqrt(inputs): PyTorch's default for linear, convolutional and recurrent layers."""
+
+    def draw(generator: Any, inputs: int, outputs: int) -> float:
+        limit = 1.0 / math.sqrt(inputs)
+        return float(generator.uniform(-limit, limit))
+
+    return draw
+
+
+INITIALIZERS: dict[str, Initializer] = {
+    "uniform": uniform(),
+    "normal": normal(),
+    "xavier": xavier(),
+    "he": he(),
+    "fan_in": fan_in(),
+}
 """Initializers that a network takes by name."""
 
 
@@ -60,3 +79,22 @@ def generator(seed: int | Generator | None) -> Generator:
     if seed is None:
         return random
     return random.Random(seed) if isinstance(seed, int) else seed
+
+
+class Draw:
+    """Weights and biases of a layer, drawn in the order in which they are asked for.
+
+    Both by `fan_in` where no initializer is given, as in PyTorch; else the biases are 0.
+    """
+
+    def __init__(self, init: str | Initializer | None, source: Generator, inputs: int, outputs: int) -> None:
+        self._weight = functools.partial(initializer("fan_in" if init is None else init), source, inputs, outputs)
+        self._bias: Callable[[], float] = self._weight if init is None else float
+
+    def weights(self, *shape: int) -> Any:
+        """Return nested lists of new parameters."""
+        return [self.weights(*shape[1:]) for _ in range(shape[0])] if shape else Value(self._weight())
+
+    def biases(self, count: int) -> list[Value]:
+        """Return a list of new parameters."""
+        return [Value(self._bias()) for _ in range(count)]

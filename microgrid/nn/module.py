@@ -13,7 +13,7 @@ from typing import Any, Final, NamedTuple, Self
 
 from microgrid.core.files import PathLike, read_json, write_json
 from microgrid.core.primitive import as_float
-from microgrid.core.scope import enter_module, leave_module
+from microgrid.core.scope import current_reader, enter_module, leave_module
 from microgrid.engine import Value
 
 
@@ -27,7 +27,11 @@ class Module:
     from the attribute, or the list or dict in an attribute, of the module that holds it.
     """
 
+    training = True
+    """False after `eval()`: what draws at random or looks at other samples in training does not."""
+
     _name = ""
+    _buffers: tuple[str, ...] = ()  # attributes whose Values are saved, and are no parameters
     _adds_path = True  # True if Neuron.__call__ still has to enter the module: a subclass enters it before
 
     def __init_subclass__(cls, *, scoped: bool = True) -> None:
@@ -81,6 +85,16 @@ class Module:
                     agenda.append(place.held)
         return list(found.values())
 
+    def train(self, mode: bool = True) -> Self:
+        """Set the mode of the module and of those inside: training, or with False evaluation; return the module."""
+        for module in self.modules():
+            module.training = mode
+        return self
+
+    def eval(self) -> Self:
+        """Set the mode of the module and of those inside to evaluation; return the module."""
+        return self.train(False)
+
     def count_parameters(self) -> int:
         """Return the number of parameters."""
         return len(self.parameters())
@@ -90,17 +104,27 @@ class Module:
         for parameter in self.parameters():
             parameter.grad = 0.0
 
+    def named_buffers(self) -> list[tuple[str, Value]]:
+        """Return what is saved and not trained, with its name: the running statistics of a `BatchNorm`."""
+        named: list[tuple[str, Value]] = []
+        with _looked_through(self) as places:
+            for place in places:
+                if isinstance(place.held, Module):
+                    named += [(f"{place.name}.{inner}", value) for inner, value in place.held.named_buffers()]
+        held = {name: getattr(self, name) for name in self._buffers}
+        return named + [(name + inner, item) for name, x in held.items() for inner, _, item in _items(x)]
+
     def state_dict(self) -> dict[str, float]:
-        """Return the number of each parameter, by its name."""
-        return {name: parameter.data for name, parameter in self.named_parameters()}
+        """Return the number of each parameter and buffer, by its name."""
+        return {name: value.data for name, value in [*self.named_parameters(), *self.named_buffers()]}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> Self:
-        """Set each parameter to its number; return the module.
+        """Set each parameter and buffer to its number; return the module.
 
-        Raises ValueError, and changes nothing, when the names are not exactly those of the parameters, or when one has
+        Raises ValueError, and changes nothing, when the names are not exactly those of `state_dict()`, or when one has
         no number.
         """
-        named = self.named_parameters()
+        named = [*self.named_parameters(), *self.named_buffers()]
         if not isinstance(state, Mapping):
             raise ValueError(f"the parameters must be a dict of numbers by their names, got {state!r:.80}")
         if state.keys() != {name for name, _ in named}:
@@ -154,6 +178,29 @@ def _in_scope(call: Callable[..., Any]) -> Callable[..., Any]:
     return scoped_call
 
 
+@contextlib.contextmanager
+def evaluating(model: Module) -> Iterator[None]:
+    """Set a model to evaluation within a context."""
+    changed = [module for module in model.modules() if module.training]
+    own = [vars(module).pop("training", None) for module in changed]
+    for module in changed:
+        vars(module)["training"] = False
+    try:
+        yield
+    finally:
+        for module, mode in zip(changed, own, strict=True):
+            del vars(module)["training"]
+            if mode is not None:
+                module.training = mode
+
+
+def tell_once(x: Value, what: str) -> None:
+    """Tell the reader of a trace that something was done to x that a trace would not repeat."""
+    reader = current_reader()
+    if reader is not None:
+        reader("once", x, what, None)
+
+
 # --- what the attributes hold --------------------------------------------------------------------------------------
 
 
@@ -178,7 +225,7 @@ def _places(module: Module, *, private: bool = False) -> Iterator[_Place]:
 
     attributes = vars(module)
     for name, held in attributes.items():
-        if private or not name.startswith("_"):
+        if private or not (name.startswith("_") or name in module._buffers):
             yield from walk(name, held, attributes, name)
 
 

@@ -54,6 +54,7 @@ class EpochLoop:
         self.optimizer = optimizer
         self.samples = samples
         self.measures = measures
+        self.restarting: list[Any] = [module for module in model.modules() if hasattr(module, "restart")]
         self.stepping = False
 
     def settings(self) -> dict[str, Any]:
@@ -133,6 +134,8 @@ class EpochLoop:
 
     def epoch(self, number: int) -> tuple[float, dict[str, float]]:
         """Train on every sample once; return the loss and the metrics."""
+        for module in self.restarting:
+            module.restart(number)
         xs, ys = self.samples.xs, self.samples.ys
         losses: list[float] = []
         weights: list[float] = []

@@ -14,7 +14,7 @@ from microgrid.core.scope import no_grad, recording
 from microgrid.engine import Value
 from microgrid.graph.anomaly import detect_anomaly
 from microgrid.losses import Loss
-from microgrid.nn.module import Module
+from microgrid.nn.module import Module, evaluating
 from microgrid.training.samples import Sample, Target, values_of
 
 Numbers = Any
@@ -102,17 +102,17 @@ def numbers_of(output: Any) -> list[float]:
 
 
 def outputs_of(model: Module, xs: Sequence[Sample]) -> list[list[float]]:
-    """Return the outputs for each sample, without recording."""
-    with no_grad():
+    """Return the outputs for each sample, in evaluation and without recording."""
+    with no_grad(), evaluating(model):
         return [numbers_of(model(values_of(x))) for x in xs]
 
 
 def loss_and_outputs(
     model: Module, loss: Loss, xs: Sequence[Sample], ys: Sequence[Target]
 ) -> tuple[float, list[list[float]]]:
-    """Return the sum of the losses, and the outputs for each sample, without recording."""
+    """Return the sum of the losses, and the outputs for each sample, in evaluation and without recording."""
     total, outputs = 0.0, []
-    with no_grad():
+    with no_grad(), evaluating(model):
         for x, y in zip(xs, ys, strict=True):
             output = model(values_of(x))
             total += loss(output, y).data

@@ -200,6 +200,7 @@ def weights(model: nn.MLP) -> list[float]:
         ("normal", 1.0),
         ("xavier", 2.0 / 80.0),
         ("he", 2.0 / 40.0),
+        ("fan_in", 1.0 / 3.0 / 40.0),
         (nn.normal(0.01), 0.0001),
         (nn.uniform(0.0, 1.0), 1.0 / 3.0),
     ],
@@ -218,7 +219,9 @@ def test_a_seed_of_its_own_leaves_the_global_generator_alone() -> None:
     random.seed(5)
     nn.MLP(3, [3, 1], seed=9)
     assert weights(nn.MLP(3, [3, 1])) == expected
-    with pytest.raises(ValueError, match="unknown initializer 'hee': choose one of uniform, normal, xavier, he"):
+    with pytest.raises(
+        ValueError, match="unknown initializer 'hee': choose one of uniform, normal, xavier, he, fan_in"
+    ):
         nn.Layer(2, 2, init="hee")
 
 
