@@ -17,6 +17,7 @@ from microgrid.numbers.arithmetic import library
 from microgrid.numbers.arrays import arrays
 from microgrid.pictures import film_page, web
 from microgrid.pictures.architecture import WIDEST
+from microgrid.pictures.digraph import number
 from microgrid.pictures.network import Network, network_of
 from microgrid.pictures.sketch import printable
 from microgrid.program import trace
@@ -134,7 +135,9 @@ class Film:
             (CELLS, SMALL),
             self.classes,
             list(zip(places, kinds, strict=True)),
-            sorted({(f"{label:g}", kind) for label, kind in zip(self.labels, kinds, strict=True)}, key=lambda x: x[1]),
+            sorted(
+                {(number(label, 6), kind) for label, kind in zip(self.labels, kinds, strict=True)}, key=lambda x: x[1]
+            ),
             spans,
             [frame.epoch for frame in self.frames],
             [frame.loss for frame in self.frames],

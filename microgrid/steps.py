@@ -12,7 +12,6 @@ from microgrid.core.primitive import SUM, has_rule
 from microgrid.engine import CONSTANT, Value
 from microgrid.graph.passes import backpropagation
 from microgrid.pictures import symbols
-from microgrid.pictures.digraph import number
 from microgrid.pictures.outline import Item, items_of, short_paths, shown, static_operands
 from microgrid.program import Program
 from microgrid.text.notation import Written
@@ -422,7 +421,7 @@ def _by_differences(root: Value, node: Value) -> float:
 
 
 def _n(x: float) -> str:
-    return number(x, 6)
+    return f"{x:.6g}"
 
 
 def _code(text: str) -> str:

@@ -33,7 +33,7 @@ def test_a_shared_value_receives_two_contributions_and_is_told_so() -> None:
     to_a = [k for step in found.backward for k in step.contributions if k.name == "a"]
     assert [(k.before, k.contribution, k.after) for k in to_a] == [(0.0, -8.0, -8.0), (-8.0, 24.0, 16.0)]
     assert [k.formula for k in to_a] == ["d(a * b + a)/da = 1", "d(a * b)/da = b"]
-    assert found[-1].remarks == ("a is used more than once, so its contributions add up (+=, not =): −8 + 24 = 16",)
+    assert found[-1].remarks == ("a is used more than once, so its contributions add up (+=, not =): -8 + 24 = 16",)
 
 
 def test_nothing_changes_unless_asked() -> None:
@@ -115,7 +115,7 @@ def test_ready_and_waiting_say_who_is_next() -> None:
 def test_what_is_special_is_said_in_words() -> None:
     x = Value(-2.0, label="x")
     said = {
-        "this relu is off: its operand is −2, not above 0": mg.relu(x) * 1.0,
+        "this relu is off: its operand is -2, not above 0": mg.relu(x) * 1.0,
         "tanh is saturated": mg.tanh(x * 10.0),
         "its gradient is exactly 0, so it passes nothing on": mg.sin(x) * 0.0,
         "both operands are the same value": x * x,
@@ -163,10 +163,10 @@ def test_a_label_that_is_an_expression_stands_in_brackets_and_one_that_is_a_numb
 def test_text_and_markdown_have_every_contribution() -> None:
     _, _, c = shared()
     text, table = str(steps(c)), steps(c).markdown()
-    for part in ("d(a * b)/da = b = −3 | × gradient −8 = 24 | a: was −8, now 16", "6. a * b: gradient −8"):
+    for part in ("d(a * b)/da = b = -3 | × gradient -8 = 24 | a: was -8, now 16", "6. a * b: gradient -8"):
         assert part in text
     assert table.count("\n") == 1 + 5
-    assert "`d(a * b)/da` = `b = −3` | 24 | `a`: −8 → 16 |" in table
+    assert "`d(a * b)/da` = `b = -3` | 24 | `a`: -8 → 16 |" in table
     bundle = steps(c)._repr_mimebundle_()
     assert set(bundle) == {"text/html", "text/markdown", "text/plain"}
 

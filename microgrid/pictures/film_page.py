@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from microgrid.pictures.colours import CATEGORIES
+from microgrid.pictures.digraph import number
 
 HEIGHT, TITLE = 340, 18
 """Height of each panel, and of the line of text above its picture."""
@@ -124,10 +125,8 @@ def _field(contents: Contents) -> str:
         end -= 7 * len(text) + 9
         parts.append(_point(end, TITLE - 8, kind))
         end -= 14
-    parts.append(
-        f"<text class='soft' x='{LEFT}' y='{HEIGHT - 3}'>x from {left:.3g} to {right:.3g}, y from {low:.3g} to "
-        f"{high:.3g}</text>"
-    )
+    spans = "x from {} to {}, y from {} to {}".format(*(number(end, 3) for end in (left, right, low, high)))
+    parts.append(f"<text class='soft' x='{LEFT}' y='{HEIGHT - 3}'>{spans}</text>")
     return "".join(parts)
 
 
@@ -163,7 +162,7 @@ def _charts(contents: Contents) -> str:
     scale = _scale(losses)
     parts = [
         f"<text x='{CHART_X}' y='{TITLE - 4}'>loss{', logarithmic' if scale.log else ''}</text>"
-        f"<text class='end now' x='{right}' y='{TITLE - 4}'>{losses[-1]:.4g}</text>",
+        f"<text class='end now' x='{right}' y='{TITLE - 4}'>{number(losses[-1], 4)}</text>",
         *(_tick(scale.height(tick, CURVE_Y, CURVE_HEIGHT), tick) for tick in scale.ticks()),
         f"<path class='axis' d='M{CHART_X} {CURVE_Y}v{CURVE_HEIGHT}h{CHART_WIDTH}'/>"
         f"<polyline class='all' points='{path}'/><polyline class='loss' points='{path}'/>"
@@ -191,7 +190,7 @@ def _charts(contents: Contents) -> str:
 def _tick(y: float, value: float) -> str:
     return (
         f"<path class='tick' d='M{CHART_X} {y:.1f}h{CHART_WIDTH}'/>"
-        f"<text class='soft end' x='{CHART_X - 4}' y='{y + 4:.1f}'>{value:.3g}</text>"
+        f"<text class='soft end' x='{CHART_X - 4}' y='{y + 4:.1f}'>{number(value, 3)}</text>"
     )
 
 

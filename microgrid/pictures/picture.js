@@ -126,8 +126,8 @@ function pass(e, u, here, more, taken) {
 }
 /* The view: all of it where that is legible, else the node with its operands in the middle. */
 function look() {
-  const L = data.g[shown], width = svg.clientWidth || 600, pad = 22, fit = width / (L.w + 2 * pad), scale = (fit < .74 ? .85 : Math.min(fit, 1.5)) * zoom;
-  const high = Math.min((L.h + 2 * pad) * scale, Math.max(innerHeight * .62, 260)), w = width / scale, h = high / scale;
+  const L = data.g[shown], width = svg.clientWidth || 600, pad = 22, fit = width / (L.w + 2 * pad), most = Math.max(innerHeight * .62, 260);
+  const scale = (fit < .74 ? .85 : Math.min(fit, Math.max(.85, most / (L.h + 2 * pad)), 1.5)) * zoom, high = Math.min((L.h + 2 * pad) * scale, most), w = width / scale, h = high / scale;
   const here = picked >= 0 ? picked : nodeAt(at), around = here < 0 ? [at ? inputs[0] ?? 0 : last] : [here, ...ins[here].map(e => e.tail)];
   const middle = k => { const xs = around.map(i => L.b[i][k]), own = L.b[around[0]][k], room = (k ? h : w) / 2 - 90, m = (Math.min(...xs) + Math.max(...xs)) / 2; return Math.max(own - room, Math.min(own + room, m)); };
   const hold = (m, size, all) => size >= all + 2 * pad ? (all - size) / 2 : Math.max(-pad, Math.min(all + pad - size, m - size / 2));

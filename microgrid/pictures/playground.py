@@ -54,8 +54,8 @@ def page(transport: str, examples: Mapping[str, str]) -> str:
 <label>Seed <input id="seed" type="number" value="0" min="0" max="1000000"></label>
 <button id="train" type="button">Train</button><button id="step" type="button">Step through one training step</button>
 </div><div class="row" id="clicks" hidden><canvas id="points" width="240" height="240" role="img"
-aria-label="The plane from -2 to 2: a click adds a point"></canvas>
-<label>A click adds <select id="kind"><option value="-1">a red dot, -1</option><option value="1">a blue square, 1
+aria-label="The plane from −2 to 2: a click adds a point"></canvas>
+<label>A click adds <select id="kind"><option value="-1">a red dot, −1</option><option value="1">a blue square, 1
 </option></select></label><button id="clear" type="button">Clear</button></div>
 <p class="message" id="training" role="status"></p><div id="film"></div><div id="trainsteps"></div></section>
 <noscript>The playground needs JavaScript.</noscript></main>

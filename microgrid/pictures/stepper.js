@@ -32,8 +32,9 @@ function forward(values) {
   }
   return values;
 }
+let recorded;
 function walk() {
-  const recorded = leaves.every((i, k) => same(value[i], original[k]));
+  recorded = leaves.every((i, k) => same(value[i], original[k]));
   for (const i of computed) value[i] = recorded && overValue.has(i) ? +overValue.get(i) : kinds[code[i][0]][0](...argumentsOf(i));
   grad.length = 0;
   for (let i = 0; i < count; i++) grad.push(0);
@@ -49,7 +50,6 @@ function walk() {
       e.after = grad[e.tail] + start[e.tail];
     }
   }
-  return recorded;
 }
 const gradient = i => grad[i] + start[i];
 
@@ -185,14 +185,14 @@ function answer() {
   return heading(`The answer: how ${z} changes with each input`) + (shown.length < inputs.length && !shown.length ? "" : `<table><thead><tr><th scope="col">input</th><th scope="col">gradient</th><th scope="col" class="wide">size</th>${live ? `<th scope="col">try it: input + ${h}</th>` : ""}</tr></thead><tbody>` + listed.map(i => {
     const g = gradient(i), d = live && outputWith(i, value[i] + h) - value[last];
     return `<tr><td>${link(i)} ${math(EQUALS, mathml(value[i]))}${whereOf(i) ? `<br><small>${esc(whereOf(i))}</small>` : ""}</td><td>${math(mathml(G(i)), EQUALS, coloured(g, true))}</td><td class="wide ${sized(g)}"><span class="meter" style="width:${Math.abs(g) / most * 5 || 0}em"></span></td>${live ? `<td>${z} changes by <b class="${sized(d)}">${num(d)}</b><br><small>${h} × gradient = ${num(h * g / (seed || 1))}</small></td>` : ""}</tr>`;
-  }).join("") + "</tbody></table>" + (inputs.length > 30 ? `<p>The 30 largest of ${inputs.length}.</p>` : ""));
+  }).join("") + "</tbody></table>" + (inputs.length > 30 ? `<p>The 30 largest of ${inputs.length}.</p>` : "") + (data.t && recorded ? `<p><button data-do="latex">Copy LaTeX</button></p>` : ""));
 }
 
 /* Inputs that can be dragged. */
-const dragged = [];
+const dragged = [], brief = x => +x.toPrecision(4);
 function control(i, parent) {
   const l = document.createElement("label"), name = textOf(i), most = Math.max(6, 2 * Math.abs(value[i])) || 6;
-  l.innerHTML = `${whereOf(i) ? `<small class="where">${esc(whereOf(i))}</small>` : ""}<span>${told_(i)}</span><input type="range" min="${-most}" max="${most}" step="any" value="${value[i]}"><input type="number" step="any" value="${value[i]}"><output></output>`;
+  l.innerHTML = `${whereOf(i) ? `<small class="where">${esc(whereOf(i))}</small>` : ""}<span>${told_(i)}</span><input type="range" min="${-most}" max="${most}" step="any" value="${value[i]}"><input type="number" step="any" value="${brief(value[i])}"><output></output>`;
   const [range, number] = l.querySelectorAll("input"), output = l.querySelector("output");
   range.setAttribute("aria-label", `${whereOf(i)} ${name}`.trim());
   number.setAttribute("aria-label", `${whereOf(i)} ${name}, as a number`.trim());
@@ -202,12 +202,12 @@ function control(i, parent) {
   parent.append(l);
   return from => {
     if (from !== range) range.value = value[i];
-    if (from !== number) number.value = value[i];
+    if (from !== number) number.value = brief(value[i]);
     output.innerHTML = at === LAST && !hiddenGradient(i) ? `gradient <b class="${sized(gradient(i))}">${num(gradient(i))}</b>` : "";
   };
 }
 function moved(from) {
-  const recorded = walk();
+  walk();
   names.forEach((x, i) => { if (Array.isArray(x)) delete names[i]; });
   answers.clear();
   moment = 1;
@@ -266,6 +266,7 @@ const acts = {
   practice: () => { practise(practice ? 0 : 1); }, again: () => exercise(drill.number + 1),
   reset: () => { leaves.forEach((i, k) => value[i] = original[k]); moved(); },
   "in": () => { zoom = Math.min(zoom * 1.25, 4); view.look(); }, out: () => { zoom = Math.max(zoom / 1.25, .4); view.look(); },
+  latex: () => copied(data.t, $("[data-do=latex]")),
   close: () => { picked = -1; render(); }
 };
 main.addEventListener("click", event => {
@@ -293,7 +294,7 @@ function address() {
 function begin() {
   const asked = new URLSearchParams(alone ? location.hash.slice(1) : "");
   if (live) leaves.forEach(i => { const x = asked.get(textOf(i)); if (x !== null && x !== "" && Number.isFinite(+x)) value[i] = +x; });
-  const recorded = walk();
+  walk();
   if (live && inputs.length) {
     const shown = view.moves ? inputs : [];
     shown.forEach(i => dragged.push(control(i, $(".inputs"))));

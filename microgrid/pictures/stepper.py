@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 from microgrid.core.primitive import CALL, OPS, Op, has_rule
 from microgrid.engine import CONSTANT, Value
 from microgrid.pictures import symbols, web
+from microgrid.pictures.derivation import derivation
 from microgrid.pictures.layered import Layered, layered
 from microgrid.pictures.outline import Item, short_paths, sign, static_operands
 from microgrid.pictures.still import curve, still
@@ -25,6 +26,9 @@ from microgrid.text.mathml import template
 MOST_VALUES = 80
 """Maximum number of values in a picture of the whole; of a larger graph the page shows the neighbourhood of each."""
 
+LONGEST_DERIVATION = 4_000
+"""Maximum number of characters of a derivation that the page carries."""
+
 BOX, CONSTANT_BOX = (126.0, 66.0), (52.0, 30.0)
 """Sizes of the boxes; one with a line for its module is 14 higher."""
 
@@ -34,7 +38,9 @@ GAPS = {"LR": (112.0, 26.0), "TB": (84.0, 14.0)}
 
 def page(steps: Walk) -> str:
     """Return the stepper as a page that opens by itself."""
-    return web.page(f"Steps of {steps.names[-1]}", _piece(steps, alone=True))
+    last, name = len(steps.items) - 1, steps.names[-1]
+    nameless = not steps.items[last].title and (name == f"v{last}" or name.endswith(steps.sums().get(last, "?")))
+    return web.page("Backpropagation, step by step" if nameless else f"Steps of {name}", _piece(steps, alone=True))
 
 
 def html(steps: Walk) -> str:
@@ -45,7 +51,7 @@ def html(steps: Walk) -> str:
 def _piece(steps: Walk, *, alone: bool) -> str:
     items = steps.items
     kinds = _Kinds()
-    data = _data(steps, kinds) | {"alone": int(alone)}
+    data = _data(steps, kinds) | {"alone": int(alone), "t": _latex(steps)}
     whole = len(items) <= MOST_VALUES
     views: dict[str, Layered] = {}
     if whole:
@@ -53,9 +59,20 @@ def _piece(steps: Walk, *, alone: bool) -> str:
         data["g"] = {direction: _view(view) for direction, view in views.items()}
     uid = web.new_id(web.as_json(data))
     fallback = web.image(still(steps, views.get("LR")), _in_words(steps))
-    scripts = ["formulas.js", "stepper.js", "practice.js", "picture.js" if whole else "local.js"]
+    scripts = ["formulas.js", "copying.js", "stepper.js", "practice.js", "picture.js" if whole else "local.js"]
     styles = ["stepper.css"] if whole else ["stepper.css", "local.css"]
     return web.widget(uid, fallback, scripts, styles, data, kinds.script())
+
+
+def _latex(steps: Walk) -> str:
+    """Return the derivation; "" where it is too long for a slide."""
+    if len(steps.items) > MOST_VALUES:
+        return ""
+    try:
+        text = derivation(steps)
+    except ValueError:
+        return ""
+    return text if len(text) <= LONGEST_DERIVATION else ""
 
 
 def _layout(items: Sequence[Item], direction: Any) -> Layered:

@@ -6,11 +6,13 @@ import json
 import math
 import random
 import re
+from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
 import pytest
 
+from microgrid import Film, Value, draw, fit, nn, steps, trace
 from microgrid.core.primitive import OPS, Op
 from microgrid.pictures import web
 from microgrid.pictures.stepper import _notations
@@ -143,3 +145,52 @@ def test_every_ops_latex_is_read_as_mathml(op: Op) -> None:
 @pytest.mark.parametrize("latex", [r"\weird{#1}", r"\frac{#1", r"#1}", r"\left(#1", r"\operatorname#1", "a ^"])
 def test_latex_that_is_not_understood_is_replaced_by_a_call(latex: str) -> None:
     assert template(latex, "f", 1).mathml == "<mrow><mi>f</mi><mrow><mo>(</mo>#1<mo>)</mo></mrow></mrow>"
+
+
+# --- one sign for minus --------------------------------------------------------------------------------------------
+
+HYPHEN_BEFORE_A_NUMBER = re.compile(r"(?<![\w\]}])-\s*[\d.∞]")
+
+
+def negative() -> Value:
+    x, y = Value(-2.5, label="x"), Value(-3.0, label="y")
+    return (x * y - x**2 / -4.0).tanh() * -1.5
+
+
+def test_what_can_be_pasted_has_a_hyphen_for_minus() -> None:
+    found = steps(negative(), numerical=True)
+    program = trace(lambda x: -2.5 * x - 3.0)(-1.0)
+    texts = [str(found), found.markdown(), found.latex(), str(program), program.latex(), *map(repr, found)]
+    for text in texts:
+        assert "\u2212" not in text
+        assert HYPHEN_BEFORE_A_NUMBER.search(text)
+
+
+def test_what_is_looked_at_has_a_minus_sign(opened_once: Any, tmp_path: Path) -> None:
+    z = negative()
+    z.backward()
+    points = [[-1.0, -0.5], [1.0, 0.5]]
+    film = Film(points, [-1.0, 1.0])
+    fit(nn.MLP(2, [2, 1], seed=1), points, [-1.0, 1.0], loss="hinge", epochs=2, callbacks=[film], progress=False)
+    steps(z).save(tmp_path / "steps.html")
+    film.save(tmp_path / "film.html")
+    seen = [re.sub(r"<style.*?</style>|<!--.*?-->|<[^>]*>", " ", draw(z).svg, flags=re.DOTALL)]
+    page = opened_once(tmp_path / "film.html")
+    seen.append(page.locator(".mg-page").inner_text())
+    page = opened_once(tmp_path / "steps.html")
+    for key in ("ArrowRight", "ArrowRight", "End", "ArrowLeft", "ArrowLeft"):
+        page.keyboard.press(key)
+        page.wait_for_timeout(50)
+        seen += [page.locator(".view").text_content(), page.locator(".words section").text_content()]
+    page.locator("[data-n='0']").click()
+    seen.append(page.locator(".words section").text_content())
+    for text in seen:
+        assert not HYPHEN_BEFORE_A_NUMBER.search(text), text
+    assert sum("\u2212" in text for text in seen) > 8
+
+
+def test_a_hyphen_would_be_seen() -> None:
+    for text in ("gradient -2", "(-1.5)", "x = -∞", "2 × -3"):
+        assert HYPHEN_BEFORE_A_NUMBER.search(text)
+    for text in ("v-2", "2026-11", "\u22123"):
+        assert not HYPHEN_BEFORE_A_NUMBER.search(text)

@@ -193,6 +193,26 @@ def test_the_last_screen_is_the_answer_with_a_test_beside_it(opened: Open, stepp
         assert got == pytest.approx(moved, rel=2e-3, abs=1e-12)
 
 
+def test_the_derivation_is_copied_in_a_frame_of_a_file(opened_once: Open, tmp_path: Path) -> None:
+    found = shared()
+    found.save(tmp_path / "steps.html")
+    (tmp_path / "frame.html").write_text(
+        "<!DOCTYPE html><p class='mg-bar'>-</p><textarea id='into'></textarea>"
+        f"<iframe src='{(tmp_path / 'steps.html').as_uri()}' width=900 height=700></iframe>",
+        "utf-8",
+    )
+    page = opened_once(tmp_path / "frame.html")
+    inside = page.frames[1]
+    inside.locator(".mg-count").wait_for()
+    inside.locator("[data-do=end]").click()
+    inside.get_by_role("button", name="Copy LaTeX").click()
+    inside.get_by_role("button", name="Copied").wait_for()
+    page.locator("#into").press("Control+V")
+    assert page.locator("#into").input_value() == found.latex()
+    inside.get_by_label("a, as a number").fill("1.5")
+    assert inside.locator("[data-do=latex]").count() == 0  # it is of the recorded numbers
+
+
 def test_next_moves_and_comes_to_rest_where_the_slider_is(opened_once: Open, tmp_path: Path) -> None:
     found = shared()
     found.save(tmp_path / "steps.html")
