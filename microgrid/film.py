@@ -191,13 +191,18 @@ class Film:
     def save(self, path: str | Path, *, fps: float = 8.0) -> None:
         """Write the film: .html is a page that plays, .gif an animated picture, .mp4 a video, of fps frames a second.
 
+        .svg is an animated picture of twelve frames, small enough for a README; it needs no script.
+
         A GIF needs matplotlib, a video also ffmpeg, or the package imageio-ffmpeg that brings it. Raises ValueError
         when the name has another ending, and before there is a frame.
         """
         from microgrid.training.animation import VIDEOS, write_video
 
-        if ending(path, *web.ENDINGS, *VIDEOS) in VIDEOS:
+        kind = ending(path, *web.ENDINGS, ".svg", *VIDEOS)
+        if kind in VIDEOS:
             write_video(self.contents(), Path(path), fps)
+        elif kind == ".svg":
+            write_text(path, film_page.animated(self.contents()))
         else:
             write_text(path, web.page("A network learns", self.html()))
 

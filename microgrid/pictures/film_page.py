@@ -90,15 +90,42 @@ class Contents(NamedTuple):
 
 def svg(contents: Contents) -> str:
     """Return the last frame as SVG: one nested svg for each panel, side by side."""
-    diagram, scene = contents.diagram, contents.scenes[-1]
-    panels = [("field", SIDE + 2 * LEFT, _field(contents))]
+    return _drawn(contents, [len(contents.scenes) - 1], "")
+
+
+def animated(contents: Contents, *, scenes: int = 12, seconds: float = 6.0) -> str:
+    """Return the film as SVG that plays without a script: so many scenes at most, evenly spread; the last one rests.
+
+    A reader who prefers reduced motion sees the last one.
+    """
+    count = min(scenes, len(contents.scenes))
+    chosen = [round(k * (len(contents.scenes) - 1) / max(1, count - 1)) for k in range(count)]
+    ends = [100.0 * (k + 1) / (count + 4) for k in range(count - 1)] + [100.0]
+    rules, begin = [".mgf .s{opacity:0}"], 0.0
+    for k, end in enumerate(ends):
+        first, last = int(k == 0), int(k == count - 1)
+        rules.append(
+            f"@keyframes s{k}{{0%{{opacity:{first}}}{begin:.1f}%{{opacity:1}}{end:.1f}%{{opacity:{last}}}}}"
+            f".mgf .s{k}{{animation:s{k} {seconds:g}s step-end infinite}}"
+        )
+        begin = end
+    rules.append(f"@media (prefers-reduced-motion:reduce){{.mgf .s{{animation:none}}.mgf .s{count - 1}{{opacity:1}}}}")
+    return _drawn(contents, chosen, "".join(rules)) + "\n"
+
+
+def _drawn(contents: Contents, chosen: Sequence[int], rules: str) -> str:
+    """Return the panels side by side; of several scenes, each is a group of class s and s with its number."""
+    diagram, small = contents.diagram, contents.cells[1]
+    scenes = [contents.scenes[i] for i in chosen]
+    panels = [("field", SIDE + 2 * LEFT, _field(contents, _stacked([_image(contents, scene) for scene in scenes])))]
     if diagram is not None:
-        panels.insert(0, ("network", COLUMN * len(diagram.neurons), _network(diagram, scene, contents.cells[1])))
-    panels.append(("charts", CHARTS, _charts(contents)))
+        drawn = _stacked([_network(diagram, scene, small) for scene in scenes])
+        panels.insert(0, ("network", COLUMN * len(diagram.neurons), drawn))
+    panels.append(("charts", CHARTS, _charts(contents, chosen)))
     width = sum(wide for _, wide, _ in panels) + 16 * (len(panels) - 1)
     parts = [
         f"<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 {width} {HEIGHT}' width='{width}' height='{HEIGHT}' "
-        f"class='mgf' role='img'><title>A network learns</title><style>{STYLE}</style>"
+        f"class='mgf' role='img'><title>A network learns</title><style>{STYLE}{rules}</style>"
     ]
     x = 0
     for name, wide, content in panels:
@@ -110,13 +137,24 @@ def svg(contents: Contents) -> str:
     return "".join([*parts, "</svg>"])
 
 
-def _field(contents: Contents) -> str:
-    packed = _png(contents.scenes[-1].field, contents.cells[0], contents.classes)
+def _stacked(scenes: Sequence[str]) -> str:
+    if len(scenes) == 1:
+        return scenes[0]
+    return "".join(f"<g class='s s{k}'>{scene}</g>" for k, scene in enumerate(scenes))
+
+
+def _image(contents: Contents, scene: Scene) -> str:
+    return (
+        f"<image class='output' x='{LEFT}' y='{TOP}' width='{SIDE}' height='{SIDE}' preserveAspectRatio='none' "
+        f"href='{_png(scene.field, contents.cells[0], contents.classes)}'/>"
+    )
+
+
+def _field(contents: Contents, images: str) -> str:
     (left, right), (low, high) = contents.spans
     parts = [
-        f"<text class='shown' x='{LEFT}' y='{TITLE - 4}'>output</text>"
-        f"<image class='output' x='{LEFT}' y='{TOP}' width='{SIDE}' height='{SIDE}' preserveAspectRatio='none' "
-        f"href='{packed}'/><rect class='axis' x='{LEFT}' y='{TOP}' width='{SIDE}' height='{SIDE}'/>",
+        f"<text class='shown' x='{LEFT}' y='{TITLE - 4}'>output</text>{images}"
+        f"<rect class='axis' x='{LEFT}' y='{TOP}' width='{SIDE}' height='{SIDE}'/>",
         *(_point(LEFT + SIDE * x, TOP + SIDE * (1.0 - y), kind) for (x, y), kind in contents.points),
     ]
     end = LEFT + SIDE
@@ -155,18 +193,18 @@ def _network(diagram: Diagram, scene: Scene, cells: int) -> str:
     return "".join(parts)
 
 
-def _charts(contents: Contents) -> str:
+def _charts(contents: Contents, chosen: Sequence[int]) -> str:
     epochs, losses, layers, gradients = contents.epochs, contents.losses, contents.layers, contents.gradients
     points, right, floor = curve(losses), CHART_X + CHART_WIDTH, CURVE_Y + CURVE_HEIGHT
     path = " ".join(f"{x},{y}" for x, y in points)
     scale = _scale(losses)
+    dots = _stacked([f"<circle class='dot' r='4' cx='{points[i][0]}' cy='{points[i][1]}'/>" for i in chosen])
     parts = [
         f"<text x='{CHART_X}' y='{TITLE - 4}'>loss{', logarithmic' if scale.log else ''}</text>"
         f"<text class='end now' x='{right}' y='{TITLE - 4}'>{number(losses[-1], 4)}</text>",
         *(_tick(scale.height(tick, CURVE_Y, CURVE_HEIGHT), tick) for tick in scale.ticks()),
         f"<path class='axis' d='M{CHART_X} {CURVE_Y}v{CURVE_HEIGHT}h{CHART_WIDTH}'/>"
-        f"<polyline class='all' points='{path}'/><polyline class='loss' points='{path}'/>"
-        f"<circle class='dot' r='4' cx='{points[-1][0]}' cy='{points[-1][1]}'/>"
+        f"<polyline class='all' points='{path}'/><polyline class='loss' points='{path}'/>{dots}"
         f"<text class='soft' x='{CHART_X}' y='{floor + 16}'>{epochs[0]}</text>"
         f"<text class='soft end' x='{right}' y='{floor + 16}'>{epochs[-1]}</text>"
         f"<text class='epoch mid' x='{CHART_X + CHART_WIDTH / 2:.0f}' y='{floor + 16}'>epoch {epochs[-1]}</text>"
