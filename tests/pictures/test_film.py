@@ -271,8 +271,33 @@ def test_what_an_animation_lacks_is_named(tmp_path: Path) -> None:
     film, _, _ = filmed(2)
     with pytest.raises(ValueError, match="fps=0"):
         film.save(tmp_path / "run.gif", fps=0.0)
-    with pytest.raises(ValueError, match=r"\.html or \.htm or \.gif or \.mp4"):
+    with pytest.raises(ValueError, match=r"\.html or \.htm or \.svg or \.gif or \.mp4"):
         film.save(tmp_path / "run.png")
+
+
+@pytest.mark.parametrize("epochs", [1, 2, 30])
+def test_an_animated_picture_shows_one_scene_at_a_time_and_rests_at_the_last(
+    epochs: int, tmp_path: Path, browser: Any
+) -> None:
+    film, _, _ = filmed(epochs)
+    film.save(tmp_path / "film.svg")
+    picture = (tmp_path / "film.svg").read_text(encoding="utf-8")
+    page = browser.new_page()
+    page.set_content(picture)
+    seen = """moment => {
+        for (const a of document.getAnimations()) { a.pause(); a.currentTime = 6000 * moment; }
+        const all = [...document.querySelectorAll("image.output")];
+        return all.map((e, k) => [k, getComputedStyle(e.closest(".s") || e).opacity])
+            .filter(([, o]) => o === "1").map(([k]) => k);
+    }"""
+    count = min(epochs, 12)
+    shown = [page.evaluate(seen, (k + 0.5) / (count + 4)) for k in range(count + 4)]
+    assert shown == [[min(k, count - 1)] for k in range(count + 4)]
+    images = re.findall(r"class='output'[^>]*href='([^']*)'", picture)
+    assert images[-1] in svg(film.contents())
+    page.emulate_media(reduced_motion="reduce")
+    assert page.evaluate(seen, 0.0) == [count - 1]
+    page.close()
 
 
 @given(st.lists(st.floats(1e-300, 1e300) | st.floats(-1e6, 1e6) | st.just(math.inf), min_size=1, max_size=5))
