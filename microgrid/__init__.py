@@ -105,7 +105,7 @@ arctan2 = ops.atan2
 arctanh = ops.atanh
 
 if _typing.TYPE_CHECKING:
-    from microgrid.exercises import exercise
+    from microgrid.exercises import exercise, save_exercises
     from microgrid.expansion import derivatives, taylor
     from microgrid.film import Film
     from microgrid.implicit import fixed_point, root
@@ -116,7 +116,7 @@ _LATER = {
     **dict.fromkeys(("digamma", "erfinv", "gamma", "lgamma"), "special"),
     **dict.fromkeys(("derivatives", "taylor"), "expansion"),
     **dict.fromkeys(("fixed_point", "root"), "implicit"),
-    "exercise": "exercises",
+    **dict.fromkeys(("exercise", "save_exercises"), "exercises"),
     "Film": "film",
     "fit": "training",
 }
@@ -208,6 +208,7 @@ __all__ = [
     "relu6",
     "root",
     "rsqrt",
+    "save_exercises",
     "sec",
     "sech",
     "selu",

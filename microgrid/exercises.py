@@ -7,12 +7,15 @@ import math
 from collections import Counter
 from collections.abc import Callable, Sequence
 from random import Random
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from microgrid import ops
 from microgrid.core.primitive import CALL
 from microgrid.engine import CONSTANT, Value, edges_of, topological
 from microgrid.graph.passes import backpropagation
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 _Kind = tuple[int, Callable[..., Any]]
 
@@ -45,6 +48,24 @@ def exercise(difficulty: int = 1, *, seed: int) -> Value:
         raise TypeError(f"seed must be a whole number, got {seed!r}")
     drawn = (_drawn(Random(f"{difficulty}, {seed}, {attempt}"), difficulty) for attempt in itertools.count())
     return next(output for output in drawn if _is_fair(output, difficulty))
+
+
+def save_exercises(path: str | Path, *, seed: int, count: int = 20) -> None:
+    """Write a page of exercises, for a class's site: `count` of each difficulty, with the seeds from `seed` on.
+
+    It asks for each contribution or gradient, names the mistake, gives hints and keeps a score. The exercise of a
+    difficulty and a seed is that of `exercise`. Raises ValueError when the name does not end in .html, or count is not
+    from 1 to 200.
+    """
+    from microgrid.core.files import ending, write_text
+    from microgrid.pictures import stepper, web
+    from microgrid.steps import steps
+
+    ending(path, *web.ENDINGS)
+    if not 1 <= count <= 200:
+        raise ValueError(f"count is from 1 to 200, got {count!r}")
+    walks = [[steps(exercise(hard, seed=seed + k)) for k in range(count)] for hard in (1, 2, 3)]
+    write_text(path, stepper.practice_page(walks, seed))
 
 
 def _drawn(chance: Random, difficulty: int) -> Value:

@@ -15,8 +15,10 @@ from microgrid import datasets, losses, nn
 from microgrid.commands.check import as_json
 from microgrid.commands.given import plain
 from microgrid.engine import Value, constant
+from microgrid.exercises import exercise
 from microgrid.film import Film
 from microgrid.functional import hessian
+from microgrid.pictures import stepper
 from microgrid.program import trace
 from microgrid.steps import steps
 from microgrid.text.expression import Expression, ExpressionError, check_name, variables
@@ -51,7 +53,7 @@ def answer(request: str) -> str:
     try:
         asked = json.loads(request)
         kinds: dict[str, Callable[[Mapping[str, Any]], dict[str, Any]]] = {
-            "expression": expression, "train": train, "step": training_step,
+            "expression": expression, "train": train, "step": training_step, "exercise": practice,
         }  # fmt: skip
         if not isinstance(asked, dict) or asked.get("kind") not in kinds:
             raise Refused(f"a request has a kind: {', '.join(kinds)}")
@@ -154,6 +156,12 @@ def training_step(asked: Mapping[str, Any]) -> dict[str, Any]:
     ]
     loss = functools.reduce(lambda a, b: a + b, terms) / float(count)
     return {"stepper": steps(loss).html(), "loss": loss.data}
+
+
+def practice(asked: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the stepper of an exercise, which asks."""
+    difficulty, seed = _whole(asked, "difficulty", 1, 3), _whole(asked, "seed", 1, 10**6)
+    return {"stepper": stepper.html(steps(exercise(difficulty, seed=seed)), practice=1)}
 
 
 def _points(asked: Mapping[str, Any]) -> tuple[list[list[float]], list[float]]:

@@ -101,5 +101,5 @@ function look() {
 number.addEventListener("change", () => go(+number.value));
 map.addEventListener("click", event => { const r = event.target.closest("[data-cell]"); if (r) { const c = listed[+r.dataset.cell]; choose(c.row ? c.list[c.list.length - 1] : most(c.list)); } });
 const view = { draw() {}, frame, look, moves: false };
-new ResizeObserver(() => focus >= 0 && look()).observe($(".local"));
+new ResizeObserver(() => focus >= 0 && root.contains(map) && look()).observe($(".local"));
 begin();

@@ -137,5 +137,5 @@ function look() {
   svg.style.height = high + "px";
 }
 const view = { draw, frame, look, moves: true };
-new ResizeObserver(() => { if (shown) { draw(); frame(moment); } }).observe(svg);
+new ResizeObserver(() => { if (shown && svg.isConnected) { draw(); frame(moment); } }).observe(svg);
 begin();

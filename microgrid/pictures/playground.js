@@ -219,6 +219,18 @@ function playground(ask, examples, settings) {
     $("trainsteps").scrollIntoView({ block: "nearest" });
   }));
 
+  /* Practice */
+  function practise() {
+    last("practice", { kind: "exercise", difficulty: number("difficulty"), seed: number("exercise") }, (answer) => {
+      if (answer.error !== undefined) { $("practising").textContent = answer.error; return; }
+      place($("drill"), answer.stepper);
+      window.dispatchEvent(new Event("microgrid-shown"));
+    }, $("practising"));
+  }
+  $("difficulty").addEventListener("change", practise);
+  $("exercise").addEventListener("change", practise);
+  $("fresh").addEventListener("click", () => { $("exercise").value = number("exercise") + 1; practise(); });
+
   /* Tabs */
   const tabs = [...document.querySelectorAll("[role=tab]")];
   function choose(tab) {
@@ -228,12 +240,13 @@ function playground(ask, examples, settings) {
       one.tabIndex = on ? 0 : -1;
       $(one.getAttribute("aria-controls")).hidden = !on;
     });
+    if (tab.id === "tab3" && !$("drill").firstChild) practise();
   }
   tabs.forEach((tab, i) => {
     tab.addEventListener("click", () => choose(tab));
     tab.addEventListener("keydown", (event) => {
       if (event.key !== "ArrowLeft" && event.key !== "ArrowRight") return;
-      const next = tabs[(i + 1) % tabs.length];
+      const next = tabs[(i + (event.key === "ArrowRight" ? 1 : tabs.length - 1)) % tabs.length];
       choose(next);
       next.focus();
     });

@@ -30,7 +30,9 @@ def page(transport: str, examples: Mapping[str, str]) -> str:
 <style>{_file("playground.css")}</style></head><body><main>
 <header><h1>microgrid playground</h1><div role="tablist" aria-label="Playground">
 <button role="tab" id="tab1" aria-selected="true" aria-controls="expression">Expression</button>
-<button role="tab" id="tab2" aria-selected="false" aria-controls="network" tabindex="-1">Network</button></div></header>
+<button role="tab" id="tab2" aria-selected="false" aria-controls="network" tabindex="-1">Network</button>
+<button role="tab" id="tab3" aria-selected="false" aria-controls="practice" tabindex="-1">Practice</button></div>
+</header>
 <section id="expression" role="tabpanel" aria-labelledby="tab1">
 <div class="row"><label class="wide">Expression
 <input id="text" spellcheck="false" autocomplete="off" autocapitalize="off" aria-describedby="message"></label>
@@ -58,6 +60,13 @@ aria-label="The plane from −2 to 2: a click adds a point"></canvas>
 <label>A click adds <select id="kind"><option value="-1">a red dot, −1</option><option value="1">a blue square, 1
 </option></select></label><button id="clear" type="button">Clear</button></div>
 <p class="message" id="training" role="status"></p><div id="film"></div><div id="trainsteps"></div></section>
+<section id="practice" role="tabpanel" aria-labelledby="tab3" hidden>
+<p>Small graphs to practise on. An exercise is the same for all who choose its difficulty and seed.</p>
+<div class="row"><label>Difficulty <select id="difficulty"><option value="1">sums and products</option>
+<option value="2">a value used twice</option><option value="3">with a function</option></select></label>
+<label>Seed <input id="exercise" type="number" value="1" min="1" max="1000000"></label>
+<button id="fresh" type="button">New exercise</button></div>
+<p class="message" id="practising" role="status"></p><div id="drill"></div></section>
 <noscript>The playground needs JavaScript.</noscript></main>
 <script>{_file("copying.js")}{_file("playground.js")}
 {transport}

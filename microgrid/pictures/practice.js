@@ -2,7 +2,7 @@
    value and contribution, level 2 for the whole gradient of each box, level 3 for the gradients of the inputs at once. */
 let practice = 0;
 const MOST_ASKED = 6;
-const drill = { seed: 1, number: 0, right: 0, asked: 0 }, answers = new Map(), hints = new Map();
+const drill = { seed: 1, number: 0, right: 0, asked: 0, ...data.drill }, difficulty = data.difficulty, answers = new Map(), hints = new Map();
 const keyOf = q => q.e ? `e${q.e.head}.${q.e.place}` : (q.forward ? "f" : "g") + q.i;
 const hiddenValue = i => practice === 1 && !back() && nodeAt(at) === i && !answers.has("f" + i);
 const hiddenShare = e => practice === 1 ? back() && nodeAt(at) === e.head && !constant(e.tail) && !answers.has(keyOf({ e })) : practice > 1 && back() && hiddenGradient(e.tail);
@@ -91,15 +91,21 @@ function practise(level, number = 0, stay) {
   hints.clear();
   if (!practice) { leaves.forEach((i, k) => value[i] = original[k]); moved(); return; }
   if (!was) {
-    drill.right = drill.asked = 0;
-    bar.innerHTML = `<label>Ask for <select aria-label="Level"><option value="1">each contribution</option><option value="2">each gradient</option><option value="3">the answer</option></select></label>${live ? `<button data-do="again">New exercise</button><label>Seed <input type="number" min="1" step="1" value="${drill.seed}" aria-label="Seed of the exercises"></label>` : ""}<span class="score" role="status"></span>`;
-    const [level_] = bar.querySelectorAll("select"), [seed_] = bar.querySelectorAll("input");
+    if (!data.begun) drill.right = drill.asked = 0;
+    bar.innerHTML = `<label>Ask for <select aria-label="Level"><option value="1">each contribution</option><option value="2">each gradient</option><option value="3">the answer</option></select></label>${data.x ? `<label>Difficulty <select aria-label="Difficulty"><option value="1">sums and products</option><option value="2">a value used twice</option><option value="3">with a function</option></select></label>` : ""}${live || data.x ? `<button data-do="again">New ${data.x ? "exercise" : "numbers"}</button><label>Seed <input type="number" min="1" step="1" value="${drill.seed}" aria-label="Seed of the exercises"></label>` : ""}<span class="score" role="status"></span>`;
+    const [level_, hard] = bar.querySelectorAll("select"), [seed_] = bar.querySelectorAll("input");
     level_.addEventListener("change", () => practise(+level_.value, drill.number));
-    if (seed_) seed_.addEventListener("change", () => { drill.seed = Math.max(1, Math.round(+seed_.value) || 1); exercise(1); });
+    if (hard) { hard.value = difficulty; hard.addEventListener("change", () => another(+hard.value, drill.seed)); }
+    if (seed_) seed_.addEventListener("change", () => { const s = Math.max(1, Math.round(+seed_.value) || 1); if (data.x) another(difficulty, s); else { drill.seed = s; exercise(1); } });
   }
   bar.querySelector("select").value = practice;
   score();
   exercise(number, stay);
+}
+/* Another graph of those that the page carries for each difficulty, by its seed; after the last comes the first. */
+function another(difficulty, seed, level = practice) {
+  const list = data.x[difficulty - 1] || data.x[0], k = ((seed - data.first) % list.length + list.length) % list.length;
+  again({ ...list[k], difficulty: data.x.indexOf(list) + 1, practice: level, drill: { ...drill, seed: data.first + k } });
 }
 /* Exercise 0 has the page's own numbers; the others draw theirs, the same for all who have the seed. */
 function exercise(number, stay) {

@@ -3,9 +3,17 @@
 const root = [...document.querySelectorAll(`[data-mg="${id}"]`)].find(r => !r.dataset.ready);
 if (!root) return;
 root.dataset.ready = "1";
+const stop = new AbortController();
+/* Begin anew, with another graph or in another state. */
+function again(other) {
+  stop.abort();
+  cancelAnimationFrame(animation);
+  delete root.dataset.ready;
+  mg(id, css, { ...data, ...other, begun: 1 }, kinds);
+}
 const { c: code, F, N, l: labels, s: seed, alone, live } = data, count = code.length, last = count - 1;
 const value = [], grad = [], start = [], edges = [], ins = [], users = [], computed = [], leaves = [], place = [];
-const numbers = list => list.map(x => +x), pairs = list => new Map(list);
+const numbers = (list = []) => list.map(x => +x), pairs = list => new Map(list);
 const overValue = pairs(data.o), overRule = pairs(data.p), told = pairs(data.d), sums = pairs(data.m), given = numbers(data.v);
 const constant = i => code[i][0] === -2, leaf = i => code[i][0] < 0;
 let next = 0;
@@ -17,7 +25,7 @@ code.forEach(([kind, ...operands], i) => {
   if (kind >= 0) { place[i] = computed.length; computed.push(i); }
   else { value[i] = given[next++]; if (!constant(i)) leaves.push(i); }
 });
-data.a.forEach(([i, x]) => start[i] = +x);
+(data.a || []).forEach(([i, x]) => start[i] = +x);
 const backwards = [...computed].reverse(), original = leaves.map(i => value[i]);
 backwards.forEach(i => ins[i].forEach(e => users[e.tail].push(e)));
 const half = computed.length, LAST = 2 * half + 1;
@@ -263,7 +271,7 @@ function choose(i) {
 const acts = {
   home: () => go(0), prev: () => go(at - 1), next: () => go(at + 1, true), end: () => go(LAST),
   play: () => { playing = !playing; playing ? go(at === LAST ? 1 : at + 1, true) : render(); },
-  practice: () => { practise(practice ? 0 : 1); }, again: () => exercise(drill.number + 1),
+  practice: () => { practise(practice ? 0 : 1); }, again: () => data.x ? another(difficulty, drill.seed + 1) : exercise(drill.number + 1),
   reset: () => { leaves.forEach((i, k) => value[i] = original[k]); moved(); },
   "in": () => { zoom = Math.min(zoom * 1.25, 4); view.look(); }, out: () => { zoom = Math.max(zoom / 1.25, .4); view.look(); },
   latex: () => copied(data.t, $("[data-do=latex]")),
@@ -280,19 +288,19 @@ slider.addEventListener("input", () => go(+slider.value));
   event.preventDefault();
   event.stopPropagation();
   acts[act]();
-});
+}, stop);
 
-/* The address says where to begin: #step=8&x=1.5&box=0&practice=2&seed=7 */
+/* The address says where to begin: #step=8&x=1.5&box=0&practice=2&seed=7&difficulty=3 */
 function address() {
   const said = new URLSearchParams();
   if (at) said.set("step", at);
   leaves.forEach((i, k) => { if (!same(value[i], original[k]) && !practice) said.set(textOf(i), value[i]); });
   if (picked >= 0) said.set("box", picked);
-  if (practice) { said.set("practice", practice); said.set("seed", drill.seed); said.set("exercise", drill.number); }
+  if (practice) { said.set("practice", practice); said.set("seed", drill.seed); data.x ? said.set("difficulty", difficulty) : said.set("exercise", drill.number); }
   try { history.replaceState(null, "", said.size ? "#" + said : location.pathname + location.search); } catch { /* a page in a sandbox has no address */ }
 }
 function begin() {
-  const asked = new URLSearchParams(alone ? location.hash.slice(1) : "");
+  const asked = new URLSearchParams(alone && !data.begun ? location.hash.slice(1) : "");
   if (live) leaves.forEach(i => { const x = asked.get(textOf(i)); if (x !== null && x !== "" && Number.isFinite(+x)) value[i] = +x; });
   walk();
   if (live && inputs.length) {
@@ -301,8 +309,10 @@ function begin() {
     if (shown.length) $(".inputs").insertAdjacentHTML("beforeend", `<button data-do="reset" ${recorded ? "hidden" : ""}>Reset the inputs</button>`);
   } else if (!live) $(".inputs").innerHTML = `<p class="soft">${esc(data.why)}</p>`;
   at = Math.max(0, Math.min(LAST, +asked.get("step") || 0));
-  drill.seed = +asked.get("seed") || 1;
-  if (asked.has("practice")) practise(Math.min(3, +asked.get("practice") || 1), +asked.get("exercise") || 0, asked.has("step"));
+  drill.seed = +asked.get("seed") || drill.seed;
+  const level = asked.has("practice") ? Math.min(3, +asked.get("practice") || 1) : data.practice;
+  if (data.x && !data.begun) { another(+asked.get("difficulty") || 1, drill.seed, level); return; }
+  if (level) practise(level, +asked.get("exercise") || 0, asked.has("step"));
   else render();
   const box = asked.get("box");
   if (box !== null && +box in code && !constant(+box)) choose(+box);

@@ -43,20 +43,35 @@ def page(steps: Walk) -> str:
     return web.page("Backpropagation, step by step" if nameless else f"Steps of {name}", _piece(steps, alone=True))
 
 
-def html(steps: Walk) -> str:
-    """Return the stepper as a piece of HTML for a notebook or a page."""
-    return _piece(steps, alone=False)
+def html(steps: Walk, *, practice: int = 0) -> str:
+    """Return the stepper as a piece of HTML for a notebook or a page; in practice from the start at a level above 0."""
+    return _piece(steps, alone=False, practice=practice)
 
 
-def _piece(steps: Walk, *, alone: bool) -> str:
-    items = steps.items
+def practice_page(exercises: Sequence[Sequence[Walk]], first: int) -> str:
+    """Return a page of small graphs to practise on, those of each difficulty by seeds from the first on."""
     kinds = _Kinds()
-    data = _data(steps, kinds) | {"alone": int(alone), "t": _latex(steps)}
-    whole = len(items) <= MOST_VALUES
+    sets = [[_graph(steps, kinds)[0] for steps in row] for row in exercises]
+    more = {"x": sets, "first": first, "drill": {"seed": first}, "practice": 1}
+    return web.page("Practise backpropagation", _piece(exercises[0][0], alone=True, kinds=kinds, **more))
+
+
+def _graph(steps: Walk, kinds: _Kinds) -> tuple[dict[str, Any], dict[str, Layered]]:
+    """Return what the script is given of a graph, and its layouts; there are none of a large one."""
     views: dict[str, Layered] = {}
-    if whole:
-        views = {direction: _layout(items, direction) for direction in GAPS}
-        data["g"] = {direction: _view(view) for direction, view in views.items()}
+    if len(steps.items) <= MOST_VALUES:
+        views = {direction: _layout(steps.items, direction) for direction in GAPS}
+    data = _data(steps, kinds) | {"t": _latex(steps), "g": {name: _view(view) for name, view in views.items()}}
+    return data, views
+
+
+def _piece(steps: Walk, *, alone: bool, kinds: _Kinds | None = None, **more: Any) -> str:
+    kinds = kinds or _Kinds()
+    data, views = _graph(steps, kinds)
+    kinds_of_all = [_kind(kind) for kind in kinds.all]
+    data |= {"alone": int(alone), "F": kinds_of_all, "N": _notations(kinds_of_all), **more}
+    data = {key: x for key, x in data.items() if x not in ([], {}, "")}
+    whole = bool(views)
     uid = web.new_id(web.as_json(data))
     fallback = web.image(still(steps, views.get("LR")), _in_words(steps))
     scripts = ["formulas.js", "copying.js", "stepper.js", "practice.js", "picture.js" if whole else "local.js"]
@@ -184,10 +199,8 @@ def _data(steps: Walk, kinds: _Kinds) -> dict[str, Any]:
         "m": [[i, text] for i, text in steps.sums().items()],
         "a": [[i, _number(x)] for i, x in enumerate(steps.starts) if x],
         "s": steps.seed,
-        "F": [_kind(kind) for kind in kinds.all],
         "live": int(not missing and not changed),
     }
-    data["N"] = _notations(data["F"])
     if missing or changed:
         data["why"] = (
             f"The inputs cannot be moved here: {missing[0]} is computed by Python. The page that microgrid play opens "

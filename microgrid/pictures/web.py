@@ -40,11 +40,11 @@ def piece(uid: str, fallback: str, script: str, data: Any) -> str:
 def widget(uid: str, fallback: str, scripts: Sequence[str], styles: Sequence[str], data: Any, kinds: str) -> str:
     """Return the fallback, which scripts of these files replace: they share the names id, css, data and kinds.
 
-    `kinds` is JavaScript.
+    `kinds` is JavaScript. `mg` is the whole function: a script calls it to begin anew with other data.
     """
-    body = _smaller("\n".join(map(_file, scripts)), ("id", "css", "data", "kinds"))
+    body = _smaller("\n".join(map(_file, scripts)), ("mg", "id", "css", "data", "kinds"))
     css = json.dumps("".join(map(_file, styles)))
-    call = f'((id,css,data,kinds)=>{{"use strict";{body}}})({json.dumps(uid)},{css},{as_json(data)},{kinds})'
+    call = f'(function mg(id,css,data,kinds){{"use strict";{body}}})({json.dumps(uid)},{css},{as_json(data)},{kinds})'
     return _replacing(uid, fallback, call)
 
 

@@ -21,11 +21,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from microgrid import Value, grad, hessian
+from microgrid import Value, exercise, grad, hessian
 from microgrid.commands.answers import EXAMPLES, MOST_OPERATIONS, answer
 from microgrid.commands.cli import main
 from microgrid.commands.given import CommandError
 from microgrid.commands.play import LARGEST, serve
+from microgrid.engine import CONSTANT
 from microgrid.pictures.web import number as n
 from microgrid.steps import steps
 from microgrid.text.expression import Expression, variables
@@ -132,6 +133,11 @@ def test_a_network_is_trained_and_stepped_through(data: str) -> None:
     assert "<script>" in found["film"]
     assert found == found | ask(kind="train", **settings) | {"film": found["film"]}  # the same seed, the same numbers
     assert "<script>" in ask(kind="step", **settings)["stepper"]
+
+
+@pytest.mark.parametrize(("difficulty", "seed"), [(0, 1), (4, 1), (1, 0), ("hard", 1), (1, 1.5)])
+def test_an_exercise_that_there_is_not_is_refused(difficulty: Any, seed: Any) -> None:
+    assert "is a whole number from 1" in ask(kind="exercise", difficulty=difficulty, seed=seed)["error"]
 
 
 # --- the server ----------------------------------------------------------------------------------------------------
@@ -301,6 +307,25 @@ def test_latex_and_the_address_are_copied_also_in_a_frame(address: str, visited:
         page.locator("#text").press("Control+V")
         assert page.locator("#text").input_value().startswith(expected)
         page.get_by_text("Copied").wait_for(state="detached")
+
+
+def test_an_exercise_of_a_difficulty_and_seed_is_that_of_python(address: str, visited: Callable[..., Any]) -> None:
+    from playwright.sync_api import expect
+
+    page = visited(address)
+    page.get_by_role("tab", name="Practice").click()
+    for difficulty, seed in ((1, 1), (3, 7), (3, 8)):
+        page.locator("#difficulty").select_option(str(difficulty))
+        if seed == 8:
+            page.get_by_role("button", name="New exercise").click()
+        else:
+            page.locator("#exercise").fill(str(seed))
+            page.locator("#exercise").press("Enter")
+        found = steps(exercise(difficulty, seed=seed))
+        values = [n(v.data) for v in found.values if v.op is not CONSTANT]
+        expect(page.locator("#drill .mg-count")).to_have_text(f"backward 1 of {len(found) // 2}")
+        expect(page.locator("#drill [data-n] > .value")).to_have_text(values)
+    page.get_by_role("button", name="Hint").first.wait_for()
 
 
 def test_an_error_stands_below_its_place_and_goes_with_it(address: str, visited: Callable[..., Any]) -> None:

@@ -449,13 +449,54 @@ def test_exercises_of_a_seed_are_the_same_for_all(opened_once: Open, browser: An
     page.get_by_role("button", name="Practice").click()
     page.get_by_label("Seed of the exercises").fill("7")
     page.get_by_label("Seed of the exercises").press("Tab")
-    page.get_by_role("button", name="New exercise").click()
+    page.get_by_role("button", name="New numbers").click()
     assert [
         float(x)
         for x in page.evaluate("[...document.querySelectorAll('.inputs input[type=number]')].map(x => x.value)")
     ] == drawn[7, 2, 1]
     assert "seed=7" in page.url
     assert "exercise=2" in page.url
+
+
+def test_a_page_of_exercises_has_those_of_python(opened_once: Open, tmp_path: Path) -> None:
+    mg.save_exercises(tmp_path / "practice.html", seed=7, count=3)
+    page = opened_once(tmp_path / "practice.html")
+    for difficulty in (1, 3):
+        page.get_by_label("Difficulty").select_option(str(difficulty))
+        for seed in (8, 9, 7):  # after the last comes the first
+            page.get_by_role("button", name="New exercise").click()
+            assert f"seed={seed}" in page.url
+            assert f"difficulty={difficulty}" in page.url
+            found = steps(mg.exercise(difficulty, seed=seed))
+            assert page.locator(".mgs").count() == 1
+            assert page.locator("svg [data-n] .name").count() == sum(v.op is not CONSTANT for v in found.values)
+            assert page.locator(".ask").count() == len(found[len(found) // 2].contributions)
+            answers = [n(c.contribution).replace("\u2212", "-") for c in found[len(found) // 2].contributions]
+            for text in answers:
+                answer(page, text)
+            check(page, found, len(found) // 2)
+    assert re.fullmatch(r"(\d+) of \1 right at the first try", page.locator(".score").inner_text())
+    again = page.url
+    go(page, 1)
+    page.locator(".halves").click()  # not in a field
+    page.keyboard.press("ArrowRight")
+    assert page.locator(".mg-count").inner_text().startswith("forward 2 of")  # one step: earlier pages listen no more
+    page.goto("about:blank")
+    page.goto(again.replace("seed=7", "seed=9"))
+    check_values(page, steps(mg.exercise(3, seed=9)))
+    with pytest.raises(ValueError, match="count is from 1 to 200, got 0"):
+        mg.save_exercises(tmp_path / "practice.html", seed=7, count=0)
+    with pytest.raises(ValueError, match="html"):
+        mg.save_exercises(tmp_path / "practice.pdf", seed=7)
+
+
+def check_values(page: Any, found: Steps) -> None:
+    """The values of the leaves are those of the record, and not those of another."""
+    page.locator(".ask").first.wait_for()
+    shown = dict(page.evaluate(SCREEN)["values"])
+    assert [shown[i] for i, v in enumerate(found.values) if v.op is None] == [
+        n(v.data) for v in found.values if v.op is None
+    ]
 
 
 @pytest.mark.slow
