@@ -58,6 +58,8 @@ class _Search:
         self.size = [max(map(abs, truth), default=0.0) for truth in self.truths]
         self.wrong = {b for b, off in enumerate(self.off) if not off <= 1e-9 * self.size[b]}
         self.tried: list[_Tried] = []
+        self.alike = {i: self._alike(i) for block in blocks for i in block.inputs}
+        self.uses = max(map(len, self.alike.values()), default=0)
 
     def by_factors(self) -> list[str]:
         """Return at most two factors that explain the whole claim, each with its blocks."""
@@ -101,6 +103,10 @@ class _Search:
         """Return the largest distance of these numbers from the gradient of block b."""
         return max((abs(x - y) for x, y in zip(numbers, self.truths[b], strict=True)), default=0.0)
 
+    def _differs(self, b: int, numbers: Sequence[float]) -> bool:
+        near = 1e-9 * self.size[b]
+        return any(abs(x - y) > near for x, y in zip(numbers, self.truths[b], strict=True))
+
     def _by_block(self, numbers: Sequence[float]) -> list[list[float]]:
         return [[numbers[i] for i in block.inputs] for block in self.blocks]
 
@@ -118,7 +124,7 @@ class _Search:
         partly = ""
         for mistake, given in mistakes:
             agreed = self._agreed(given)
-            changed = {b for b, numbers in enumerate(given) if self._distance(b, numbers) > 1e-9 * self.size[b]}
+            changed = {b for b, numbers in enumerate(given) if self._differs(b, numbers)}
             self.tried.append(_Tried(mistake, given, agreed, changed))
             if len(agreed) == len(self.blocks):
                 return mistake.text
@@ -128,11 +134,10 @@ class _Search:
 
     def _views(self, cotangents: Sequence[float], change: Change) -> Iterator[tuple[str, list[list[float]]]]:
         """Yield what is given where only one of several contributions to an input counts, or all but one."""
-        counts = {len(self._alike(i)) for block in self.blocks for i in block.inputs}
-        uses = max(counts, default=0)
+        uses = self.uses
         if not 2 <= uses <= MOST:
             return
-        parts = {i: self.sweeper.contributions(cotangents, i, change) for block in self.blocks for i in block.inputs}
+        parts = {i: self.sweeper.contributions(cotangents, i, change) for i in self.alike}
         for j in [uses - 1, *range(uses - 1)]:
             for text, kept in (
                 (f"only the {place_of(j, uses)} of {uses} contributions counts (= for +=)", True),
@@ -145,7 +150,7 @@ class _Search:
                     )
 
     def _seen(self, parts: Sequence[float], i: int, j: int, uses: int, kept: bool) -> float:
-        alike = self._alike(i)
+        alike = self.alike[i]
         if len(alike) != uses:
             return math.fsum(parts)
         return math.fsum(x for k, x in enumerate(parts) if k not in alike or (k == alike[j]) is kept)
@@ -160,7 +165,7 @@ class _Search:
 
     def _viewed_mistakes(self, mistakes: Sequence[Mistake]) -> list[str]:
         """Return a mistake of a sweep, and one in the number of contributions that count."""
-        for mistake in mistakes:
+        for mistake in mistakes if self.uses > 1 else ():
             cotangents = self.sweeper.run(mistake.change)
             for text, given in self._views(cotangents, mistake.change):
                 if len(self._agreed(given)) == len(self.blocks):
@@ -236,9 +241,10 @@ class _Search:
 
     def _factor(self, b: int, numbers: Sequence[float]) -> str:
         """Return the cause of a factor between these numbers and the claim of block b."""
-        k = max(range(len(numbers)), key=lambda i: abs(numbers[i]), default=None)
-        if k is None or not numbers[k]:
+        sizes = list(map(abs, numbers))
+        if not any(sizes):
             return ""
+        k = sizes.index(max(sizes))
         ratio = self.claims[b][k] / numbers[k]
         if ratio == 1.0 or not math.isfinite(ratio):
             return ""

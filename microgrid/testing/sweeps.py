@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from microgrid.graph.recognition import recognised
+from microgrid.graph.recognition import Unit, recognised
 from microgrid.program import Program, needed
 
 Edge = tuple[int, int]
@@ -57,12 +58,21 @@ class Sweeper:
             for place, (i, _) in enumerate(self.edges[k]):
                 if self.varying[i]:
                     self.users[i].append((k, place))
-        constants = {self.count + k: x for k, x in enumerate(program.constants)}
-        found = recognised(steps, self.first, constants)
-        self.units = [unit for unit in found if self.users[unit.result] or unit.result == self.root]
-        self.levels = self._levels()
+        self._backward = [
+            (self.first + k, tuple(edge for edge in self.edges[k] if edge[1] != 0.0))
+            for k in range(len(steps) - 1, -1, -1)
+            if self.edges[k]
+        ]
 
-    def _levels(self) -> list[int]:
+    @functools.cached_property
+    def units(self) -> list[Unit]:
+        """The recognised functions that the result depends on."""
+        constants = {self.count + k: x for k, x in enumerate(self.program.constants)}
+        found = recognised(self.steps, self.first, constants)
+        return [unit for unit in found if self.users[unit.result] or unit.result == self.root]
+
+    @functools.cached_property
+    def levels(self) -> list[int]:
         """Return for each slot the largest number of recognised functions that it is computed through."""
         results = {unit.result: unit for unit in self.units}
         levels = [0] * self.first
@@ -91,23 +101,25 @@ class Sweeper:
         shortcuts, factors = change.shortcuts, change.factors
         changed: dict[int, tuple[tuple[int, float], ...]] = {}
         for (k, place), partial in change.partials.items():
-            edges = list(changed.get(k, self.edges[k]))
-            edges[place] = (edges[place][0], partial)
-            changed[k] = tuple(edges)
+            others = list(changed.get(k, self.edges[k]))
+            others[place] = (others[place][0], partial)
+            changed[k] = tuple(others)
         cotangents = [0.0] * len(self.numbers)
         cotangents[self.root] = 1.0
-        for k in range(len(self.edges) - 1, -1, -1):
-            cotangent = cotangents[self.first + k]
+        touched = {*factors, *shortcuts, *(self.first + k for k in changed)}
+        for slot, edges in self._backward:
+            cotangent = cotangents[slot]
             if cotangent == 0.0:
                 continue
-            slot = self.first + k
-            if slot in factors:
-                cotangent = cotangents[slot] = cotangent * factors[slot]
-            if slot in shortcuts:
-                operand, slope = shortcuts[slot]
-                cotangents[operand] += cotangent * slope
-                continue
-            for operand, partial in changed.get(k, self.edges[k]):
+            if slot in touched:
+                if slot in factors:
+                    cotangent = cotangents[slot] = cotangent * factors[slot]
+                if slot in shortcuts:
+                    operand, slope = shortcuts[slot]
+                    cotangents[operand] += cotangent * slope
+                    continue
+                edges = changed.get(slot - self.first, edges)
+            for operand, partial in edges:
                 if partial != 0.0:
                     cotangents[operand] += cotangent * partial
         return cotangents
