@@ -141,9 +141,10 @@ def shifted_exponentials(xs: list[Any]) -> tuple[Any, list[Any]]:
     """Return a number near the logsumexp, and exp(xi - it) for each: their sum is near 1, and no shift is lost in it.
 
     What is made of both must not depend on the number: the derivatives take it for a constant. It is the logsumexp
-    itself, up to rounding, and not the largest, which has kinks.
+    itself, up to rounding, and not the largest, which has kinks; from the left, so that lists that grow, as in
+    attention, are loops when compiled.
     """
-    scale = ops.stop_gradient(_pairwise(ops.logaddexp, xs))
+    scale = ops.stop_gradient(_from_the_left(ops.logaddexp, xs, 0.0))
     return scale, [ops.shifted_exp(x, scale) for x in xs]
 
 

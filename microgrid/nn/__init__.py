@@ -12,6 +12,7 @@ from microgrid.nn.module import Module, functional_call
 from microgrid.nn.perceptron import ACTIVATIONS, MLP, Activation, Layer, Neuron, Sequential
 
 if TYPE_CHECKING:
+    from microgrid.nn.attention import Attention, Cache
     from microgrid.nn.convolution import Conv1d, Conv2d
     from microgrid.nn.dropout import Dropout
     from microgrid.nn.embedding import Embedding
@@ -19,17 +20,21 @@ if TYPE_CHECKING:
     from microgrid.nn.normalization import BatchNorm, LayerNorm, RMSNorm
     from microgrid.nn.pooling import AvgPool1d, AvgPool2d, MaxPool1d, MaxPool2d
     from microgrid.nn.recurrent import GRU, LSTM, RNN, GRUCell, LSTMCell, RNNCell
+    from microgrid.nn.transformer import GPT, Transformer
 
 __all__ = [
     "ACTIVATIONS",
+    "GPT",
     "GRU",
     "LSTM",
     "MLP",
     "RNN",
     "Activation",
+    "Attention",
     "AvgPool1d",
     "AvgPool2d",
     "BatchNorm",
+    "Cache",
     "Conv1d",
     "Conv2d",
     "Dropout",
@@ -48,6 +53,7 @@ __all__ = [
     "RNNCell",
     "Residual",
     "Sequential",
+    "Transformer",
     "fan_in",
     "functional_call",
     "he",
@@ -57,6 +63,7 @@ __all__ = [
 ]
 
 _LAYERS = {
+    "attention": ("Attention", "Cache"),
     "convolution": ("Conv1d", "Conv2d"),
     "dropout": ("Dropout",),
     "embedding": ("Embedding",),
@@ -64,6 +71,7 @@ _LAYERS = {
     "normalization": ("BatchNorm", "LayerNorm", "RMSNorm"),
     "pooling": ("AvgPool1d", "AvgPool2d", "MaxPool1d", "MaxPool2d"),
     "recurrent": ("GRU", "GRUCell", "LSTM", "LSTMCell", "RNN", "RNNCell"),
+    "transformer": ("GPT", "Transformer"),
 }
 """Layers that load when they are first used, by their file."""
 

@@ -19,7 +19,7 @@ from microgrid.testing import check_gradient
 from microgrid.training import Checkpoint
 
 Parameters = dict[str, Any]
-"""PyTorch's parameters, or parts of them, by the names of ours."""
+"""PyTorch's parameters, or pairs of one and a part of it, by the names of ours."""
 
 
 class Row(NamedTuple):
@@ -93,6 +93,69 @@ def residual(torch: Any, x: Any, ours: nn.Module) -> tuple[Any, Parameters]:
     return lambda x: x + theirs(x), {f"module.{name}": p for name, p in theirs.named_parameters()}
 
 
+def attention_names(theirs: Any, size: int, prefix: str = "") -> Parameters:
+    parts = {name: slice(k * size, (k + 1) * size) for k, name in enumerate(("query", "key", "value"))}
+    names = {f"{prefix}{name}.weight": (theirs.in_proj_weight, part) for name, part in parts.items()}
+    names |= {f"{prefix}{name}.bias": (theirs.in_proj_bias, part) for name, part in parts.items()}
+    return names | {f"{prefix}output.{name}": p for name, p in theirs.out_proj.named_parameters()}
+
+
+def mask(torch: Any, x: Any) -> Any:
+    return torch.nn.Transformer.generate_square_subsequent_mask(len(x), dtype=torch.float64)
+
+
+def attention(torch: Any, x: Any, ours: Any) -> tuple[Any, Parameters]:
+    theirs = torch.nn.MultiheadAttention(ours.embed_dim, ours.num_heads, dtype=torch.float64)
+
+    def run(x: Any) -> Any:
+        return theirs(x, x, x, attn_mask=mask(torch, x) if ours.causal else None)[0]
+
+    return run, attention_names(theirs, ours.embed_dim)
+
+
+def transformer(torch: Any, x: Any, ours: Any) -> tuple[Any, Parameters]:
+    theirs = torch.nn.TransformerEncoderLayer(
+        ours.attention.embed_dim, ours.attention.num_heads, len(ours.linear1.weight), 0.0, "gelu", norm_first=True,
+        dtype=torch.float64,
+    )  # fmt: skip
+    names = {name: p for name, p in theirs.named_parameters() if "self_attn" not in name}
+    attended = attention_names(theirs.self_attn, ours.attention.embed_dim, "attention.")
+    return lambda x: theirs(x, mask(torch, x), is_causal=True), names | attended
+
+
+def gpt(torch: Any, x: Any, ours: Any) -> tuple[Any, Parameters]:
+    """Karpathy's microgpt of one head and one layer, in tensors."""
+    p: Parameters = {
+        name: torch.tensor(lists_of_numbers(held), dtype=torch.float64, requires_grad=True)
+        for name, held in (
+            ("tokens.weight", ours.tokens.weight),
+            ("places.weight", ours.places.weight),
+            *((f"blocks[0].attention.{part}.weight", getattr(ours.blocks[0].attention, part).weight)
+              for part in ("query", "key", "value", "output")),
+            ("blocks[0].linear1.weight", ours.blocks[0].linear1.weight),
+            ("blocks[0].linear2.weight", ours.blocks[0].linear2.weight),
+            ("head.weight", ours.head.weight),
+        )
+    }  # fmt: skip
+
+    def run(tokens: Any) -> Any:
+        def norm(x: Any) -> Any:
+            return x * ((x * x).mean(-1, keepdim=True) + 1e-5) ** -0.5
+
+        x = norm(p["tokens.weight"][tokens] + p["places.weight"][: len(tokens)])
+        q, k, v = (norm(x) @ p[f"blocks[0].attention.{part}.weight"].T for part in ("query", "key", "value"))
+        scores = q @ k.T / q.shape[1] ** 0.5 + mask(torch, tokens)
+        x = x + scores.softmax(-1) @ v @ p["blocks[0].attention.output.weight"].T
+        hidden = (norm(x) @ p["blocks[0].linear1.weight"].T).relu()
+        return (x + hidden @ p["blocks[0].linear2.weight"].T) @ p["head.weight"].T
+
+    return run, p
+
+
+def lists_of_numbers(x: Any) -> Any:
+    return [lists_of_numbers(item) for item in x] if isinstance(x, list) else x.data
+
+
 LAYERS = {
     "Linear": Row(
         lambda: nn.Linear(3, 2, seed=1), (2, 3), "(2, 2)", module("Linear", 3, 2), [[1.0, 2.0]],
@@ -162,6 +225,23 @@ LAYERS = {
     "Embedding": Row(
         lambda: nn.Embedding(4, 3, seed=1), (2, 3), "(2, 3, 3)", module("Embedding", 4, 3), [4],
         r"Embedding\(4, 3\) has the tokens 0 to 3, got 4", tokens=4,
+    ),
+    "Attention": Row(
+        lambda: nn.Attention(4, 2, seed=1), (2, 4), "(2, 4)", attention, [[1.0] * 3],
+        r"Attention takes x of shape \(time, 4\), got \(1, 3\)", ("head=1", "t=1", "query", "output"),
+    ),
+    "Attention that looks ahead": Row(
+        lambda: nn.Attention(2, 1, causal=False, seed=1), (3, 2), "(3, 2)", attention, [1.0],
+        r"Attention takes x of shape \(time, 2\), got \(1\)", ("head=0", "t=0"),
+    ),
+    "Transformer": Row(
+        lambda: nn.Transformer(2, 2, 3, activation="gelu", seed=1), (2, 2), "(2, 2)", transformer, [[1.0]],
+        r"Transformer takes x of shape \(time, 2\), got \(1, 1\)", ("attention", "head=1", "norm2", "linear1"),
+    ),
+    "GPT": Row(
+        lambda: nn.GPT(5, width=2, heads=1, context=4, seed=1), (3,), "(3, 5)", gpt, [0, 1, 2, 3, 4],
+        r"GPT\(5, width=2, heads=1, layers=1, context=4\) takes at most 4 tokens, got 5",
+        ("blocks[0]", "attention", "head=0", "t=2", "head"), tokens=5,
     ),
     "LayerNorm": Row(
         lambda: nn.LayerNorm(4), (2, 4), "(2, 4)", module("LayerNorm", 4), [[1.0]],
@@ -249,20 +329,21 @@ def test_a_layer_agrees_with_pytorch(row: Row) -> None:
     ours = values(x)
     weighted(layer(ours)).backward()
     given = torch.tensor(x, dtype=torch.int64 if row.tokens else torch.float64, requires_grad=not row.tokens)
-    theirs, names = row.torch(torch, given, layer)
+    theirs, parts = row.torch(torch, given, layer)
+    names = {name: part if isinstance(part, tuple) else (part, slice(None)) for name, part in parts.items()}
     own = dict(layer.named_parameters())
     of = {name: [p for n, p in own.items() if n == name or n.startswith(f"{name}[")] for name in names}
     assert sum(map(len, of.values())) == len(own)
     with torch.no_grad():
-        for name, p in names.items():
-            p.copy_(torch.tensor([v.data for v in of[name]], dtype=torch.float64).reshape(p.shape))
+        for name, (p, part) in names.items():
+            p[part] = torch.tensor([v.data for v in of[name]], dtype=torch.float64).reshape(p[part].shape)
     results = theirs(given)
     flat = torch.cat([r.flatten() for r in (results if isinstance(results, (list, tuple)) else [results])])
     values_here = [v.data for v in outputs(made(row)(x))]
     assert values_here == pytest.approx(flat.tolist(), rel=1e-12, abs=1e-12)
     (flat * torch.tensor([0.3 + 0.1 * (i % 7) for i in range(len(flat))], dtype=torch.float64)).sum().backward()
-    for name, p in names.items():
-        assert [v.grad for v in of[name]] == pytest.approx(p.grad.flatten().tolist(), rel=1e-12, abs=1e-12), name
+    for name, (p, part) in names.items():
+        assert [v.grad for v in of[name]] == pytest.approx(p.grad[part].flatten().tolist(), rel=1e-12, abs=1e-12), name
     if not row.tokens:
         assert [v.grad for v in outputs(ours)] == pytest.approx(given.grad.flatten().tolist(), rel=1e-12, abs=1e-12)
 
@@ -435,6 +516,14 @@ def test_parameters_are_drawn_from_the_range_of_pytorch(kind: str) -> None:
     assert -0.25 <= min(drawn) < -0.2
     biases = [p.data for name, p in getattr(nn, kind)(*sizes[kind], init="he").named_parameters() if "bias" in name]
     assert set(biases) == {0.0}
+
+
+def test_an_attention_is_drawn_as_that_of_pytorch() -> None:
+    layer = nn.Attention(8, 2, seed=4)
+    for name, limit in (("query", (6 / 32) ** 0.5), ("value", (6 / 32) ** 0.5), ("output", 8**-0.5)):
+        drawn = [w.data for row in getattr(layer, name).weight for w in row]
+        assert 0.9 * limit < max(drawn) <= limit
+        assert {b.data for b in getattr(layer, name).bias} == {0.0}
 
 
 def noisy(seed: int = 0) -> nn.Sequential:

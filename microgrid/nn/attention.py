@@ -1,0 +1,96 @@
+"""`Attention` of several heads over a sequence, and the keys and values that it keeps from call to call."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from microgrid.core.scope import frame
+from microgrid.engine import Value
+from microgrid.functions import reductions
+from microgrid.nn.initializers import Generator, Initializer, generator, xavier
+from microgrid.nn.linear import Linear, dot
+from microgrid.nn.module import Module
+from microgrid.nn.shapes import fitted, whole
+
+Rows = list[list[Value]]
+
+
+class Cache:
+    """Keys and values of the time steps so far, so that a further step computes its own only."""
+
+    def __init__(self) -> None:
+        self.keys: Rows = []
+        self.values: Rows = []
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+
+class Attention(Module):
+    """Means of the values at all time steps, or of those so far, by the softmax of query . key / sqrt(size of a head).
+
+    x of shape (time, embed_dim) gives (time, embed_dim). Each of `num_heads` heads has its own part of the queries,
+    keys and values, which are linear in x; `output` is linear in what the heads found, side by side. With
+    `causal=True` a time step attends to itself and those before (Vaswani et al. 2017). Weights are drawn as those of
+    PyTorch's MultiheadAttention, whose rows of in_proj_weight are those of `query`, `key` and `value`; biases are 0.
+
+    A call with a `Cache` takes x for the time steps after those in it, and adds them to it.
+    """
+
+    def __init__(
+        self,
+        embed_dim: int,
+        num_heads: int,
+        bias: bool = True,
+        *,
+        causal: bool = True,
+        init: str | Initializer | None = None,
+        seed: int | Generator | None = None,
+    ) -> None:
+        whole("Attention", embed_dim=embed_dim, num_heads=num_heads)
+        if embed_dim % num_heads:
+            raise ValueError(f"Attention: num_heads must divide embed_dim, got {num_heads} and {embed_dim}")
+        self.embed_dim, self.num_heads, self.causal = embed_dim, num_heads, causal
+        source, inner = generator(seed), _of_three if init is None else init
+        self.query = Linear(embed_dim, embed_dim, bias, init=inner, seed=source)
+        self.key = Linear(embed_dim, embed_dim, bias, init=inner, seed=source)
+        self.value = Linear(embed_dim, embed_dim, bias, init=inner, seed=source)
+        self.output = Linear(embed_dim, embed_dim, bias, init="fan_in" if init is None else init, seed=source)
+
+    def __call__(self, x: Any, cache: Cache | None = None) -> Rows:
+        """Return a row for each time step of x."""
+        xs = fitted(self, x, ("time", self.embed_dim))
+        if cache is None:
+            cache = Cache()
+        elif not self.causal:
+            raise ValueError("an Attention with causal=False looks ahead, so a cache of the steps so far is no use")
+        first = len(cache)
+        queries = self.query(xs)
+        cache.keys += self.key(xs)
+        cache.values += self.value(xs)
+        size = self.embed_dim // self.num_heads
+        heads = [self._head(h, size, queries, first, cache) for h in range(self.num_heads)]
+        rows: Rows = self.output([[v for row in rows for v in row] for rows in zip(*heads, strict=True)])
+        return rows
+
+    def _head(self, h: int, size: int, queries: Rows, first: int, cache: Cache) -> Rows:
+        part = slice(h * size, (h + 1) * size)
+        with frame(f"head={h}"):
+            keys = [key[part] for key in cache.keys]
+            columns = list(zip(*[value[part] for value in cache.values], strict=True))
+            rows = []
+            for t, query in enumerate(queries, first):
+                seen = t + 1 if self.causal else len(keys)
+                with frame(f"t={t}"):
+                    asked = [q * (1.0 / math.sqrt(size)) for q in query[part]]
+                    weights = reductions.softmax([dot(asked, key) for key in keys[:seen]])
+                    rows.append([dot(weights, list(column[:seen])) for column in columns])
+            return rows
+
+    def __repr__(self) -> str:
+        return f"Attention({self.embed_dim}, {self.num_heads}{'' if self.causal else ', causal=False'})"
+
+
+def _of_three(generator: Any, inputs: int, outputs: int) -> float:
+    return xavier()(generator, inputs, 3 * outputs)
