@@ -398,6 +398,7 @@ gaussian: Op = primitive(
     textbook=("-2 * x * z",),
     sign="e^−x²",
     irrational=True,
+    range=(0.0, 1.0),
 )
 log: Op = primitive(
     "log",
@@ -495,6 +496,7 @@ direction: Op = primitive(
     formula=_direction_formula,
     textbook=("y**2 / (x**2 + y**2)**1.5", "-x * y / (x**2 + y**2)**1.5"),
     irrational=True,
+    range=(-1.0, 1.0),
 )
 
 # Circular and hyperbolic functions. 1 / (1 + x**2) by way of hypot, and (1 - x) * (1 + x) for 1 - x**2: the squares
@@ -507,6 +509,7 @@ sin: Op = primitive(
     lambda z, x: (cos(x),),
     latex=r"\sin #1",
     irrational=True,
+    range=(-1.0, 1.0),
 )
 cos: Op = primitive(
     "cos",
@@ -514,6 +517,7 @@ cos: Op = primitive(
     lambda z, x: (-sin(x),),
     latex=r"\cos #1",
     irrational=True,
+    range=(-1.0, 1.0),
 )
 tan: Op = primitive(
     "tan",
@@ -551,6 +555,7 @@ atan: Op = primitive(
     aliases=("arctan",),
     textbook=("1 / (1 + x**2)",),
     irrational=True,
+    range=(-1.6, 1.6),
 )
 atan2: Op = primitive(
     "atan2",
@@ -618,6 +623,7 @@ erf: Op = primitive(
     latex=r"\operatorname{erf} #1",
     textbook=("2 / sqrt(pi) * exp(-x**2)",),
     irrational=True,
+    range=(-1.0, 1.0),
 )
 erfc: Op = primitive(
     "erfc",
@@ -627,6 +633,7 @@ erfc: Op = primitive(
     ulps=6.0,
     textbook=("-2 / sqrt(pi) * exp(-x**2)",),
     irrational=True,
+    range=(0.0, 2.0),
 )
 sinc_derivative: Op = primitive(
     "sinc_derivative",
@@ -654,6 +661,7 @@ sigmoid: Op = primitive(
     textbook=("z * (1 - z)",),
     irrational=True,
     remark=_saturated("sigmoid"),
+    range=(0.0, 1.0),
 )
 logistic_density: Op = primitive(
     "logistic_density",
@@ -662,6 +670,7 @@ logistic_density: Op = primitive(
     formula=_logistic_density,
     ulps=8.0,
     irrational=True,
+    range=(0.0, 0.25),
 )
 tanh: Op = primitive(
     "tanh",
@@ -672,6 +681,7 @@ tanh: Op = primitive(
     textbook=("1 - z**2",),
     irrational=True,
     remark=_saturated("tanh"),
+    range=(-1.0, 1.0),
 )
 softplus: Op = primitive(
     "softplus",
@@ -688,6 +698,7 @@ softsign: Op = primitive(
     formula=lambda x: where(equal(abs(x), inf), sign(x), div(x, 1.0 + abs(x))),
     domain=(NONZERO,),
     textbook=("1 / (1 + abs(x))**2",),
+    range=(-1.0, 1.0),
 )
 silu: Op = primitive(
     "silu",
@@ -793,6 +804,7 @@ sign: Op = primitive(
     piecewise=True,
     textbook=("0",),
     unrounded=True,
+    range=(-1.0, 1.0),
 )
 floor: Op = primitive(
     "floor",
@@ -873,6 +885,7 @@ greater: Op = primitive(
     piecewise=True,
     sign=">",
     unrounded=True,
+    range=(0.0, 1.0),
 )
 equal: Op = primitive(
     "equal",
@@ -882,6 +895,7 @@ equal: Op = primitive(
     piecewise=True,
     sign="=",
     unrounded=True,
+    range=(0.0, 1.0),
 )
 where: Op = primitive(
     "where",

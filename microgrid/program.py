@@ -16,6 +16,7 @@ from microgrid.functional import number_or_value, recorded_value, returned
 from microgrid.graph.dependence import Dependence
 from microgrid.graph.linearize import Linearization
 from microgrid.graph.running import run_noting_reads
+from microgrid.graph.simplification import simplified
 from microgrid.numbers.arithmetic import FLOATS, VALUES, Arithmetic, arithmetic_of
 from microgrid.text import source
 
@@ -246,67 +247,30 @@ class Program:
             units = [[float(k == i) for k in range(len(outputs))] for i in range(len(outputs))]
             return inputs, outputs, [linear.pull_values(unit) for unit in units]
 
-    def simplify(self) -> Program:
-        """Return an equivalent program: constants folded, common subexpressions merged, dead instructions removed.
+    def simplify(self, *, signed_zeros: bool = True) -> Program:
+        """Return an equivalent program with fewer instructions.
 
-        Each number stays the same to the bit on floats. In another arithmetic, a computed constant is the float.
+        Constants are folded, common subexpressions merged, signs moved, factors 1 and what a structural 0 passes on
+        left out, and dead instructions removed. Each number stays the same to the bit on floats; without
+        `signed_zeros`, that of a zero but for its sign, and that of a small whole power, which becomes a product, but
+        for its rounding. Then products with 0 are left out, too, where intervals show the other factor to be finite
+        for all finite arguments; results for others keep their nan. In another arithmetic, a computed constant is the
+        float. Take derivatives first: those of a program that computes the same may be summed in another order.
         """
-        first, base = len(self.inputs), len(self.inputs) + len(self.constants)
-        known: dict[int, float] = {first + i: x for i, x in enumerate(self.constants)}
-        place: list[Any] = list(range(base))
-        seen: dict[tuple[Any, ...], int] = {}
-        kept: list[tuple[int, Instruction]] = []
-        for k, (op, operands) in enumerate(self.instructions):
-            moved = tuple(place[i] for i in operands)
-            slot = base + k
-            same = _same_as(op, [known.get(i) for i in moved])
-            if same is not None:
-                place.append(moved[same])
-                continue
-            if op is ops.zero_product and known.get(moved[1]):
-                op, moved = ops.multiply_no_nan, moved[::-1]
-            elif op is ops.zero_product and known.get(moved[0]):
-                op = ops.multiply_no_nan
-            if op is ops.multiply_no_nan and known.get(moved[1]):
-                op = ops.mul
-            key = (op, *[repr(known[i]) if i in known else i for i in moved])
-            if key in seen:
-                place.append(seen[key])
-                continue
-            seen[key] = slot
-            place.append(slot)
-            if all(i in known for i in moved):
-                known[slot] = op.forward(*[known[i] for i in moved])
-            else:
-                kept.append((slot, Instruction(op, moved)))
-        return self._of_slots([place[i] for i in self.outputs], known, kept)
-
-    def _of_slots(
-        self, outputs: list[int], known: Mapping[int, float], instructions: list[tuple[int, Instruction]]
-    ) -> Program:
-        """Return the program of the instructions that the outputs need, with its slots renumbered."""
-        slots = needed(outputs, instructions)
-        constants: dict[str, int] = {}
-        numbers: list[float] = []
-        new: dict[int, int] = {i: i for i in range(len(self.inputs))}
-        live = [(slot, instruction) for slot, instruction in instructions if slot in slots]
-        for i in [*(i for _, instruction in live for i in instruction.operands), *outputs]:
-            if i in known and i not in new:
-                if repr(known[i]) not in constants:
-                    constants[repr(known[i])] = len(self.inputs) + len(numbers)
-                    numbers.append(known[i])
-                new[i] = constants[repr(known[i])]
-        for k, (slot, _) in enumerate(live):
-            new[slot] = len(self.inputs) + len(numbers) + k
+        found = simplified(len(self.inputs), self.constants, self.instructions, self.outputs, signed_zeros)
+        labels: dict[int, str] = {}
+        for slot, label in self.labels.items():
+            labels.setdefault(found.places[slot], label)
+        labels.pop(-1, None)
         return Program(
             self.parameters,
             self.inputs,
-            numbers,
-            [Instruction(op, tuple(new[i] for i in operands)) for _, (op, operands) in live],
-            [new[i] for i in outputs],
+            found.constants,
+            [Instruction(op, operands) for op, operands in found.instructions],
+            found.outputs,
             in_structure=self.in_structure,
             out_structure=self.out_structure,
-            labels={new[i]: label for i, label in self.labels.items() if i in new},
+            labels=labels,
             fixed=self.fixed,
         )
 
@@ -438,15 +402,6 @@ def not_in_other_ops(op: Op, key: str, error: TypeError) -> TypeError:
         f"{op.name} cannot be written in other ops: declare it with formula=, its definition in ops and operators, or "
         f"with on={{{key!r}: ...}}, the name of its function ({error})"
     )
-
-
-def _same_as(op: Op, known: Sequence[float | None]) -> int | None:
-    """Return the index of the operand that the result equals to the bit, such as x of x * 1; None if there is none."""
-    if op is ops.identity:
-        return 0
-    if op in (ops.mul, ops.div, ops.constant_power) and known[1] == 1.0:
-        return 0
-    return 1 if op is ops.mul and known[0] == 1.0 else None
 
 
 def _no_branch(how: str, value: Value, other: Any, answer: Any) -> None:

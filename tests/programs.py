@@ -36,10 +36,15 @@ class RandomFunction:
 
 @st.composite
 def functions(
-    draw: st.DrawFn, *, of: Sequence[Op] = (*SMOOTH, *KINKED), outputs: int = 1, steps: int = 12
+    draw: st.DrawFn,
+    *,
+    of: Sequence[Op] = (*SMOOTH, *KINKED),
+    outputs: int = 1,
+    steps: int = 12,
+    numbers: Sequence[float] = (0.5, -1.0, 2.0, 3.0),
 ) -> RandomFunction:
     inputs = draw(st.integers(1, 3))
-    constants = tuple(draw(st.lists(st.sampled_from([0.5, -1.0, 2.0, 3.0]), min_size=1, max_size=2)))
+    constants = tuple(draw(st.lists(st.sampled_from(numbers), min_size=1, max_size=2 if len(numbers) == 4 else 5)))
     known = inputs + len(constants)
     instructions = []
     for k in range(draw(st.integers(outputs, steps))):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import contextlib
 import functools
 import importlib
@@ -134,6 +135,7 @@ class Op:
         "partials",
         "piecewise",
         "precedence",
+        "range",
         "remark",
         "sensitive",
         "sign",
@@ -170,6 +172,7 @@ class Op:
         kinks: Callable[..., Sequence[float]] | None = None,
         remark: Remark | None = None,
         on: Mapping[str, Any] | None = None,
+        range: tuple[float, float] | None = None,
     ) -> None:
         self.name = name
         self.forward = forward
@@ -196,6 +199,7 @@ class Op:
         self.kinks = kinks
         self.remark = remark
         self.on = dict(on or {})
+        self.range = range
 
     @overload
     def __call__(self, *operands: float) -> float: ...  # type: ignore[overload-overlap]  # no operand is a T
@@ -295,6 +299,7 @@ def primitive(
     kinks: Callable[..., Sequence[float]] | None = None,
     remark: Remark | None = None,
     on: Mapping[str, Any] | None = None,
+    range: tuple[float, float] | None = None,
 ) -> Op:
     """Declare a primitive and enter it into the table `OPS`; declaring a name of your own again replaces it.
 
@@ -329,6 +334,9 @@ def primitive(
     ("math.lgamma", for `Program.python`). A name is looked up in the library. Static operands come as floats. What
     mpmath answers with a complex number, ValueError or ZeroDivisionError is nan. Strict compiled code calls `forward`.
 
+    `range` has bounds of the results for finite operands, rounding included, by which a product with 0 is known to be
+    0.
+
     Raises ValueError when the name is no identifier or belongs to a built-in op, and when the parts do not fit one
     another; TypeError when one that must be a function is none.
 
@@ -359,8 +367,10 @@ def primitive(
     if textbook and len(textbook) != arity - static:
         wanted = arity - static
         raise ValueError(f"{name}: textbook has {len(textbook)} text(s) for {wanted} derivative(s); give one for each")
-    if latex and any(f"#{i}" in latex for i in (0, *range(arity + 1, 10))):
+    if latex and any(f"#{i}" in latex for i in (0, *builtins.range(arity + 1, 10))):
         raise ValueError(f"{name}: latex names an operand that there is not; its {arity} operand(s) are #1 to #{arity}")
+    if range is not None and not (len(range) == 2 and -math.inf < range[0] <= range[1] < math.inf):
+        raise ValueError(f"{name}: range has the finite bounds (low, high) of the results, got {range!r}")
     if remark is not None:
         _check_remark(name, remark)
     op = Op(
@@ -386,6 +396,7 @@ def primitive(
         kinks=kinks,
         remark=remark,
         on=natives,
+        range=range,
     )
     op.defined = forward is None
     _table.get()[name] = op
