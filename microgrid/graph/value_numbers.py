@@ -132,7 +132,7 @@ class ValueNumbers:
         """Return the slot of a sum with 0 times each of these arguments, or with 0 times what is finite unless one of
         them is not."""
         total = -1 if self.numbers.get(slot) == 0.0 else slot
-        known = self.finite.get(arguments, 0)
+        known = self.finite.get(arguments, 0) if arguments & (arguments - 1) else 0
         while arguments:
             if known:
                 last, factor = arguments, known
