@@ -16,7 +16,6 @@ from microgrid.functional import number_or_value, recorded_value, returned
 from microgrid.graph.dependence import Dependence
 from microgrid.graph.linearize import Linearization
 from microgrid.graph.running import run_noting_reads
-from microgrid.graph.simplification import simplified
 from microgrid.numbers.arithmetic import FLOATS, VALUES, Arithmetic, arithmetic_of
 from microgrid.text import source
 
@@ -257,6 +256,8 @@ class Program:
         for all finite arguments; results for others keep their nan. In another arithmetic, a computed constant is the
         float. Take derivatives first: those of a program that computes the same may be summed in another order.
         """
+        from microgrid.graph.simplification import simplified
+
         found = simplified(len(self.inputs), self.constants, self.instructions, self.outputs, signed_zeros)
         labels: dict[int, str] = {}
         for slot, label in self.labels.items():
