@@ -63,8 +63,10 @@ def compile_module(root: Path, folder: Path) -> list[Path]:
         options = ["--strict", "--no-warn-unused-ignores", "--follow-imports=silent", "--always-true=COMPILING"]
         extensions = mypycify([*options, *MODULES], opt_level="3", debug_level="0", group_name="microgrid")
         # Without semantic interposition the compiler may inline one compiled function into another: 7 % less work.
-        include = ["/FI"] if os.name == "nt" else ["-fno-semantic-interposition", "-include"]
-        flags = [*include, str(root / ".build" / "trashcan.h")]
+        windows = os.name == "nt"
+        flags = [] if windows else ["-fno-semantic-interposition"]
+        for header in ("trashcan.h", "attributes.h"):
+            flags += ["/FI" if windows else "-include", str(root / ".build" / header)]
         for extension in extensions:
             extension.include_dirs.append(include_dir())
             extension.extra_compile_args = [*extension.extra_compile_args, *flags]

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias, final
 
 from microgrid import ops
 from microgrid.core._mypyc import COMPILING, i64, mypyc_attr
-from microgrid.core.ported import wants_backward
+from microgrid.core.ported import refuse_notes, wants_backward
 from microgrid.core.primitive import CALL, OPS, Op, as_float, given_op, unlisted
 from microgrid.core.scope import (
     current_module,
@@ -949,3 +949,5 @@ for _op in OPS.values():
         setattr(Value, _name, _function)
 for _name, _composed in COMPOSED.items():
     setattr(Value, _name, _composed)
+if not COMPILED:
+    refuse_notes(Value)

@@ -12,11 +12,14 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
 
 import microgrid
 from microgrid import detect_anomaly, draw, grad, hessian, no_grad, ops, steps, trace
+from microgrid.core.ported import NOTES
 from microgrid.core.primitive import OPS, Op, built_in
-from microgrid.engine import Value, topological
+from microgrid.engine import COMPILED, Value, topological
 from microgrid.functional import hvp, jacobian
 from microgrid.program import Program
 from microgrid.testing import check_gradient
@@ -319,3 +322,47 @@ def test_the_symbols_of_micrograd_are_understood(symbol: str, shown: str) -> Non
     with pytest.raises(TypeError, match="_backward") as caught:
         Value(1.0, children, symbol)
     assert shown in str(caught.value)
+
+
+@given(st.sampled_from(NOTES.split()) | st.from_regex(r"[a-z_]{1,9}", fullmatch=True))
+def test_an_attribute_of_your_own_is_refused_with_advice(name: str) -> None:
+    assume(not hasattr(Value, name))
+    v = Value(2.0)
+    with pytest.raises(AttributeError, match=f"attribute '{name}'") as caught:
+        setattr(v, name, 0)
+    assert not hasattr(v, name)
+    assert name not in dir(v)
+    if COMPILED or name in NOTES.split():  # the pure build knows the names of notes only
+        place: dict[Any, Any] = {"v": v}
+        exec(str(caught.value).partition("keyed by Values, ")[2], place)
+        assert {v: 0} in place.values()
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"), [("grads", "grad"), ("gradient", "grad"), ("value", "data"), ("labels", "label")]
+)
+def test_a_misspelt_attribute_names_the_one_that_is_meant(name: str, meant: str) -> None:
+    with pytest.raises(AttributeError, match=rf"did you mean v\.{meant}\?"):
+        setattr(Value(2.0), name, 0)
+
+
+def test_assignments_find_the_setter_that_the_type_has_now(monkeypatch: pytest.MonkeyPatch) -> None:
+    v, other = Value(1.0), Value(2.0)
+    for _ in range(3):
+        v.data, v.grad, v.label, other.grad, other.data = 3.0, 4.0, "v", 5.0, 6.0
+        assert (v.data, v.grad, v.label, other.grad, other.data) == (3.0, 4.0, "v", 5.0, 6.0)
+    seen = []
+    with monkeypatch.context() as patch:
+        patch.setattr(Value, "data", property(lambda _: 7.0, lambda _, x: seen.append(x)))
+        v.data = 8.0
+        assert (seen, v.data) == ([8.0], 7.0)
+    v.data = 9.0
+    assert (seen, v.data) == ([8.0], 9.0)
+
+
+def test_attributes_of_a_value_cannot_be_deleted() -> None:
+    v = Value(2.0, label="v")
+    for name in ("data", "grad", "label", "operands", "anything"):
+        with pytest.raises(AttributeError, match=name):
+            delattr(v, name)
+    assert (v.data, v.grad, v.label) == (2.0, 0.0, "v")
