@@ -106,7 +106,7 @@ arctanh = ops.atanh
 
 if _typing.TYPE_CHECKING:
     from microgrid.exercises import exercise, save_exercises
-    from microgrid.expansion import derivatives, taylor
+    from microgrid.expansion import derivatives, flow, taylor
     from microgrid.film import Film
     from microgrid.implicit import fixed_point, root
     from microgrid.training.fit import fit
@@ -114,7 +114,7 @@ if _typing.TYPE_CHECKING:
 # Names that load when they are first used, with the module that holds them, which loads by its own name, too.
 _LATER = {
     **dict.fromkeys(("digamma", "erfinv", "gamma", "lgamma"), "special"),
-    **dict.fromkeys(("derivatives", "taylor"), "expansion"),
+    **dict.fromkeys(("derivatives", "flow", "taylor"), "expansion"),
     **dict.fromkeys(("fixed_point", "root"), "implicit"),
     **dict.fromkeys(("exercise", "save_exercises"), "exercises"),
     "Film": "film",
@@ -175,6 +175,7 @@ __all__ = [
     "exp10",
     "fit",
     "fixed_point",
+    "flow",
     "frame",
     "glu",
     "grad",

@@ -18,7 +18,7 @@ from programs import SMOOTH, functions
 from test_ops import REFERENCES
 
 import microgrid as mg
-from microgrid import Value, derivatives, grad, primitive, special, taylor
+from microgrid import Value, derivatives, flow, grad, primitive, special, taylor
 from microgrid.core.primitive import OPS, Op
 from microgrid.numbers import series
 
@@ -147,6 +147,92 @@ def test_a_deep_graph_does_not_recurse() -> None:
 def test_an_op_of_ones_own_is_expanded_by_its_rule() -> None:
     own = primitive("own_exp", math.exp, lambda z, x: (own(x),))
     assert derivatives(own, 0.5, 5) == near([math.exp(0.5)] * 6)
+
+
+def test_an_array_of_results_gets_one_more_axis() -> None:
+    found = taylor(lambda x: np.array([x, x * x]), 1.0, 3)
+    assert found.tolist() == [[1.0, 1.0, 0.0, 0.0], [1.0, 2.0, 1.0, 0.0]]
+
+
+@settings(max_examples=40)
+@given(functions(of=SMOOTH, steps=6), st.data())
+def test_the_flow_of_a_random_system_solves_it_order_by_order(f: Any, data: st.DataObject) -> None:
+    at = data.draw(st.lists(st.floats(-1.0, 1.0), min_size=f.inputs, max_size=f.inputs))
+
+    def velocity(xs: Any) -> Any:
+        return [f(*xs), *xs[:-1]]
+
+    path = flow(velocity, at, 4)
+    assume(all(math.isfinite(c) and abs(c) < 1e6 for one in path for c in one))
+
+    def along(t: Any) -> Any:
+        return velocity([functools.reduce(lambda total, c: total * t + c, reversed(one)) for one in path])
+
+    for solved, right in zip(path, taylor(along, 0.0, 3), strict=True):
+        size = max(1.0, *map(abs, solved))
+        assert [k * c for k, c in enumerate(solved)][1:] == near(right, rel=1e-9, abs=1e-9 * size)
+
+
+@pytest.mark.parametrize(
+    ("velocity", "start", "expected"),
+    [
+        (lambda x: x, 1.0, [1 / math.factorial(k) for k in range(9)]),
+        (lambda x: x * x, 1.0, [1.0] * 9),
+        (lambda x: 3.0, 1.0, [1.0, 3.0] + [0.0] * 7),
+        (lambda x: 1.0 + x * x, 0.0, [0, 1, 0, 1 / 3, 0, 2 / 15, 0, 17 / 315, 0]),
+        (
+            lambda s: {"x": 2.0 * s["t"] * s["x"], "t": 1.0},
+            {"x": 1.0, "t": 0.0},
+            [1, 0, 1, 0, 0.5, 0, 1 / 6, 0, 1 / 24],
+        ),
+    ],
+)
+def test_flows_have_the_coefficients_of_known_solutions(velocity: Any, start: Any, expected: list[float]) -> None:
+    found = flow(velocity, start, 8)
+    assert (found["x"] if isinstance(found, dict) else found) == near(expected, rel=1e-14, abs=1e-15)
+
+
+def mercury(state: Any) -> Any:
+    """The velocity of (x, y, dx/dt, dy/dt) around a sun at the origin."""
+    x, y, u, v = state
+    square = x * x + y * y
+    pull = -1.0 / (square * np.sqrt(square))
+    return np.array([u, v, pull * x, pull * y])
+
+
+def orbit(state: Any, until: float, order: int) -> Any:
+    """The state at a time, by steps so short that the last two orders are below the last digit."""
+    time, rest = 0.0, np.zeros(4)
+    while time < until:
+        path = flow(mercury, state, order)
+        sizes = abs(path).max(axis=0)
+        step = min((1e-17 * sizes[0] / sizes[k]) ** (1.0 / k) for k in (order - 1, order))
+        step = min(math.floor(1024.0 * step) / 1024.0, until - time)  # so that times are exact
+        change = rest + step * np.polynomial.polynomial.polyval(step, path.T[1:])
+        before, state = state, state + change
+        rest = change - (state - before)  # what the sum has rounded away goes into the next one
+        time += step
+    return state
+
+
+def test_kepler_s_orbit_closes_to_fourteen_digits_with_an_integrator_of_any_order() -> None:
+    e = 0.2056  # Mercury's
+    start = np.array([1.0 - e, 0.0, 0.0, math.sqrt((1.0 + e) / (1.0 - e))])
+    for order in (14, 20, 26):
+        assert abs(orbit(start, 2.0 * math.pi, order) - start).max() < 1e-14
+
+
+def test_flows_keep_digits_and_are_differentiated_by_where_they_start() -> None:
+    with mpmath.workdps(50):
+        cubed = flow(lambda x: x * x, mpmath.mpf(1) / 3, 12)  # x / (1 - t x)
+        assert all(abs(c * 3 ** (k + 1) - 1) < 1e-46 for k, c in enumerate(cubed))
+    assert grad(lambda x: flow(lambda y: y * y, x, 4)[4])(0.5) == near(5 * 0.5**4)
+    assert grad(lambda a: flow(lambda y: a * y, 1.0, 3)[3])(2.0) == near(2.0)  # a**3 / 6
+
+
+def test_a_flow_of_a_function_with_too_few_results_says_so() -> None:
+    with pytest.raises(TypeError, match=r"flow takes a function of 2 number\(s\) that returns as many, got 1"):
+        flow(lambda x: x[0], [1.0, 2.0], 3)
 
 
 @pytest.mark.parametrize(
