@@ -9,6 +9,7 @@ from microgrid.core.files import PathLike, ending
 from microgrid.engine import Value
 from microgrid.nn import Module
 from microgrid.pictures.colours import FILLS
+from microgrid.pictures.gathering import gathered
 from microgrid.pictures.outline import Item, items_of, items_of_program, shown
 from microgrid.program import Program
 
@@ -25,6 +26,7 @@ def draw(
     ops: Literal["merged", "node"] = "merged",
     depth: int | None = None,
     max_nodes: int = 200,
+    unfold: bool = False,
     dpi: float | None = None,
     colours: Mapping[str, str] | None = None,
     styles: Mapping[Any, Mapping[str, Any]] | None = None,
@@ -36,7 +38,8 @@ def draw(
     and second operand where their order matters. `names=locals()` uses variable names where a value has no label.
     `ops="node"` gives operations nodes of their own, as micrograd's notebook does. Above `max_nodes` boxes neurons,
     then layers, fold into one box that says how many values it holds; `depth` folds modules below that level: 0
-    makes a model one box, 1 each of its layers, 2 each neuron.
+    makes a model one box, 1 each of its layers, 2 each neuron. A sum of four terms or more is one box, as a mean is:
+    `unfold=True` draws each addition.
 
     A model is drawn as neurons and weights, as one call of it shows them; one that computes anything else with its
     inputs or its neurons' results is a ValueError: draw its output.
@@ -82,6 +85,10 @@ def draw(
         )
     else:
         items = _items(root, names or {})
+        looks = _styles(root, items, styles or {})
+        if not unfold:
+            items, places = gathered(items, looks)
+            looks = {k: looks[own[-1]] for k, own in enumerate(places) if own[-1] in looks}
         drawn, text = graph.add(
             sketch,
             items,
@@ -90,7 +97,7 @@ def draw(
             apart=ops == "node",
             depth=depth,
             max_nodes=max_nodes,
-            styles=_styles(root, items, styles or {}),
+            styles=looks,
             fills=colours or {},
         )
         boxes = len(drawn)

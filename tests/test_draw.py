@@ -548,7 +548,7 @@ def test_random_programs_come_back_from_the_picture(data: st.DataObject, program
     leaves = [Value(0.5, label=label) for label in labels]
     (root,) = program.replay(leaves, VALUES)
     items = items_of(root, {})
-    picture = draw(root)
+    picture = draw(root, unfold=True)
     svg = picture.pipe("svg", encoding="utf-8")
     root_element = ET.fromstring(svg)
     found = [g for g in root_element.iter(f"{SVG}g") if "edge" in (g.get("class") or "").split()]

@@ -44,7 +44,7 @@ def add(
     drawn = boxes(items, max_nodes=max_nodes, depth=depth)
     computed = any(item.grad for item in items if item.role == "output")
     texts = [
-        [box.title, f"{len(box.members):,} values"]
+        [box.title, f"{sum(items[i].size for i in box.members):,} values"]
         if box.folded
         else lines(items[box.members[0]], precision, show_grad, computed, apart)
         for box in drawn
@@ -142,6 +142,8 @@ def _names(items: Sequence[Item]) -> list[Written]:
         name = symbols.name(item.title) if item.title else None
         if name is None and item.op is not None:
             name = symbols.applied(item.op, [found[j] for j in item.operands], item.static)
+        elif name is None and item.sign and item.operands:
+            name = symbols.name(f"v{i}")
         elif name is None and item.data is not None:
             name = symbols.number(item.data)
         found.append(name if name is not None and len(name.text) <= LONGEST_NAME else symbols.name(f"v{i}"))
@@ -151,9 +153,10 @@ def _names(items: Sequence[Item]) -> list[Written]:
 def _formula(item: Item, k: int, names: Sequence[Written], i: int, precision: int) -> str:
     """Return the local derivative by an operand: as a formula, and as a number."""
     op = item.op
-    if op is None:
-        return ""
     operands = [names[j] for j in item.operands]
+    if op is None:
+        partial = item.partials[k]
+        return f"d({item.sign})/d({operands[k].text})" + ("" if partial is None else f" = {number(partial, precision)}")
     whole, by = symbols.applied(op, operands, item.static).text, operands[k].text
     parts = [f"d({whole})/d({by})" if len(by) > 1 or by.isdigit() else f"d({whole})/d{by}"]
     if has_rule(op):

@@ -19,7 +19,10 @@ SUPERSCRIPTS = str.maketrans("0123456789-.", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻·")
 
 
 class Item(NamedTuple):
-    """One value of a graph, or one slot of a program, which has no numbers; operands are indices in the list."""
+    """One value of a graph, or one slot of a program, which has no numbers; operands are indices in the list.
+
+    `size` is the number of values that it stands for.
+    """
 
     title: str
     sign: str
@@ -31,6 +34,7 @@ class Item(NamedTuple):
     partials: tuple[float | None, ...]
     op: Op | None = None
     static: tuple[float, ...] = ()
+    size: int = 1
 
 
 class Box(NamedTuple):
