@@ -20,6 +20,7 @@ from microgrid.compiler.made import Kept, Shown
 from microgrid.compiler.methods import Method
 from microgrid.compiler.parameters import Parameters
 from microgrid.compiler.plan import Options, Plan
+from microgrid.compiler.stages import told
 from microgrid.compiler.tracing import traced
 from microgrid.compiler.whole import whole_numbers
 from microgrid.core import tree
@@ -331,11 +332,12 @@ class Compiled(Shown):
         example = given.example()
         whole = whole_numbers(dict(zip(example, numbers, strict=False)))
         of_numbers = function if derivative is None else lambda *xs: derivative(function, xs, count)
-        record = traced(of_numbers, example, result=function.__name__, whole=whole)
-        shared = (*given.shared, *[True] * len(record.captured))
-        request = Request(shared, tuple(range(given.by)) if differentiated else ())
-        columns = None if given.samples < 0 else [array.shape[1] for array in given.arrays]
-        return Plan(record, request, columns, self._options, given.samples), record.program.out_structure
+        with told(self.__name__):
+            record = traced(of_numbers, example, result=function.__name__, whole=whole)
+            shared = (*given.shared, *[True] * len(record.captured))
+            request = Request(shared, tuple(range(given.by)) if differentiated else ())
+            columns = None if given.samples < 0 else [array.shape[1] for array in given.arrays]
+            return Plan(record, request, columns, self._options, given.samples), record.program.out_structure
 
 
 class _NotCompiled(Exception):

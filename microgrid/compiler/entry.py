@@ -13,8 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import microgrid.compiler.cache as disk
-from microgrid.compiler.machine import address_of, machine
+from microgrid.compiler.machine import address_of, compiled, machine
 from microgrid.numbers.arithmetic import library
 
 PURPOSES = ("value", "value_and_grad", "gradient", "jacobian", "hessian", "hvp")
@@ -106,14 +105,7 @@ def _definition(like: Callable[..., Any], code: int) -> MethodDefinition:
 
 def _load(cache: bool) -> dict[str, int]:
     text, names = wrapped(_text())
-    here = machine()
-    key = disk.key(text, here.key)
-    code = disk.load(key) if cache else None
-    if code is None:
-        code = here.object_of(text)
-        if cache:
-            disk.save(key, code)
-    engine = here.engine(code, PURPOSES[0])
+    engine = machine().engine(compiled(text, cache)[0], PURPOSES[0])
     _forever.append(engine)
     np = library("numpy", "compile")
     words = {kind.__name__: id(kind) for kind in (float, int, list, dict, str, np.ndarray, np.float64)}

@@ -9,6 +9,7 @@ import functools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from microgrid.compiler.stages import interruptible
 from microgrid.compiler.tape import Tape
 from microgrid.core import tree
 from microgrid.core.primitive import Op, op_called, special_ops
@@ -57,7 +58,7 @@ class _TapeWriter:
             tape.sizes[space] += 1
         self.inputs = cells
         tape.sizes["v"] = len(program.instructions)
-        for k, (op, operands) in enumerate(program.instructions):
+        for k, (op, operands) in enumerate(interruptible(program.instructions)):
             tape.origins[len(tape.steps)] = k
             self.apply(op, ("v", k), [self.cell(i) for i in operands], self.static(op, operands))
         for slot in program.outputs[int(request.total) :]:

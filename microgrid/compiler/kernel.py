@@ -15,6 +15,7 @@ from collections.abc import Sequence
 
 from microgrid.compiler.code import Stored
 from microgrid.compiler.lanes import Mode
+from microgrid.compiler.lines import Lines
 
 CHUNKS = 8
 """Number of blocks in memory at once, so that sums over samples accumulate in registers over all of them; of blocks of
@@ -42,7 +43,7 @@ def layout(sizes: dict[str, int], lanes: int, arrays: Sequence[str] = SCRATCH) -
     return starts, end
 
 
-_HEAD = """\
+HEAD = """\
 define void @kernel(ptr noalias %sources, ptr noalias %strides, ptr noalias %table, ptr noalias %functions,
     ptr noalias %p, ptr noalias %y, ptr noalias %d, ptr noalias %scratch, i64 %begin, i64 %end, i64 %samples,
     double %weight) #0 {
@@ -53,21 +54,22 @@ DATA = object.__basicsize__
 """Offset in an array, as an object, of the address of its data: the first field after the head of all objects."""
 
 
-def _frame(sources: int) -> list[str]:
+def frame(sources: int | None) -> list[str]:
     """Return the lines of run(frame), which calls the kernel with what a frame holds, in words of eight bytes.
 
     First strides, table, functions and scratch; then the objects p, y and d, which are NumPy's arrays, as the sources
     at the end are; between them end, samples and weight. So a call from Python converts one argument, not twelve.
+    Where the number of sources is not known, it is the first word of the table.
     """
-    lines = ["define void @run(ptr noalias %frame) #0 {", f"  %sources = alloca [{max(sources, 1)} x ptr]"]
+    lines = ["define void @run(ptr noalias %frame) #0 {", "entry:"]
 
-    def field(place: int, type: str) -> str:
-        name = f"%field{place}"
+    def field(place: int | str, type: str) -> str:
+        name = f"%field{place}" if isinstance(place, int) else "%field.n"
         lines.append(f"  {name}.at = getelementptr i64, ptr %frame, i64 {place}")
         lines.append(f"  {name} = load {type}, ptr {name}.at")
         return name
 
-    def data(place: int) -> str:
+    def data(place: int | str) -> str:
         name = field(place, "ptr")
         lines.append(f"  {name}.field = getelementptr i8, ptr {name}, i64 {DATA}")
         lines.append(f"  {name}.data = load ptr, ptr {name}.field")
@@ -76,9 +78,18 @@ def _frame(sources: int) -> list[str]:
     fixed = [field(place, "ptr") for place in range(4)]
     p, y, d = [data(place) for place in range(4, 7)]
     end, samples, weight = field(7, "i64"), field(8, "i64"), field(9, "double")
-    for number in range(sources):
-        lines.append(f"  %source{number} = getelementptr ptr, ptr %sources, i64 {number}")
-        lines.append(f"  store ptr {data(10 + number)}, ptr %source{number}")
+    if sources is None:
+        lines += [f"  %number = load i64, ptr {fixed[1]}", "  %sources = alloca ptr, i64 %number", "  br label %source"]
+        lines += ["source:", "  %n = phi i64 [ 0, %entry ], [ %next, %one ]", "  %more = icmp ult i64 %n, %number"]
+        lines += ["  br i1 %more, label %one, label %call", "one:", "  %place = add i64 %n, 10"]
+        given = data("%place")
+        lines += ["  %source.at = getelementptr ptr, ptr %sources, i64 %n", f"  store ptr {given}, ptr %source.at"]
+        lines += ["  %next = add i64 %n, 1", "  br label %source", "call:"]
+    else:
+        lines.append(f"  %sources = alloca [{max(sources, 1)} x ptr]")
+        for number in range(sources):
+            lines.append(f"  %source{number} = getelementptr ptr, ptr %sources, i64 {number}")
+            lines.append(f"  store ptr {data(10 + number)}, ptr %source{number}")
     given = ", ".join(f"ptr {x}" for x in (*fixed[:3], p, y, d, fixed[3]))
     lines.append(f"  call void @kernel(ptr %sources, {given}, i64 0, i64 {end}, i64 {samples}, double {weight})")
     return [*lines, "  ret void", "}"]
@@ -89,22 +100,18 @@ def kernel_of(stored: Stored, mode: Mode, columns: Sequence[int], sums: int) -> 
     return _Kernel(stored, mode, columns, sums).text()
 
 
-class _Kernel:
+class _Kernel(Lines):
     """Writer of lines with loops around them."""
 
     def __init__(self, stored: Stored, mode: Mode, columns: Sequence[int], sums: int) -> None:
+        super().__init__(mode.lanes)
         self.stored = stored
         self.sums = sums
         self.columns = columns
-        self.lanes = mode.lanes
         # One row of inputs in one lane is as it comes, and so are the outputs: nothing is copied.
         self.direct = mode.lanes == 1 and len(columns) == 1 and not sums
         self.chunks = chunks_of(mode)
         self.apart = mode.strict and mode.lanes == 1
-        self.vector = "double" if mode.lanes == 1 else f"<{mode.lanes} x double>"
-        self.lines: list[str] = []
-        self.block = "entry"
-        self.names = 0
 
     def text(self) -> tuple[str, int]:
         sizes, lanes = self.stored.sizes, self.lanes
@@ -144,8 +151,8 @@ class _Kernel:
             if self.apart:
                 self.add(d)
         self.end("round", rounds)
-        lines = [_HEAD, *self.lines, "  ret void", "}", "declare i64 @llvm.smin.i64(i64, i64)"]
-        lines += _frame(len(self.columns))
+        lines = [HEAD, *self.lines, "  ret void", "}", "declare i64 @llvm.smin.i64(i64, i64)"]
+        lines += frame(len(self.columns))
         return "\n".join(lines), self.chunks * chunk + (sizes["d"] if self.apart else 0)
 
     def clear(self, name: str, d: str) -> None:
@@ -218,22 +225,6 @@ class _Kernel:
         self.do(f"store {self.vector} {numbers}, ptr {self.address('double', *target)}, align 8")
         self.end(name, times)
 
-    def seed(self, count: str) -> str:
-        """Set the seed: the weight in each lane that has a sample, 0 in the others."""
-        lanes = self.lanes
-        if lanes == 1:
-            return "%weight"
-        numbers = ", ".join(f"i64 {i}" for i in range(lanes))
-        ends = self.set(f"insertelement <{lanes} x i64> poison, i64 {count}, i64 0")
-        ends = self.set(
-            f"shufflevector <{lanes} x i64> {ends}, <{lanes} x i64> poison, <{lanes} x i32> zeroinitializer"
-        )
-        there = self.set(f"icmp slt <{lanes} x i64> <{numbers}>, {ends}")
-        vector, first = self.vector, f"<{lanes} x i32> zeroinitializer"
-        weights = self.set(f"insertelement {vector} poison, double %weight, i64 0")
-        weights = self.set(f"shufflevector {vector} {weights}, {vector} poison, {first}")
-        return self.set(f"select <{lanes} x i1> {there}, {self.vector} {weights}, {self.vector} zeroinitializer")
-
     def take_out(self, start: str, count: str, y: str, width: int) -> None:
         """Transpose the outputs of a block of samples."""
         if width == 1 and self.lanes > 1:
@@ -250,38 +241,3 @@ class _Kernel:
         )
         self.end("outcolumn", str(width))
         self.end("out", count)
-
-    # Lines.
-
-    def set(self, text: str) -> str:
-        self.names += 1
-        self.lines.append(f"  %k{self.names} = {text}")
-        return f"%k{self.names}"
-
-    def do(self, text: str) -> None:
-        self.lines.append(f"  {text}")
-
-    def address(self, type: str, base: str, index: str) -> str:
-        return self.set(f"getelementptr {type}, ptr {base}, i64 {index}")
-
-    def load(self, type: str, base: str, index: str) -> str:
-        return self.set(f"load {type}, ptr {self.address(type, base, index)}, align 8")
-
-    def begin(self, name: str, first: str, end: str) -> str:
-        """Open a loop from first to end, exclusive; its body may run zero times."""
-        go = self.set(f"icmp slt i64 {first}, {end}")
-        self.do(f"br i1 {go}, label %{name}, label %{name}.done")
-        self.lines.append(f"{name}:")
-        self.do(f"%{name}.i = phi i64 [ {first}, %{self.block} ], [ %{name}.next, %{name}.end ]")
-        self.block = name
-        return f"%{name}.i"
-
-    def end(self, name: str, end: str) -> None:
-        """Close a loop."""
-        self.do(f"br label %{name}.end")
-        self.lines.append(f"{name}.end:")
-        self.do(f"%{name}.next = add nsw i64 %{name}.i, 1")
-        again = self.set(f"icmp slt i64 %{name}.next, {end}")
-        self.do(f"br i1 {again}, label %{name}, label %{name}.done")
-        self.lines.append(f"{name}.done:")
-        self.block = f"{name}.done"

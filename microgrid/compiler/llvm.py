@@ -17,6 +17,11 @@ TILE = 4
 SUMS = 40
 """Maximum number of loops of sums in one function."""
 
+ATTRIBUTES = (
+    'attributes #0 = { nounwind "prefer-vector-width"="512" "min-legal-vector-width"="512" }\n'
+    "attributes #1 = { nounwind willreturn memory(none) }\n!0 = !{}"
+)
+
 
 class ModuleText(NamedTuple):
     """The text of a module, the external functions that it calls, and the size of its scratch memory in numbers."""
@@ -49,11 +54,7 @@ def module_of(stored: Stored, mode: Mode, columns: Sequence[int]) -> ModuleText:
         head = f"define internal void @sums{summing - 1}({given}, {more}) #0 noinline {{\nentry:"
         parts.append("\n".join([head, *sums.writer.lines, "  ret void", "}"]))
     kernel, scratch = kernel_of(stored, mode, columns, summing)
-    attributes = (
-        'attributes #0 = { nounwind "prefer-vector-width"="512" "min-legal-vector-width"="512" }\n'
-        "attributes #1 = { nounwind willreturn memory(none) }\n!0 = !{}"
-    )
-    return ModuleText("\n\n".join([*parts, kernel, *sorted(intrinsics), attributes]) + "\n", tuple(called), scratch)
+    return ModuleText("\n\n".join([*parts, kernel, *sorted(intrinsics), ATTRIBUTES]) + "\n", tuple(called), scratch)
 
 
 def _some(sums: Sequence[Code]) -> Iterator[list[Code]]:

@@ -20,7 +20,7 @@ ARRAYS = {**{space: space for space in "xpdcvagt"}, "y": "result"}
 
 
 class Loops:
-    """The printed form of a plan: its loops, one line per instruction."""
+    """The printed form of a plan: its loops, one line per instruction; first, where it is interpreted, why."""
 
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
@@ -41,7 +41,8 @@ class Loops:
         self._counts: dict[int, int] = {}
 
     def __str__(self) -> str:
-        return "\n".join(self._lines(self.plan.rolled.nodes, "", ""))
+        head = [] if self.plan.choice.effort else [f"# {self.plan.choice}"]
+        return "\n".join([*head, *self._lines(self.plan.rolled.nodes, "", "")])
 
     __repr__ = __str__
 

@@ -11,8 +11,9 @@ import sys
 import threading
 import weakref
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
+import microgrid.compiler.cache as disk
 from microgrid.compiler.kernel import DATA
 from microgrid.core.natives import scipy_address
 from microgrid.core.primitive import Op, as_float
@@ -20,11 +21,25 @@ from microgrid.numbers.arithmetic import library
 
 _LOCK = threading.RLock()  # a garbage collection within it may unload code
 
-PASSES = (
-    "always_inliner sroa instruction_combine simplify_cfg loop_simplify lcssa loop_unroll instruction_combine "
-    "dead_store_elimination aggressive_dce simplify_cfg"
-).split()
-"""Passes of LLVM. Vectorisation is not among them: the lanes are vectors already.
+
+class Effort(NamedTuple):
+    """The passes of LLVM, and its level of optimisation when it writes machine code."""
+
+    passes: tuple[str, ...]
+    level: int
+
+
+_INLINED = ("always_inliner", "sroa")
+EFFORTS = {
+    "full": Effort((*_INLINED, *"loop_simplify lcssa loop_unroll instruction_combine simplify_cfg".split()), 1),
+    "light": Effort((*_INLINED, "instruction_combine"), 1),
+    "quick": Effort(_INLINED, 0),
+}
+"""Efforts of LLVM, by name. Vectorisation is not among it: the lanes are vectors already.
+
+Levels 2 and 3 take up to 1.8 times as long as 1, for code that is no faster. Without unrolling LLVM takes half the time
+for loops, and the code is up to 1.13 times slower. At level 0 it takes a tenth, for straight code of one lane that is
+1.03 to 1.17 times slower; code with loops, or of several lanes, is 1.2 to 4 times slower.
 
 Without `new_gvn`, which ends the process by an assertion on ordinary code (LLVM 20 and 22: "Seem to have processed the
 same Value a lot"): `lanes.Writer` writes nothing twice, and with that the pass brought no more than 3 % anywhere.
@@ -45,16 +60,20 @@ class Machine:
         except RuntimeError:  # LLVM does not know this kind of processor so well
             features = llvm.FeatureMap()
         target = self._kind = llvm.Target.from_default_triple()
-        self.target = target.create_target_machine(
-            cpu=llvm.get_host_cpu_name(), features=features.flatten(), opt=3, reloc="pic", codemodel="small", jit=True
-        )
+        name, features_text = llvm.get_host_cpu_name(), features.flatten()
         # One list of passes for all modules: llvmlite loses 80 KB with each standard pipeline that it makes and runs.
-        self._builder = llvm.create_pass_builder(self.target, llvm.create_pipeline_tuning_options(speed_level=2))
-        self._passes = llvm.create_new_module_pass_manager()
-        for name in PASSES:
-            getattr(self._passes, f"add_{name}_pass")()
+        tuning = llvm.create_pipeline_tuning_options(speed_level=2)
+        self._efforts = {}
+        for effort, (passes, level) in EFFORTS.items():
+            made = target.create_target_machine(
+                cpu=name, features=features_text, opt=level, reloc="pic", codemodel="small", jit=True
+            )
+            manager = llvm.create_new_module_pass_manager()
+            for each in passes:
+                getattr(manager, f"add_{each}_pass")()
+            self._efforts[effort] = made, llvm.create_pass_builder(made, tuning), manager
         self.width = 8 if features.get("avx512f") else 4 if features.get("avx2") else 2
-        self.key = repr((llvm.llvm_version_info, target.triple, llvm.get_host_cpu_name(), features.flatten()))
+        self.key = repr((llvm.llvm_version_info, target.triple, name, features_text))
 
     @functools.cached_property
     def vector(self) -> int:
@@ -63,20 +82,21 @@ class Machine:
             return 1
         return self.width if address_of("_ZGVdN4v_tanh") else 1
 
-    def object_of(self, text: str) -> bytes:
+    def object_of(self, text: str, effort: str = "full") -> bytes:
         """Compile a module to an object file for this machine. Raises RuntimeError with the stage that failed."""
         llvm = self.llvm
+        target, builder, passes = self._efforts[effort]
         with _stage("reading the text"):
             module = llvm.parse_assembly(text, llvm.create_context())
             module.verify()
-        module.triple = self.target.triple
-        module.data_layout = str(self.target.target_data)
+        module.triple = target.triple
+        module.data_layout = str(target.target_data)
         with _LOCK:
             with _stage("optimising"):
-                self._passes.run(module, self._builder)
+                passes.run(module, builder)
                 module.verify()
             with _stage("writing machine code"):
-                return bytes(self.target.emit_object(module))
+                return bytes(target.emit_object(module))
 
     def engine(self, code: bytes, function: str) -> Any:
         """Load machine code into memory, until its `close()`. Raises RuntimeError where it cannot be loaded."""
@@ -109,24 +129,45 @@ def machine() -> Machine:
     return Machine()
 
 
-class Loaded:
+def compiled(text: str, cache: bool, effort: str = "full") -> tuple[bytes, bool]:
+    """Return the machine code of a module, and whether it is from the disk cache, where it is looked for and kept."""
+    here = machine()
+    name = disk.key(text, here.key, effort)
+    code = disk.load(name) if cache else None
+    if code is not None:
+        return code, True
+    code = here.object_of(text, effort)
+    if cache:
+        disk.save(name, code)
+    return code, False
+
+
+class MachineCode:
     """Machine code in memory for the lifetime of this object."""
 
-    def __init__(self, code: bytes, functions: tuple[str, ...], ops: dict[str, Op]) -> None:
-        engine = machine().engine(code, "kernel")
+    def __init__(self, code: bytes, function: str) -> None:
+        engine = machine().engine(code, function)
+        self.size = len(code)
+        self.address_of: Callable[[str], int] = engine.get_function_address
+        weakref.finalize(self, _unload, engine)
+
+
+class Loaded:
+    """A kernel in memory, with the functions that it calls."""
+
+    def __init__(self, code: MachineCode, functions: tuple[str, ...], ops: dict[str, Op]) -> None:
+        self._code = code
         self._kept: list[Any] = []
         self._errors: dict[int, BaseException] = {}
-        self.size = len(code)
-        self.address = engine.get_function_address("kernel")
+        self.address = code.address_of("kernel")
         self._kernel: Callable[..., None] = KERNEL(self.address)
         self.functions = (ctypes.c_void_p * max(len(functions), 1))(*[self._pointer(name, ops) for name in functions])
         self.run_frame: Callable[[int], None] | None = None
         """Run the code with the arguments in a frame; None where `run` must."""
         if not self._kept and _arrays_are_known():
-            self.run_frame = ctypes.CFUNCTYPE(None, ctypes.c_void_p)(engine.get_function_address("run"))
+            self.run_frame = ctypes.CFUNCTYPE(None, ctypes.c_void_p)(code.address_of("run"))
         self.run = self._run_and_raise if self._kept else self._kernel
         """Run the code. An exception of a Python function that it called is raised after it."""
-        weakref.finalize(self, _unload, engine)
 
     @property
     def calls_back(self) -> bool:

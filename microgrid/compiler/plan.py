@@ -11,16 +11,20 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-import microgrid.compiler.cache as disk
 from microgrid.compiler.agreement import checked
+from microgrid.compiler.choice import choose, reconsidered
+from microgrid.compiler.encoding import encode
 from microgrid.compiler.formulas import is_native as has_formula
 from microgrid.compiler.gradient import Request, Static, tape_of
+from microgrid.compiler.interpreted import Interpreted
 from microgrid.compiler.kernel import CHUNKS
 from microgrid.compiler.lanes import Mode
 from microgrid.compiler.llvm import module_of
-from microgrid.compiler.machine import Loaded, machine
+from microgrid.compiler.machine import Loaded, MachineCode, compiled, machine
 from microgrid.compiler.roll import roll
+from microgrid.compiler.stages import enter, told
 from microgrid.compiler.storage import place
+from microgrid.compiler.tape import Tape
 from microgrid.compiler.tracing import Traced, without_collection
 from microgrid.core.primitive import Op
 from microgrid.numbers.arithmetic import library
@@ -91,44 +95,65 @@ class Plan:
         self._few = columns is None or samples <= self._most
         self._other: Plan | None = None  # which does not refer to this one: code is unloaded with its last reference
         self.mode = Mode(1 if self._few else 2 * here.width, options.strict, here.vector, here.width)
+        straight: Tape | None = None
         if like is None:
-            native = functools.partial(is_native, options.strict)
-            straight = self._timed("gradient", lambda: tape_of(traced.program, request, native))
-            self.rolled = self._timed("roll", lambda: roll(straight))
+            straight = self._straight()
+            steps = straight
+            self.rolled = self._timed("roll", lambda: roll(steps))
             self.steps = len(straight.steps)
-            straight.steps.clear()  # the loops contain all steps; 300,000 take 60 MB
         else:
             self.rolled, self.steps = like.rolled, like.steps
             self.seconds |= {stage: like.seconds[stage] for stage in ("gradient", "roll")}
         tape = self.rolled.tape
-        self.stored = self._timed("storage", lambda: place(self.rolled, alone=self._few))
-        inputs = tape.sizes["x"]
-        self.module = self._timed("text", lambda: module_of(self.stored, self.mode, columns or [inputs]))
-        name = disk.key(self.module.text, here.key)
-        code = disk.load(name) if options.cache else None
-        self.cached = code is not None
-        if code is None:
-            code = self._timed("machine code", lambda: here.object_of(self.module.text))
-            if options.cache:
-                disk.save(name, code)
-        whole = code
-        self.loaded = self._timed("load", lambda: Loaded(whole, self.module.functions, tape.ops))
+        widths = columns or [tape.sizes["x"]]
+        self.choice = choose(self.steps, self.rolled.elements, self.mode)
+        if self.choice.effort:
+            self._compile(widths)
+        else:
+            self._interpret(straight or self._straight(), widths)
+        tape.steps.clear()  # the loops contain all steps; 300,000 take 60 MB
         self.outputs = tape.sizes["y"]
         self.sums = tape.sizes["d"]
         self._no_outputs = self.numpy.empty((0, 0))
         self._no_sums = self.numpy.empty(0)
         self._lanes = self.mode.lanes
         self._run_frame = self.loaded.run_frame
-        self._table = self.numpy.array(self.stored.table or (0.0,))
         self._scratch: list[tuple[Any, int]] = []
         self._frames: list[_Frame] = []
         self._round = CHUNKS * self.mode.lanes
-        widths = columns or [inputs]
         self._pointers = ctypes.c_void_p * len(widths)
         self._strides = (ctypes.c_int64 * len(widths))(*widths)
         functions = ctypes.addressof(self.loaded.functions)
         self.fixed = (ctypes.addressof(self._strides), address(self._table), functions)
         self.checked = not options.check
+
+    def _straight(self) -> Tape:
+        """Return the tape of the program."""
+        native = functools.partial(is_native, self.options.strict)
+        tape: Tape = self._timed("gradient", lambda: tape_of(self.traced.program, self.request, native))
+        return tape
+
+    def _compile(self, columns: Sequence[int]) -> None:
+        """Compile the loops by LLVM."""
+        stored = self._timed("storage", lambda: place(self.rolled, alone=self._few))
+        module = self.module = self._timed("text", lambda: module_of(stored, self.mode, columns))
+        self.choice = reconsidered(self.choice, module.text.count("\n"), self.mode)
+        code, self.cached = self._timed(
+            "machine code", lambda: compiled(module.text, self.options.cache, self.choice.effort)
+        )
+        loaded = self._timed("load", lambda: MachineCode(code, "kernel"))
+        self.loaded = Loaded(loaded, module.functions, self.rolled.tape.ops)
+        self.scratch, self.size = module.scratch, loaded.size
+        self._table = self.numpy.array(stored.table or (0.0,))
+
+    def _interpret(self, tape: Tape, columns: Sequence[int]) -> None:
+        """Encode the instructions for the interpreter."""
+        encoded = self._timed("encoding", lambda: encode(tape, self.options.strict))
+        cache = self.options.cache
+        program = self._program = self._timed("load", lambda: Interpreted(encoded, tape, columns, self.mode, cache))
+        self.loaded, self.cached = program.loaded, False
+        self.scratch, self.size = program.scratch, program.size
+        self._table = program.table
 
     @functools.cached_property
     def memory(self) -> Any:
@@ -142,10 +167,12 @@ class Plan:
         if (samples <= self._most) == self._few or self.columns is None:
             return self
         if self._other is None:
-            self._other = Plan(self.traced, self.request, self.columns, self.options, samples, self)
+            with told(self.traced.name):
+                self._other = Plan(self.traced, self.request, self.columns, self.options, samples, self)
         return self._other
 
     def _timed(self, stage: str, run: Any) -> Any:
+        enter(stage)
         start = time.perf_counter()
         with without_collection():
             result = run()
@@ -154,7 +181,8 @@ class Plan:
 
     def _at_once(self, sources: Sequence[Any], shared: Any, samples: int, weight: float) -> tuple[Any, Any]:
         """Run the code for all samples by one call, whose arguments are in a frame: in 1.5 us for 5."""
-        empty = self.numpy.empty
+        empty, run_frame = self.numpy.empty, self._run_frame
+        assert run_frame is not None
         outputs = empty((samples, self.outputs)) if self.outputs else self._no_outputs
         sums = empty(self.sums) if self.sums else self._no_sums
         try:
@@ -165,7 +193,7 @@ class Plan:
         frame.pack(
             frame.memory, 32, id(shared), id(outputs), id(sums), -(-samples // self._lanes), samples, weight, *objects
         )
-        self._run_frame(frame.address)
+        run_frame(frame.address)
         self._frames.append(frame)
         return outputs, sums
 
@@ -211,7 +239,9 @@ class Plan:
         for i in range(1, parts):
             total += sums[i]
         if not self.checked and compare and samples:
-            checked(self, sources, shared, samples, weight, (outputs, total))
+            with told(self.traced.name):
+                enter("check")
+                checked(self, sources, shared, samples, weight, (outputs, total))
             self.checked = True
         return outputs, total
 
@@ -224,7 +254,7 @@ class Plan:
 
     def new_scratch(self) -> tuple[Any, int]:
         """Allocate scratch memory for one thread; return it with its first address aligned to cache lines."""
-        array = self.numpy.empty(self.module.scratch + 8)
+        array = self.numpy.empty(self.scratch + 8)
         return array, -(-address(array) // 64) * 64
 
     def threads(self, parts: int, samples: int) -> int:
@@ -234,20 +264,26 @@ class Plan:
             wish = processors() if self.steps * samples >= WORTH else 1
         return min(wish, parts)
 
-    def report(self) -> str:
-        """Return sizes and seconds, a line each."""
-        lines = [
+    def sizes(self) -> list[str]:
+        """Return sizes, a line each, and how the program is run."""
+        return [
             f"instructions   {self.steps:>10,}",
             f"elements       {self.rolled.elements:>10,}",
             f"lanes          {self.mode.lanes:>10,}",
-            f"scratch bytes  {8 * self.module.scratch:>10,}",
-            f"code bytes     {self.loaded.size:>10,}{'  (from the cache)' if self.cached else ''}",
+            f"scratch bytes  {8 * self.scratch:>10,}",
+            f"code bytes     {self.size:>10,}{'  (from the cache)' if self.cached else ''}",
+            f"run as         {self.choice}",
         ]
-        return "\n".join([*lines, *[f"{stage:14} {seconds:>10.4f} s" for stage, seconds in self.seconds.items()]])
+
+    def report(self) -> str:
+        """Return sizes, how the program is run and why, and seconds for each stage, a line each."""
+        return "\n".join(
+            [*self.sizes(), *[f"{stage:14} {seconds:>10.4f} s" for stage, seconds in self.seconds.items()]]
+        )
 
 
 class _Frame:
-    """Memory for the arguments of a call of machine code, as `kernel._frame` has them, and for its scratch."""
+    """Memory for the arguments of a call of machine code, as `kernel.frame` has them, and for its scratch."""
 
     def __init__(self, plan: Plan, sources: int) -> None:
         self.memory = plan.numpy.empty(10 + sources, dtype="int64")

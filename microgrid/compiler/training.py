@@ -9,6 +9,7 @@ from typing import Any
 from microgrid.compiler.gradient import Request
 from microgrid.compiler.made import Kept, Shown
 from microgrid.compiler.plan import Options, Plan
+from microgrid.compiler.stages import told
 from microgrid.compiler.tracing import traced
 from microgrid.engine import data_of, give_data
 from microgrid.graph.dependence import Dependence
@@ -110,7 +111,8 @@ class CompiledLoss(Shown):
 
         name = getattr(self.loss, "__name__", type(self.loss).__name__)
         columns = [x[0].size, y[0].size]
-        record = traced(loss_of, {"x": x[0].tolist(), "y": y[0].tolist()}, self._values, name)
+        with told(name):
+            record = traced(loss_of, {"x": x[0].tolist(), "y": y[0].tolist()}, self._values, name)
         structure = record.program.out_structure
         if (structure[0] if outputs else structure) != 0:
             raise TypeError(f"{name} must return one number for a sample, got several: return their sum or mean")
@@ -124,7 +126,8 @@ class CompiledLoss(Shown):
         first = sum(columns)
         shared = (*[False] * first, *[True] * len(record.captured))
         by = tuple(range(first, first + len(self._values)))
-        return Plan(record, Request(shared, by, total=True), columns, self._options, len(x))
+        with told(name):
+            return Plan(record, Request(shared, by, total=True), columns, self._options, len(x))
 
 
 def _rows(array: Any, name: str) -> Any:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import time
-import warnings
-from typing import Any
 
+from microgrid.core.bars import bar
 from microgrid.training.history import History
 
 PAUSE = 0.05
@@ -17,7 +16,7 @@ class Progress:
     """A bar of tqdm over epochs, or none."""
 
     def __init__(self, wanted: bool | None, start: int, epochs: int) -> None:
-        self._bar = _bar(wanted, start, epochs)
+        self._bar = bar(wanted, total=epochs, initial=start, unit="epoch")
         self._shown = start
         self._next = 0.0
 
@@ -44,18 +43,3 @@ class Progress:
         self._bar.set_postfix({name: f"{curve[-1]:.4g}" for name, curve in numbers.items()}, refresh=False)
         self._bar.update(len(history) - self._shown)
         self._shown = len(history)
-
-
-def _bar(progress: bool | None, start: int, epochs: int) -> Any:
-    """Return a progress bar, or None."""
-    if progress is False:
-        return None
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # that a notebook without ipywidgets has no bar
-            from tqdm.auto import tqdm
-    except ImportError:
-        if progress is None:
-            return None
-        raise ImportError("a progress bar needs tqdm: pip install 'microgrid[train]'") from None
-    return tqdm(total=epochs, initial=start, unit="epoch", disable=False if progress else None)

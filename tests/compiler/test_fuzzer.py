@@ -17,6 +17,7 @@ from fuzzing.modes import function_of
 from fuzzing.processes import PLANTS, ROOT
 
 COMPILED = ["value_and_grad to the bit", "batch_value_and_grad to the bit"]
+INTERPRETED = ["interpreted value_and_grad to the bit", "interpreted batch_value_and_grad to the bit"]
 TREES = ["tree to the bit", "tree gradient to the bit"]
 
 
@@ -41,7 +42,8 @@ def test_so_do_those_of_a_long_search() -> None:
     "plant", [pytest.param(plant, marks=pytest.mark.slow) if plant == "swapped array" else plant for plant in PLANTS]
 )
 def test_an_error_planted_in_the_compiler_is_found_and_shown(plant: str) -> None:
-    hunt = Hunt(120.0, 2, plant=plant, modes=TREES if plant in ("forgotten static", "swapped array") else COMPILED)
+    modes = {"forgotten static": TREES, "swapped array": TREES, "reused slot": INTERPRETED}.get(plant, COMPILED)
+    hunt = Hunt(120.0, 2, plant=plant, modes=modes)
     (finding,) = hunt.findings(small=1.0)
     assert ("process ended" if plant == "abort" else "recorded") in finding.what
     command = [sys.executable, "-W", "ignore", "-c", finding.script()]

@@ -11,6 +11,7 @@ import pytest
 from eagerly import eager, same
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from interpreting import interpreting
 from programs import KINKED, SMOOTH
 
 import microgrid as mg
@@ -157,12 +158,13 @@ def _poisoned(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def check_to_the_bit(program: Program, at: list[float]) -> None:
-    compiled = program.compile(strict=True)
     structured = tree.unflatten(program.in_structure, at)
-    value, gradient = compiled.value_and_grad(*structured)
     expected, slopes = eager(lambda *xs: program.replay(xs, VALUES)[0], at)
-    got = tree.flatten(gradient, lambda x, _: x, "")[0]
-    assert all(same(a, b, strict=True) for a, b in zip([value, *got], [expected, *slopes], strict=True))
+    for interpreted in (False, True):
+        with interpreting(interpreted):
+            value, gradient = program.compile(strict=True).value_and_grad(*structured)
+        got = tree.flatten(gradient, lambda x, _: x, "")[0]
+        assert all(same(a, b, strict=True) for a, b in zip([value, *got], [expected, *slopes], strict=True))
 
 
 @QUICK
@@ -213,7 +215,10 @@ def test_lanes_compute_the_bits_of_single_samples(case: tuple[Program, list[floa
     program, at = case
     compiled = program.compile(strict=True)
     rows = np.array([at, [x + 0.5 for x in at], at[::-1]] * 7)
+    with interpreting():
+        interpreted = program.compile(strict=True).batch_value_and_grad(rows)
     values, gradients = compiled.batch_value_and_grad(rows)
+    assert all(np.array_equal(a, b, equal_nan=True) for a, b in zip(interpreted, (values, gradients), strict=True))
     for row, value, gradient in zip(rows[:3], values, gradients, strict=False):
         expected, slopes = compiled.value_and_grad(row.tolist())
         assert all(same(a, b, strict=True) for a, b in zip([value, *gradient], [expected, *slopes], strict=True))

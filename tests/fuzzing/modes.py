@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 from eagerly import same
+from interpreting import interpreting
 from programs import listed
 
 import microgrid as mg
@@ -35,6 +36,8 @@ from microgrid.numbers.arrays import arrays
 
 CALLS = ("value", "value_and_grad", "tree", "tree gradient", "batch", "batch_value_and_grad", "loss")
 """Calls of compiled code; each to the bit, and to rounding."""
+INTERPRETED = "interpreted "
+"""The same calls, of programs that are interpreted whatever their size."""
 TEXTS = ("c", "c gradient", "c loops", "python", "python gradient", "text")
 REPLAYS = ("stages", "numpy", "numpy gradient", "simplified", "simplified gradient", "gradient")
 UNSIGNED = ("gradient", "python gradient", "simplified gradient", "hessian")
@@ -85,7 +88,8 @@ class _Run:
     def __init__(self, case: Case, mode: str) -> None:
         self.case = case
         self.strict = not mode.endswith(" to rounding")
-        self.mode = mode.removesuffix(" to rounding").removesuffix(" to the bit")
+        mode = mode.removesuffix(" to rounding").removesuffix(" to the bit")
+        self.mode = mode.removeprefix(INTERPRETED)
         self.f = function_of(case.source)
         self.wrong: list[str] = []
 
@@ -551,14 +555,17 @@ def _built(text: str, name: str, inputs: Sequence[list[float]], outputs: Sequenc
 
 
 MODES = (
-    *[f"{call} {how}" for call in CALLS for how in ("to the bit", "to rounding")],
+    *[f"{kind}{call} {how}" for kind in ("", INTERPRETED) for call in CALLS for how in ("to the bit", "to rounding")],
     *[text for text in TEXTS if not text.startswith("c") or shutil.which("cc")],
     *REPLAYS,
     *[f"{call} {how}" for call in SECOND for how in ("to the bit", "to rounding")],
 )
 
 
-QUICK = tuple(mode for mode in MODES if mode in (*REPLAYS, *TEXTS) and not mode.startswith("c"))
+QUICK = (
+    *[mode for mode in MODES if mode in (*REPLAYS, *TEXTS) and not mode.startswith("c")],
+    *[f"{INTERPRETED}{call} to the bit" for call in ("value_and_grad", "batch_value_and_grad")],
+)
 """Modes without a compiler of machine code: a second has time for some sixty of them, but for five of the others."""
 
 
@@ -573,7 +580,8 @@ def run(case: Case) -> list[str]:
             one = _Run(case, mode)
             try:
                 plan.POISON = True
-                getattr(one, one.mode.replace(" ", "_"))()
+                with interpreting(mode.startswith(INTERPRETED)):
+                    getattr(one, one.mode.replace(" ", "_"))()
             except Exception as error:
                 lines = traceback.format_exc().splitlines()
                 found.append(f"{mode}: {type(error).__name__}: {error}\n" + "\n".join(lines[-12:]))

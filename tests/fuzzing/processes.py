@@ -117,11 +117,11 @@ def _plant_abort() -> None:
 
     object_of = Machine.object_of
 
-    def ending(self: Machine, text: str) -> bytes:
+    def ending(self: Machine, text: str, effort: str = "full") -> bytes:
         if len(text) > 15_000:
             print("Assertion `planted' failed.", file=sys.stderr, flush=True)
             os.abort()
-        return object_of(self, text)
+        return object_of(self, text, effort)
 
     Machine.object_of = ending  # type: ignore[method-assign]  # the planted error
 
@@ -144,7 +144,20 @@ def _plant_swapped_array() -> None:
     setattr(arguments, "array_of_floats", by_columns)  # noqa: B010  # where it is used
 
 
+def _plant_reused_slot() -> None:
+    """The interpreter puts numbers into a slot that is in use."""
+    from microgrid.compiler.encoding import _Encoder
+
+    new = _Encoder.new
+
+    def wrong(self: _Encoder) -> int:
+        return new(self) if self.slots - self.pinned < 2 else self.slots - 1
+
+    _Encoder.new = wrong  # type: ignore[method-assign]  # the planted error
+
+
 PLANTS = {
+    "reused slot": _plant_reused_slot,
     "side by side": _plant_side_by_side,
     "lost iteration": _plant_lost_iteration,
     "abort": _plant_abort,
