@@ -30,7 +30,7 @@ HOW = {
     "shift": f"a loop, cc {' '.join(FLAGS)}",
 }
 CANNOT = dict.fromkeys(
-    "demo call pair_list pair_array pair_written long_list long_array chain mixed replay hessian".split(),
+    "demo call pair_list pair_array pair_written long_list long_array chain mixed replay hessian orders".split(),
     "not written in C here",
 )
 

@@ -9,12 +9,14 @@ from typing import Any
 from compare.works import (
     AT,
     DECAY,
+    EXPANDED,
     FACTOR,
     INPUTS,
     LABELS,
     LINKS,
     LONG,
     OPERATIONS,
+    ORDERS,
     POINT,
     POINTS,
     RATE,
@@ -35,6 +37,7 @@ HOW = {
     "mixed": "SX, function made each time",
     "replay": "SX, function made once",
     "hessian": "SX, function made once",
+    "orders": "SX, function made once",
 }
 CANNOT = dict.fromkeys(("lstm", "steps", "shift"), "not written for it")
 
@@ -179,3 +182,13 @@ def hessian() -> Callable[[], Any]:
     function = ca.Function("second", [x], [ca.hessian(value, x)[0]])
     at = ca.DM(POINT)
     return lambda: function(at)
+
+
+def orders() -> Callable[[], Any]:
+    ca: Any = import_module("casadi")
+    x = ca.SX.sym("x")
+    found = [ca.tanh(ca.sin(x) * ca.exp(x))]
+    for _ in range(ORDERS):
+        found.append(ca.jacobian(found[-1], x))
+    function = ca.Function("orders", [x], [ca.vertcat(*found)])
+    return lambda: function(EXPANDED)

@@ -7,17 +7,19 @@ from typing import Any
 
 import numpy as np
 
-from compare.on_microgrid import Lstm, graph, long, of_pair, of_two, rosenbrock, squared
+from compare.on_microgrid import Lstm, graph, long, nested, of_pair, of_two, rosenbrock, squared
 from compare.works import (
     AT,
     DECAY,
     DESCENTS,
+    EXPANDED,
     FACTOR,
     INPUTS,
     LABELS,
     LINKS,
     LONG,
     NEURON,
+    ORDERS,
     POINT,
     POINTS,
     RATE,
@@ -29,7 +31,7 @@ from compare.works import (
     START,
     WANTED,
 )
-from microgrid import compile, nn, relu
+from microgrid import compile, derivatives, nn, relu
 from microgrid import hessian as hessian_of
 
 HOW = {
@@ -45,6 +47,7 @@ HOW = {
     "shift": "batch",
     "chain": "a function of a loop",
     "replay": "value_and_grad",
+    "orders": "a function of derivatives",
     "hessian": "compile(hessian(f))",
 }
 CANNOT = {"mixed": "compiling once takes longer than recording once"}
@@ -159,3 +162,8 @@ def replay() -> Callable[[], Any]:
 def hessian() -> Callable[[], Any]:
     compiled = compile(hessian_of(rosenbrock))
     return lambda: compiled(list(POINT))
+
+
+def orders() -> Callable[[], Any]:
+    compiled = compile(lambda x: derivatives(nested, x, ORDERS))
+    return lambda: compiled(EXPANDED)

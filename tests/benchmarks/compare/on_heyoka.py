@@ -18,7 +18,8 @@ HOW = {
     "long_array": "cfunc",
 }
 CANNOT = dict.fromkeys(
-    ("demo", "lstm", "steps", "shift", "chain", "mixed", "replay", "hessian"), "it is here for the cost of calls"
+    ("demo", "lstm", "steps", "shift", "chain", "mixed", "replay", "hessian", "orders"),
+    "it is here for the cost of calls",
 )
 
 

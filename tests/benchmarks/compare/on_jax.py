@@ -9,12 +9,14 @@ from typing import Any
 from compare.works import (
     AT,
     DECAY,
+    EXPANDED,
     FACTOR,
     INPUTS,
     LABELS,
     LINKS,
     LONG,
     OPERATIONS,
+    ORDERS,
     POINT,
     POINTS,
     RATE,
@@ -31,6 +33,7 @@ HOW = {
     "chain": "lax.scan, jit",
     "mixed": "scalar arrays, no jit",
     "replay": "jit",
+    "orders": "jet, jit",
     "hessian": "jax.hessian, jit",
 }
 CANNOT = {
@@ -134,6 +137,22 @@ def hessian() -> Callable[[], Any]:
     )
     x = jax.numpy.array(POINT)
     return lambda: jax.block_until_ready(second(x))
+
+
+def orders() -> Callable[[], Any]:
+    jax, jets = _jax(), import_module("jax.experimental.jet")
+    jnp = jax.numpy
+
+    def f(x: Any) -> Any:
+        return jnp.tanh(jnp.sin(x) * jnp.exp(x))
+
+    @jax.jit  # type: ignore[untyped-decorator]  # JAX is not installed where this is checked
+    def derivatives(x: Any) -> Any:
+        value, rest = jets.jet(f, (x,), ([1.0] + [0.0] * (ORDERS - 1),))
+        return jnp.stack([value, *rest])
+
+    x = jnp.array(EXPANDED)
+    return lambda: jax.block_until_ready(derivatives(x))
 
 
 def _jax() -> Any:

@@ -21,6 +21,7 @@ CANNOT = {
     "mixed": "it has no exp and no log",
     "replay": "it has no exp and no log, and records anew each time",
     "hessian": "it has no second derivatives",
+    "orders": "it has no second derivatives",
 }
 
 

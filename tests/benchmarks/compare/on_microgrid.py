@@ -13,6 +13,7 @@ from compare.works import (
     CELLS,
     DECAY,
     DESCENTS,
+    EXPANDED,
     FACTOR,
     INPUTS,
     LABELS,
@@ -20,6 +21,7 @@ from compare.works import (
     LONG,
     NEURON,
     OPERATIONS,
+    ORDERS,
     POINT,
     POINTS,
     RATE,
@@ -33,7 +35,7 @@ from compare.works import (
     WANTED,
     lstm_parameters,
 )
-from microgrid import Value, nn, sigmoid, softmax, softplus, tanh, trace
+from microgrid import Value, derivatives, exp, nn, sigmoid, sin, softmax, softplus, tanh, trace
 from microgrid.functions.reductions import sum as total_of
 
 HOW = {
@@ -50,6 +52,7 @@ HOW = {
     "chain": "scalars",
     "mixed": "scalars",
     "replay": "a program, as Python",
+    "orders": "derivatives",
     "hessian": "scalars, recorded each time",
 }
 CANNOT: dict[str, str] = {}
@@ -239,3 +242,11 @@ def rosenbrock(x: list[Any]) -> Any:
 def hessian() -> Callable[[], Any]:
     second = microgrid.hessian(rosenbrock)
     return lambda: second(list(POINT))
+
+
+def nested(x: Any) -> Any:
+    return tanh(sin(x) * exp(x))
+
+
+def orders() -> Callable[[], Any]:
+    return lambda: derivatives(nested, EXPANDED, ORDERS)

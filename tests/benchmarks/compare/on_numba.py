@@ -15,7 +15,7 @@ HOW = {
     "long_array": "njit, derivatives by hand",
 }
 CANNOT = dict.fromkeys(
-    ("demo", "lstm", "steps", "shift", "chain", "mixed", "replay", "hessian"), "it has no derivatives"
+    ("demo", "lstm", "steps", "shift", "chain", "mixed", "replay", "hessian", "orders"), "it has no derivatives"
 ) | dict.fromkeys(
     ("pair_list", "long_list"), "lists of Python are converted number by number, which it advises against"
 )

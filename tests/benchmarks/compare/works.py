@@ -34,6 +34,7 @@ _ALL = (
     Work("mixed", "A graph of 10,000 mixed operations on 100 inputs, built and differentiated"),
     Work("replay", "The same graph, made ready once, its value and gradient computed again"),
     Work("hessian", "The Hessian of Rosenbrock's function in 20 variables"),
+    Work("orders", "Derivatives of tanh(sin(x) exp(x)) of the orders 0 to 10"),
 )
 WORKS: Final = {work.name: work for work in _ALL}
 
@@ -103,3 +104,8 @@ SUMMED: Final = (30, 25, 20, 15, 10)
 # --- Rosenbrock's function: the sum over i of 100 (x[i+1] - x[i]^2)^2 + (1 - x[i])^2 ----------------------------------
 
 POINT: Final = tuple(0.1 * i for i in range(20))
+
+# --- orders: all derivatives at this number --------------------------------------------------------------------------
+
+ORDERS: Final = 10
+EXPANDED: Final = 0.3
