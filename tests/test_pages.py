@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import doctest
+import inspect
 import json
 import re
+import subprocess
+import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
+
+import microgrid
+from microgrid import OPS
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted((ROOT / ".github" / "docs").glob("*.md"))
@@ -77,3 +84,53 @@ def test_every_link_within_the_project_leads_somewhere(page: Path) -> None:
 def test_a_link_that_leads_nowhere_is_found(tmp_path: Path) -> None:
     (tmp_path / "a.md").write_text("# A head\n[x](b.md) [y](#a-head) [z](#another)\n")
     assert broken(tmp_path / "a.md") == ["b.md", "#another"]
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The pages, built by the command of the guide for contributors."""
+    pytest.importorskip("sphinx")
+    guide = (ROOT / ".github" / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    (script,) = re.findall(r"^\.venv/bin/python (\.github/docs/build\.py) build/\S+", guide, re.MULTILINE)
+    assert "build/" in (ROOT / ".gitignore").read_text(encoding="utf-8").splitlines()
+    out = tmp_path_factory.mktemp("pages")
+    subprocess.run([sys.executable, str(ROOT / script), str(out)], check=True, capture_output=True, text=True)
+    return out
+
+
+@pytest.mark.slow
+def test_the_pages_hold_every_public_function_notebook_and_op(site: Path) -> None:
+    reference = "".join(page.read_text(encoding="utf-8") for page in site.glob("reference-*.html"))
+    missing = [name for name in microgrid.__all__ if f'id="microgrid.{name}"' not in reference and name not in OPS]
+    described = [name for name in missing if inspect.isfunction(getattr(microgrid, name))]
+    assert described == []
+    assert [op for op in OPS if f">{op}</span>" not in reference] == []
+    for notebook in (ROOT / "notebooks").glob("*.ipynb"):
+        assert (site / f"{notebook.stem}.html").exists()
+
+
+@pytest.mark.slow
+def test_links_between_the_pages_lead_to_pages_and_headings(site: Path) -> None:
+    lost = []
+    for page in site.glob("*.html"):
+        for link in re.findall(r'href="([^"]+)"', page.read_text(encoding="utf-8")):
+            name, _, anchor = link.partition("#")
+            if re.match(r"[a-z]+:", name) or name.startswith("_static"):
+                continue
+            target = site / name if name else page
+            ids = re.findall(r'id="([^"]+)"', target.read_text(encoding="utf-8")) if target.is_file() else []
+            if not target.exists() or (anchor and anchor not in ids):
+                lost.append((page.name, link))
+    assert lost == []
+
+
+@pytest.mark.slow
+def test_the_steppers_of_the_notebooks_are_alive_on_their_pages(site: Path, browser: Any) -> None:
+    page = browser.new_page()
+    page.goto((site / "2-step-through-backpropagation.html").as_uri())
+    stepper = page.locator(".mg-stepper, .mgs").first
+    before = stepper.inner_text()
+    stepper.get_by_role("button", name="Play").click()
+    page.wait_for_timeout(2500)
+    assert stepper.inner_text() != before
+    page.close()
