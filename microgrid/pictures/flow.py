@@ -14,7 +14,7 @@ from microgrid.pictures.layered import layered
 from microgrid.pictures.lettering import text_width
 from microgrid.pictures.sketch import printable
 from microgrid.pictures.still import curve
-from microgrid.pictures.walk import Walk
+from microgrid.pictures.walk import Stepped
 
 MOST_VALUES = 40
 """Maximum number of values: of more, a reader cannot follow the motion."""
@@ -51,7 +51,7 @@ _RULES = (
 )
 
 
-def animated(walk: Walk) -> str:
+def animated(walk: Stepped) -> str:
     """Return the picture. Raises ValueError when the graph has more than 40 values."""
     if len(walk.items) > MOST_VALUES:
         raise ValueError(
@@ -62,7 +62,7 @@ def animated(walk: Walk) -> str:
 
 
 class _Flow:
-    def __init__(self, walk: Walk) -> None:
+    def __init__(self, walk: Stepped) -> None:
         self.walk = walk
         self.names = [printable(name) for name in walk.names]
         self.sizes = [self._size(i) for i in range(len(walk.items))]

@@ -66,7 +66,7 @@ function bare(f, least) {
   if (op === "compared") return mrow(given.map((x, k) => k % 2 ? mo(esc(MARKS[x])) : mathml(x, 1)).join(""));
   if (op === "∂") return `<mfrac><mrow>${mo("∂")}${mathml(given[0], 6)}</mrow><mrow>${mo("∂")}${mathml(given[1], 6)}</mrow></mfrac>`;
   const [form, binds, needs] = N[op] || [`<mrow><mi>${esc(op)}</mi><mo>(</mo>${given.map((_, k) => "#" + (k + 1)).join(mo(","))}<mo>)</mo></mrow>`, 6, []];
-  const inside = form.replace(/#(\d)/g, (_, k, at) => mathml(given[k - 1], needs[k - 1], k > 1 || form.slice(0, at).includes("</mo>")));
+  const inside = form.replace(/#(\d+)/g, (_, k, at) => mathml(given[k - 1], needs[k - 1], k > 1 || form.slice(0, at).includes("</mo>")));
   return binds < least ? within(inside) : inside;
 }
 const math = (...parts) => `<math displaystyle="true">${mrow(parts.join(""))}</math>`;

@@ -47,7 +47,7 @@ function draw() {
 }
 function titleOf(i) {
   const short = textOf(i), sign = leaf(i) ? "" : kindOf(i)[6], text = sign && plain(whole(i));
-  if (!sign || text === short) return cut(short, 20);
+  if (!sign || text === short || !short.indexOf(sign + " of")) return cut(short, 20);
   return `${short} = ${text}`.length > 18 ? `${cut(short, 14)} (${cut(sign, 7)})` : `${short} = ${text}`;
 }
 

@@ -120,7 +120,7 @@ root.setAttribute("role", "region");
 root.setAttribute("aria-label", "Backpropagation, step by step");
 if (!alone) root.tabIndex = 0;
 main.className = "mgs";
-main.innerHTML = `<div class="mg-bar" role="group" aria-label="Controls"><button data-do="home" aria-label="To the beginning" title="Home">|◀</button><button data-do="prev" aria-label="Previous step" title="←">◀</button><button data-do="play" class="play"></button><button data-do="next" aria-label="Next step" title="→">▶</button><button data-do="end" aria-label="To the answer" title="End">▶|</button><span class="mg-count"></span><span class="grow"></span><select aria-label="Speed"><option value=".5">½×</option><option value="1" selected>1×</option><option value="2">2×</option><option value="4">4×</option></select><span class="zoom"><button data-do="out" aria-label="Smaller">−</button><button data-do="in" aria-label="Larger">+</button></span><button data-do="practice" aria-pressed="false">Practice</button></div>
+main.innerHTML = `<div class="mg-bar" role="group" aria-label="Controls"><button data-do="home" aria-label="To the beginning" title="Home">|◀</button><button data-do="prev" aria-label="Previous step" title="←">◀</button><button data-do="play" class="play"></button><button data-do="next" aria-label="Next step" title="→">▶</button><button data-do="end" aria-label="To the answer" title="End">▶|</button><span class="mg-count"></span><span class="grow"></span><select aria-label="Speed"><option value=".5">½×</option><option value="1" selected>1×</option><option value="2">2×</option><option value="4">4×</option></select><span class="zoom"><button data-do="out" aria-label="Smaller">−</button><button data-do="in" aria-label="Larger">+</button></span>${data.u ? `<button data-do="unfold">${data.folded ? "Unfold" : "Fold"} sums</button>` : ""}<button data-do="practice" aria-pressed="false">Practice</button></div>
 <div class="track"><div class="halves" aria-hidden="true"><span style="flex:${half}">forward: values →</span><span style="flex:${half + 1}">← backward: gradients</span></div><input type="range" min="0" max="${LAST}" value="0" aria-label="Step"></div>
 <div class="drill" hidden></div>
 <div class="view"></div>
@@ -274,6 +274,7 @@ const acts = {
   practice: () => { practise(practice ? 0 : 1); }, again: () => data.x ? another(difficulty, drill.seed + 1) : exercise(drill.number + 1),
   reset: () => { leaves.forEach((i, k) => value[i] = original[k]); moved(); },
   "in": () => { zoom = Math.min(zoom * 1.25, 4); view.look(); }, out: () => { zoom = Math.max(zoom / 1.25, .4); view.look(); },
+  unfold: () => again({ ...data.u, u: Object.fromEntries(Object.keys(data.u).map(k => [k, data[k]])), folded: !data.folded, at: leaves.map(i => value[i]), practice }),
   latex: () => copied(data.t, $("[data-do=latex]")),
   close: () => { picked = -1; render(); }
 };
@@ -302,6 +303,7 @@ function address() {
 function begin() {
   const asked = new URLSearchParams(alone && !data.begun ? location.hash.slice(1) : "");
   if (live) leaves.forEach(i => { const x = asked.get(textOf(i)); if (x !== null && x !== "" && Number.isFinite(+x)) value[i] = +x; });
+  if (data.at) leaves.forEach((i, k) => value[i] = data.at[k]);
   walk();
   if (live && inputs.length) {
     const shown = view.moves ? inputs : [];

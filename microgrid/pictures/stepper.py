@@ -7,7 +7,9 @@ cannot see it.
 
 from __future__ import annotations
 
+import functools
 import math
+import operator
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -19,7 +21,7 @@ from microgrid.pictures.derivation import derivation
 from microgrid.pictures.layered import Layered, layered
 from microgrid.pictures.outline import Item, short_paths, sign, static_operands
 from microgrid.pictures.still import curve, still
-from microgrid.pictures.walk import Walk
+from microgrid.pictures.walk import Folded, Walk, folded
 from microgrid.text.javascript import Functions, Library, functions
 from microgrid.text.mathml import template
 
@@ -61,19 +63,27 @@ def _graph(steps: Walk, kinds: _Kinds) -> tuple[dict[str, Any], dict[str, Layere
     views: dict[str, Layered] = {}
     if len(steps.items) <= MOST_VALUES:
         views = {direction: _layout(steps.items, direction) for direction in GAPS}
-    data = _data(steps, kinds) | {"t": _latex(steps), "g": {name: _view(view) for name, view in views.items()}}
+    data = _data(steps, kinds) | {
+        "t": "" if isinstance(steps, Folded) else _latex(steps),
+        "g": {name: _view(view) for name, view in views.items()},
+    }
     return data, views
 
 
 def _piece(steps: Walk, *, alone: bool, kinds: _Kinds | None = None, **more: Any) -> str:
     kinds = kinds or _Kinds()
     data, views = _graph(steps, kinds)
+    short = folded(steps) if views and not more.get("x") else None
+    if short is not None:
+        first, views = _graph(short, kinds)
+        data = {**first, "t": data["t"], "u": data, "folded": 1}
     kinds_of_all = [_kind(kind) for kind in kinds.all]
     data |= {"alone": int(alone), "F": kinds_of_all, "N": _notations(kinds_of_all), **more}
-    data = {key: x for key, x in data.items() if x not in ([], {}, "")}
+    if short is None:
+        data = {key: x for key, x in data.items() if x not in ([], {}, "")}
     whole = bool(views)
     uid = web.new_id(web.as_json(data))
-    fallback = web.image(still(steps, views.get("LR")), _in_words(steps))
+    fallback = web.image(still(short or steps, views.get("LR")), _in_words(steps))
     scripts = ["formulas.js", "copying.js", "stepper.js", "practice.js", "picture.js" if whole else "local.js"]
     styles = ["stepper.css"] if whole else ["stepper.css", "local.css"]
     return web.widget(uid, fallback, scripts, styles, data, kinds.script())
@@ -123,11 +133,22 @@ def _in_words(steps: Walk) -> str:
 
 
 class _Kind(NamedTuple):
-    """An op with its static operands, and its functions as JavaScript; None where it has none."""
+    """An op with its static operands, and its functions as JavaScript; None where it has none.
 
-    op: Op
+    The sum or the mean of several values, which no op is, has their number.
+    """
+
+    op: Op | None
     static: tuple[float, ...]
     functions: Functions | None
+    terms: int = 0
+    name: str = ""
+
+
+_SUM = Functions("(...x) => x.reduce((a, b) => a + b)", "(z, ...x) => x.map(() => 1)", True, True)
+_MEAN = Functions(
+    "(...x) => x.reduce((a, b) => a + b) / x.length", "(z, ...x) => x.map(() => 1 / x.length)", True, True
+)
 
 
 class _Kinds:
@@ -149,9 +170,17 @@ class _Kinds:
             self.all.append(_Kind(op, tuple(static), found))
         return self._places[key]
 
+    def folded(self, item: Item) -> int:
+        """Return the place of a sum or a mean."""
+        name, count = item.sign.split(" ")[0], len(item.operands)
+        kind = _Kind(None, (), _MEAN if name == "mean" else _SUM, count, name)
+        if kind not in self.all:
+            self.all.append(kind)
+        return self.all.index(kind)
+
     def missing(self) -> list[str]:
         """Names of the ops that have no JavaScript."""
-        return [kind.op.name for kind in self.all if kind.functions is None]
+        return [kind.op.name for kind in self.all if kind.op is not None and kind.functions is None]
 
     def script(self) -> str:
         """Return the functions as the text of an array."""
@@ -172,6 +201,13 @@ def _data(steps: Walk, kinds: _Kinds) -> dict[str, Any]:
         if value.op is None or value.op is CONSTANT:
             code.append([-2 if value.op is CONSTANT else -3 if item.role == "parameter" else -1])
             given.append(_number(value.data))
+            continue
+        if item.op is None:
+            code.append([kinds.folded(item), *item.operands])
+            terms = [steps.values[j].data for j in item.operands]
+            total = functools.reduce(operator.add, terms) / (len(terms) if item.sign.startswith("mean") else 1.0)
+            if not _same(total, value.data):
+                values.append([i, _number(value.data)])
             continue
         static = static_operands(value)
         kind = kinds.place(value.op, static)
@@ -226,7 +262,11 @@ def _as_recorded(value: Value, numbers: Sequence[float], partials: Sequence[floa
 
 def _kind(kind: _Kind) -> list[Any]:
     """Return name, static operands, rules, remark and when it is made, choices, sign, and the names in the rules."""
-    op, static, _ = kind
+    op, static, *_ = kind
+    if op is None:
+        slope: Any = 1 if kind.name == "sum" else ["div", 1, kind.terms]
+        names = [f"x{k}" for k in range(kind.terms)]
+        return [kind.name, [], [slope] * kind.terms, "", 0, [0] * kind.terms, kind.name, names]
     count = op.arity - op.static
     remark = ["", 0] if op.remark is None else [op.remark.text, op.remark.below]
     rules: list[Any] = [0] * count

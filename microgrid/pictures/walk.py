@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from microgrid.engine import Value
+from microgrid.pictures.gathering import gathered
 from microgrid.pictures.outline import Item
 
 
@@ -42,11 +43,6 @@ class Walk(Protocol):
         """Gradient of the output."""
         ...
 
-    @property
-    def backward(self) -> Sequence[Any]:
-        """Steps of the backward pass, with the contributions of each."""
-        ...
-
     def differences(self) -> Mapping[int, float]:
         """Gradients by differences, where they are wanted."""
         ...
@@ -54,3 +50,54 @@ class Walk(Protocol):
     def sums(self) -> Mapping[int, str]:
         """Names of partial sums by their places in the whole."""
         ...
+
+
+class Stepped(Walk, Protocol):
+    """A walk with the steps of its backward pass."""
+
+    @property
+    def backward(self) -> Sequence[Any]:
+        """Steps of the backward pass, with the contributions of each."""
+        ...
+
+
+class Folded(NamedTuple):
+    """A walk in which long sums and means are one value each: a `Walk`, too."""
+
+    items: Sequence[Item]
+    values: Sequence[Value]
+    names: Sequence[str]
+    starts: Sequence[float]
+    grads: Sequence[float]
+    seed: float
+    by_differences: Mapping[int, float]
+    names_of_sums: Mapping[int, str]
+
+    def differences(self) -> Mapping[int, float]:
+        """Gradients by differences, where they are wanted."""
+        return self.by_differences
+
+    def sums(self) -> Mapping[int, str]:
+        """Names of partial sums by their places in the whole, and of what is folded."""
+        return self.names_of_sums
+
+
+def folded(whole: Walk) -> Folded | None:
+    """Return the walk with its long sums folded; None where it has none."""
+    items, places = gathered(whole.items)
+    if len(items) == len(whole.items):
+        return None
+    at = [own[-1] for own in places]
+    new = {i: k for k, i in enumerate(at)}
+    sums = {new[i]: text for i, text in whole.sums().items() if i in new}
+    sums |= {k: item.sign for k, item in enumerate(items) if item.op is None and item.operands}
+    return Folded(
+        items,
+        [whole.values[i] for i in at],
+        [whole.names[i] for i in at],
+        [whole.starts[i] for i in at],
+        [whole.grads[i] for i in at],
+        whole.seed,
+        {new[i]: x for i, x in whole.differences().items() if i in new},
+        sums,
+    )

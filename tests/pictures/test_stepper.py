@@ -20,6 +20,7 @@ from microgrid import Value, maximum, nn, primitive, relu, tanh
 from microgrid.core.primitive import OPS
 from microgrid.engine import CONSTANT
 from microgrid.pictures import web
+from microgrid.pictures.walk import folded
 from microgrid.pictures.web import number as n
 from microgrid.steps import Steps, steps
 
@@ -302,6 +303,51 @@ def test_a_click_on_a_box_opens_its_whole_calculation(opened_once: Open, tmp_pat
     assert flat(page.locator(".rows > div").first.inner_text()).endswith(f"={n(-4.0)}")
     page.get_by_role("button", name="Close").click()
     assert page.locator(".words h2").inner_text().startswith("The answer")
+
+
+def loss_over_points(w: float = 0.8, b: float = -0.3) -> Steps:
+    """A mean of squares, and a sum of four with another order of adding."""
+    slope, offset = Value(w, label="w"), Value(b, label="b")
+    square = [(slope * x + offset - y) ** 2 for x, y in ((1.0, 2.0), (2.0, 3.5), (3.0, 5.0), (4.0, 8.0))]
+    return steps(mg.mean(square) + 0.1 * ((square[0] + square[1] * 2.0) + (slope.tanh() + offset.exp())))
+
+
+def test_long_sums_are_one_box_that_unfolds(opened_once: Open, tmp_path: Path) -> None:
+    loss_over_points().save(tmp_path / "steps.html")
+    page = opened_once(tmp_path / "steps.html")
+    page.get_by_label("w, as a number").fill("1.7")
+    found = loss_over_points(1.7)
+    short = folded(found)
+    assert short is not None
+    assert [item.sign for item in short.items if item.op is None and item.operands] == ["mean of 4", "sum of 4"]
+
+    def shown() -> tuple[list[str], list[str]]:
+        go(page, 99)
+        return page.locator("[data-n] > .value").all_text_contents(), page.locator(".grad").all_text_contents()
+
+    def expected(walk: Any) -> tuple[list[str], list[str]]:
+        places = [i for i, value in enumerate(walk.values) if value.op is not CONSTANT]
+        return [n(walk.values[i].data) for i in places], [f"✓ gradient {n(walk.grads[i])}" for i in places]
+
+    assert shown() == expected(short)
+    page.get_by_role("button", name="Unfold sums").click()
+    page.get_by_role("button", name="Fold sums", exact=True).wait_for()
+    assert shown() == expected(found)
+    for k in (3, len(found) // 2, len(found) - 4):
+        go(page, k + 1)
+        check(page, found, k)
+    page.get_by_role("button", name="Fold sums", exact=True).click()
+    page.get_by_role("button", name="Unfold sums").wait_for()
+    assert shown() == expected(short)
+    assert page.get_by_label("w, as a number").input_value() == "1.7"
+    mean = next(i for i, item in enumerate(short.items) if item.sign == "mean of 4")
+    page.locator(f"[data-n='{short.items[mean].operands[0]}']").dispatch_event("click")
+    passed = 0.25 * short.grads[mean]
+    assert n(passed) in flat(page.locator(".rows").inner_text())
+    page.get_by_role("button", name="Practice").click()
+    page.get_by_label("Level").select_option("3")
+    answer(page, n(loss_over_points().grads[0]).replace("\u2212", "-"))
+    assert page.locator(".mg-said").count() == 1
 
 
 def test_inputs_that_move_recompute_all(opened_once: Open, tmp_path: Path) -> None:
