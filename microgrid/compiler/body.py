@@ -2,21 +2,24 @@
 
 Loops whose iterations are independent run several of them side by side ("unroll and jam"): their sums are kept apart
 from one another in registers, and what they share is loaded once. In code for one sample, iterations of innermost loops
-are lanes.
+are lanes. The number of iterations may depend on the counters around.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from microgrid.compiler.code import Accumulate, Apply, Code, Load, Operand, Repeat, Store
+from microgrid.compiler.code import Accumulate, Apply, Code, Guard, Load, Operand, Repeat, Store
 from microgrid.compiler.formulas import formula
 from microgrid.compiler.lanes import Mode, Number, Writer
-from microgrid.compiler.roll import Affine
+from microgrid.compiler.poly import Poly
 
 Counters = dict[int, str]
 Copy = tuple[Counters, dict[int, Number]]
 """One of the iterations that run side by side: registers of its counters, and of its numbers."""
+
+BESIDE = 512
+"""Maximum number of statements that stand side by side: of a long body fewer iterations do."""
 
 
 class Body:
@@ -36,10 +39,13 @@ class Body:
             if isinstance(item, Repeat):
                 self.repeat(item, copies)
                 continue
+            if isinstance(item, Guard):
+                self.guard(item, copies)
+                continue
             written: dict[object, Number] = {}
             for counters, registers in copies:
                 if isinstance(item, Load):
-                    key: object = tuple([counters[counter] for counter, _ in item.cell.steps])
+                    key: object = tuple([counters[counter] for counter in item.cell.counters])
                     if key not in written:
                         written[key] = self.load(item, counters)
                     registers[item.target] = written[key]
@@ -62,17 +68,22 @@ class Body:
         """Return the number of an operand."""
         return registers[x] if isinstance(x, int) else Number(self.writer, self.writer.number(x))
 
-    def place(self, cell: Affine, counters: Counters) -> str:
-        """Return the number of a cell."""
+    def place(self, cell: Poly, counters: Counters) -> str:
+        """Return the number of a cell, or of iterations."""
         place = str(cell.base)
-        for counter, step in cell.steps:
-            term = counters[counter]
-            if step != 1:
-                term = self.writer.line(f"mul i64 {term}, {step}").text
+        for number, factors, divisor in cell.products():
+            term = str(number)
+            for counter, shift in factors:
+                factor = counters[counter]
+                if shift:
+                    factor = self.writer.line(f"sub i64 {factor}, {shift}").text
+                term = factor if term == "1" else self.writer.line(f"mul i64 {factor}, {term}").text
+            if divisor > 1:
+                term = self.writer.line(f"sdiv exact i64 {term}, {divisor}").text
             place = term if place == "0" else self.writer.line(f"add i64 {place}, {term}").text
         return place
 
-    def address(self, type: str, base: str, cell: Affine, counters: Counters) -> str:
+    def address(self, type: str, base: str, cell: Poly, counters: Counters) -> str:
         """Write the address of a cell."""
         return self.writer.line(f"getelementptr {type}, ptr {base}, i64 {self.place(cell, counters)}").text
 
@@ -105,43 +116,94 @@ class Body:
 
     # Loops.
 
+    def guard(self, item: Guard, copies: list[Copy]) -> None:
+        """Write code that runs if a loop in it has any iterations; its results are merged with those of none."""
+        writer, name = self.writer, self.writer.name()[1:]
+        times = self.place(item.times, copies[0][0])
+        without = [[self.operand(none, registers).text for _, none, _ in item.results] for _, registers in copies]
+        before = self.block
+        self.write(f"%{name}.any = icmp ne i64 {times}, 0")
+        self.write(f"br i1 %{name}.any, label %{name}.some, label %{name}.done")
+        writer.lines.append(f"{name}.some:")
+        self.block = f"{name}.some"
+        known = len(writer.known)
+        self.run(item.body, copies)
+        writer.forget(known)
+        self.write(f"br label %{name}.done")
+        writer.lines.append(f"{name}.done:")
+        for (_, registers), own in zip(copies, without, strict=True):
+            for (register, _, after), none in zip(item.results, own, strict=True):
+                merged = f"[ {none}, %{before} ], [ {registers[after].text}, %{self.block} ]"
+                registers[register] = writer.fresh(f"phi {writer.type} {merged}")
+        self.block = f"{name}.done"
+
     def repeat(self, loop: Repeat, copies: list[Copy]) -> None:
         """Write a loop; one that jams as a loop over several iterations at once, and a loop over the remaining ones.
 
         One that vectorises has as many iterations in the lanes of its numbers.
         """
-        times, jam = loop.times, self.jam(loop, copies)
-        if loop.vectorises and (width := self.width(times)) > 1:
+        jam = self.jam(loop, copies)
+        width = self.width(loop.times) if loop.vectorises else 1
+        step = max(jam, width)
+        if loop.times.terms:
+            times = self.place(loop.times, copies[0][0])
+            whole = self.writer.line(f"udiv i64 {times}, {step}").text
+            done = self.writer.line(f"mul i64 {whole}, {step}").text
+            rest = self.writer.line(f"sub i64 {times}, {done}").text
+        else:
+            times, whole = str(loop.times.base), str(loop.times.base // step)
+            done, rest = str(loop.times.base // step * step), str(loop.times.base % step)
+        if step == 1:
+            self.loop(loop, copies, 1, "0", times)
+            return
+        if width > 1:
             side = Vectorised(self.writer, loop.counter, width)
             side.block = self.block
-            side.loop(loop, [(counters, dict(registers)) for counters, registers in copies], 1, 0, times // width)
+            side.some(loop, [(counters, dict(registers)) for counters, registers in copies], 1, "0", whole)
             self.block = side.block
-            if times % width:
-                self.loop(loop, copies, 1, times - times % width, times % width)
-            return
-        whole = times - times % jam if jam > 1 else 0
-        if whole:
-            self.loop(loop, copies, jam, 0, whole // jam)
-        if whole < times:
-            self.loop(loop, copies, 1, whole, times - whole)
+        else:
+            self.some(loop, copies, jam, "0", whole)
+        self.some(loop, copies, 1, done, rest)
 
     def jam(self, loop: Repeat, copies: list[Copy]) -> int:
         """Return the number of iterations of a loop that run side by side."""
         if not loop.jams or len(copies) > 1:
             return 1
         lanes = self.writer.mode.lanes
-        return (
-            8 if lanes == 1 else max(lanes // 2, 4)
-        )  # with two registers for the lanes of each: half of all there are
+        # with two registers for the lanes of each: half of all there are
+        jam = 8 if lanes == 1 else max(lanes // 2, 4)
+        size = _size(loop.body)
+        while jam > 1 and jam * size > BESIDE:
+            jam //= 2
+        return jam
 
-    def width(self, times: int) -> int:
+    def width(self, times: Poly) -> int:
         """Return the number of iterations of an innermost loop of `times` that are lanes."""
         width = self.writer.mode.width
-        while width > times:
+        while not times.terms and width > times.base:
             width //= 2
         return width
 
-    def loop(self, loop: Repeat, copies: list[Copy], jam: int, start: int, times: int) -> None:
+    def some(self, loop: Repeat, copies: list[Copy], jam: int, start: str, times: str) -> None:
+        """Write a part of a loop that may have no iterations; nothing in a register outlives it."""
+        if times == "0":
+            return
+        if times.isdigit():
+            self.loop(loop, copies, jam, start, times)
+            return
+        writer, name = self.writer, self.writer.name()[1:]
+        self.write(f"%{name}.any = icmp ne i64 {times}, 0")
+        self.write(f"br i1 %{name}.any, label %{name}.some, label %{name}.none")
+        writer.lines.append(f"{name}.some:")
+        self.block = f"{name}.some"
+        known = len(writer.known)
+        self.loop(loop, copies, jam, start, times)
+        writer.forget(known)
+        self.write(f"br label %{name}.none")
+        writer.lines.append(f"{name}.none:")
+        self.block = f"{name}.none"
+
+    def loop(self, loop: Repeat, copies: list[Copy], jam: int, start: str, times: str) -> None:
         """Write a loop of `times` iterations, each of which is `jam` iterations of the original, from `start` on."""
         step = jam * self.together
         writer = self.writer
@@ -161,8 +223,8 @@ class Body:
                 now = f"%{name}.counter"
                 if step > 1:
                     now = writer.line(f"mul i64 {now}, {step}").text
-                if start + u:
-                    now = writer.line(f"add i64 {now}, {start + u}").text
+                for more in (str(int(start) + u),) if start.isdigit() else (start, str(u)):
+                    now = writer.line(f"add i64 {now}, {more}").text if more != "0" else now
                 inner.append(({**counters, loop.counter: now}, registers if jam == 1 else dict(registers)))
         self.run(loop.body, inner)
         lines = [
@@ -170,7 +232,7 @@ class Body:
             for phi, first, _, registers, after in phis
         ]
         writer.lines[place:place] = [self.counter(name, before), *lines]
-        self.end(name, str(times))
+        self.end(name, times)
 
     def begin(self, name: str) -> None:
         """Open a loop."""
@@ -215,33 +277,33 @@ class Vectorised(Body):
         if item.array == "s":
             return writer.spread(Number(self.outer, "%seed"))
         constant = item.array in ("x", "p", "c")  # nobody writes to these
-        step = self.step(item.cell)
-        if not step:
+        if self.step(item.cell) == 0:
             at = self.address("double", f"%{item.array}", item.cell, counters)
             return writer.spread((self.outer.line if constant else self.outer.fresh)(f"load double, ptr {at}, align 8"))
         return self.gathered(f"%{item.array}", item.cell, counters, constant)
 
-    def step(self, cell: Affine) -> int:
-        """Return the distance of neighbouring lanes' cells."""
-        return dict(cell.steps).get(self.counter_of_lanes, 0)
+    def step(self, cell: Poly) -> int | None:
+        """Return the distance of neighbouring lanes' cells; None where it changes."""
+        step = cell.step(self.counter_of_lanes)
+        return None if step.terms else step.base
 
-    def gathered(self, array: str, cell: Affine, counters: Counters, constant: bool) -> Number:
+    def gathered(self, array: str, cell: Poly, counters: Counters, constant: bool) -> Number:
         """Read the cells of all lanes."""
         writer, step = self.writer, self.step(cell)
         read = writer.line if constant else writer.fresh
-        if abs(step) == 1:
+        if step in (1, -1):
             return self.turned(read(f"load {writer.type}, ptr {self.lowest(array, cell, counters)}, align 8"), step)
         result = "poison"
         for lane in range(self.together):
-            at = self.address("double", array, cell._replace(base=cell.base + step * lane), counters)
+            at = self.address("double", array, cell.shifted(self.counter_of_lanes, lane), counters)
             one = read(f"load double, ptr {at}, align 8").text
             result = writer.line(f"insertelement {writer.type} {result}, double {one}, i64 {lane}").text
         return Number(writer, result)
 
-    def lowest(self, array: str, cell: Affine, counters: Counters) -> str:
+    def lowest(self, array: str, cell: Poly, counters: Counters) -> str:
         """Return the first address of neighbouring cells."""
-        back = (self.together - 1) * min(self.step(cell), 0)
-        return self.address("double", array, cell._replace(base=cell.base + back), counters)
+        last = self.together - 1 if self.step(cell) == -1 else 0
+        return self.address("double", array, cell.shifted(self.counter_of_lanes, last), counters)
 
     def turned(self, number: Number, step: int) -> Number:
         """Return the lanes in the order of memory from that of iterations, or the other way round."""
@@ -252,15 +314,15 @@ class Vectorised(Body):
         lanes = f"<{self.together} x i32> <{mask}>"
         return self.writer.line(f"shufflevector {type} {number.text}, {type} poison, {lanes}")
 
-    def scatter(self, array: str, cell: Affine, counters: Counters, value: Number) -> None:
+    def scatter(self, array: str, cell: Poly, counters: Counters, value: Number) -> None:
         """Write the cells of all lanes."""
         writer, step = self.writer, self.step(cell)
-        if abs(step) == 1:
+        if step in (1, -1):
             at = self.lowest(array, cell, counters)
             self.write(f"store {writer.type} {self.turned(value, step).text}, ptr {at}, align 8")
             return
         for lane in range(self.together):
-            at = self.address("double", array, cell._replace(base=cell.base + step * lane), counters)
+            at = self.address("double", array, cell.shifted(self.counter_of_lanes, lane), counters)
             one = writer.line(f"extractelement {writer.type} {value.text}, i64 {lane}").text
             self.write(f"store double {one}, ptr {at}, align 8")
 
@@ -275,3 +337,8 @@ class Vectorised(Body):
             before = self.gathered(f"%{item.array}", item.cell, counters, False)
             given = [self.operand(x, registers) for x in item.operands]
             self.scatter(f"%{item.array}", item.cell, counters, formula(item.op, writer.mode)(writer, *given, before))
+
+
+def _size(code: Sequence[Code]) -> int:
+    """Return the number of statements in code."""
+    return sum(_size(item.body) if isinstance(item, (Repeat, Guard)) else 1 for item in code)

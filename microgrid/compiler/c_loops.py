@@ -6,9 +6,10 @@ import re
 from collections.abc import Sequence
 from typing import cast
 
-from microgrid.compiler.code import SUMMED, Accumulate, Apply, Code, Load, Operand, Repeat, Store, Stored
+from microgrid.compiler.code import SUMMED, Accumulate, Apply, Code, Guard, Load, Operand, Repeat, Store, Stored
 from microgrid.compiler.gradient import Request, Static, tape_of
-from microgrid.compiler.roll import Affine, roll
+from microgrid.compiler.poly import Poly
+from microgrid.compiler.roll import roll
 from microgrid.compiler.storage import place
 from microgrid.core.primitive import Op, op_called
 from microgrid.program import Program, definition, not_in_other_ops
@@ -107,6 +108,8 @@ class _LoopWriter:
             elif isinstance(item, Accumulate):
                 text = self.expression(item.op, item.operands)
                 self.lines.append(f"{indent}{self.cell(item.array, item.cell)} += {text};")
+            elif isinstance(item, Guard):
+                self.guard(item, indent)
             else:
                 self.repeat(item, indent)
 
@@ -126,18 +129,23 @@ class _LoopWriter:
         more = len(texts) - (2 if "{1}" in _PASSED[op] else 1)
         return f"{texts[-1]} + ({passed})" if more else passed
 
-    def cell(self, array: str, index: Affine) -> str:
-        terms = [f"{abs(step)} * i{counter}" if abs(step) != 1 else f"i{counter}" for counter, step in index.steps]
-        signs = ["+" if step > 0 else "-" for _, step in index.steps]
-        place = " ".join([str(index.base), *[f"{sign} {term}" for sign, term in zip(signs, terms, strict=True)]])
-        return f"{array if array in 'xpyd' else self.name + '_' + array}[{place}]"
+    def cell(self, array: str, index: Poly) -> str:
+        return f"{array if array in 'xpyd' else self.name + '_' + array}[{_number(index)}]"
+
+    def guard(self, item: Guard, indent: str) -> None:
+        for register, none, _ in item.results:
+            self.set(indent, register, _operand(none))
+        self.lines.append(f"{indent}if ({_number(item.times)} > 0) {{")
+        self.run(item.body, indent + "    ")
+        for register, _, after in item.results:
+            self.set(indent + "    ", register, f"r{after}")
+        self.lines.append(f"{indent}}}")
 
     def repeat(self, loop: Repeat, indent: str) -> None:
         for register, first, _ in loop.kept:
             self.set(indent, register, _operand(first))
-        self.lines.append(
-            f"{indent}for (int i{loop.counter} = 0; i{loop.counter} < {loop.times}; i{loop.counter}++) {{"
-        )
+        i = f"i{loop.counter}"
+        self.lines.append(f"{indent}for (int {i} = 0; {i} < {_number(loop.times)}; {i}++) {{")
         inner = indent + "    "
         self.run(loop.body, inner)
         # a kept number may be another one's next: all are taken before any is changed
@@ -149,3 +157,15 @@ class _LoopWriter:
 
 def _operand(x: Operand) -> str:
     return f"r{x}" if isinstance(x, int) else c_source.literal(x)
+
+
+def _number(index: Poly) -> str:
+    """Return an index or a number of iterations."""
+    text = str(index.base) if index.base or not index.terms else ""
+    for number, factors, divisor in index.products():
+        term = " * ".join([f"(i{counter} - {shift})" if shift else f"i{counter}" for counter, shift in factors])
+        term = f"{abs(number)} * {term}" if abs(number) != 1 else term
+        term = f"{term} / {divisor}" if divisor > 1 else term
+        sign = ("- " if number < 0 else "+ ") if text else ("-" if number < 0 else "")
+        text += (" " if text else "") + sign + term
+    return text

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from microgrid.compiler.roll import Affine
+from microgrid.compiler.poly import Poly, name
 
 SUMMED = {"mul": "summed product", "scaled": "summed scaled"}
 """Products added to a sum of many terms, their last operand; they may be fused with it. In code only."""
@@ -19,7 +19,7 @@ class Load(NamedTuple):
 
     target: int
     array: str
-    cell: Affine
+    cell: Poly
 
 
 class Apply(NamedTuple):
@@ -34,7 +34,7 @@ class Store(NamedTuple):
     """Write to a cell."""
 
     array: str
-    cell: Affine
+    cell: Poly
     value: Operand
 
 
@@ -42,27 +42,37 @@ class Accumulate(NamedTuple):
     """Add a cotangent to a sum in memory."""
 
     array: str
-    cell: Affine
+    cell: Poly
     op: str
     operands: tuple[Operand, ...]
 
 
 class Repeat(NamedTuple):
-    """Run a body for counter = 0, ..., times - 1; `kept` are (register, initial value, next value).
+    """Run a body for counter = 0, ..., times - 1, at least once; `kept` are (register, initial value, next value).
 
     `jams`: several iterations may run side by side, statement by statement, and nothing in a register outlives them.
     `vectorises`: the same of an innermost loop, for code of one lane, whose iterations take the place of samples.
     """
 
     counter: int
-    times: int
+    times: Poly
     kept: tuple[tuple[int, Operand, int], ...]
     body: tuple[Code, ...]
     jams: bool = False
     vectorises: bool = False
 
 
-Code = Load | Apply | Store | Accumulate | Repeat
+class Guard(NamedTuple):
+    """Run a loop, and what stands around it, if it has any iterations; `results` are (register, its value if it has
+    none, its value after it)."""
+
+    counter: int
+    times: Poly
+    body: tuple[Code, ...]
+    results: tuple[tuple[int, Operand, int], ...]
+
+
+Code = Load | Apply | Store | Accumulate | Repeat | Guard
 
 
 class Stored(NamedTuple):
@@ -85,7 +95,11 @@ def _lines(code: Sequence[Code], indent: str) -> Iterator[str]:
     for item in code:
         if isinstance(item, Repeat):
             kept = "".join(f", r{r} = r{after} from {_text(first)}" for r, first, after in item.kept)
-            yield f"{indent}for {Affine(0, ((item.counter, 1),))} in range({item.times}){kept}:"
+            yield f"{indent}for {name(item.counter)} in range({item.times}){kept}:"
+            yield from _lines(item.body, indent + "    ")
+        elif isinstance(item, Guard):
+            results = "".join(f", r{r} = r{after} or {_text(none)}" for r, none, after in item.results)
+            yield f"{indent}if {item.times}{results}:"
             yield from _lines(item.body, indent + "    ")
         elif isinstance(item, Load):
             yield f"{indent}r{item.target} = {item.array}[{item.cell}]"

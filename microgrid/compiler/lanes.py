@@ -105,7 +105,7 @@ class Writer:
         self.lines: list[str] = []
         self.known: dict[str, str] = {}
         """Results by the text of their instruction: every block dominates those behind it, since loops run at least
-        once."""
+        once; the code of one that may not run is followed by `forget`."""
         self.intrinsics: set[str] = set()
         self.constants: dict[str, float] = {}
         self.called: dict[str, int] = {}
@@ -126,6 +126,11 @@ class Writer:
         if known is None:
             known = self.known[text] = self.fresh(text).text
         return Number(self, known)
+
+    def forget(self, known: int) -> None:
+        """Forget the results after so many."""
+        while len(self.known) > known:
+            self.known.popitem()
 
     def fresh(self, text: str) -> Number:
         """Return the register of an instruction that may give a different number each time, such as a load."""

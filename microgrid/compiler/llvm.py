@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 from microgrid.compiler.body import Body, Copy, Counters
-from microgrid.compiler.code import Accumulate, Code, Load, Operand, Repeat, Stored
+from microgrid.compiler.code import Accumulate, Code, Guard, Load, Operand, Repeat, Stored
 from microgrid.compiler.formulas import formula
 from microgrid.compiler.kernel import ARRAYS, kernel_of, layout
 from microgrid.compiler.lanes import SHORT, Mode, Number, Writer
@@ -71,6 +71,12 @@ def _some(sums: Sequence[Code]) -> Iterator[list[Code]]:
         yield part
 
 
+def _bounds(counter: int, code: Sequence[Code]) -> bool:
+    """Return True if the number of iterations of a loop depends on a counter."""
+    loops = [item for item in code if isinstance(item, (Repeat, Guard))]
+    return any(counter in item.times.counters or _bounds(counter, item.body) for item in loops)
+
+
 class _Sums(Body):
     """Writer of the sums of derivatives over samples: for each, a loop over chunks of lanes within all other loops.
 
@@ -89,7 +95,7 @@ class _Sums(Body):
         return Number(self.writer, "")
 
     def jam(self, loop: Repeat, copies: list[Copy]) -> int:
-        return TILE if len(copies) <= TILE else 1
+        return TILE if len(copies) <= TILE and not _bounds(loop.counter, loop.body) else 1
 
     def accumulate(self, item: Accumulate, copies: list[Copy]) -> None:
         writer, narrow = self.writer, self.narrow
@@ -98,7 +104,7 @@ class _Sums(Body):
         for counters, _ in copies:
             row = []
             for x in item.operands:
-                key = (x, *[counters[c] for c, _ in self.sources[x].cell.steps]) if isinstance(x, int) else (x,)
+                key = (x, *[counters[c] for c in self.sources[x].cell.counters]) if isinstance(x, int) else (x,)
                 if key not in seen:
                     seen[key] = self.source(x, counters)
                 row.append(seen[key])

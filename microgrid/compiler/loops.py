@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import itertools
 import re
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from microgrid.compiler.roll import Affine, Loop, Node, Statement, statements
+from microgrid.compiler.poly import Poly, interpolated, name
+from microgrid.compiler.roll import Loop, Node, Statement, statements
+from microgrid.compiler.timeline import Points, Timeline
 from microgrid.core.primitive import op_called
 from microgrid.text.notation import operators
 
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
 ARRAYS = {**{space: space for space in "xpdcvagt"}, "y": "result"}
 """Names of the arrays of a tape, with an underscore where the user has the name for something else."""
 
+LOOKED_AT = 10_000
+"""Maximum number of cells, or of runs of a statement, from which a name is made."""
+
 
 class Loops:
     """The printed form of a plan: its loops, one line per instruction; first, where it is interpreted, why."""
@@ -26,7 +30,7 @@ class Loops:
         self.plan = plan
         tape = plan.rolled.tape
         self._modules = {step: plan.traced.modules[k] for step, k in tape.origins.items()}
-        self._steps = {k: step for step, k in tape.origins.items()}
+        self._timeline = Timeline(plan.rolled)
         shared = plan.request.shared
         labels = list(plan.traced.program.inputs)
         self._names = {
@@ -38,7 +42,6 @@ class Loops:
         }
         taken = {label.split("[")[0] for label in labels}
         self._arrays = {space: f"{name}_" if name in taken else name for space, name in ARRAYS.items()}
-        self._counts: dict[int, int] = {}
 
     def __str__(self) -> str:
         head = [] if self.plan.choice.effort else [f"# {self.plan.choice}"]
@@ -49,9 +52,8 @@ class Loops:
     def _lines(self, nodes: Sequence[Node], indent: str, module: str) -> Iterator[str]:
         for node in nodes:
             if isinstance(node, Loop):
-                self._counts[node.counter] = node.times
                 comment = self._module(node)
-                line = f"{indent}for {Affine(0, ((node.counter, 1),))} in range({node.times}):"
+                line = f"{indent}for {name(node.counter)} in range({node.times}):"
                 yield f"{line:50}  # {comment}" if comment and comment != module else line
                 yield from self._lines(node.body, indent + "    ", comment or module)
             else:
@@ -61,62 +63,45 @@ class Loops:
         """Return the module of the results of a loop, with a star for the numbers that change within it."""
         paths = set()
         for statement in statements(loop.body):
-            for step in self._places(statement):
+            for step in self._timeline.places[statement.number][:LOOKED_AT].tolist():
                 paths.add(self._modules.get(step, ""))
         paths.discard("")
         return _common(sorted(paths))
 
-    def _places(self, statement: Statement) -> Iterator[int]:
-        """Return the steps of a statement in the first two iterations of each loop around it."""
-        yield statement.first
-        if statement.shape.target == "v":
-            cell = statement.cells[0]
-            for counter, step in cell.steps:
-                if counter in self._counts and cell.base + step in self._steps:
-                    yield self._steps[cell.base + step]
-
     def _statement(self, node: Statement) -> str:
-        shape = node.shape
-        operands = [self._cell(space, cell) for space, cell in zip(shape.operands, node.cells[1:], strict=True)]
-        target = self._cell(shape.target, node.cells[0])
+        shape, points = node.shape, self._timeline.points[node.number]
+        operands = [self._cell(space, cell, points) for space, cell in zip(shape.operands, node.cells[1:], strict=True)]
+        target = self._cell(shape.target, node.cells[0], points)
         return f"{target} {'+=' if shape.adds else '='} {_written(shape.op, operands)}"
 
-    def _cell(self, space: str, index: Affine) -> str:
+    def _cell(self, space: str, index: Poly, points: Points) -> str:
         if space == "s":
             return "seed"
+        points = points.outward(index.counters)
+        cells = points.each(index)[:LOOKED_AT].tolist()
         if space == "c":
             constants = self.plan.rolled.tape.constants
-            (first, *others) = dict.fromkeys(repr(constants[_value(index, at)]) for at in self._iterations(index))
+            (first, *others) = dict.fromkeys(repr(constants[cell]) for cell in cells)
             return f"{self._arrays[space]}[{index}]" if others else first
-        return self._label(self._names.get(space, []), index) or f"{self._arrays[space]}[{index}]"
+        return self._label(self._names.get(space, []), cells, index, points) or f"{self._arrays[space]}[{index}]"
 
-    def _iterations(self, index: Affine) -> Iterator[dict[int, int]]:
-        """Return the counters of the loops that an index depends on, in each of their iterations."""
-        counters = [counter for counter, _ in index.steps]
-        for values in itertools.product(*[range(self._counts[counter]) for counter in counters]):
-            yield dict(zip(counters, values, strict=True))
-
-    def _label(self, names: Sequence[str], index: Affine) -> str:
+    def _label(self, names: Sequence[str], cells: Sequence[int], index: Poly, points: Points) -> str:
         """Return one name for the cells of an index, w[i + 1] for w[1], w[2], ...; "" if there is none."""
-        if not names or not names[index.base]:
+        if not names or not names[cells[0]]:
             return ""
-        first = names[index.base]
-        numbers = [int(n) for n in re.findall(r"\d+", first)]
-        steps: list[list[tuple[int, int]]] = [[] for _ in numbers]
-        for counter, step in index.steps:
-            for place, n in enumerate(re.findall(r"\d+", names[index.base + step])[: len(numbers)]):
-                if int(n) != numbers[place]:
-                    steps[place].append((counter, int(n) - numbers[place]))
-        affine = [Affine(n, tuple(own)) for n, own in zip(numbers, steps, strict=True)]
+        first = names[cells[0]]
+        numbers = [[int(n) for n in re.findall(r"\d+", names[cell])] for cell in cells]
+        if len({len(row) for row in numbers}) > 1:
+            return ""
+        at = {counter: points.at[counter][:LOOKED_AT] for counter in index.counters}
+        np = self.plan.numpy
+        places = [interpolated(at, np.array(column)) for column in zip(*numbers, strict=True)]
         template = re.sub(r"\d+", "{}", first.replace("{", "").replace("}", ""))
-        for at in itertools.islice(self._iterations(index), 10_000):
-            if names[_value(index, at)] != template.format(*[_value(n, at) for n in affine]):
-                return ""
-        return template.format(*affine)
-
-
-def _value(index: Affine, at: dict[int, int]) -> int:
-    return index.base + sum([step * at[counter] for counter, step in index.steps])
+        if None in places or any(
+            names[cell] != template.format(*row) for cell, row in zip(cells, numbers, strict=True)
+        ):
+            return ""
+        return template.format(*places)
 
 
 def _common(paths: Sequence[str]) -> str:

@@ -6,14 +6,15 @@ read from elsewhere is stored; `density` then numbers it anew.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from microgrid.compiler.code import SUMMED, Accumulate, Apply, Code, Load, Operand, Repeat, Store, Stored
+from microgrid.compiler.code import SUMMED, Accumulate, Apply, Code, Guard, Load, Operand, Repeat, Store, Stored
 from microgrid.compiler.density import densely
-from microgrid.compiler.roll import Affine, Loop, Node, Rolled, Statement, only, statements
+from microgrid.compiler.poly import Poly
+from microgrid.compiler.roll import Loop, Node, Rolled, Statement, only, statements
 from microgrid.compiler.tape import ONCE, PASSED, Shape
+from microgrid.compiler.timeline import Points, Timeline
 
 SEGMENT = 400
 """Maximum number of statements in one function: LLVM takes 0.5 s for 4,000 of them in a row, but 39 s for 50,000."""
@@ -21,37 +22,41 @@ SEGMENT = 400
 
 def place(rolled: Rolled, *, alone: bool = False) -> Stored:
     """Return the code of loops, with cells placed in registers or memory; `alone` for one sample at a time."""
-    first = _Placement(rolled, None, alone)
+    timeline = Timeline(rolled)
+    first = _Placement(rolled, timeline, None, alone)
     first.all()
-    second = _Placement(rolled, first, alone)
-    segments, sums = second.all()
-    return densely(segments, sums, rolled.tape, second.cells)
+    segments, sums = _Placement(rolled, timeline, first, alone).all()
+    return densely(segments, sums, rolled.tape, timeline)
 
 
-Cell = tuple[str, Affine]
+Cell = tuple[str, Poly]
 Known = dict[Cell, int]
 
 
 class _Placement:
     """One pass over the loops; the first pass finds the cells that are read from memory, and within which loops."""
 
-    def __init__(self, rolled: Rolled, first: _Placement | None, alone: bool) -> None:
+    def __init__(self, rolled: Rolled, timeline: Timeline, first: _Placement | None, alone: bool) -> None:
         import numpy as np
 
         self.np = np
         self.rolled = rolled
+        self.timeline = timeline
         self.alone = alone
         self.wanted = first.masks() if first else None
         self.constants = np.array(rolled.tape.constants)
         self.bits = self.constants.view(np.int64)
-        self.counts: dict[int, int] = {}
-        self.inner: dict[int, set[int]] = {}  # for each loop its counter, and those of the loops within
+        self.here = timeline.top
+        """The points of the code that is being written."""
         self.reads: dict[str, list[Any]] = {}
         self.registers = 0
         self.waiting: dict[int, list[tuple[Cell, int]]] = {}
         self.jammed: set[int] = set()
+        self.times: dict[int, Poly] = {}
+        self.inner: dict[int, set[int]] = {}  # for each loop its counter, and those of the loops within
         self.around: list[int] = []  # the counters of the loops around
-        self.within: dict[int, dict[Cell, None]] = first.within if first else {}  # what is read from memory, by loop
+        self.within: dict[int, dict[tuple[Cell, Points], None]] = first.within if first else {}
+        """By the counter of a loop, what is read from memory in it, and where."""
         self.summing = False  # while summing, loaded registers are valid only within the loops around
 
     def all(self) -> tuple[list[tuple[Code, ...]], tuple[Code, ...]]:
@@ -88,21 +93,14 @@ class _Placement:
         self.registers += 1
         return self.registers - 1
 
-    def cells(self, index: Affine) -> Any:
-        """Return all cells of an index, an axis for each loop."""
-        cells = self.np.array(index.base)
-        for counter, step in index.steps:
-            cells = cells[..., None] + step * self.np.arange(self.counts[counter])
-        return cells
-
     def read(self, cell: Cell, known: Known, code: list[Code]) -> Operand:
         space, index = cell
         if cell in known:
             return known[cell]
         if space == "c":
-            bits = self.bits[self.cells(index)]
-            if (bits == bits.flat[0]).all():
-                return float(self.constants[self.cells(index).flat[0]])
+            bits = self.bits[cells := self.here.cells(index)]
+            if (bits == bits[0]).all():
+                return float(self.constants[cells[0]])
         elif space not in ("x", "p", "s"):
             self.from_memory(cell)
         code.append(Load(target := self.register(), space, index))
@@ -112,10 +110,10 @@ class _Placement:
 
     def from_memory(self, cell: Cell) -> None:
         """Record that a cell is read from memory, and within which loops."""
-        self.reads.setdefault(cell[0], []).append(self.cells(cell[1]))
+        self.reads.setdefault(cell[0], []).append(self.here.cells(cell[1]))
         if not self.summing:  # sums are taken after all loops
             for counter in self.around:
-                self.within.setdefault(counter, {})[cell] = None
+                self.within.setdefault(counter, {})[cell, self.here] = None
 
     def node(self, node: Node, known: Known, code: list[Code]) -> None:
         if isinstance(node, Loop):
@@ -139,9 +137,9 @@ class _Placement:
             else:
                 code.append(Store(*target, result))
 
-    def summed(self, shape: Shape, index: Affine) -> str:
+    def summed(self, shape: Shape, index: Poly) -> str:
         """Return the op of a contribution, which distinguishes sums of many terms: over samples, or over iterations."""
-        many = shape.target == "d" or len(index.steps) < len(self.around)
+        many = shape.target == "d" or len(index.counters) < len(self.around)
         return SUMMED.get(shape.op, shape.op) if many else shape.op
 
     def store(self, cell: Cell, value: int, code: list[Code]) -> None:
@@ -149,47 +147,60 @@ class _Placement:
         space, index = cell
         if self.wanted is None or space not in self.wanted:
             return
-        mask = self.wanted[space][self.cells(index)]
-        if not mask.any():
+        if not self.wanted[space][self.here.cells(index)].any():
             return
-        if index.steps and not mask[..., :-1].any() and self.waits(cell):
-            self.waiting.setdefault(index.steps[-1][0], []).append((cell, value))
+        if self.waits(cell):
+            self.waiting.setdefault(self.around[-1], []).append((cell, value))
         else:
             code.append(Store(space, index, value))
 
     def waits(self, cell: Cell) -> bool:
-        """Return True if the last number of a loop may be stored after it: no iteration reads it from memory."""
-        counter, _ = cell[1].steps[-1]
-        if counter in self.jammed:
+        """Return True if the loop around may end before its last number is stored: none is read from memory earlier."""
+        space, index = cell
+        counter = self.around[-1] if self.around else -1
+        if counter not in index.counters or counter in self.jammed or self.here is not self.timeline.within[counter]:
             return False
-        last = cell[0], cell[1].at(counter, self.counts[counter] - 1)
-        inner = self.inner[counter]
-        return not any(self.meet(last, other, inner) for other in self.within.get(counter, ()))
+        assert self.wanted is not None
+        later = self.here.at[counter] < self.timeline.counts[counter][self.here.rows] - 1
+        if self.wanted[space][self.here.each(index)[later]].any():
+            return False
+        last = self.timeline.before[counter].each(self.last(index, counter))
+        others = self.within.get(counter, ())
+        return not any(
+            self.touches(last, counter, other, points) for (array, other), points in others if array == space
+        )
+
+    def last(self, index: Poly, counter: int) -> Poly:
+        """Return an index in the last iteration of a loop; where that has none, in the one before the first."""
+        return index.at(counter, self.times[counter].plus(-1))
 
     def loop(self, loop: Loop, known: Known, code: list[Code]) -> None:
-        counter, count = loop.counter, loop.times
-        self.counts[counter] = count
-        for inner in _loops(loop.body):
-            self.counts[inner.counter] = inner.times
+        """Write a loop, and a guard around it where it may have no iteration: what is made there stays there, but for
+        numbers that it carries, which are then what they were before."""
+        counter, before, outside = loop.counter, self.timeline.before[loop.counter], self.here
+        if not before.size:
+            return
+        self.times[counter] = loop.times
         self.inner[counter] = {counter, *[inner.counter for inner in _loops(loop.body)]}
-        written = [(statement.shape.target, statement.cells[0]) for statement in statements(loop.body)]
+        given, into = (known, code) if before.always else ({**known}, list[Code]())
+        if not before.always:
+            self.here = before
         for cell in dict.fromkeys(_used(loop.body)):
-            if cell not in known and self.still(cell, loop, written):
-                loaded = self.read(cell, known, code)
+            if cell not in given and self.still(cell, loop):
+                loaded = self.read(cell, given, into)
                 if isinstance(loaded, int):
-                    known[cell] = loaded
-        inside = {cell: register for cell, register in known.items() if cell[0] not in ("a", "y", "d")}
+                    given[cell] = loaded
+        inside = {cell: register for cell, register in given.items() if cell[0] not in ("a", "y", "d")}
         kept: list[tuple[int, Operand, Cell]] = []
         used = set(_used(loop.body))
-        for space, index in _made(loop.body):
-            step = dict(index.steps).get(counter, 0)
-            before = (space, Affine(index.base - step, index.steps))
-            if step and before in used and before not in inside:
-                first = space, before[1].at(counter, 0)
-                if first not in known and any(self.meet(first, other, self.inner[counter]) for other in written):
+        for space, index in self.made(loop.body, counter):
+            earlier = space, index.shifted(counter, -1)
+            if earlier[1] != index and earlier in used and earlier not in inside:
+                first = space, earlier[1].at(counter, 0)
+                if first not in given and not self.is_written(first, counter):
                     continue  # another statement of the loop makes it, in the first iteration
-                at_first = self.read(first, known, code)
-                inside[before] = register = self.register()
+                at_first = self.read(first, given, into)
+                inside[earlier] = register = self.register()
                 kept.append((register, at_first, (space, index)))
         innermost = not any(isinstance(node, Loop) for node in loop.body)
         jams = not kept and (self.alone or not innermost) and self.jams(loop, innermost)
@@ -197,13 +208,14 @@ class _Placement:
             self.jammed.add(counter)
         sums = [] if jams else self.sums(loop)
         for cell in sums:
-            code.append(Load(start := self.register(), *cell))
+            into.append(Load(start := self.register(), *cell))
             self.from_memory(cell)
             inside[cell] = register = self.register()
             kept.append((register, start, cell))
         body: list[Code] = []
         outer = set(inside)
         self.around.append(counter)
+        here, self.here = self.here, self.timeline.within[counter]
         for node in loop.body:
             self.node(node, inside, body)
         phis = []
@@ -212,21 +224,58 @@ class _Placement:
             assert isinstance(after, int)
             phis.append((register, at_first, after))
         self.around.pop()
+        self.here = here
         vectorises = jams and innermost
-        code.append(Repeat(counter, count, tuple(phis), _summed(body, phis), jams and not innermost, vectorises))
-        code += [Store(*cell, inside[cell]) for cell in sums]
-        for cell, register in inside.items():
-            if cell[0] in ONCE and cell not in outer and not (jams or self.summing):
-                known[cell[0], cell[1].at(counter, count - 1)] = register
+        into.append(Repeat(counter, loop.times, tuple(phis), _summed(body, phis), jams and not innermost, vectorises))
+        into += [Store(*cell, inside[cell]) for cell in sums]
         for (space, index), register in self.waiting.pop(counter, []):
-            self.store((space, index.at(counter, count - 1)), register, code)
+            self.store((space, self.last(index, counter)), register, into)
+        if before.always:
+            for cell, register in inside.items():
+                if cell[0] in ONCE and cell not in outer and not (jams or self.summing):
+                    known[cell[0], self.last(cell[1], counter)] = register
+            return
+        self.here = outside
+        results = []
+        for (_, at_first, after), (_, _, (space, index)) in zip(phis, kept, strict=True):
+            first = space, index.at(counter, -1)
+            if space in ONCE and not self.summing and (first in known or not isinstance(at_first, int)):
+                known[space, self.last(index, counter)] = result = self.register()
+                results.append((result, at_first, after))
+        code.append(Guard(counter, loop.times, tuple(into), tuple(results)))
 
-    def still(self, cell: Cell, loop: Loop, written: Sequence[Cell]) -> bool:
+    def still(self, cell: Cell, loop: Loop) -> bool:
         """Return True if a cell is invariant in a loop: the same in all iterations, and not written."""
-        inner = self.inner[loop.counter]
-        if cell[0] in ("a", "y", "d") or not inner.isdisjoint([counter for counter, _ in cell[1].steps]):
+        if cell[0] in ("a", "y", "d") or not self.inner[loop.counter].isdisjoint(cell[1].counters):
             return False
-        return not any(self.meet(cell, other, inner) for other in written)
+        return self.is_written(cell, loop.counter)
+
+    def is_written(self, cell: Cell, counter: int) -> bool:
+        """Return True if a cell can be read wherever a loop begins: it is there, and was written before."""
+        space, index = cell
+        if space == "s":
+            return True
+        cells = self.timeline.before[counter].each(index)
+        if cells.min() < 0 or cells.max() >= self.rolled.tape.sizes[space]:
+            return False  # a loop within, which has no iteration then, would read it
+        if space not in ONCE:
+            return True
+        written = self.timeline.writers[space][cells]
+        return bool(((written >= 0) & (written < self.timeline.starts[counter])).all())
+
+    def made(self, nodes: Iterable[Node], around: int) -> Iterator[Cell]:
+        """Yield the cells, written once, whose numbers are in registers at the end of an iteration of a loop."""
+        for node in nodes:
+            if isinstance(node, Loop):
+                within, points = self.timeline.within[around], self.timeline.before[node.counter]
+                for space, index in self.made(node.body, node.counter):
+                    last = index.at(node.counter, node.times.plus(-1))
+                    cells = within.cells(last)
+                    there = cells.min() >= 0 and cells.max() < self.rolled.tape.sizes[space]
+                    if points.always or there:
+                        yield space, last
+            elif node.shape.target in ONCE:
+                yield node.shape.target, node.cells[0]
 
     def jams(self, loop: Loop, innermost: bool = False) -> bool:
         """Return True if iterations are independent: none reads or writes what another writes.
@@ -234,47 +283,42 @@ class _Placement:
         They may add to the same cells, if it is one statement that does, and does so once for a cell in an iteration:
         then each cell gets its sum in the same order, and none is in a register of a loop within. Those of an innermost
         loop may not. Sums over samples are left out where they are sums over lanes, too, which have no order.
+        Loops within have the same number of iterations in each.
         """
+        if any(loop.counter in inner.times.counters for inner in _loops(loop.body)):
+            return False
         np = self.np
-        owners: dict[str, Any] = {}
-        written = []
-        for number, (statement, counters) in enumerate(_nested(loop.body)):
+        written: dict[str, list[tuple[Any, Any]]] = {}
+        for statement in statements(loop.body):
             space, index = statement.shape.target, statement.cells[0]
             if space != "d" or self.alone:
-                cells = self.cells(index)
-                if loop.counter in dict(index.steps):
-                    owner = self.iterations(index, loop.counter)
-                elif not innermost and statement.shape.adds and self.distinct(index, counters):
-                    owner = np.array(-2 - number)
+                points = self.timeline.points[statement.number].outward((loop.counter, *index.counters))
+                if loop.counter in index.counters:
+                    owner = points.at[loop.counter]
+                elif not innermost and statement.shape.adds and self.distinct(statement, loop.counter):
+                    owner = -2 - statement.number
                 else:
                     return False
-                own = owners.setdefault(space, np.full(self.rolled.tape.sizes[space], -1))
-                own[cells] = owner
-                written.append((space, cells, owner))
-        if not all((owners[space][cells] == owner).all() for space, cells, owner in written):
+                if points.size:
+                    written.setdefault(space, []).append((points.each(index), owner))
+        owners = {space: _Owners(np, found) for space, found in written.items()}
+        if not all(owners[space].of_all(found) for space, found in written.items()):
             return False
-        for space, index in _used(loop.body):
-            if space in owners:
-                found = owners[space][self.cells(index)]
-                if not ((found == -1) | (found == self.iterations(index, loop.counter))).all():
-                    return False
+        for statement in statements(loop.body):
+            for space, index in zip(statement.shape.operands, statement.cells[1:], strict=True):
+                if space in owners:
+                    points = self.timeline.points[statement.number].outward((loop.counter, *index.counters))
+                    owner = owners[space].of(points.each(index))
+                    if not ((owner == -1) | (owner == points.at[loop.counter])).all():
+                        return False
         return True
 
-    def distinct(self, index: Affine, counters: Sequence[int]) -> bool:
-        """Return True if an index reaches a different cell for each combination of these counters."""
-        steps = dict(index.steps)
-        if any(counter not in steps for counter in counters):
-            return False
-        cells = self.cells(Affine(0, tuple([(counter, steps[counter]) for counter in counters])))
-        return bool(len(self.np.unique(cells)) == cells.size)
-
-    def iterations(self, index: Affine, counter: int) -> Any:
-        """Return the iteration of a loop for all cells of an index; -1 where it does not depend on the loop."""
-        counters = [own for own, _ in index.steps]
-        if counter not in counters:
-            return self.np.array(-1)
-        shape = [-1 if own == counter else 1 for own in counters]
-        return self.np.arange(self.counts[counter]).reshape(shape)
+    def distinct(self, statement: Statement, counter: int) -> bool:
+        """Return True if a statement's target is another cell each time that it runs in an iteration of a loop."""
+        points = self.timeline.points[statement.number]
+        cells = points.each(statement.cells[0])
+        keys = points.rows_of(self.timeline.within[counter]) * (int(cells.max()) + 1) + cells
+        return len(self.np.unique(keys)) == points.size
 
     def sums(self, loop: Loop) -> list[Cell]:
         """Return the cells that a loop adds to, the same in each iteration, and does not touch otherwise."""
@@ -282,40 +326,55 @@ class _Placement:
         for node in loop.body:
             if isinstance(node, Statement) and node.shape.adds:
                 cell = (node.shape.target, node.cells[0])
-                if node.shape.target != "d" and loop.counter not in dict(node.cells[0].steps):
+                if node.shape.target != "d" and loop.counter not in node.cells[0].counters:
                     found[cell] = found.get(cell, 0) + 1
         if not found:
             return []
-        inner = self.inner[loop.counter]
-        touched: list[Cell] = []
+        spaces = {space for space, _ in found}
+        touched: list[tuple[Cell, Points]] = []
         for statement in statements(loop.body):
-            touched += zip((statement.shape.target, *statement.shape.operands), statement.cells, strict=True)
-        return [
-            cell
-            for cell, times in found.items()
-            if touched.count(cell) == times
-            and not any(self.meet(cell, other, inner) for other in touched if other != cell)
-        ]
+            shape, points = statement.shape, self.timeline.points[statement.number]
+            for cell in zip((shape.target, *shape.operands), statement.cells, strict=True):
+                if cell[0] in spaces:
+                    touched.append((cell, points))
+        before = self.timeline.before[loop.counter]
+        within = self.timeline.within[loop.counter]
+        kept = []
+        for cell, times in found.items():
+            cells = before.each(cell[1])
+            if sum(cell == other and points is within for other, points in touched) == times and not any(
+                self.touches(cells, loop.counter, other[1], points)
+                for other, points in touched
+                if other[0] == cell[0] and not (other == cell and points is within)
+            ):
+                kept.append(cell)
+        return kept
 
-    def meet(self, a: Cell, b: Cell, inner: set[int]) -> bool:
-        """Return True if two cells may alias while the loops around these inner ones stand still."""
-        if a[0] != b[0]:
-            return False
-        ours, theirs = a[1].steps, b[1].steps
-        around = [pair for pair in ours if pair[0] not in inner]
-        if around == [pair for pair in theirs if pair[0] not in inner]:
-            ours = tuple([pair for pair in ours if pair[0] in inner])
-            theirs = tuple([pair for pair in theirs if pair[0] in inner])
-        apart = b[1].base - a[1].base  # difference of the two sums of steps where the cells are equal
-        unit = math.gcd(*[step for _, step in (*ours, *theirs)])
-        if apart % unit if unit else apart:
-            return False
-        reach = [step * (self.counts[counter] - 1) for counter, step in ours]
-        reach += [-step * (self.counts[counter] - 1) for counter, step in theirs]
-        if not sum([min(0, far) for far in reach]) <= apart <= sum([max(0, far) for far in reach]):
-            return False
-        mine, others = self.cells(Affine(a[1].base, ours)), self.cells(Affine(b[1].base, theirs))
-        return bool(self.np.intersect1d(mine, others).size)
+    def touches(self, cells: Any, counter: int, index: Poly, points: Points) -> bool:
+        """Return True if an index reaches, in a run of a loop, the cell of that run."""
+        others = points.outward((counter, *index.counters))
+        return bool((cells[others.rows_of(self.timeline.before[counter])] == others.each(index)).any())
+
+
+class _Owners:
+    """For each of the cells that are written in a loop, which iteration, or which statement, does so."""
+
+    def __init__(self, np: Any, written: Sequence[tuple[Any, Any]]) -> None:
+        self.np = np
+        self.first = min(int(cells.min()) for cells, _ in written)
+        self.owners = np.full(max(int(cells.max()) for cells, _ in written) + 1 - self.first, -1)
+        for cells, owner in written:
+            self.owners[cells - self.first] = owner
+
+    def of(self, cells: Any) -> Any:
+        """Return the owners of cells; -1 for none."""
+        places = cells - self.first
+        inside = (places >= 0) & (places < len(self.owners))
+        return self.np.where(inside, self.owners[self.np.where(inside, places, 0)], -1)
+
+    def of_all(self, written: Sequence[tuple[Any, Any]]) -> bool:
+        """Return True if each cell has one owner."""
+        return all((self.owners[cells - self.first] == owner).all() for cells, owner in written)
 
 
 def _summed(body: Sequence[Code], kept: Sequence[tuple[int, Operand, int]]) -> tuple[Code, ...]:
@@ -345,25 +404,6 @@ def _loops(nodes: Iterable[Node]) -> Iterator[Loop]:
             yield from _loops(node.body)
 
 
-def _nested(nodes: Iterable[Node], around: tuple[int, ...] = ()) -> Iterator[tuple[Statement, tuple[int, ...]]]:
-    """Yield all statements, each with the counters of the loops around it."""
-    for node in nodes:
-        if isinstance(node, Loop):
-            yield from _nested(node.body, (*around, node.counter))
-        else:
-            yield node, around
-
-
 def _used(nodes: Iterable[Node]) -> Iterator[Cell]:
     for statement in statements(tuple(nodes)):
         yield from zip(statement.shape.operands, statement.cells[1:], strict=True)
-
-
-def _made(nodes: Iterable[Node]) -> Iterator[Cell]:
-    """Yield the cells, written once, whose numbers are in registers at the end of an iteration."""
-    for node in nodes:
-        if isinstance(node, Loop):
-            for space, index in _made(node.body):
-                yield space, index.at(node.counter, node.times - 1)
-        elif node.shape.target in ONCE:
-            yield node.shape.target, node.cells[0]

@@ -38,7 +38,7 @@ def one_fewer(nodes: Sequence[Node]) -> tuple[Node, ...]:
     """The last loop runs one iteration less."""
     *rest, last = nodes
     if isinstance(last, Loop):
-        return (*rest, last._replace(times=last.times - 1))
+        return (*rest, last._replace(times=last.times.plus(-1)))
     return (*one_fewer(rest), last)
 
 

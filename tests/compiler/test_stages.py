@@ -18,6 +18,7 @@ import microgrid as mg
 from microgrid import Program, Value, nn, trace
 from microgrid.compiler import plan
 from microgrid.compiler.gradient import Request, tape_of
+from microgrid.compiler.poly import Poly
 from microgrid.compiler.roll import Loop, Node, Rolled, roll
 from microgrid.compiler.storage import place
 from microgrid.compiler.tape import Shape, Tape
@@ -73,12 +74,19 @@ def expand(nodes: Sequence[Node]) -> Iterator[tuple[Shape, tuple[int, ...]]]:
 def _expand(nodes: Sequence[Node], at: dict[int, int]) -> Iterator[tuple[Shape, tuple[int, ...]]]:
     for node in nodes:
         if isinstance(node, Loop):
-            for value in range(node.times):
+            for value in range(evaluated(node.times, at)):
                 at[node.counter] = value
                 yield from _expand(node.body, at)
         else:
-            cells = [c.base + sum([step * at[counter] for counter, step in c.steps]) for c in node.cells]
-            yield node.shape, tuple(cells)
+            yield node.shape, tuple([evaluated(cell, at) for cell in node.cells])
+
+
+def evaluated(poly: Poly, at: dict[int, int]) -> int:
+    """The value of a polynomial, written apart from the compiler."""
+    total = poly.base
+    for powers, coefficient in poly.terms:
+        total += coefficient * math.prod([math.comb(at[counter], degree) for counter, degree in powers])
+    return total
 
 
 def check_expansion(program: Program, own: int = 2) -> Rolled:

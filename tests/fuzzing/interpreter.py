@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from microgrid.compiler.code import SUMMED, Accumulate, Apply, Code, Load, Operand, Repeat, Store, Stored
-from microgrid.compiler.roll import Affine
+from microgrid.compiler.code import SUMMED, Accumulate, Apply, Code, Guard, Load, Operand, Repeat, Store, Stored
+from microgrid.compiler.poly import Poly
 from microgrid.core.primitive import OPS
 
 Copy = tuple[dict[int, int], dict[int, float]]
@@ -49,6 +49,9 @@ class _Interpreter:
             if isinstance(item, Repeat):
                 self.repeat(item, copies)
                 continue
+            if isinstance(item, Guard):
+                self.guard(item, copies)
+                continue
             for counters, registers in copies:
                 if isinstance(item, Load):
                     registers[item.target] = self.memory[item.array][_place(item.cell, counters)]
@@ -62,14 +65,24 @@ class _Interpreter:
                     array = self.memory[item.array]
                     array[place] = passed(item.op, *given, array[place])
 
+    def guard(self, item: Guard, copies: Sequence[Copy]) -> None:
+        (runs,) = {_place(item.times, counters) > 0 for counters, _ in copies}
+        if runs:
+            self.run(item.body, copies)
+        for _, registers in copies:
+            values = [_number(after if runs else none, registers) for _, none, after in item.results]
+            registers.update(zip([register for register, _, _ in item.results], values, strict=True))
+
     def repeat(self, loop: Repeat, copies: Sequence[Copy]) -> None:
+        (times,) = {_place(loop.times, counters) for counters, _ in copies}
+        assert times > 0
         for _, registers in copies:
             firsts = [_number(first, registers) for _, first, _ in loop.kept]
             registers.update(zip([register for register, _, _ in loop.kept], firsts, strict=True))
         width = self.jam if loop.vectorises or (loop.jams and len(copies) == 1) else 1
         start = 0
-        while start < loop.times:
-            count = width if start + width <= loop.times else 1
+        while start < times:
+            count = width if start + width <= times else 1
             inner = [
                 ({**counters, loop.counter: start + u}, registers if count == 1 else dict(registers))
                 for counters, registers in copies
@@ -77,14 +90,17 @@ class _Interpreter:
             ]
             self.run(loop.body, inner)
             start += count
-            if start < loop.times:  # after the last one, registers keep what they were: others hold what comes after
+            if start < times:  # after the last one, registers keep what they were: others hold what comes after
                 for _, registers in copies:
                     after = [registers[register] for _, _, register in loop.kept]
                     registers.update(zip([register for register, _, _ in loop.kept], after, strict=True))
 
 
-def _place(cell: Affine, counters: dict[int, int]) -> int:
-    place = cell.base + sum(step * counters[counter] for counter, step in cell.steps)
+def _place(cell: Poly, counters: dict[int, int]) -> int:
+    place = cell.base + sum(
+        coefficient * math.prod([math.comb(counters[counter], degree) for counter, degree in powers])
+        for powers, coefficient in cell.terms
+    )
     assert place >= 0
     return place
 

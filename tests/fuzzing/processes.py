@@ -103,7 +103,8 @@ def _plant_lost_iteration() -> None:
             return node
         if any(isinstance(inner, Loop) for inner in node.body):
             return node._replace(body=tuple(map(shorter, node.body)))
-        return node._replace(times=node.times - (node.times >= 7))
+        long = not node.times.terms and node.times.base >= 7
+        return node._replace(times=node.times.plus(-1)) if long else node
 
     def placed(rolled: Rolled, *, alone: bool) -> Any:
         return storage.place(rolled._replace(nodes=tuple(map(shorter, rolled.nodes))), alone=alone)

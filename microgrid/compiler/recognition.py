@@ -1,0 +1,257 @@
+"""Nested-loop recognition on the text of a tape: triangles, packed indices, bodies of any length.
+
+After A. Ketterlin and P. Clauss, "Prediction and Trace Compression of Data Access Addresses through Nested Loop
+Recognition", CGO 2008, section 3: instructions are pushed on a stack, and three or four like blocks become a loop, an
+element like any other, so that loops nest. Beyond it, each number of a block is a polynomial in the counters, and so is
+the count of a loop within. And a loop is not extended by what comes next on the stack: its next iteration, and the one
+before its first, is predicted and compared with the text. So inner loops of two, one or no iterations need not be
+recognised, and a long loop costs a comparison of arrays.
+
+A block's period is found by hashes: the distances to the places where the last 1, 4, 16, ... skeletons stood before.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from microgrid.compiler.leaves import Leaf, at, earlier, fit
+from microgrid.compiler.prediction import Element, Text
+from microgrid.compiler.tape import Tape
+
+GRAMS: Final = (1, 4, 16, 64, 256, 1024)
+"""Numbers of skeletons that are looked up at once."""
+
+RECENT: Final = (4, 4, 2, 2, 2, 2)
+"""For each of them, how many of the last places give a length to try."""
+
+LONG: Final = 32
+"""From this length on, a body that did not repeat is tried again only after an eighth of its length."""
+
+MODULUS: Final = (1 << 31) - 1
+FACTOR: Final = 1_000_003_979
+"""Of the hash of a sequence of skeletons. Equal hashes are only a hint."""
+
+
+class Stack(Text):
+    """Elements one after the other; the end of the last one is how far the text is read."""
+
+    def __init__(self, tape: Tape) -> None:
+        super().__init__(tape)
+        self.elements: list[Element] = []
+        self.hashes = [0]
+        """Of the skeletons from the bottom on."""
+        self.powers = [1]
+        self.places: list[dict[int, list[int]]] = [{} for _ in GRAMS]
+        """For each gram, by hash, the sizes of the stack at which it stood on top."""
+        self.failed: dict[int, int] = {}
+        """By the length of a body, the size of the stack from which on it is tried again."""
+
+    def run(self) -> None:
+        """Find the loops, in one pass."""
+        place, size = 0, len(self.text)
+        while place < size:
+            self.push(self.statement(place))
+            while self.fold():
+                pass
+            place = self.elements[-1].end
+
+    def push(self, element: Element) -> None:
+        """Put an element on top."""
+        self.elements.append(element)
+        size = len(self.elements)
+        self.hashes.append((self.hashes[-1] * FACTOR + element.skeleton + 1) % MODULUS)
+        if size >= len(self.powers):
+            self.powers.append(self.powers[-1] * FACTOR % MODULUS)
+        for i in range(len(GRAMS)):
+            gram = GRAMS[i]
+            if gram > size:
+                break
+            key = self.hash(size - gram, size)
+            found = self.places[i].get(key)
+            if found is None:
+                self.places[i][key] = [size]
+                continue
+            while found and found[-1] >= size:  # from before the stack shrank
+                found.pop()
+            found.append(size)
+
+    def drop(self, size: int) -> None:
+        """Leave so many elements."""
+        del self.elements[size:]
+        del self.hashes[size + 1 :]
+        self.failed.clear()
+
+    def hash(self, start: int, end: int) -> int:
+        """Return the hash of the skeletons from start to end."""
+        return (self.hashes[end] - self.hashes[start] * self.powers[end - start]) % MODULUS
+
+    def candidates(self) -> list[int]:
+        """Return the lengths that the body of a loop ending here may have, the shortest first."""
+        size = len(self.elements)
+        lengths: set[int] = set()
+        for i in range(len(GRAMS)):
+            gram = GRAMS[i]
+            if gram > size:
+                break
+            found = self.places[i][self.hash(size - gram, size)]
+            n = len(found)
+            if n < 2:
+                break
+            for k in range(max(0, n - 1 - RECENT[i]), n - 1):
+                lengths.add(size - found[k])
+        return sorted(lengths)
+
+    def fold(self) -> bool:
+        """Fold the last elements into a loop; return True if they were like blocks whose leaves are polynomials."""
+        size = len(self.elements)
+        for n in self.candidates():
+            if 3 * n > size or self.failed.get(n, 0) > size:
+                continue
+            mine = self.hash(size - n, size)
+            if self.hash(size - 2 * n, size - n) != mine or self.hash(size - 3 * n, size - 2 * n) != mine:
+                continue
+            for blocks in (3, 4):
+                if blocks == 4 and (4 * n > size or self.hash(size - 4 * n, size - 3 * n) != mine):
+                    continue
+                if not self.is_plausible(n, blocks):
+                    continue
+                loop = self.loop(n, blocks)
+                if loop is not None:
+                    self.drop(size - n * blocks)
+                    self.extend(loop)
+                    self.push(loop)
+                    return True
+            if n > LONG:
+                self.failed[n] = size + n // 8  # else a long body with odd numbers would cost its length at each push
+        return False
+
+    def is_plausible(self, n: int, blocks: int) -> bool:
+        """Return True if the statements at the blocks' ends advance evenly, or to what the text has next to the blocks.
+
+        `loop` would find out as well; this rejects nearly all that it would, mostly after a look at one statement.
+        """
+        base = len(self.elements) - n * blocks
+        return self._goes_on(n, blocks, base, -1) or self._goes_on(n, blocks, base, 1)
+
+    def _goes_on(self, n: int, blocks: int, base: int, step: int) -> bool:
+        """Compare from the blocks' last statements back (step -1), or from their first ahead."""
+        elements, text = self.elements, self.text
+        place = elements[base].first if step < 0 else elements[base + n * blocks - 1].end
+        for k in range(n):
+            i = base + (n - 1 - k if step < 0 else k)
+            a, b, c = elements[i], elements[i + n], elements[i + 2 * n]
+            if self.bodies[a.skeleton]:
+                return True
+            d = elements[i + 3 * n] if blocks == 4 else c
+            size = len(a.leaves)
+            if step < 0:
+                place -= 1 + size
+            uneven = False
+            for j in range(size):
+                p: int = a.leaves[j]
+                q: int = b.leaves[j]
+                r: int = c.leaves[j]
+                if blocks == 3:
+                    if r - 2 * q + p != 0:
+                        uneven = True
+                        break
+                else:
+                    s: int = d.leaves[j]
+                    if s - 3 * r + 3 * q - p != 0:
+                        uneven = True
+                        break
+            if uneven:
+                if place < 0 or place + size >= len(text) or text[place] != a.skeleton or not self.starts[place]:
+                    return False
+                for j in range(size):
+                    p, q, r = a.leaves[j], b.leaves[j], c.leaves[j]
+                    if step < 0:
+                        p, r = r, p
+                    if blocks == 3:
+                        there = 3 * r - 3 * q + p
+                    else:
+                        s = d.leaves[j]
+                        if step < 0:  # s, p, q, r stand for the values from the far end to the near one
+                            s, p, q, r = a.leaves[j], d.leaves[j], c.leaves[j], b.leaves[j]
+                        there = 4 * s - 6 * r + 4 * q - p
+                    if text[place + 1 + j] != there:
+                        return False
+            if step > 0:
+                place += 1 + size
+        return True
+
+    def loop(self, n: int, blocks: int) -> Element | None:
+        """Return the loop of the last blocks of n elements; None where their leaves are no polynomials.
+
+        One block more than a polynomial is made of must confirm it: where it runs through any numbers, the iteration
+        before or behind them.
+        """
+        top = self.elements[-n * blocks :]
+        body = tuple([element.skeleton for element in top[:n]])
+        for i in range(n, n * blocks):
+            if top[i].skeleton != body[i % n]:  # two sequences with one hash
+                return None
+        skeleton = self.loop_over(body)
+        depths = self.depths[skeleton]
+        leaves: list[Leaf] = [blocks]
+        highest = 0
+        columns: list[list[Leaf]] = []
+        for k in range(blocks):
+            column: list[Leaf] = []
+            for element in top[k * n : k * n + n]:
+                column.extend(element.leaves)
+            columns.append(column)
+        for i in range(len(columns[0])):
+            leaf, degree = fit([column[i] for column in columns], depths[i + 1] - 1)
+            if degree < 0:
+                return None
+            leaves.append(leaf)
+            highest = max(highest, degree)
+        for place in self.counts[skeleton]:
+            count = leaves[place]
+            if not isinstance(count, int):
+                for key in count:
+                    if sum(key) > 1:
+                        return None
+        loop = Element(skeleton, leaves, top[0].first, top[-1].end)
+        if highest == blocks - 1 and self.before(loop) < 0 and self.ahead_once(loop) < 0:
+            return None
+        return loop
+
+    def ahead_once(self, loop: Element) -> int:
+        """Return where the iteration behind the last one ends, if it stands in the text; else -1."""
+        count: int = loop.leaves[0]
+        return self.match(self.bodies[loop.skeleton], [at(leaf, count) for leaf in loop.leaves[1:]], loop.end)
+
+    def extend(self, loop: Element) -> None:
+        """Take in all iterations that stand in the text behind a loop, and before it."""
+        more, loop.end = self.ahead(loop)
+        loop.leaves = [loop.leaves[0] + more, *loop.leaves[1:]]
+        start = self.before(loop)
+        while start >= 0:
+            loop.leaves = [loop.leaves[0] + 1, *[earlier(leaf) for leaf in loop.leaves[1:]]]
+            loop.first = start
+            start = self.before(loop)
+        self.cut(loop.first)
+
+    def cut(self, place: int) -> None:
+        """Leave on the stack what stands before a place in the text."""
+        while self.elements and self.elements[-1].end > place:
+            last = self.elements[-1]
+            self.drop(len(self.elements) - 1)
+            begin = last.first
+            body = self.bodies[last.skeleton]
+            if body:  # its first iterations may stay
+                count = 0
+                end = begin
+                while end <= place:
+                    begin = end
+                    count += 1
+                    end += self.length(body, [at(leaf, count - 1) for leaf in last.leaves[1:]])
+                if count > 3:
+                    self.push(Element(last.skeleton, [count - 1, *last.leaves[1:]], last.first, begin))
+                else:
+                    begin = last.first
+            while begin < place:
+                self.push(self.statement(begin))
+                begin = self.elements[-1].end
