@@ -130,7 +130,7 @@ def _renumbered(
     for index, reach in cells.items():
         counters = own[index].counters
         at = {c: np.concatenate([points.at[c] for points in indices[index]]) for c in counters}
-        fitted = interpolated(at, np.searchsorted(live, reach))
+        fitted = interpolated(np, at, np.searchsorted(live, reach))
         if fitted is None:  # these cells keep their distances
             live = np.arange(live[0], live[-1] + 1)
             return {index: now.plus(-int(live[0])) for index, now in own.items()}, live

@@ -1,4 +1,4 @@
-"""Numbers of a tape while `recognition` finds its loops: polynomials in the counters of the loops found so far.
+"""Numbers of a tape while `nests` finds its loops: polynomials in the counters of the loops found so far.
 
 A leaf is a plain number, or {(e, f, ...): c} for the sum of c C(i, e) C(j, f) ..., with i the counter of the innermost
 loop around. One more loop around appends an exponent. The coefficients are forward differences: fitting is subtracting.
@@ -63,7 +63,7 @@ def fit(values: Sequence[Leaf], depth: int) -> tuple[Leaf, int]:
     """Return the leaf through the values at 0, 1, 2, ... of a new outermost counter within `depth` others, and its
     degree in that counter; the degree is -1 where that of the whole is too large."""
     first = values[0]
-    if all([value == first for value in values]):
+    if values.count(first) == len(values):
         return (first if isinstance(first, int) else {(*key, 0): c for key, c in first.items()}), 0
     zero = (0,) * depth
     terms: list[dict[tuple[int, ...], int]] = [{zero: v} if isinstance(v, int) else v for v in values]

@@ -95,7 +95,7 @@ class Loops:
             return ""
         at = {counter: points.at[counter][:LOOKED_AT] for counter in index.counters}
         np = self.plan.numpy
-        places = [interpolated(at, np.array(column)) for column in zip(*numbers, strict=True)]
+        places = [interpolated(np, at, np.array(column)) for column in zip(*numbers, strict=True)]
         template = re.sub(r"\d+", "{}", first.replace("{", "").replace("}", ""))
         if None in places or any(
             names[cell] != template.format(*row) for cell, row in zip(cells, numbers, strict=True)

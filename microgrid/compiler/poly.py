@@ -12,8 +12,6 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
-from microgrid.numbers.arithmetic import library
-
 Powers = tuple[tuple[int, int], ...]
 """A product of binomial coefficients C(counter, degree), the outermost counter first."""
 
@@ -145,7 +143,7 @@ def _multiple(step: int, degree: int) -> list[int]:
     found = []
     while row:
         found.append(row[0])
-        row = [b - a for a, b in zip(row, row[1:], strict=False)]
+        row = [b - a for a, b in itertools.pairwise(row)]
     return found
 
 
@@ -163,10 +161,9 @@ def _product(first: Powers, second: Powers) -> list[tuple[Powers, int]]:
     return [(tuple(powers.items()), coefficient) for powers, coefficient in found]
 
 
-def interpolated(at: Mapping[int, Any], values: Any) -> Poly | None:
+def interpolated(np: Any, at: Mapping[int, Any], values: Any) -> Poly | None:
     """Return the polynomial, of the lowest total degree up to 3, with these values for these arrays of counters; None
     where there is none."""
-    np = library("numpy", "compile")
     counters = sorted(at)
     if not counters:
         return Poly(int(values[0])) if (values == values[0]).all() else None

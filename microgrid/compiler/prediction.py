@@ -24,7 +24,7 @@ class Element:
         self.end = end
 
 
-class Text:
+class Skeletons:
     """The numbers of a tape, and the skeletons of what was found in it."""
 
     def __init__(self, tape: Tape) -> None:
@@ -44,7 +44,7 @@ class Text:
         self.sizes: list[int] = sizes
         """Numbers of leaves."""
         self.depths: list[list[int]] = [[0] * size for size in sizes]
-        """For each leaf the number of loops around it."""
+        """Number of loops around each leaf."""
         self.counts: list[list[int]] = [[] for _ in sizes]
         """The places of counts among the leaves."""
         self._known: dict[tuple[int, ...], int] = {}
@@ -72,10 +72,7 @@ class Text:
 
     def is_rectangular(self, skeleton: int, leaves: list[Leaf]) -> bool:
         """Return True if the loops within this one have counts that are plain numbers."""
-        for place in self.counts[skeleton]:
-            if place and not isinstance(leaves[place], int):
-                return False
-        return True
+        return not any(place and not isinstance(leaves[place], int) for place in self.counts[skeleton])
 
     def width(self, body: tuple[int, ...], leaves: list[Leaf], begin: int) -> int:
         """Return how many numbers an iteration takes in the text, if all loops in it have counts that are numbers;

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 from microgrid.compiler.leaves import Leaf
+from microgrid.compiler.nests import Stack
 from microgrid.compiler.poly import Poly, name, polynomial
-from microgrid.compiler.recognition import Stack
 from microgrid.compiler.tape import Shape, Tape
 
 

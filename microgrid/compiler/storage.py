@@ -56,7 +56,7 @@ class _Placement:
         self.inner: dict[int, set[int]] = {}  # for each loop its counter, and those of the loops within
         self.around: list[int] = []  # the counters of the loops around
         self.within: dict[int, dict[tuple[Cell, Points], None]] = first.within if first else {}
-        """By the counter of a loop, what is read from memory in it, and where."""
+        """Cells that are read from memory in a loop, by its counter, with the points of the reads."""
         self.summing = False  # while summing, loaded registers are valid only within the loops around
 
     def all(self) -> tuple[list[tuple[Code, ...]], tuple[Code, ...]]:
@@ -357,7 +357,7 @@ class _Placement:
 
 
 class _Owners:
-    """For each of the cells that are written in a loop, which iteration, or which statement, does so."""
+    """Iterations, or statements, that write the cells of a space in a loop."""
 
     def __init__(self, np: Any, written: Sequence[tuple[Any, Any]]) -> None:
         self.np = np

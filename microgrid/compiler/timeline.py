@@ -19,14 +19,17 @@ from microgrid.numbers.arithmetic import library
 class Points:
     """The values of the counters around a place, each time that it is reached, in order."""
 
-    def __init__(self, at: dict[int, Any], size: int, outer: Points | None, rows: Any, counter: int, always: bool):
+    def __init__(
+        self, np: Any, at: dict[int, Any], size: int, outer: Points | None, rows: Any, counter: int, always: bool
+    ) -> None:
+        self.np = np
         self.at = at
         self.size = size
         self.outer = outer
         self.rows = rows
-        """For each point the one outside."""
+        """Places of the points outside that these stand in."""
         self.counter = counter
-        """That of the loop whose body this is; -1 for a place that belongs to no loop."""
+        """Counter of the loop whose body this is; -1 for another place."""
         self.always = always
         """True if each point outside has points here."""
 
@@ -43,7 +46,7 @@ class Points:
 
     def each(self, index: Poly) -> Any:
         """Return the cell of an index at each point."""
-        return index.values(self.at) if index.terms else library("numpy", "compile").full(self.size, index.base)
+        return index.values(self.at) if index.terms else self.np.full(self.size, index.base)
 
     def rows_of(self, outer: Points) -> Any:
         """Return for each point its place among points outside."""
@@ -53,32 +56,32 @@ class Points:
             rows = found.rows if rows is None else found.rows[rows]
             assert found.outer is not None
             found = found.outer
-        return library("numpy", "compile").arange(self.size) if rows is None else rows
+        return self.np.arange(self.size) if rows is None else rows
 
 
 class Timeline:
-    """When each statement runs. A place on the tape is the number of a step."""
+    """Arrays that tell when each statement runs. A place on the tape is the number of a step."""
 
     def __init__(self, rolled: Rolled) -> None:
         self.np = np = library("numpy", "compile")
-        self.top = Points({}, 1, None, np.zeros(1, dtype=np.int64), -1, True)
+        self.top = Points(np, {}, 1, None, np.zeros(1, dtype=np.int64), -1, True)
         self.before: dict[int, Points] = {}
-        """By the counter of a loop, the points at which it runs; and those in its body."""
+        """Points at which a loop runs, by its counter; and those in its body."""
         self.within: dict[int, Points] = {}
         self.counts: dict[int, Any] = {}
-        """How many iterations it then runs."""
+        """Number of iterations at each point before it."""
         self.starts: dict[int, Any] = {}
-        """Where it then starts on the tape."""
+        """Place on the tape where it starts, at each point before it."""
         self.places: dict[int, Any] = {}
-        """By the number of a statement, where it runs on the tape."""
+        """Places on the tape of a statement, by its number."""
         self.points: dict[int, Points] = {}
-        """By the number of a statement, the points at which it runs."""
+        """Points at which a statement runs, by its number."""
         self._lengths: dict[int, Any] = {}
         self._length(rolled.nodes, self.top)
         self._start(rolled.nodes, self.top, np.zeros(1, dtype=np.int64))
         sizes = rolled.tape.sizes
         self.writers = {space: np.full(sizes[space], -1) for space in ONCE}
-        """By space, where on the tape each cell is written; -1 for none."""
+        """Place on the tape where each cell of a space is written; -1 for none."""
         for statement in statements(rolled.nodes):
             if statement.shape.target in ONCE:
                 cells = self.points[statement.number].each(statement.cells[0])
@@ -97,12 +100,14 @@ class Timeline:
             assert counts.min(initial=0) >= 0
             rows = np.flatnonzero(counts)
             counts = counts[rows]
-            before = Points({c: x[rows] for c, x in here.at.items()}, len(rows), here, rows, -1, len(rows) == here.size)
+            before = Points(
+                np, {c: x[rows] for c, x in here.at.items()}, len(rows), here, rows, -1, len(rows) == here.size
+            )
             of_each = np.repeat(np.arange(len(rows)), counts)
             firsts = np.cumsum(counts) - counts
             at = {c: x[of_each] for c, x in before.at.items()}
             at[node.counter] = np.arange(len(of_each)) - firsts[of_each]
-            within = Points(at, len(of_each), before, of_each, node.counter, True)
+            within = Points(np, at, len(of_each), before, of_each, node.counter, True)
             self.before[node.counter], self.within[node.counter], self.counts[node.counter] = before, within, counts
             lengths = self._lengths[node.counter] = self._length(node.body, within)
             if len(rows):

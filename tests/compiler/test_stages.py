@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -13,28 +13,20 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from interpreting import interpreting
 from programs import KINKED, SMOOTH
+from unrolled import check_expansion, tape
 
 import microgrid as mg
 from microgrid import Program, Value, nn, trace
 from microgrid.compiler import plan
 from microgrid.compiler.gradient import Request, tape_of
-from microgrid.compiler.poly import Poly
-from microgrid.compiler.roll import Loop, Node, Rolled, roll
+from microgrid.compiler.roll import Loop, Node, roll
 from microgrid.compiler.storage import place
-from microgrid.compiler.tape import Shape, Tape
 from microgrid.core import tree
 from microgrid.core.primitive import built_in
 from microgrid.numbers.arithmetic import VALUES
 from microgrid.testing.strategies import points, programs
 
 QUICK = settings(deadline=None, max_examples=25)
-
-
-def tape(program: Program, own: int = 2) -> Tape:
-    """The tape of a program and its gradient; so many inputs are each sample's own, the others shared."""
-    inputs = len(program.inputs)
-    shared = tuple(i >= own for i in range(inputs))
-    return tape_of(program, Request(shared, tuple(range(inputs))), lambda op, static: True)
 
 
 @st.composite
@@ -64,36 +56,6 @@ def depth(node: Node) -> int:
 
 
 # --- rolling ---------------------------------------------------------------------------------------------------------
-
-
-def expand(nodes: Sequence[Node]) -> Iterator[tuple[Shape, tuple[int, ...]]]:
-    """The instructions in the order in which they run, each with the numbers of its cells."""
-    yield from _expand(nodes, {})
-
-
-def _expand(nodes: Sequence[Node], at: dict[int, int]) -> Iterator[tuple[Shape, tuple[int, ...]]]:
-    for node in nodes:
-        if isinstance(node, Loop):
-            for value in range(evaluated(node.times, at)):
-                at[node.counter] = value
-                yield from _expand(node.body, at)
-        else:
-            yield node.shape, tuple([evaluated(cell, at) for cell in node.cells])
-
-
-def evaluated(poly: Poly, at: dict[int, int]) -> int:
-    """The value of a polynomial, written apart from the compiler."""
-    total = poly.base
-    for powers, coefficient in poly.terms:
-        total += coefficient * math.prod([math.comb(at[counter], degree) for counter, degree in powers])
-    return total
-
-
-def check_expansion(program: Program, own: int = 2) -> Rolled:
-    straight = tape(program, own)
-    rolled = roll(straight)
-    assert list(expand(rolled.nodes)) == [(straight.shapes[shape], cells) for shape, cells in straight.steps]
-    return rolled
 
 
 @QUICK

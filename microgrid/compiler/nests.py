@@ -15,36 +15,38 @@ from __future__ import annotations
 from typing import Final
 
 from microgrid.compiler.leaves import Leaf, at, earlier, fit
-from microgrid.compiler.prediction import Element, Text
+from microgrid.compiler.prediction import Element, Skeletons
 from microgrid.compiler.tape import Tape
 
 GRAMS: Final = (1, 4, 16, 64, 256, 1024)
 """Numbers of skeletons that are looked up at once."""
 
 RECENT: Final = (4, 4, 2, 2, 2, 2)
-"""For each of them, how many of the last places give a length to try."""
+"""Numbers of last places, for each of them, that give a length to try."""
 
 LONG: Final = 32
 """From this length on, a body that did not repeat is tried again only after an eighth of its length."""
 
 MODULUS: Final = (1 << 31) - 1
 FACTOR: Final = 1_000_003_979
-"""Of the hash of a sequence of skeletons. Equal hashes are only a hint."""
+"""Modulus and factor of the hash of a sequence of skeletons. Equal hashes are only a hint."""
 
 
-class Stack(Text):
+class Stack(Skeletons):
     """Elements one after the other; the end of the last one is how far the text is read."""
 
     def __init__(self, tape: Tape) -> None:
         super().__init__(tape)
         self.elements: list[Element] = []
         self.hashes = [0]
-        """Of the skeletons from the bottom on."""
+        """Hashes of the skeletons from the bottom up to each place."""
         self.powers = [1]
         self.places: list[dict[int, list[int]]] = [{} for _ in GRAMS]
-        """For each gram, by hash, the sizes of the stack at which it stood on top."""
+        """Sizes of the stack at which a gram stood on top, by its hash."""
+        self.keys: list[int] = []
+        """The hashes of the grams on top."""
         self.failed: dict[int, int] = {}
-        """By the length of a body, the size of the stack from which on it is tried again."""
+        """Size of the stack from which on a length that failed is tried again."""
 
     def run(self) -> None:
         """Find the loops, in one pass."""
@@ -62,11 +64,13 @@ class Stack(Text):
         self.hashes.append((self.hashes[-1] * FACTOR + element.skeleton + 1) % MODULUS)
         if size >= len(self.powers):
             self.powers.append(self.powers[-1] * FACTOR % MODULUS)
+        self.keys.clear()
         for i in range(len(GRAMS)):
             gram = GRAMS[i]
             if gram > size:
                 break
             key = self.hash(size - gram, size)
+            self.keys.append(key)
             found = self.places[i].get(key)
             if found is None:
                 self.places[i][key] = [size]
@@ -89,11 +93,8 @@ class Stack(Text):
         """Return the lengths that the body of a loop ending here may have, the shortest first."""
         size = len(self.elements)
         lengths: set[int] = set()
-        for i in range(len(GRAMS)):
-            gram = GRAMS[i]
-            if gram > size:
-                break
-            found = self.places[i][self.hash(size - gram, size)]
+        for i in range(len(self.keys)):
+            found = self.places[i][self.keys[i]]
             n = len(found)
             if n < 2:
                 break
