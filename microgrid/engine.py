@@ -512,6 +512,16 @@ def give_grads(values: list[Value], numbers: list[Any]) -> None:
         value._grad = x if type(x) is float else as_float(x)
 
 
+def descend(values: list[Value], rate: float) -> None:
+    """Subtract rate times `grad` from each Value's `data`."""
+    if _current_reader() is not None:
+        for value in values:
+            value.data = value.data - rate * value.grad
+        return
+    for value in values:
+        value._data -= rate * value._grad
+
+
 def pass_back(cotangent: float, partial: float, node: Value, operand: int) -> float:
     """Return the contribution of a node to the cotangent of an operand.
 

@@ -17,7 +17,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar
 
-from microgrid.engine import Value, data_of, give_data, grads_of
+from microgrid.engine import Value, data_of, descend, give_data, grads_of
 from microgrid.nn.module import as_number
 from microgrid.schedules import Schedule, cosine, exponential_decay, rate_at, step_decay, warm_up
 
@@ -114,6 +114,9 @@ class Optimizer:
             clip_grad_norm(self.parameters, self.clip_norm)
         rate = self.rate
         self.steps += 1
+        self._move(rate)
+
+    def _move(self, rate: float) -> None:
         data = data_of(self.parameters)
         give_data(self.parameters, self.update(data, self._gradients(data), rate))
 
@@ -202,6 +205,13 @@ class SGD(Optimizer):
         super().__init__(parameters, lr, **options)
         self.momentum = momentum
         self.nesterov = nesterov
+
+    def _move(self, rate: float) -> None:
+        plain = not self.momentum and not self.weight_decay and type(rate) is float
+        if plain and type(self).update is SGD.update:
+            descend(self.parameters, rate)  # the same to the bit: compiled, 1 instead of 35 us for 325 parameters
+        else:
+            super()._move(rate)
 
     def update(self, data: list[float], gradients: list[float], rate: float) -> list[float]:
         """The parameters after a step."""

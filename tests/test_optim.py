@@ -54,6 +54,22 @@ def made(case: str, **more: Any) -> Optimizer:
     return optimizer
 
 
+@given(st.lists(st.tuples(st.floats(), st.floats()), min_size=1, max_size=9), st.floats(0.0, 1e3))
+def test_plain_descent_has_the_bits_of_its_update(pairs: list[tuple[float, float]], lr: float) -> None:
+    class Written(SGD):
+        def update(self, data: list[float], gradients: list[float], rate: float) -> list[float]:
+            return super().update(data, gradients, rate)
+
+    def after(kind: type[SGD]) -> list[str]:
+        values = [Value(x) for x, _ in pairs]
+        for value, (_, gradient) in zip(values, pairs, strict=True):
+            value.grad = gradient
+        kind(values, lr).step()
+        return [value.data.hex() for value in values]
+
+    assert after(SGD) == after(Written)
+
+
 def torch_walk(kind: str, options: dict[str, Any], steps: int, before_step: Callable[[Any, int], None]) -> Any:
     torch = pytest.importorskip("torch")
     p = torch.tensor(START, dtype=torch.float64, requires_grad=True)

@@ -83,13 +83,14 @@ class CompiledSums:
             self._made += self._code.compilations
             self._code = None
         made = self._made + (self._code.compilations if self._code is not None else 0)
+        watching = self._calls & (self._calls + 1) == 0
         if made > CHANGES and not self._strict:
             self.how = "compiled, then recorded, since numbers that the loss finds outside keep changing"
             return self.recorded.loss_and_gradients(parameters, xs, ys)
         self._calls += 1
         try:
             sums = self._computed(xs, ys)
-            if self._calls & (self._calls - 1) == 0:
+            if watching:
                 self._watch(parameters, xs[:WATCHED], ys[:WATCHED])
             if self._calls == 1 and self._examples[0]:
                 self._watch(parameters, *self._examples)
@@ -99,7 +100,9 @@ class CompiledSums:
             why = str(error) if isinstance(error, (TypeError, ValueError, ImportError, NotTheSame)) else repr(error)
             self.how = f"{'compiled, then ' if self._calls > 2 else ''}recorded, since {why}"
             return self.recorded.loss_and_gradients(parameters, xs, ys)
-        self._remember(made)
+        # Otherwise nothing of the user has run.
+        if watching or self._code is None or self._made + self._code.compilations != made:
+            self._remember(made)
         return sums
 
     def _remember(self, made: int) -> None:

@@ -48,10 +48,14 @@ class Accuracy:
         """Return the accuracy."""
         if not isinstance(outputs, list):
             if self._targets[0] is not ys:
+                import numpy as np
+
                 self._targets = ys, _answers(self.kind, ys, outputs.shape[1])
+                self._ones = np.ones(outputs.shape[1])
             answers = self._targets[1] if len(ys) == len(outputs) else None
             if answers is not None and answers.ndim == 2:
-                right = ((outputs > self.kind.threshold) == answers).sum(axis=1) / answers.shape[1]
+                # a product with ones counts in a quarter of the time of a sum along an axis
+                right = ((outputs > self.kind.threshold) == answers).dot(self._ones) / answers.shape[1]
                 return math.fsum(right.tolist()) / len(right)
             if answers is not None and (outputs == outputs).all():  # a largest number is none beside nan
                 return int((outputs.argmax(axis=1) == answers).sum()) / len(answers)
