@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 from microgrid.compiler.poly import Poly, name
 
-SUMMED = {"mul": "summed product", "scaled": "summed scaled"}
-"""Products added to a sum of many terms, their last operand; they may be fused with it. In code only."""
+SUMMED = {"mul": "summed product", "scaled": "summed scaled", "neg": "subtracted product"}
+"""Products added to a sum of many terms, their last operand, or subtracted; they may be fused with it. In code only."""
 
 Operand = int | float
 """A register or a literal number."""

@@ -149,6 +149,7 @@ FORMULAS: dict[str, Formula] = {
     "scaled": _scaled,
     SUMMED["scaled"]: _summed,
     SUMMED["mul"]: lambda w, x, y, sum: w.fused(x, y, sum),
+    SUMMED["neg"]: lambda w, x, y, sum: w.fused(-x, y, sum),
     "chosen": _chosen,
 }
 """Formulas in LLVM IR of native ops, and of each way to pass a cotangent on."""

@@ -27,12 +27,14 @@ class Request(NamedTuple):
     """The task of a tape: for each input, True if samples share it; and the inputs to differentiate by.
 
     With `total`, the first result is summed over samples, times the seed, and comes last in the space d; it is the one
-    that is differentiated, and the others are given for each sample.
+    that is differentiated, and the others are given for each sample. The last results, as many as `sums`, are such
+    sums, too.
     """
 
     shared: tuple[bool, ...]
     by: tuple[int, ...] = ()
     total: bool = False
+    sums: int = 0
 
 
 def tape_of(program: Program, request: Request, native: Native) -> Tape:
@@ -61,15 +63,22 @@ class _TapeWriter:
         for k, (op, operands) in enumerate(interruptible(program.instructions)):
             tape.origins[len(tape.steps)] = k
             self.apply(op, ("v", k), [self.cell(i) for i in operands], self.static(op, operands))
-        for slot in program.outputs[int(request.total) :]:
+        values = len(program.outputs) - request.sums
+        for slot in program.outputs[int(request.total) : values]:
             tape.add("identity", self.output(), self.cell(slot))
+        for slot in program.outputs[values:]:
+            self.sum_over_samples(slot)
         if request.by:
             self.differentiate(request)
         if request.total:
-            tape.add("scaled", ("d", tape.sizes["d"]), ("s", 0), self.cell(program.outputs[0]), adds=True)
-            tape.sizes["d"] += 1
+            self.sum_over_samples(program.outputs[0])
         tape.sizes["a"] = tape.sizes["g"] = tape.sizes["v"]
         tape.sizes["c"] = len(tape.constants)
+
+    def sum_over_samples(self, slot: int) -> None:
+        """Append the step that adds a result, times the seed, to a sum over samples."""
+        self.tape.add("scaled", ("d", self.tape.sizes["d"]), ("s", 0), self.cell(slot), adds=True)
+        self.tape.sizes["d"] += 1
 
     def output(self) -> Cell:
         self.tape.sizes["y"] += 1

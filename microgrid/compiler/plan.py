@@ -15,13 +15,14 @@ from microgrid.compiler.agreement import checked
 from microgrid.compiler.choice import choose, reconsidered
 from microgrid.compiler.encoding import encode
 from microgrid.compiler.formulas import is_native as has_formula
-from microgrid.compiler.gradient import Request, Static, tape_of
+from microgrid.compiler.gradient import Native, Request, Static
 from microgrid.compiler.interpreted import Interpreted
 from microgrid.compiler.kernel import CHUNKS
 from microgrid.compiler.lanes import Mode
 from microgrid.compiler.llvm import module_of
 from microgrid.compiler.machine import Loaded, MachineCode, compiled, machine
-from microgrid.compiler.roll import roll
+from microgrid.compiler.reduction import Source, reduced
+from microgrid.compiler.roll import Rolled, roll
 from microgrid.compiler.stages import enter, told
 from microgrid.compiler.storage import place
 from microgrid.compiler.tape import Tape
@@ -95,15 +96,16 @@ class Plan:
         self._few = columns is None or samples <= self._most
         self._other: Plan | None = None  # which does not refer to this one: code is unloaded with its last reference
         self.mode = Mode(1 if self._few else 2 * here.width, options.strict, here.vector, here.width)
+        self.source: Source
+        self.before: int
+        """The number of instructions before they were simplified."""
         straight: Tape | None = None
         if like is None:
-            straight = self._straight()
-            steps = straight
-            self.rolled = self._timed("roll", lambda: roll(steps))
+            straight, self.rolled = self._shortened()
             self.steps = len(straight.steps)
         else:
-            self.rolled, self.steps = like.rolled, like.steps
-            self.seconds |= {stage: like.seconds[stage] for stage in ("gradient", "roll")}
+            self.rolled, self.steps, self.source, self.before = like.rolled, like.steps, like.source, like.before
+            self.seconds |= {stage: like.seconds[stage] for stage in ("gradient", "roll", "simplify")}
         tape = self.rolled.tape
         widths = columns or [tape.sizes["x"]]
         self.choice = choose(self.steps, self.rolled.elements, self.mode)
@@ -127,10 +129,25 @@ class Plan:
         self.fixed = (ctypes.addressof(self._strides), address(self._table), functions)
         self.checked = not options.check
 
+    def _shortened(self) -> tuple[Tape, Rolled]:
+        """Return the tape of the program, simplified where that pays, and its loops."""
+        self.source = Source(self.traced.program, self.request)
+        straight = self._straight()
+        self.before = len(straight.steps)
+        rolled = self._timed("roll", lambda: roll(straight))
+        found: tuple[Source, Tape, Rolled] = self._timed(
+            "simplify", lambda: reduced(self.source, self._native, self.options.strict, straight, rolled)
+        )
+        self.source = found[0]
+        return found[1:]
+
+    @property
+    def _native(self) -> Native:
+        return functools.partial(is_native, self.options.strict)
+
     def _straight(self) -> Tape:
         """Return the tape of the program."""
-        native = functools.partial(is_native, self.options.strict)
-        tape: Tape = self._timed("gradient", lambda: tape_of(self.traced.program, self.request, native))
+        tape: Tape = self._timed("gradient", lambda: self.source.tape(self._native))
         return tape
 
     def _compile(self, columns: Sequence[int]) -> None:
@@ -266,8 +283,9 @@ class Plan:
 
     def sizes(self) -> list[str]:
         """Return sizes, a line each, and how the program is run."""
+        before = f"  (simplified from {self.before:,})" if self.steps < self.before else ""
         return [
-            f"instructions   {self.steps:>10,}",
+            f"instructions   {self.steps:>10,}{before}",
             f"elements       {self.rolled.elements:>10,}",
             f"lanes          {self.mode.lanes:>10,}",
             f"scratch bytes  {8 * self.scratch:>10,}",

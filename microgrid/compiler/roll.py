@@ -78,6 +78,12 @@ def only(nodes: Sequence[Node], wanted: Callable[[Statement], bool]) -> tuple[No
     return tuple(kept)
 
 
+def unrolled(tape: Tape) -> Rolled:
+    """Return a tape as it stands, without loops: its numbers stay in registers."""
+    steps = [Statement(tape.shapes[shape], tuple(map(Affine, cells)), k) for k, (shape, cells) in enumerate(tape.steps)]
+    return Rolled(tuple(steps), tape)
+
+
 def roll(tape: Tape) -> Rolled:
     """Find the loops of a tape, greedily in one pass over it."""
     stack = Stack(tape)

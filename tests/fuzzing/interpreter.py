@@ -17,6 +17,8 @@ def passed(op: str, *xs: float) -> float:
     """An op of a tape or of code, on floats."""
     if op == SUMMED["mul"]:
         return xs[2] + xs[0] * xs[1]
+    if op == SUMMED["neg"]:
+        return xs[2] - xs[0] * xs[1]
     op = "scaled" if op == SUMMED["scaled"] else op
     if op == "passed":
         return xs[0] + 0.0 if len(xs) == 1 else xs[1] + (xs[0] + 0.0)

@@ -27,9 +27,10 @@ from fuzzing.interpreter import interpreted
 from fuzzing.rounding import Bound
 from microgrid import Program, Value, nn, trace
 from microgrid.compiler import machine, plan, storage
-from microgrid.compiler.gradient import Request, tape_of
+from microgrid.compiler.gradient import Request
 from microgrid.compiler.plan import is_native
-from microgrid.compiler.roll import roll
+from microgrid.compiler.reduction import Source, reduced
+from microgrid.compiler.roll import Rolled, roll
 from microgrid.core import tree
 from microgrid.numbers.arithmetic import FLOATS
 from microgrid.numbers.arrays import arrays
@@ -39,7 +40,9 @@ CALLS = ("value", "value_and_grad", "tree", "tree gradient", "batch", "batch_val
 INTERPRETED = "interpreted "
 """The same calls, of programs that are interpreted whatever their size."""
 TEXTS = ("c", "c gradient", "c loops", "python", "python gradient", "text")
-REPLAYS = ("stages", "numpy", "numpy gradient", "simplified", "simplified gradient", "gradient")
+REPLAYS = tuple(
+    "stages,numpy,numpy gradient,simplified,simplified gradient,simplified without signs,gradient".split(",")
+)
 UNSIGNED = ("gradient", "python gradient", "simplified gradient", "hessian")
 """Modes in which a derivative may be -0.0 for 0.0: a leaf adds its products to 0.0, a program does not."""
 SECOND = ("hessian", "gradient compiled", "simplified gradient compiled")
@@ -360,14 +363,27 @@ class _Run:
         flat, shared = self.flat(0), _shared_places(self.case)
         own = [i for i in range(len(flat)) if i not in shared]
         request = Request(tuple(i in shared for i in range(len(flat))), tuple(range(len(flat))))
-        tape = tape_of(self.program(), request, functools.partial(is_native, True))
-        rolled = roll(tape)
-        codes = [storage.place(rolled), storage.place(rolled, alone=True)]
-        for stored, jam in itertools.product(codes, (1, 4, 8)):
-            y, d = interpreted(stored, [flat[i] for i in own], [flat[i] for i in shared], jam)
-            self.check("stages", y, [*values, *[slopes[i] for i in own]])
-            for i, x in zip(shared, d, strict=True):
-                self.check("stages, gradient", [x], [slopes[i]], self.gradient_bound(0), 1 + i)
+        for strict in (True, False):
+            native = functools.partial(is_native, strict)
+            source = Source(self.program(), request)
+            tape = source.tape(native)
+            rolled = roll(tape)
+            smaller = reduced(source, native, strict, tape, rolled)[2]
+            self._staged([rolled, smaller], strict, flat, shared, [*values, *[slopes[i] for i in own]], slopes)
+
+    def _staged(
+        self, forms: Sequence[Rolled], strict: bool, flat: list[float], shared: list[int], wanted: Any, slopes: Any
+    ) -> None:
+        own = [i for i in range(len(flat)) if i not in shared]
+        bound = self.gradient_bound(0)
+        for rolled in dict.fromkeys(forms):
+            codes = [storage.place(rolled), storage.place(rolled, alone=True)]
+            for stored, jam in itertools.product(codes, (1, 4, 8)):
+                y, d = interpreted(stored, [flat[i] for i in own], [flat[i] for i in shared], jam)
+                for place, got, expected in zip([0, *[1 + i for i in own]], y, wanted, strict=True):
+                    self.check("stages", [got], [expected], None if strict else bound, place)
+                for i, x in zip(shared, d, strict=True):
+                    self.check("stages, gradient", [x], [slopes[i]], bound, 1 + i)
 
     def python(self) -> None:
         g = function_of(self.case.several)
@@ -414,6 +430,12 @@ class _Run:
     def simplified(self) -> None:
         g = function_of(self.case.several)
         self.check("simplified", self.program(0, g).simplify().replay(self.flat(0)), recorded(g, self.first())[0])
+
+    def simplified_without_signs(self) -> None:
+        """All but the signs of zeros, and whole powers, which are rounded as products are."""
+        values, slopes = recorded(self.f, self.first())
+        program = _value_first(self.program().gradient(value=True)).simplify(signed_zeros=False)
+        self.check("simplified without signs", program.replay(self.flat(0)), [*values, *slopes], self.gradient_bound(0))
 
     def simplified_gradient(self) -> None:
         values, slopes = recorded(self.f, self.first())

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import random
-from typing import Final, NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Any, Final, NamedTuple
 
 from microgrid.datasets import moons
 
@@ -109,3 +110,31 @@ POINT: Final = tuple(0.1 * i for i in range(20))
 
 ORDERS: Final = 10
 EXPANDED: Final = 0.3
+
+# --- an arm of seven joints: links in Denavit and Hartenberg's form, as (offset, sign of a quarter turn) -------------
+
+LINKS_OF_ARM: Final = ((0.34, -1.0), (0.0, 1.0), (0.4, 1.0), (0.0, -1.0), (0.4, -1.0), (0.0, 1.0), (0.126, 0.0))
+AIM: Final = (0.4, 0.2, 0.5)
+
+
+def arm(q: Sequence[Any], sin: Callable[[Any], Any], cos: Callable[[Any], Any]) -> Any:
+    """The squared distance of the hand from `AIM`, by products of matrices with all their zeros and ones."""
+    rotation: list[list[Any]] = []
+    place: list[Any] = []
+    for angle, (offset, turn) in zip(q, LINKS_OF_ARM, strict=True):
+        c, s = cos(angle), sin(angle)
+        ca, sa = (0.0, turn) if turn else (1.0, 0.0)
+        link = [[c, -s * ca, s * sa], [s, c * ca, -c * sa], [0.0, sa, ca]]
+        moved = [0.0 * c, 0.0 * s, offset]
+        if not rotation:
+            rotation, place = link, moved
+            continue
+        place = [
+            p + (row[0] * moved[0] + row[1] * moved[1] + row[2] * moved[2])
+            for p, row in zip(place, rotation, strict=True)
+        ]
+        rotation = [
+            [row[0] * link[0][j] + row[1] * link[1][j] + row[2] * link[2][j] for j in range(3)] for row in rotation
+        ]
+    gaps = [p - a for p, a in zip(place, AIM, strict=True)]
+    return gaps[0] * gaps[0] + gaps[1] * gaps[1] + gaps[2] * gaps[2]

@@ -1,0 +1,78 @@
+"""Straight code is differentiated as a program and simplified; loops are left alone."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+from compare.works import arm
+from eagerly import eager, same
+
+from microgrid import compile, cos, exp, sin, sqrt
+
+Q = [0.1, 0.5, -0.3, 0.9, 0.4, -0.7, 0.2]
+
+
+def of_arm(q: Any) -> Any:
+    return arm(q, sin, cos)
+
+
+def at_leaves(f: Any) -> Any:
+    return lambda *q: f(list(q))
+
+
+def instructions(compiled: Any) -> int:
+    return int(compiled.report().split()[1].replace(",", ""))
+
+
+def test_an_arm_has_few_instructions() -> None:
+    compiled = compile(of_arm)
+    compiled.value_and_grad(Q)
+    assert instructions(compiled) <= 220
+    assert "(simplified from " in compiled.report()
+    assert "for " not in str(compiled.loops)
+
+
+@pytest.mark.parametrize("strict", [False, True])
+def test_an_arm_is_nan_where_recording_is(strict: bool) -> None:
+    compiled = compile(of_arm, strict=strict, check=False)
+    points = [Q] + [[bad if i == k else x for i, x in enumerate(Q)] for k in range(7) for bad in (math.nan, math.inf)]
+    values, slopes = compiled.batch_value_and_grad(np.array(points))
+    for i, at in enumerate(points):
+        value, gradient = eager(at_leaves(of_arm), at)
+        one, by = compiled.value_and_grad(at)
+        for got in ([values[i], *slopes[i]], [one, *by]):
+            assert all(same(float(x), y, strict) for x, y in zip(got, [value, *gradient], strict=True))
+
+
+def test_derivatives_by_shared_numbers_are_sums_over_samples() -> None:
+    def f(x: Any, w: Any) -> Any:
+        return sin(w * x) * exp(w) + (w - x) * w / (1.0 + x * x)
+
+    xs = np.linspace(-1.0, 2.0, 37)
+    values, (by_x, by_w) = compile(f).batch_value_and_grad(xs, 0.7, in_axes=[0, None])
+    expected = [eager(f, [float(x), 0.7]) for x in xs]
+    assert np.allclose(values, [value for value, _ in expected], rtol=1e-14)
+    assert np.allclose(by_x, [slopes[0] for _, slopes in expected], rtol=1e-13)
+    assert math.isclose(by_w, math.fsum(slopes[1] for _, slopes in expected), rel_tol=1e-13)
+
+
+def test_a_derivative_keeps_a_nan_that_a_simpler_function_does_not_have() -> None:
+    compiled = compile(lambda x: sqrt(x) - sqrt(x))
+    value, slope = compiled.value_and_grad(0.0)
+    assert value == 0.0
+    assert math.isnan(slope)
+
+
+def test_loops_stay_loops() -> None:
+    def f(x: Any) -> Any:
+        total = 0.0
+        for i in range(len(x) - 1):
+            total = total + 1.0 * sin(x[i]) * x[i + 1] + 0.0 * cos(x[i])
+        return total
+
+    compiled = compile(f)
+    compiled.value_and_grad([0.1 * i for i in range(30)])
+    assert "for i in range" in str(compiled.loops)
