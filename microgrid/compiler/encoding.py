@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+from microgrid.compiler.code import SUMMED
 from microgrid.compiler.interpreter import POWERS, TERMS, WORD, Handler
 from microgrid.compiler.stages import interruptible
 from microgrid.compiler.tape import ONCE, PASSED, Tape
@@ -18,6 +19,9 @@ PINNED = ("x", "p", "c", "s", "d")
 """Spaces with slots of their own, in their order."""
 
 LONGEST = max(map(len, TERMS))
+
+_SIGNS = {SUMMED["mul"]: "+", SUMMED["neg"]: "-"}
+"""The sign of a product that is added to the last operand."""
 
 
 class Encoded(NamedTuple):
@@ -106,7 +110,8 @@ class _Encoder:
         handlers, named, made = [], [], []
         for shape in tape.shapes:
             start = "sum" if shape.adds else "zero" if shape.target == "y" and shape.op in PASSED else ""
-            handlers.append(self.handler(Handler(shape.op, start)))
+            terms = _SIGNS.get(shape.op, "")
+            handlers.append(self.handler(Handler("terms", terms=terms) if terms else Handler(shape.op, start)))
             named.append(shape.op == "identity" and not shape.adds and shape.operands[0] != "a")
             made.append(shape.op in ("mul", "add", "sub") and shape.target in ONCE)
         power_op = self.handler(Handler("constant_power"))
@@ -121,6 +126,8 @@ class _Encoder:
             for operand in operands:
                 uses[operand] += 1
             kind = handlers[number]
+            if tape.shapes[number].op in _SIGNS:
+                operands = (operands[2], *operands[:2])
             if made[number]:
                 maker[target] = len(kinds)
             elif kind == power_op and not self.strict:

@@ -11,6 +11,8 @@ from compare.works import arm
 from eagerly import eager, same
 
 from microgrid import compile, cos, exp, sin, sqrt
+from microgrid.compiler import plan
+from microgrid.compiler.choice import Choice
 
 Q = [0.1, 0.5, -0.3, 0.9, 0.4, -0.7, 0.2]
 
@@ -45,6 +47,15 @@ def test_an_arm_is_nan_where_recording_is(strict: bool) -> None:
         one, by = compiled.value_and_grad(at)
         for got in ([values[i], *slopes[i]], [one, *by]):
             assert all(same(float(x), y, strict) for x, y in zip(got, [value, *gradient], strict=True))
+
+
+def test_the_interpreter_knows_fused_products(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(plan, "choose", lambda *_: Choice("", 1.0, "forced"))
+    compiled = compile(of_arm)
+    value, slopes = compiled.value_and_grad(Q)
+    assert "forced" in compiled.report()
+    expected = eager(at_leaves(of_arm), Q)
+    assert np.allclose([value, *slopes], [expected[0], *expected[1]], rtol=1e-13, atol=1e-15)
 
 
 def test_derivatives_by_shared_numbers_are_sums_over_samples() -> None:
