@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import random
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from microgrid.compiler.kernel import CHUNKS
@@ -39,10 +39,12 @@ SHARE = 0.5
 
 
 class Recorded(NamedTuple):
-    """The outputs of a program, and derivatives of the first one by some of its inputs."""
+    """The outputs of a program, derivatives of the first one by some of its inputs, and the graph of both."""
 
     outputs: list[float]
     derivatives: list[float]
+    root: Value | None = None
+    leaves: Sequence[Value] = ()
 
 
 def checked(plan: Plan, sources: Sequence[Any], shared: Any, samples: int, weight: float, got: tuple[Any, Any]) -> None:
@@ -115,14 +117,19 @@ def _recorded(plan: Plan, numbers: Sequence[float], seed: float, moves: random.R
             return Recorded(values, [])
         if moves is None:
             outputs[0].backward(seed)
-            return Recorded(values, [leaves[i].grad for i in plan.request.by])
+            return Recorded(values, [leaves[i].grad for i in plan.request.by], outputs[0], leaves)
     # Compiled code adds contributions in another order, in which those that cancel may have others between them.
-    found = dict.fromkeys((leaf.number for leaf in leaves), 0.0)
-    found[outputs[0].number] = seed
-    for _, _, contributions in backpropagation(outputs[0], seed, lambda c: c * (1.0 + MOVED * moves.uniform(-1.0, 1))):
+    found = _passed_back(outputs[0], seed, lambda c: c * (1.0 + MOVED * moves.uniform(-1.0, 1.0)))
+    return Recorded(values, [found.get(leaves[i].number, 0.0) for i in plan.request.by])
+
+
+def _passed_back(root: Value, seed: float, move: Callable[[float], float]) -> dict[int, float]:
+    """Return the cotangents, by the numbers of nodes, of a backward pass whose contributions are moved."""
+    found = {root.number: seed}
+    for _, _, contributions in backpropagation(root, seed, move):
         for passed in contributions:
             found[passed.operand.number] = found.get(passed.operand.number, 0.0) + passed.contribution
-    return Recorded(values, [found[leaves[i].number] for i in plan.request.by])
+    return found
 
 
 def _moved(result: Value, moves: random.Random) -> Value:
@@ -142,6 +149,7 @@ class _Replays:
         self.weight = weight
         self.rows = rows
         self.moves = random.Random(0)
+        self.sizes: dict[int, dict[int, float]] = {}
         request = plan.request
         self.plain = len(plan.traced.program.outputs) - request.total  # number of outputs before the derivatives
         self.own = [k for k, i in enumerate(request.by) if not request.shared[i]]
@@ -160,13 +168,30 @@ class _Replays:
         return self.weight * recorded.outputs[0]
 
     def explain(self, times: dict[int, int], place: int, mine: float, theirs: float) -> None:
-        """Raise RuntimeError where rounding does not explain an output of a row, or a sum over `times` rows."""
+        """Raise RuntimeError where rounding does not explain an output of a row, or a sum over `times` rows.
+
+        Derivatives are near one another, too, if they are for the size of what they are sums of.
+        """
+        if _near(mine, theirs, sum([n * self.terms(row, place) for row, n in times.items()])):
+            return
         spread = 0.0
         for count in REPLAYS:
             spread = FARTHER * sum([n * self.spread(row, place, count) for row, n in times.items()])
             if spread == math.inf or abs(mine - theirs) <= spread:
                 return
         raise RuntimeError(_difference(self.plan, self.name(place), mine, theirs, spread))
+
+    def terms(self, row: int, place: int) -> float:
+        """Return the sum of the absolute contributions of all paths to a derivative; 0 for what is none."""
+        outputs = self.plan.outputs
+        own, common = place - self.plain, place - outputs
+        if own < 0 or common >= len(self.common):
+            return 0.0
+        first = self.rows[row][0]
+        if row not in self.sizes and first.root is not None:
+            self.sizes[row] = _passed_back(first.root, abs(self.weight), abs)
+        k = self.own[own] if place < outputs else self.common[common]
+        return self.sizes[row].get(first.leaves[self.plan.request.by[k]].number, 0.0)
 
     def spread(self, row: int, place: int, count: int) -> float:
         """Return the spread of an output of a row, or of its contribution to a sum; inf if it is not always finite."""
