@@ -80,7 +80,7 @@ def only(nodes: Sequence[Node], wanted: Callable[[Statement], bool]) -> tuple[No
 
 def unrolled(tape: Tape) -> Rolled:
     """Return a tape as it stands, without loops: its numbers stay in registers."""
-    steps = [Statement(tape.shapes[shape], tuple(map(Affine, cells)), k) for k, (shape, cells) in enumerate(tape.steps)]
+    steps = [Statement(tape.shapes[shape], tuple(map(Poly, cells)), k) for k, (shape, cells) in enumerate(tape.steps)]
     return Rolled(tuple(steps), tape)
 
 
