@@ -41,7 +41,8 @@ class Step(NamedTuple):
     Forward, the node's number is computed from its operands'. Backward, its gradient (`upstream`) is complete, and
     goes on to its operands: `why` it is this one's turn; which nodes are `waiting` for the rest of their gradient,
     which are `ready` next, which are `done`. `remarks` say in words what is special here. `numerical` is the gradient
-    by central differences, None where that was not asked for.
+    by central differences, None where that was not asked for. `nudge` says what a nudge of each operand does to the
+    result: the linear prediction, and the next term of the Taylor series where it helps.
     """
 
     phase: Literal["forward", "backward"]
@@ -57,6 +58,7 @@ class Step(NamedTuple):
     ready: tuple[int, ...]
     done: tuple[int, ...]
     numerical: float | None = None
+    nudge: str = ""
 
     def __str__(self) -> str:
         lines = [self.name if self.expression == self.name else f"{self.name} = {self.expression}"]
@@ -71,6 +73,7 @@ class Step(NamedTuple):
             f" | {c.name}: was {_n(c.before)}, now {_n(c.after)}"
             for c in self.contributions
         ]
+        lines += [f"  {self.nudge}"] if self.nudge else []
         return "\n".join([*lines, *(f"  {remark}" for remark in self.remarks)])
 
 
@@ -202,6 +205,8 @@ class Steps(Sequence[Step]):
         return Step("forward", i, name, " = ".join(shown) or name, value.data, 0.0, (), "", remarks, (), (), done)
 
     def _backward_step(self, k: int) -> Step:
+        from microgrid.nudge import in_words  # Taylor series load when a step is looked at
+
         i = self._backward[k]
         value, written = self.values[i], self._named()
         assert value.op is not None
@@ -226,6 +231,7 @@ class Steps(Sequence[Step]):
             elif self.starts[j]:
                 remarks.append(f"{name} had a gradient of {_n(before)} already: leaves accumulate until zero_grad")
             earlier.add(j)
+        receivers = dict.fromkeys(j for _, j, *_ in self._passed[k])
         pending = [j for j, first in self._first.items() if first <= k and self._place.get(j, -1) > k]
         return Step(
             "backward",
@@ -241,6 +247,7 @@ class Steps(Sequence[Step]):
             tuple(sorted((j for j in pending if self._last[j] <= k), reverse=True)),
             tuple(self._backward[: k + 1]),
             _by_differences(self._root, value) * self.seed if self._numerical else None,
+            in_words(value, written[i].text, [(self.values[j], written[j].text) for j in receivers]),
         )
 
     def _why(self, k: int, i: int) -> str:

@@ -33,6 +33,7 @@ ORDER = [
     "text",
     "program",
     "expansion",
+    "nudge",
     "implicit",
     "nn",
     "losses",

@@ -14,6 +14,7 @@ from operands import inside
 
 import microgrid as mg
 from microgrid import OPS, Op, Program, Value, nn, steps
+from microgrid.nudge import nudged
 from microgrid.numbers.arithmetic import VALUES
 from microgrid.testing.strategies import points, programs
 
@@ -257,3 +258,42 @@ def test_the_textbook_says_what_the_rule_computes(op: Op) -> None:
         assert len(op.textbook) == len(rule)
         for text, partial in zip(op.textbook, rule, strict=True):
             assert float(eval(text, names | found)) == pytest.approx(partial, rel=1e-12, abs=1e-15), text
+
+
+@pytest.mark.parametrize(
+    ("f", "at"),
+    [
+        (lambda x: mg.tanh(x), 0.7),
+        (lambda x: mg.exp(x), -1.0),
+        (lambda x: mg.log(x), 0.003),
+        (lambda x: x * x, 3.0),
+        (lambda x: 1.0 / x, 0.5),
+        (lambda x: x**2.5, 2.0),
+        (lambda x: mg.special.gamma(x), 1.5),
+    ],
+)
+def test_a_nudge_is_told_with_the_next_term_where_that_is_nearer(f: Any, at: float) -> None:
+    x = Value(at)
+    node = f(x)
+    said = nudged(node, x)
+
+    def alone(t: Any) -> Any:
+        return node.op(*[t if operand is x else operand.data for operand in node.operands])
+
+    h = said.size
+    assert h == (0.1 if abs(at) > 0.1 else 0.0001)
+    assert said.linear == pytest.approx(h * mg.grad(alone)(at), rel=1e-14)
+    assert said.truth == pytest.approx(alone(at + h) - alone(at), rel=1e-12)
+    assert said.further is not None
+    assert said.further - said.linear == pytest.approx(h * h / 2.0 * mg.grad(mg.grad(alone))(at), rel=1e-9)
+    assert abs(said.further - said.truth) < abs(said.linear - said.truth)
+
+
+def test_a_nudge_is_told_of_each_operand_in_short() -> None:
+    a, b = Value(0.7, label="a"), Value(-1.5, label="b")
+    assert [step.nudge for step in steps((a * b).tanh()).backward] == [
+        "a nudge of 0.1 to a * b moves tanh(a * b) by 0.03888 (with the next term by 0.04192, in truth by 0.04202)",
+        "a nudge of 0.1 to a moves a * b by -0.15; one to b by 0.07",
+    ]
+    given = Value(2.0, [a], [3.0])  # without a rule
+    assert steps(given)[-1].nudge == "a nudge of 0.1 to a moves given(a) by 0.3"

@@ -76,8 +76,9 @@ def step() -> Card:
         first, *rest = line.split(" | ")
         lines.append((first, ""))
         lines += [(f"    {part}", "m" if "now -" in part else "p" if "now " in part else "") for part in rest]
-    *told, (remark, _) = lines
-    return "print(steps(tanh(a * b + a)))", [*told, *((f"  {line}", "s") for line in textwrap.wrap(remark.strip(), 58))]
+    *told, (nudge, _), (remark, _) = lines
+    wrapped = [textwrap.wrap(text.strip(), 58) for text in (nudge, remark)]
+    return "print(steps(tanh(a * b + a)))", [*told, *((f"  {line}", "s") for part in wrapped for line in part)]
 
 
 STUDENT = """\

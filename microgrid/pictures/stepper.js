@@ -151,6 +151,21 @@ function remarks(i, forwards) {
   });
   return [...new Set(found)].map(x => `<p class="note">${x}</p>`).join("");
 }
+/* As nudge.py says it: the linear prediction, and the next term where it helps. */
+function nudges(i) {
+  const [f, rule] = kinds[code[i][0]] || [], say = x => num(+x.toPrecision(4));
+  let size;
+  return [...new Set(passing().map(e => e.tail))].slice(0, 3).map((tail, k) => {
+    const x = Math.abs(value[tail]), h = x && x < .1 ? 10 ** (Math.floor(Math.log10(x)) - 1) : .1, mine = ins[i].filter(e => e.tail === tail);
+    const at = d => [...ins[i].map(e => value[e.tail] + (e.tail === tail ? d : 0)), ...rounds(i)], sum = list => mine.reduce((s, e) => s + list(e), 0);
+    const linear = h * sum(e => e.local), text = k ? `one${h === size ? "" : ` of ${num(h)}`} to ${told_(tail)} by ${say(linear)}` : `A nudge of ${num(h)} to ${told_(tail)} moves ${told_(i)} by ${say(linear)}`;
+    size = h;
+    if (!f) return text;
+    const slope = d => { const given = at(d), found = rule(f(...given), ...given); return sum(e => found[e.place]); }, d = h / 1e3;
+    const truth = f(...at(h)) - value[i], next = h * h * (slope(d) - slope(-d)) / 4 / d;
+    return Math.abs(next) > 5e-3 * Math.abs(linear) && Math.abs(truth - linear - next) < Math.abs(truth - linear) ? `${text} (with the next term by ${say(linear + next)}, in truth by ${say(truth)})` : text;
+  }).join("; ");
+}
 function why(i) {
   const n = new Set(users[i].map(e => e.head)).size, is = `${math(mathml(G(i)), EQUALS, coloured(grad[i], true))}`, differ = told.has(i) ? ` By differences it is ${num(+told.get(i))}.` : "";
   if (i === last) return `The output’s gradient is ${seed === 1 ? 1 : `the seed, ${num(seed)}`}. Everything begins here.${differ}`;
@@ -162,7 +177,7 @@ function say() {
   else if (at === 0) words.innerHTML = heading("Before the first step") + `<p>The inputs are known, and nothing else. Going <b>forward</b>, each box computes its value from its operands. Going <b>backward</b>, each box passes to every operand its gradient times the local derivative.</p><p>Keys: ← → Home End, space plays. A click on a box opens its whole calculation.${live ? " Drag an input, and everything follows." : ""}</p>`;
   else if (at === LAST) words.innerHTML = answer();
   else if (!back()) words.innerHTML = heading(`Forward: compute ${told_(i)}`) + (list.length ? "" : rows([valueRow(i)]) + remarks(i, true));
-  else words.innerHTML = heading(`Backward: ${told_(i)} passes its gradient on`) + `<p>${why(i)}</p>` + (list.length || passing().some(hiddenShare) ? "" : rows(passing().map(shareRow)) + remarks(i));
+  else words.innerHTML = heading(`Backward: ${told_(i)} passes its gradient on`) + `<p>${why(i)}</p>` + (list.length || passing().some(hiddenShare) ? "" : rows(passing().map(shareRow)) + `<p class="soft">${nudges(i)}.</p>` + remarks(i));
   ask(list);
 }
 function valueRow(i) {

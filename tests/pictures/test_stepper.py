@@ -122,8 +122,14 @@ SCREEN = """(() => {
   const boxes = s => [...all.querySelectorAll("[data-n]")].map(g => [+g.dataset.n, g.querySelector(s).textContent]);
   return { count: main(".mg-count").textContent, head: main(".words h2").textContent,
     values: boxes(".value"), lines: boxes(".grad"), rows: texts(".rows > div"), tags: texts(".tag"),
-    said: main(".words section").textContent, active: +main("svg g.active").dataset.n };
+    said: main(".words section").textContent,
+    soft: main(".words section .soft")?.textContent || "", active: +main("svg g.active").dataset.n };
 })()"""
+
+
+def amounts(text: str) -> list[float]:
+    """The sizes of nudges, and by how much they move something."""
+    return [float(x.replace("\u2212", "-")) for x in re.findall(r"(?:nudge of|one of|by) ([-\u2212\d.e+]+\d)", text)]
 
 
 def check(page: Any, found: Steps, k: int) -> None:
@@ -151,6 +157,9 @@ def check(page: Any, found: Steps, k: int) -> None:
     sums = {i: f"{n(c.before)}+{b(c.contribution)}={n(c.after)}" for i, c in last.items()}
     assert sorted(screen["tags"]) == sorted([*edges, *sums.values()])
     assert dict(screen["lines"]) == strips(found, k) | dict.fromkeys(sums, "")
+    pairs = list(zip(amounts(screen["soft"]), amounts(step.nudge), strict=True))
+    assert pairs
+    assert all(page_says == pytest.approx(told, rel=1e-3) for page_says, told in pairs)
     if step.numerical is not None and step.node != len(found.values) - 1:
         assert f"By differences it is {n(step.numerical)}." in screen["said"]
 
