@@ -14,7 +14,9 @@ from typing import Any
 
 import pytest
 
-NOTEBOOKS = sorted((Path(__file__).parent.parent / "notebooks").glob("*.ipynb"))
+NOTEBOOKS = sorted(
+    (Path(__file__).parent.parent / "notebooks").glob("*.ipynb"), key=lambda path: int(path.name.partition("-")[0])
+)
 QUICK = ("1-", "2-")
 """Notebooks that train and compile nothing: three seconds at most."""
 METADATA = {
