@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -46,10 +47,15 @@ class Arguments:
         """For each argument its name, the list of its leaves ("numbers" or "rows"), its structure, and whether it is
         differentiated by. Static arguments are in the key alone."""
 
-    def only_rows(self, count: int) -> bool:
-        """Return True if each of so many arguments is one array with a row for each sample, and none is a list."""
-        rows = [kind == "rows" and isinstance(structure, int) for _, kind, structure, _ in self.parts]
-        return len(rows) == count and all(rows) and not any(self.listed)
+    def like(self, args: Sequence[Any]) -> bool:
+        """Return True if none of the arguments, which are arrays and floats, is static."""
+        return len(self.parts) == len(args)
+
+    def without_rows(self) -> Arguments:
+        """Forget the numbers: what is left is that of all arguments of the same shapes."""
+        self.arrays = [rows[:0].copy() for rows in self.arrays]
+        self.numbers = []
+        return self
 
     @property
     def differentiable(self) -> bool:
@@ -206,6 +212,53 @@ def batch(
     if found.samples < 0:
         raise TypeError("a batch needs an argument with a row for each sample: not every axis may be None")
     return found
+
+
+@functools.cache
+def _arrays_of_floats() -> tuple[Any, Any]:
+    np = library("numpy", "compile")
+    return np.ndarray, np.dtype(float)
+
+
+def plain(args: Sequence[Any], in_axes: Any) -> tuple[list[Any], list[Any], Any, int] | None:
+    """Read the arguments of a batch that are arrays of floats in C order, or shared floats, as they are.
+
+    Return a key of their shapes, the arrays with rows, the shared numbers (a list or an array), and the number of
+    samples; None where something is of another kind, or wrong.
+    """
+    array, floats = _arrays_of_floats()
+    if type(in_axes) is int and not in_axes:
+        axes: Any = itertools.repeat(0)
+    elif type(in_axes) in (tuple, list) and len(in_axes) == len(args):
+        axes = in_axes
+    else:
+        return None
+    key: list[Any] = []
+    rows: list[Any] = []
+    shared: list[Any] = []
+    samples = -1
+    for x, axis in zip(args, axes):  # noqa: B905  # of one length, unless axes is endless
+        if type(x) is array and x.dtype is floats and x.flags.c_contiguous and (shape := x.shape):
+            if axis is None:
+                shared.append(x.reshape(-1))
+                key.append((None, shape))
+            elif type(axis) is int and not axis and samples in (-1, shape[0]):
+                samples = shape[0]
+                rows.append(x)
+                key.append(shape[1:])
+            else:
+                return None
+        elif type(x) is float and axis is None:
+            shared.append(x)
+            key.append(None)
+        else:
+            return None
+    if len(shared) == 1 and type(shared[0]) is array:
+        return key, rows, shared[0], samples
+    if shared and any(type(x) is array for x in shared):
+        joined = library("numpy", "compile").concatenate([x if type(x) is array else [x] for x in shared])
+        return key, rows, joined, samples
+    return key, rows, shared, samples
 
 
 def put_together(structure: tree.Structure, numbers: Any) -> Any:

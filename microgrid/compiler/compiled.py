@@ -76,8 +76,8 @@ class Compiled(Shown):
         self._plans: Kept[tuple[Plan, Any]] = Kept(lambda: [function], names_read(function))
         self._entries = Entries(Compiled)
         self._stateless = isinstance(function, FunctionType)
-        self._batches: dict[tuple[Any, ...], tuple[Any, ...]] = {}
-        """Keys of the compiled variants for batches of arrays, by the shapes of a sample."""
+        self._batches: dict[Any, tuple[Any, Any]] = {}
+        """Keys of the compiled variants for batches of arrays, with their arguments, by the shapes of these."""
         install(Compiled, options.cache)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
@@ -155,16 +155,7 @@ class Compiled(Shown):
 
         `in_axes` has 0 or None for each argument, or one for all. Arguments passed by keyword are shared.
         """
-        plain = self._stateless and type(in_axes) is int and not in_axes and not kwargs
-        if plain and (found := self._of_arrays(args)) is not None:
-            values, structure = found
-        else:
-            given = arguments.batch(self._parameters, args, _axes(in_axes, len(args)), kwargs)
-            asked = self._asked("batch", given)
-            plan, structure = self._plan(asked, given, args, kwargs)
-            values, _ = self._run(plan, given)
-            if plain and given.only_rows(len(args)):
-                self._batches[tuple(given.shapes)] = asked
+        values, _, structure, _ = self._batched("batch", args, in_axes, kwargs)
         if structure == 0:
             return values.reshape(-1)
         return tree.unflatten(structure, values.T, lambda shape, rows: rows.T.reshape(len(values), *shape))
@@ -176,9 +167,7 @@ class Compiled(Shown):
 
         So an argument with a row for each sample gets each sample's derivatives, a shared one their sum.
         """
-        given = arguments.batch(self._parameters, args, _axes(in_axes, len(args)), kwargs)
-        plan, _ = self._plan(self._asked("batch gradient", given), given, args, kwargs)
-        values, sums = self._run(plan, given)
+        values, sums, _, given = self._batched("batch gradient", args, in_axes, kwargs)
         return values[:, 0].copy(), _one_or_all(given.derivatives(values[:, 1:], sums))
 
     _general = (__call__, value_and_grad, gradient, jacobian, hessian, hvp)
@@ -269,38 +258,43 @@ class Compiled(Shown):
         found = value_and_grad(function, numbers, count)
         return found if purpose == "value_and_grad" else found[1]
 
-    def _run(self, plan: Plan, given: Arguments) -> tuple[Any, Any]:
-        outside = [value.item() for value in plan.traced.captured]
-        return plan.run(given.arrays, plan.numpy.array(given.numbers + outside), given.samples)
+    def _batched(
+        self, purpose: str, args: Sequence[Any], in_axes: Any, kwargs: dict[str, Any]
+    ) -> tuple[Any, Any, Any, Arguments]:
+        """Return the results of a batch, a row for each sample, and the sums over samples; the structure of the
+        function's result; and the arguments, flattened.
 
-    def _of_arrays(self, args: Sequence[Any]) -> tuple[Any, Any] | None:
-        """Run a batch of arrays of floats in C order, without flattening of arguments, if there is code for such ones.
-
-        Return the results, a row for each sample, and the structure of the function's result; None where there is none.
+        Arrays of floats in C order, and shared floats, of shapes that were met before, are not flattened anew.
         """
-        if not self._batches or not args:
-            return None
-        np = sys.modules["numpy"]
-        array, floats, shapes, samples = np.ndarray, np.dtype(float), [], -1
-        for x in args:
-            if type(x) is not array or x.dtype is not floats or not x.flags.c_contiguous or not x.ndim:
-                return None
-            rows, *shape = x.shape
-            if samples not in (-1, rows):
-                return None
-            samples = rows
-            shapes.append(tuple(shape))
-        asked = self._batches.get(tuple(shapes))
-        if asked is None:
-            return None
-        try:
-            found, structure = self._plans.get(asked, _not_compiled)
-        except _NotCompiled:
-            return None
-        self._plans.last = plan = found.fitting(samples)
-        self._entries.reset()
-        outside = [value.item() for value in plan.traced.captured]
-        return plan.run(args, np.array(outside, dtype=float), samples)[0], structure
+        plain = arguments.plain(args, in_axes) if self._stateless and not kwargs else None
+        known = key = None
+        if plain is not None:
+            shapes, rows, shared, samples = plain
+            key = (purpose, *shapes)
+            known = self._batches.get(key)
+        if known is not None:
+            try:
+                found, structure = self._plans.get(known[0], _not_compiled)
+            except _NotCompiled:
+                known = None
+        if known is not None:
+            given = known[1]
+            self._plans.last = plan = found.fitting(samples)
+            self._entries.reset()
+        else:
+            given = arguments.batch(self._parameters, args, _axes(in_axes, len(args)), kwargs)
+            asked = self._asked(purpose, given)
+            plan, structure = self._plan(asked, given, args, kwargs)
+            rows, shared, samples = given.arrays, given.numbers, given.samples
+            if key is not None and given.like(args):
+                self._batches[key] = asked, given.without_rows()
+        captured = plan.traced.captured
+        if captured:
+            shared = plan.numpy.concatenate([shared, [value.item() for value in captured]])
+        elif type(shared) is list:
+            shared = plan.numpy.array(shared, dtype=float) if shared else plan.nothing
+        values, sums = plan.run(rows, shared, samples)
+        return values, sums, structure, given
 
     def _asked(self, purpose: str, given: Arguments) -> tuple[Any, ...]:
         """Return the key of the compiled variant for these arguments."""

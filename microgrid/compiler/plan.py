@@ -117,7 +117,7 @@ class Plan:
         self.outputs = tape.sizes["y"]
         self.sums = tape.sizes["d"]
         self._no_outputs = self.numpy.empty((0, 0))
-        self._no_sums = self.numpy.empty(0)
+        self.nothing = self.numpy.empty(0)
         self._lanes = self.mode.lanes
         self._run_frame = self.loaded.run_frame
         self._scratch: list[tuple[Any, int]] = []
@@ -201,7 +201,7 @@ class Plan:
         empty, run_frame = self.numpy.empty, self._run_frame
         assert run_frame is not None
         outputs = empty((samples, self.outputs)) if self.outputs else self._no_outputs
-        sums = empty(self.sums) if self.sums else self._no_sums
+        sums = empty(self.sums) if self.sums else self.nothing
         try:
             frame = self._frames.pop()
         except IndexError:  # all are in use by other threads

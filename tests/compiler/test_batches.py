@@ -67,16 +67,18 @@ def test_a_batch_has_the_bits_of_single_calls(data: st.DataObject, name: str, n:
     slopes = [
         f.gradient(*[arg if axis is None else arg[i] for arg, axis in zip(args, axes, strict=True)]) for i in range(n)
     ]
-    values, gradients = f.batch_value_and_grad(*args, in_axes=mixed)
-    assert values.tolist() == single
     several = len(shapes) > 1
-    for place, axis in enumerate(axes):
-        own = [s[place] if several else s for s in slopes]
-        found = gradients[place] if several else gradients
-        if axis == 0:
-            assert np.array(found).tolist() == [np.asarray(x).tolist() for x in own]
-        elif n:
-            assert np.allclose(found, np.sum(own, axis=0), rtol=1e-12, atol=1e-12)
+    for again in range(3):
+        values, gradients = f.batch_value_and_grad(*args, in_axes=mixed if again else axes)
+        assert values.tolist() == single
+        for place, axis in enumerate(axes):
+            own = [s[place] if several else s for s in slopes]
+            found = gradients[place] if several else gradients
+            assert type(found) is (float if np.ndim(args[place]) == 0 else np.ndarray)
+            if axis == 0:
+                assert np.array(found).tolist() == [np.asarray(x).tolist() for x in own]
+            elif n:
+                assert np.allclose(found, np.sum(own, axis=0), rtol=1e-12, atol=1e-12)
 
 
 def test_arguments_of_other_kinds_do_not_run_the_code_of_arrays() -> None:
