@@ -1,13 +1,16 @@
-"""Small data sets to learn on, made from a seed: points as lists of floats, with their labels or targets.
+"""Small data sets to learn on, with their labels or targets: made from a seed, or recorded and shipped.
 
 A person's own numbers come from `microgrid.table.read_csv`.
 """
 
 from __future__ import annotations
 
+import base64
 import math
 import random
+import zlib
 from collections.abc import Sequence
+from importlib import resources
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -127,6 +130,132 @@ def line(
     points = [[generator.uniform(-1.0, 1.0) for _ in slopes] for _ in range(samples)]
     exact = [offset + sum(a * x for a, x in zip(slopes, point, strict=True)) for point in points]
     return points, [y + noise * generator.gauss(0.0, 1.0) for y in exact]
+
+
+def digits(samples: int = 1797, *, seed: int = 1337) -> tuple[list[Points], list[int]]:
+    """Handwritten digits: images of 8 x 8 pixels from 0 (paper) to 1 (ink), in shuffled order, and the digits.
+
+    They are the test set of E. Alpaydin and C. Kaynak, Optical Recognition of Handwritten Digits (1998), UCI Machine
+    Learning Repository, https://doi.org/10.24432/C50P49, licence CC BY 4.0: 1,797 images by 13 writers, as in
+    scikit-learn's `load_digits`. Raises ValueError for more.
+
+    >>> images, labels = digits(3)
+    >>> len(images), len(images[0]), len(images[0][0]), labels
+    (3, 8, 8, [7, 6, 7])
+    """
+    data = zlib.decompress(base64.b85decode(_shipped("digits.txt").replace("\n", "")))
+    pixels = 64
+    count = len(data) // (pixels + 1)
+    if not 1 <= samples <= count:
+        raise ValueError(f"there are {count:,} digits, got samples={samples}")
+    order = list(range(count))
+    random.Random(seed).shuffle(order)
+    order = order[:samples]
+    images = [[[data[pixels * k + 8 * i + j] / 16.0 for j in range(8)] for i in range(8)] for k in order]
+    return images, [data[pixels * count + k] for k in order]
+
+
+def names(count: int | None = None) -> list[str]:
+    """First names in small letters, the most frequent ones first: all 5,163, or so many.
+
+    They are those of the census of the United States of 1990, published by its Census Bureau, in the public domain.
+    Raises ValueError for more than there are.
+
+    >>> names(5)
+    ['james', 'john', 'robert', 'michael', 'mary']
+    """
+    known = _shipped("names.txt").split()
+    if count is not None and not 1 <= count <= len(known):
+        raise ValueError(f"there are {len(known):,} names, got count={count}")
+    return known[:count]
+
+
+def passengers() -> list[float]:
+    """Passengers of international airlines, in thousands, for each of the 144 months from 1949 to 1960.
+
+    The numbers are series G of G. Box and G. Jenkins, Time Series Analysis (1976): a trend, and a season whose swing
+    grows with it.
+
+    >>> passengers()[:3]
+    [112.0, 118.0, 132.0]
+    """
+    return [float(x) for x in _PASSENGERS.split()]
+
+
+def mackey_glass(samples: int = 500, *, delay: float = 17.0, start: float = 1.2) -> list[float]:
+    """A chaotic series: x' = 0.2 y / (1 + y**10) - 0.1 x with y = x(t - delay), one number for each unit of time.
+
+    It is the model of M. Mackey and L. Glass, Science 197 (1977), 287, solved by Runge and Kutta's method in tenths of
+    a unit from a constant start, without the first 100 units. Raises ValueError for a delay below 1.
+
+    >>> [round(x, 3) for x in mackey_glass(3)]
+    [1.014, 0.957, 0.902]
+    """
+    if not delay >= 1.0:
+        raise ValueError(f"delay must be a number of units from 1 on, got {delay}")
+    steps, h = 10, 0.1
+    back = round(delay * steps)
+    x = [start] * (back + 1)
+
+    def slope(now: float, then: float) -> float:
+        return 0.2 * then / (1.0 + then**10) - 0.1 * now
+
+    for _ in range(steps * (samples + 100)):
+        now, then, later = x[-1], x[-1 - back], x[-back]
+        between = 0.5 * (then + later)
+        a = slope(now, then)
+        b = slope(now + 0.5 * h * a, between)
+        c = slope(now + 0.5 * h * b, between)
+        d = slope(now + h * c, later)
+        x.append(now + h / 6.0 * (a + 2.0 * b + 2.0 * c + d))
+    return x[back + 100 * steps :: steps][:samples]
+
+
+def parity(
+    samples: int = 100, *, length: int | tuple[int, int] = 8, seed: int = 1337
+) -> tuple[list[Points], list[int]]:
+    """Sequences of bits, each a list of one float (0 or 1), and labels 1 where the number of ones is odd, else 0.
+
+    The label depends on every bit. `length=(4, 12)` draws the length of each sequence. Raises ValueError for a length
+    below 1.
+    """
+    least, most = (length, length) if isinstance(length, int) else length
+    if not 1 <= least <= most:
+        raise ValueError(f"length must be a number from 1 on, or a pair of such in order, got {length}")
+    generator = random.Random(seed)
+    bits = [[generator.randrange(2) for _ in range(generator.randint(least, most))] for _ in range(samples)]
+    return [[[float(bit)] for bit in sequence] for sequence in bits], [sum(sequence) % 2 for sequence in bits]
+
+
+def copying(
+    samples: int = 100, *, symbols: int = 4, length: int = 1, delay: int = 50, seed: int = 1337
+) -> tuple[list[list[int]], list[list[int]]]:
+    """Sequences to remember: `length` symbols from 1 on, then `delay` zeros, all whole numbers; targets are the symbols.
+
+    It is the problem of S. Hochreiter and J. Schmidhuber, Neural Computation 9 (1997), 1735, in a form without noise.
+
+    >>> sequences, targets = copying(1, length=2, delay=3)
+    >>> sequences, targets
+    ([[3, 2, 0, 0, 0]], [[3, 2]])
+    """
+    generator = random.Random(seed)
+    targets = [[generator.randint(1, symbols) for _ in range(length)] for _ in range(samples)]
+    return [[*target, *[0] * delay] for target in targets], targets
+
+
+_PASSENGERS = """
+112 118 132 129 121 135 148 148 136 119 104 118 115 126 141 135 125 149 170 170 158 133 114 140
+145 150 178 163 172 178 199 199 184 162 146 166 171 180 193 181 183 218 230 242 209 191 172 194
+196 196 236 235 229 243 264 272 237 211 180 201 204 188 235 227 234 264 302 293 259 229 203 229
+242 233 267 269 270 315 364 347 312 274 237 278 284 277 317 313 318 374 413 405 355 306 271 306
+315 301 356 348 355 422 465 467 404 347 305 336 340 318 362 348 363 435 491 505 404 359 310 337
+360 342 406 396 420 472 548 559 463 407 362 405 417 391 419 461 472 535 622 606 508 461 390 432
+"""
+
+
+def _shipped(name: str) -> str:
+    """Return the text of a file in `microgrid/data`."""
+    return resources.files("microgrid").joinpath("data", name).read_text(encoding="utf-8")
 
 
 def _check(what: str, samples: int, least: int, noise: float) -> None:

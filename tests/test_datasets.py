@@ -121,3 +121,64 @@ def test_the_regression_is_a_plane_with_noise() -> None:
 def test_an_impossible_set_is_an_error(misuse: Any, advice: str) -> None:
     with pytest.raises(ValueError, match=advice):
         misuse()
+
+
+def test_the_digits_are_scikit_learns() -> None:
+    theirs = pytest.importorskip("sklearn.datasets").load_digits()
+    images, labels = datasets.digits()
+    ours = sorted(
+        ([round(16 * x) for row in image for x in row], label) for image, label in zip(images, labels, strict=True)
+    )
+    assert ours == sorted((row, int(label)) for row, label in zip(theirs.data.tolist(), theirs.target, strict=True))
+
+
+def test_the_digits_look_like_digits() -> None:
+    images, labels = datasets.digits()
+    assert [labels.count(k) for k in range(10)] == [178, 182, 177, 183, 181, 182, 181, 179, 174, 180]
+    mean = [[sum(image[i][j] for image in images) / len(images) for j in range(8)] for i in range(8)]
+    zero = [image for image, label in zip(images, labels, strict=True) if label == 0]
+    assert sum(image[4][3] + image[4][4] for image in zero) / len(zero) < 0.3 < mean[4][3] + mean[4][4]
+    assert datasets.digits(5, seed=1)[0] != datasets.digits(5, seed=2)[0]
+    assert datasets.digits(5) == (images[:5], labels[:5])
+
+
+def test_the_names_are_names() -> None:
+    known = datasets.names()
+    assert len(known) == len(set(known)) == 5163
+    assert all(name.isascii() and name.islower() and name.isalpha() and 2 <= len(name) <= 11 for name in known)
+    assert datasets.names(100) == known[:100]
+
+
+def test_series_have_their_trend_and_their_delay() -> None:
+    series = datasets.passengers()
+    assert len(series) == 144
+    assert sum(series) == 40363.0  # of R's AirPassengers
+    chaotic = datasets.mackey_glass(300)
+    assert len(chaotic) == 300
+    assert 0.2 < min(chaotic) < 0.5 < 1.2 < max(chaotic) < 1.5
+    settled = datasets.mackey_glass(300, delay=1.0)  # a short delay has a fixed point: 0.2 / (1 + x**10) = 0.1
+    assert settled[-1] == pytest.approx(1.0, abs=1e-6)
+
+
+def test_long_dependences_are_what_they_say() -> None:
+    sequences, labels = datasets.parity(50, length=(4, 12))
+    assert {len(sequence) for sequence in sequences} == set(range(4, 13))
+    assert [sum(int(x) for (x,) in sequence) % 2 for sequence in sequences] == labels
+    tokens, targets = datasets.copying(20, symbols=3, length=2, delay=7)
+    assert all(sequence == [*target, *[0] * 7] for sequence, target in zip(tokens, targets, strict=True))
+    assert {symbol for target in targets for symbol in target} == {1, 2, 3}
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        lambda: datasets.digits(1798),
+        lambda: datasets.names(0),
+        lambda: datasets.mackey_glass(delay=0.0),
+        lambda: datasets.parity(length=0),
+        lambda: datasets.parity(length=(5, 4)),
+    ],
+)
+def test_what_there_is_not_is_an_error(wrong: Any) -> None:
+    with pytest.raises(ValueError, match="got"):
+        wrong()
