@@ -9,6 +9,7 @@ import random
 import re
 import subprocess
 import time
+import zlib
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ import microgrid as mg
 from microgrid import Value, maximum, nn, primitive, relu, tanh
 from microgrid.core.primitive import OPS
 from microgrid.engine import CONSTANT
-from microgrid.pictures import web
+from microgrid.pictures import stepper, web
 from microgrid.pictures.walk import folded
 from microgrid.pictures.web import number as n
 from microgrid.steps import Steps, steps
@@ -772,6 +773,15 @@ def test_a_value_without_a_name_has_the_same_number_in_the_picture_and_in_the_te
             assert page.locator(f"svg [data-n='{step.node}'] .name").text_content().startswith(name)
             assert f"v{step.node}" in flat(page.locator(".words h2").text_content())
     assert page.locator("svg [data-n='0'] .name").text_content() == "x"
+
+
+def test_a_page_is_small() -> None:
+    """With its inputs live, practice and a picture for where no script runs; compressed by a server, 18 and 19 KB."""
+    x, y = Value(2.0, label="x"), Value(-3.0, label="y")
+    for z, most in ((x * y, 23_500), (x * y + x**2 / 3.0, 25_000)):
+        text = stepper.page(steps(z)).encode()
+        assert len(text) < most
+        assert len(zlib.compress(text)) < 0.85 * most
 
 
 def test_two_steppers_of_the_same_graph_are_apart(opened_once: Open, tmp_path: Path) -> None:
