@@ -5,12 +5,9 @@ A person's own numbers come from `microgrid.table.read_csv`.
 
 from __future__ import annotations
 
-import base64
 import math
 import random
-import zlib
 from collections.abc import Sequence
-from importlib import resources
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -143,6 +140,9 @@ def digits(samples: int = 1797, *, seed: int = 1337) -> tuple[list[Points], list
     >>> len(images), len(images[0]), len(images[0][0]), labels
     (3, 8, 8, [7, 6, 7])
     """
+    import base64
+    import zlib
+
     data = zlib.decompress(base64.b85decode(_shipped("digits.txt").replace("\n", "")))
     pixels = 64
     count = len(data) // (pixels + 1)
@@ -230,7 +230,7 @@ def parity(
 def copying(
     samples: int = 100, *, symbols: int = 4, length: int = 1, delay: int = 50, seed: int = 1337
 ) -> tuple[list[list[int]], list[list[int]]]:
-    """Sequences to remember: `length` symbols from 1 on, then `delay` zeros, all whole numbers; targets are the symbols.
+    """Sequences to remember: `length` symbols from 1 on, then `delay` zeros, whole numbers; targets are the symbols.
 
     It is the problem of S. Hochreiter and J. Schmidhuber, Neural Computation 9 (1997), 1735, in a form without noise.
 
@@ -255,6 +255,8 @@ _PASSENGERS = """
 
 def _shipped(name: str) -> str:
     """Return the text of a file in `microgrid/data`."""
+    from importlib import resources
+
     return resources.files("microgrid").joinpath("data", name).read_text(encoding="utf-8")
 
 

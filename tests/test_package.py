@@ -250,7 +250,9 @@ def test_the_build_is_the_one_that_was_asked_for() -> None:
 def test_the_root_holds_nothing_else() -> None:
     if not (ROOT / ".git").exists():
         pytest.skip("not a checkout")
-    tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
+    tracked = subprocess.run(
+        ["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout.splitlines()
     entries = {name.split("/")[0] for name in tracked}
     assert {name for name in entries if not name.startswith(".")} <= {
         "LICENSE",

@@ -34,7 +34,7 @@ LEAST_CONTRAST, MOST_TINT = 40, 26
 
 
 class Scene(NamedTuple):
-    """What is opened: a file of `made`, or the playground where that is None; and the part that is looked at.
+    """The thing to open: a file of `made`, or the playground where that is None; and the part to look at.
 
     `most` is the number of blocks that may be wrong, more where the browser sets text in lines.
     """
