@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
@@ -84,12 +85,45 @@ def unrolled(tape: Tape) -> Rolled:
     return Rolled(tuple(steps), tape)
 
 
+SHORT = 4, 24
+"""Maximum number of iterations of a loop within another that `flattened` writes out, and of the statements."""
+
+
+def flattened(nodes: Sequence[Node]) -> tuple[Node, ...]:
+    """Return the loops with short ones in them, as those over three coordinates, written out.
+
+    Sums over samples stay loops: their iterations are the tiles of `llvm`.
+    """
+    numbers = itertools.count()
+
+    def flat(node: Node, around: bool) -> Iterator[Node]:
+        if isinstance(node, Statement):
+            yield node
+            return
+        body = tuple([inner for item in node.body for inner in flat(item, True)])
+        times = node.times.base
+        short = around and not node.times.terms and times <= SHORT[0] and times * len(body) <= SHORT[1]
+        if short and all(isinstance(inner, Statement) and inner.shape.target != "d" for inner in body):
+            for k in range(times):
+                for inner in body:
+                    assert isinstance(inner, Statement)
+                    yield inner._replace(cells=tuple([cell.at(node.counter, k) for cell in inner.cells]))
+        else:
+            yield node._replace(body=body)
+
+    def numbered(node: Node) -> Node:
+        if isinstance(node, Loop):
+            return node._replace(body=tuple(map(numbered, node.body)))
+        return node._replace(number=next(numbers))
+
+    return tuple([numbered(flat_node) for node in nodes for flat_node in flat(node, False)])
+
+
 def roll(tape: Tape) -> Rolled:
     """Find the loops of a tape, greedily in one pass over it."""
     stack = Stack(tape)
     stack.run()
-    counters = iter(range(len(tape.steps)))
-    numbers = iter(range(len(tape.steps)))
+    counters, numbers = itertools.count(), itertools.count()
 
     def node(skeleton: int, leaves: Sequence[Leaf], around: tuple[int, ...]) -> Node:
         body = stack.bodies[skeleton]

@@ -1,7 +1,8 @@
 """From loops to code: allocation of numbers to registers, loop-carried registers and memory.
 
-A number that an instruction of the same body made, in this iteration or the one before, is in a register. Only what is
-read from elsewhere is stored; `density` then numbers it anew.
+A number that an instruction of the same body made, in this iteration or the one before, is in a register, and so is a
+cotangent while contributions are added to it. Only what is read from elsewhere is stored; `density` then numbers it
+anew.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import Any
 from microgrid.compiler.code import SUMMED, Accumulate, Apply, Code, Guard, Load, Operand, Repeat, Store, Stored
 from microgrid.compiler.density import densely
 from microgrid.compiler.poly import Poly
-from microgrid.compiler.roll import Loop, Node, Rolled, Statement, only, statements
+from microgrid.compiler.roll import Loop, Node, Rolled, Statement, flattened, only, statements
 from microgrid.compiler.tape import ONCE, PASSED, Shape
 from microgrid.compiler.timeline import Points, Timeline
 
@@ -22,6 +23,7 @@ SEGMENT = 400
 
 def place(rolled: Rolled, *, alone: bool = False) -> Stored:
     """Return the code of loops, with cells placed in registers or memory; `alone` for one sample at a time."""
+    rolled = rolled._replace(nodes=flattened(rolled.nodes))
     timeline = Timeline(rolled)
     first = _Placement(rolled, timeline, None, alone)
     first.all()
@@ -58,6 +60,10 @@ class _Placement:
         self.within: dict[int, dict[tuple[Cell, Points], None]] = first.within if first else {}
         """Cells that are read from memory in a loop, by its counter, with the points of the reads."""
         self.summing = False  # while summing, loaded registers are valid only within the loops around
+        self.held: dict[Cell, None] = {}
+        """Sums of cotangents that this iteration has in registers; memory has other numbers."""
+        self.aliased: set[Poly] = set()
+        """Indices of sums that stay in memory in this body."""
 
     def all(self) -> tuple[list[tuple[Code, ...]], tuple[Code, ...]]:
         """Return the segments, and the sums over samples."""
@@ -72,12 +78,15 @@ class _Placement:
         code: list[Code] = []
         known: Known = {}
         done = 0
+        self.aliased = self.aliases(nodes, self.here)
         for node in nodes:
             self.node(node, known, code)
             done += 1 if isinstance(node, Statement) else sum(1 for _ in statements([node]))
             if done > SEGMENT:
+                self.release(known, code, list(self.held))
                 yield tuple(code)
                 code, known, done = [], {}, 0
+        self.release(known, code, list(self.held))
         yield tuple(code)
 
     def masks(self) -> dict[str, Any]:
@@ -122,10 +131,12 @@ class _Placement:
         shape, cells, _ = node
         operands = [self.read(cell, known, code) for cell in zip(shape.operands, cells[1:], strict=True)]
         target = (shape.target, cells[0])
-        if target in known and shape.target not in ONCE:  # a sum that is kept in a register throughout a loop
+        if target in known and shape.target not in ONCE:  # a sum that is in a register
             code.append(Apply(result := self.register(), self.summed(shape, cells[0]), (*operands, known[target])))
             known[target] = result
         elif shape.adds:
+            if shape.target == "a":
+                self.from_memory(target)
             code.append(Accumulate(*target, self.summed(shape, cells[0]), tuple(operands)))
         else:
             if shape.target == "y" and shape.op in PASSED:
@@ -134,6 +145,9 @@ class _Placement:
             if shape.target in ONCE:
                 known[target] = result
                 self.store(target, result, code)
+            elif _begins(node) and cells[0] not in self.aliased:
+                known[target] = result
+                self.held[target] = None
             else:
                 code.append(Store(*target, result))
 
@@ -153,6 +167,36 @@ class _Placement:
             self.waiting.setdefault(self.around[-1], []).append((cell, value))
         else:
             code.append(Store(space, index, value))
+
+    def aliases(self, nodes: Sequence[Node], here: Points) -> set[Poly]:
+        """Return the indices of sums of cotangents that name, somewhere in one iteration, what another one names."""
+        if not any(isinstance(node, Statement) and _begins(node) for node in nodes):
+            return set()
+        np, size = self.np, self.rolled.tape.sizes["a"]
+        numbers: dict[Poly, int] = {}
+        keys, names = [], []
+        for statement in statements(nodes):
+            shape, points = statement.shape, self.timeline.points[statement.number]
+            for space, index in zip((shape.target, *shape.operands), statement.cells, strict=True):
+                if space == "a":
+                    own = points.outward((here.counter, *index.counters))
+                    keys.append(own.rows_of(here) * size + own.each(index))
+                    names.append(np.full(own.size, numbers.setdefault(index, len(numbers))))
+        key, name = np.concatenate(keys), np.concatenate(names)
+        order = np.argsort(key, kind="stable")
+        key, name = key[order], name[order]
+        apart = (key[1:] == key[:-1]) & (name[1:] != name[:-1])
+        found = set(name[1:][apart].tolist()) | set(name[:-1][apart].tolist())
+        return {index for index, number in numbers.items() if number in found}
+
+    def release(self, known: Known, code: list[Code], cells: Iterable[Cell]) -> None:
+        """Store sums that are in registers, where others read them from memory."""
+        for cell in cells:
+            register = known.pop(cell)
+            del self.held[cell]
+            space, index = cell
+            if self.wanted is not None and space in self.wanted and self.wanted[space][self.here.cells(index)].any():
+                code.append(Store(space, index, register))
 
     def waits(self, cell: Cell) -> bool:
         """Return True if the loop around may end before its last number is stored: none is read from memory earlier."""
@@ -182,6 +226,8 @@ class _Placement:
             return
         self.times[counter] = loop.times
         self.inner[counter] = {counter, *[inner.counter for inner in _loops(loop.body)]}
+        written = {(statement.shape.target, statement.cells[0]) for statement in statements(loop.body)}
+        self.release(known, code, [cell for cell in self.held if cell in written])
         given, into = (known, code) if before.always else ({**known}, list[Code]())
         if not before.always:
             self.here = before
@@ -190,7 +236,7 @@ class _Placement:
                 loaded = self.read(cell, given, into)
                 if isinstance(loaded, int):
                     given[cell] = loaded
-        inside = {cell: register for cell, register in given.items() if cell[0] not in ("a", "y", "d")}
+        inside = {cell: register for cell, register in given.items() if cell[0] not in ("y", "d")}
         kept: list[tuple[int, Operand, Cell]] = []
         used = set(_used(loop.body))
         for space, index in self.made(loop.body, counter):
@@ -216,15 +262,18 @@ class _Placement:
         outer = set(inside)
         self.around.append(counter)
         here, self.here = self.here, self.timeline.within[counter]
+        held, self.held = self.held, {}
+        aliased, self.aliased = self.aliased, self.aliases(loop.body, self.here)
         for node in loop.body:
             self.node(node, inside, body)
+        self.release(inside, body, list(self.held))
         phis = []
         for register, at_first, cell in kept:
             after = self.read(cell, inside, body)  # from memory, where it comes from iterations side by side
             assert isinstance(after, int)
             phis.append((register, at_first, after))
         self.around.pop()
-        self.here = here
+        self.here, self.held, self.aliased = here, held, aliased
         vectorises = jams and innermost
         into.append(Repeat(counter, loop.times, tuple(phis), _summed(body, phis), jams and not innermost, vectorises))
         into += [Store(*cell, inside[cell]) for cell in sums]
@@ -395,6 +444,11 @@ def _summed(body: Sequence[Code], kept: Sequence[tuple[int, Operand, int]]) -> t
         if at == register:
             summed |= {item.target: item for item in found}
     return tuple([summed.get(item.target, item) if isinstance(item, Apply) else item for item in body])
+
+
+def _begins(statement: Statement) -> bool:
+    """Return True if a statement writes the first contribution to a cotangent that is a sum."""
+    return statement.shape.target == "a" and not statement.shape.adds
 
 
 def _loops(nodes: Iterable[Node]) -> Iterator[Loop]:

@@ -14,6 +14,7 @@ from unrolled import check, check_expansion, check_storage, tape
 
 import microgrid as mg
 from microgrid import trace
+from microgrid.compiler import storage
 from microgrid.compiler.code import Code, Guard, Repeat, Stored
 from microgrid.compiler.roll import Loop, Node, Rolled, roll
 from microgrid.compiler.storage import place
@@ -281,3 +282,12 @@ def test_a_number_held_over_a_loop_without_iterations_is_seen(monkeypatch: pytes
     with pytest.raises(AssertionError):
         check_storage(program, numbers(54), 54, 4)
     assert lost
+
+
+def test_a_sum_in_a_register_that_another_index_reads_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The control: no index names what another one names."""
+    nest: Item = ("n", 6, "nothing", "counted", (("2 i", 0, "nothing", "counted", (("packed", 0),)),))
+    check_stages([nest], 60, 0, 4)
+    monkeypatch.setattr(storage._Placement, "aliases", lambda self, nodes, here: set())
+    with pytest.raises(AssertionError):
+        check_stages([nest], 60, 0, 4)
