@@ -1,13 +1,14 @@
 """Losses of one sample, and penalties on parameters.
 
-Each loss takes the outputs for one sample (a value, or a list of them) and its target (a number, or a list of as many),
-values or numbers, and gives one value. `fit` takes the mean over samples. No exponential overflows on the way.
+Each loss takes the outputs for one sample (a value, or nested lists of them) and its target (a number, or lists of as
+many), values or numbers, and gives one value. `fit` takes the mean over samples. No exponential overflows on the way.
 """
 
 from __future__ import annotations
 
 import functools
 import itertools
+import math
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Literal, NamedTuple
 
@@ -16,6 +17,9 @@ from microgrid.functions import reductions
 
 Reduction = Literal["mean", "sum"]
 Loss = Callable[[Any, Any], Any]
+
+IGNORED = -100.0
+"""Target of a step of a sequence that does not count, as PyTorch's ignore_index."""
 
 
 def mse(outputs: Any, target: Any, *, reduction: Reduction = "mean") -> Any:
@@ -75,13 +79,19 @@ def binary_cross_entropy_with_logits(outputs: Any, target: Any, *, reduction: Re
 def cross_entropy(outputs: Any, target: Any) -> Any:
     """-log of the softmax of the outputs (logits) at the target: the number of a class, or a probability for each.
 
-    A class with the logit -inf is masked: with the probability 0 it adds nothing. Raises ValueError when there is no
+    A class with the logit -inf is masked: with the probability 0 it adds nothing. Of a sequence, a row of logits and a
+    class for each time step, it is the mean over the steps whose target is not IGNORED, -100. A number of a class may
+    be a Value: so compiled code takes any, and gives nan for one that is no class. Raises ValueError when there is no
     class of that number.
     """
     logits = list(_listed(outputs))
+    if logits and isinstance(logits[0], Sequence):
+        return _over_steps(logits, target)
     if isinstance(target, Sequence):
         losses = _each_against_the_others(logits)
         return reductions.sum([_weighted(loss, t) for loss, t in _pairs(losses, target)])
+    if hasattr(target, "_apply_op"):
+        return _at_any_class(logits, target)
     if not 0 <= target < len(logits) or target != int(target):
         raise ValueError(f"label {target} is none of the classes 0 to {len(logits) - 1}")
     k = int(target)
@@ -145,8 +155,16 @@ def _listed(x: Any) -> Sequence[Any]:
     return x if isinstance(x, Sequence) else list(x) if hasattr(x, "__iter__") else [x]
 
 
+def _flat(x: Any) -> list[Any]:
+    """Return a value, or values in nested lists, as one list."""
+    flat = list(_listed(x))
+    while flat and isinstance(flat[0], Sequence):
+        flat = [item for part in flat for item in part]
+    return flat
+
+
 def _pairs(outputs: Any, target: Any) -> list[tuple[Any, Any]]:
-    os, ts = _listed(outputs), _listed(target)
+    os, ts = _flat(outputs), _flat(target)
     if len(os) != len(ts):
         raise ValueError(f"the network has {len(os)} output(s), the target {len(ts)} number(s)")
     return list(zip(os, ts, strict=True))
@@ -155,6 +173,35 @@ def _pairs(outputs: Any, target: Any) -> list[tuple[Any, Any]]:
 def _weighted(loss: Any, weight: Any) -> Any:
     """Return the product, and 0 where the weight is 0, also of an infinite loss."""
     return ops.multiply_no_nan(loss, weight)
+
+
+def _at_any_class(logits: list[Any], target: Any) -> Any:
+    """Return the cross-entropy at the class whose number is a Value, recorded so that the number may change."""
+    chosen = [ops.equal(target, float(k)) for k in range(len(logits))]
+    logit = reductions.sum([ops.where(c, z, 0.0) for c, z in zip(chosen, logits, strict=True)])
+    if len(logits) == 1:
+        loss = ops.sub(logit, logit)
+    else:
+        scale, exponentials = reductions.shifted_exponentials(logits)
+        others = reductions.sum([ops.where(c, 0.0, e) for c, e in zip(chosen, exponentials, strict=True)])
+        loss = _against(logit, scale, others)
+    return ops.where(reductions.sum(chosen), loss, math.nan)
+
+
+def _over_steps(rows: Sequence[Any], targets: Any) -> Any:
+    """Return the mean of the cross-entropy over the steps of a sequence that count."""
+    classes = list(_listed(targets))
+    if len(rows) != len(classes):
+        raise ValueError(f"the network has outputs for {len(rows)} step(s), the target {len(classes)} class(es)")
+    counted = [ops.sub(1.0, ops.equal(t, IGNORED)) for t in classes]
+    pairs = zip(rows, classes, counted, strict=True)
+    if not any(hasattr(t, "_apply_op") for t in classes):
+        losses = [cross_entropy(row, t) for row, t, counts in pairs if counts]
+        if not losses:
+            raise ValueError(f"the targets of all {len(rows)} steps are {IGNORED:g}, which does not count")
+    else:
+        losses = [ops.where(counts, cross_entropy(row, t), 0.0) for row, t, counts in pairs]
+    return ops.div(reductions.sum(losses), reductions.sum(counted))
 
 
 def _against(logit: Any, scale: Any, others: Any) -> Any:

@@ -93,6 +93,7 @@ class GPT(Module):
         whole("GPT", vocabulary=size, width=width, heads=heads, layers=layers, context=context)
         draw: Any = {"init": normal(0.08) if init is None else init, "seed": generator(seed)}
         self.context, self.end = context, size - 1
+        self.padding = float(self.end)  # a token that follows has no effect on those before: see `fit`
         self.tokens = Embedding(size, width, **draw)
         self.places = Embedding(context, width, **draw)
         self.norm = _norm(width)

@@ -5,20 +5,21 @@ from __future__ import annotations
 import importlib.util
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from microgrid.compiler.compile import compile as in_machine_code
 from microgrid.engine import Value
-from microgrid.losses import Loss, kind_of
+from microgrid.losses import IGNORED, Loss, kind_of
 from microgrid.nn.module import Module
-from microgrid.training.samples import Sample, Target
+from microgrid.training.samples import Sample, Target, shape_of
 from microgrid.training.sums import Outputs, RecordedSums, Sums, outputs_of
 
 if TYPE_CHECKING:
     from microgrid.compiler.training import CompiledLoss
 
 ENOUGH = 20_000
-"""Minimum of samples x parameters for which `compile="auto"` compiles: below, recording ends before LLVM has begun."""
+"""Minimum of samples x steps x parameters for which `compile="auto"` compiles: below, recording ends before LLVM has
+begun."""
 
 CHANGES = 4
 """Number of recompilations, caused by changes in captured names or objects, after which recording takes over."""
@@ -45,6 +46,9 @@ class CompiledSums:
     table, differs from it; therefore some samples are recorded as well, at first the examples, too. Where the two
     differ in the first two batches, recording takes over; later, NotTheSame is raised. `strict` raises any error of the
     compilation.
+
+    Samples of one shape are computed together. Those of a model with `padding`, whose targets are classes of each step,
+    are continued with it up to the `longest` before, and their targets with IGNORED.
     """
 
     def __init__(
@@ -55,6 +59,7 @@ class CompiledSums:
         outputs: bool,
         strict: bool,
         examples: tuple[Sequence[Sample], Sequence[Target]] = ((), ()),
+        longest: int = 0,
     ) -> None:
         self.recorded = RecordedSums(model, loss)
         self.how = "compiled"
@@ -64,11 +69,20 @@ class CompiledSums:
         self._calls = 0
         self._code: CompiledLoss | None = None
         self._made = 0
+        """Number of compilations of codes before this one."""
+        self._seen: set[Any] = set()
+        """Shapes of samples and targets, each of which is compiled once."""
+        self._changes = 0
+        """Number of compilations that no new shape explains, since numbers have changed."""
         self._objects: list[Any] = []
         self._numbers: list[Any] = []
-        self._batch: tuple[Any, Any, Any, Any] = (None, None, None, None)
-        self._classes = kind_of(loss).targets == "classes"
-        self._width = 0
+        self._batch: tuple[Any, Any, list[_Group]] = (None, None, [])
+        self._padding: float | None = None
+        if kind_of(loss).targets == "classes":
+            self._padding = getattr(model, "padding", None)
+        self._longest = longest
+        self._shapes: dict[Any, Any] = {}
+        """Shape of the outputs for each shape of a sample."""
 
     @property
     def remark(self) -> str:
@@ -81,10 +95,12 @@ class CompiledSums:
             return self.recorded.loss_and_gradients(parameters, xs, ys)
         if self._code is not None and self._numbers != [_numbers_in(x) for x in self._objects]:
             self._made += self._code.compilations
+            self._changes += 1
             self._code = None
-        made = self._made + (self._code.compilations if self._code is not None else 0)
+            self._seen.clear()
+        made = self._compilations
         watching = self._calls & (self._calls + 1) == 0
-        if made > CHANGES and not self._strict:
+        if self._changes >= CHANGES and not self._strict:
             self.how = "compiled, then recorded, since numbers that the loss finds outside keep changing"
             return self.recorded.loss_and_gradients(parameters, xs, ys)
         self._calls += 1
@@ -101,13 +117,17 @@ class CompiledSums:
             self.how = f"{'compiled, then ' if self._calls > 2 else ''}recorded, since {why}"
             return self.recorded.loss_and_gradients(parameters, xs, ys)
         # Otherwise nothing of the user has run.
-        if watching or self._code is None or self._made + self._code.compilations != made:
+        if watching or self._code is None or self._compilations != made:
             self._remember(made)
         return sums
 
+    @property
+    def _compilations(self) -> int:
+        return self._made + (self._code.compilations if self._code is not None else 0)
+
     def _remember(self, made: int) -> None:
         """Return the numbers in objects that the code depends on: they may change before the next batch."""
-        if self._code is not None and self._made + self._code.compilations != made:
+        if self._compilations != made:
             from microgrid.compiler.outside import Outside  # it loads Python's build settings
 
             model, loss = self.recorded.model, self.recorded.loss
@@ -117,36 +137,66 @@ class CompiledSums:
 
     def _computed(self, xs: Sequence[Sample], ys: Sequence[Target]) -> Sums:
         if self._code is None:
-            model = self.recorded.model
-            self._code = in_machine_code(self.recorded.loss, model)
-            self._width = len(outputs_of(model, xs[:1])[0])
-        self._code.read()
-        x, y = self._arrays(xs, ys)
-        outputs: Outputs = []
-        if self._outputs:
-            mean, gradient, outputs = self._code.with_outputs(x, y)
-        else:
-            mean, gradient = self._code(x, y)
-        return Sums(mean * len(xs), gradient * len(xs), outputs)
+            self._code = in_machine_code(self.recorded.loss, self.recorded.model)
+        code = self._code
+        code.read()
+        groups = self._groups(xs, ys)
+        loss, sums = 0.0, None
+        outputs: Outputs = [] if len(groups) == 1 else [None] * len(xs)
+        for group in groups:
+            count, made = len(group.places), code.compilations
+            if self._outputs:
+                mean, gradient, told = code.with_outputs(group.x, group.y)
+                shaped = self._shaped(told, [xs[i] for i in group.places], group.x.shape[1])
+                if len(groups) == 1:
+                    outputs = shaped
+                else:
+                    for i, output in zip(group.places, shaped, strict=True):
+                        outputs[i] = output if isinstance(output, list) else output.tolist()
+            else:
+                mean, gradient = code(group.x, group.y)
+            shapes = group.x.shape[1:], group.y.shape[1:]
+            self._changes += code.compilations - made - (shapes not in self._seen)
+            self._seen.add(shapes)
+            loss, sums = (
+                (mean * count, gradient * count) if sums is None else (loss + mean * count, sums + gradient * count)
+            )
+        return Sums(loss, sums, outputs)
 
-    def _arrays(self, xs: Sequence[Sample], ys: Sequence[Target]) -> tuple[Any, Any]:
+    def _groups(self, xs: Sequence[Sample], ys: Sequence[Target]) -> list[_Group]:
         """Return the batch as arrays, cached: where all samples are one batch, it comes again and again."""
         if self._batch[0] is not xs or self._batch[1] is not ys:
             import numpy as np
 
-            listed = [self._target(y) for y in ys]
-            if len({len(y) if isinstance(y, list) else 0 for y in listed}) > 1:
-                raise TypeError("the targets differ in length")
-            self._batch = xs, ys, np.array(xs, dtype=float), np.array(listed, dtype=float)
-        return self._batch[2:]
+            places: dict[Any, list[int]] = {}
+            padded = [self._padded(x, y) for x, y in zip(xs, ys, strict=True)]
+            for i, (x, y) in enumerate(padded):
+                shape = shape_of(x), shape_of(y) if isinstance(y, list) else ()
+                places.setdefault(shape, []).append(i)
+            groups = [
+                _Group(of_one, *[np.array([padded[i][k] for i in of_one], dtype=float) for k in (0, 1)])
+                for of_one in places.values()
+            ]
+            self._batch = xs, ys, groups
+        return self._batch[2]
 
-    def _target(self, y: Target) -> Any:
-        """Encode a class as a probability for each class: compiled code does not index."""
-        if not self._classes or isinstance(y, list):
-            return y
-        if not 0 <= y < self._width or y != int(y):
-            raise ValueError(f"label {y} is none of the classes 0 to {self._width - 1}")
-        return [float(k == y) for k in range(self._width)]
+    def _padded(self, x: Sample, y: Target) -> tuple[Sample, Target]:
+        """Return a sequence that is continued without effect, and its targets."""
+        missing = self._longest - len(x)
+        if self._padding is None or missing <= 0 or not isinstance(y, list) or len(y) != len(x):
+            return x, y
+        return [*x, *[_filled(x[0], self._padding)] * missing], [*y, *[IGNORED] * missing]
+
+    def _shaped(self, outputs: Any, xs: Sequence[Sample], length: int) -> Outputs:
+        """Return the outputs in the lists in which the model gives them, as they are where that is one."""
+        shape = shape_of(xs[0])
+        if shape not in self._shapes:
+            self._shapes[shape] = shape_of(outputs_of(self.recorded.model, xs[:1])[0])
+        inner = self._shapes[shape][1:]
+        if not inner:
+            return outputs
+        nested = outputs.reshape((len(xs), -1, *inner)).tolist()
+        return [output[: len(output) - (length - len(x))] for x, output in zip(xs, nested, strict=True)]
 
     def _watch(self, parameters: Sequence[Value], xs: Sequence[Sample], ys: Sequence[Target]) -> None:
         """Compare with recording on these samples. Raises NotTheSame where they differ."""
@@ -160,6 +210,18 @@ class CompiledSums:
                     "use an object's number that changes, or does the loss look a target up? Train it with "
                     "loss=Objective(..., compile=False)"
                 )
+
+
+class _Group(NamedTuple):
+    """Places of samples of one shape in a batch, and arrays of them and of their targets."""
+
+    places: list[int]
+    x: Any
+    y: Any
+
+
+def _filled(x: Any, number: float) -> Any:
+    return [_filled(item, number) for item in x] if isinstance(x, list) else number
 
 
 def _numbers_in(x: Any) -> list[tuple[Any, Any]]:

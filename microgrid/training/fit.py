@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from typing import Any
 
@@ -15,7 +16,7 @@ from microgrid.training.history import History
 from microgrid.training.loop import EpochLoop
 from microgrid.training.metrics import Metric, measures_of
 from microgrid.training.objective import Objective
-from microgrid.training.samples import Samples, at_least, samples_of
+from microgrid.training.samples import Sample, Samples, at_least, outputs_like, samples_of
 from microgrid.training.sums import outputs_of
 
 
@@ -38,11 +39,16 @@ def fit(
 ) -> History:
     """Train the model on samples x and their targets y; return the history of the epochs.
 
-    x and y are lists or anything array-like: for each sample a row of numbers, or nested lists of one shape (sequences,
-    images), which the model gets as nested lists of Values; a number, a class or a row for its target. `loss` is a name
-    of `microgrid.losses`, or a function of the outputs and the target of one sample: its mean over a batch is
-    minimised. `Objective` of `microgrid.training` selects the sum, a penalty, or compilation; `Spread` uses the workers
-    of an executor. `optimizer` is one of `microgrid.optim`, or its name, with `lr` the learning rate.
+    x and y are lists or anything array-like: for each sample a row of numbers, or nested lists (sequences, images),
+    which the model gets as nested lists of Values; a number, a class or a row for its target. `loss` is a name of
+    `microgrid.losses`, or a function of the outputs and the target of one sample: its mean over a batch is minimised.
+    `Objective` of `microgrid.training` selects the sum, a penalty, or compilation; `Spread` uses the workers of an
+    executor. `optimizer` is one of `microgrid.optim`, or its name, with `lr` the learning rate.
+
+    Sequences may have unlike lengths. Where the model has a row of logits for each step, a target is a class for each
+    step, or -100 for one that does not count. Compiled code runs for those of one length together; those of a model
+    with an attribute `padding`, a number that has no effect on the steps before it, are continued with it to one
+    length.
 
     `batch_size` is all samples by default; 1 is stochastic gradient descent. Each epoch shuffles the samples by `seed`;
     with `seed=None` they stay in order. `validation` is a pair (x, y), or the fraction of the samples to hold out:
@@ -79,13 +85,23 @@ def fit(
             raise TypeError(f"a callback is a function of the run, or has a method keep(run), got {callback!r}")
     objective = loss if isinstance(loss, Objective) else Objective(loss)
     kind = kind_of(objective.loss)
-    xs = samples_of(x)
-    outputs = len(outputs_of(model, xs[:1])[0])
-    samples = Samples(xs, y, outputs, kind, validation, batch_size, seed)
+    misfit = functools.partial(_misfit, model)
+    xs = samples_of(x, misfit=misfit)
+    outputs = outputs_like(outputs_of(model, xs[:1])[0])
+    samples = Samples(xs, y, outputs, kind, validation, batch_size, seed, misfit)
     measures = measures_of(metrics, objective.loss, samples.ys)
     summation = objective.summation(model, samples, outputs=bool(measures))
     loop = EpochLoop(objective, summation, model, _optimizer(optimizer, model, lr), samples, measures)
     return loop.run(epochs, callbacks, resume, progress)
+
+
+def _misfit(model: Module, sample: Sample) -> str:
+    """Return the error that a model raises for a sample; "" where it takes it."""
+    try:
+        outputs_of(model, [sample])
+    except (ValueError, TypeError, IndexError) as error:
+        return str(error)
+    return ""
 
 
 def _optimizer(optimizer: str | Optimizer, model: Module, lr: float | Schedule | None) -> Optimizer:

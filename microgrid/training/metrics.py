@@ -7,7 +7,7 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from microgrid.losses import Kind, Loss, kind_of
+from microgrid.losses import IGNORED, Kind, Loss, kind_of
 from microgrid.training.samples import Target
 
 Metric = Callable[[Any, Any], float]
@@ -79,12 +79,15 @@ def _answers(kind: Kind, ys: Sequence[Target], width: int) -> Any:
 def accuracy(kind: Kind, outputs: Sequence[list[float]], ys: Sequence[Target]) -> float:
     """Return the fraction of correct classes (largest output), or of outputs on the target's side of the threshold.
 
-    The second is the mean over samples of the fraction of the outputs.
+    The second is the mean over samples of the fraction of the outputs; of a sequence it is the fraction of the steps.
     """
     right = []
     for os, y in zip(outputs, ys, strict=True):
         ts = y if isinstance(y, list) else [y]
-        if kind.targets == "classes" or len(ts) < len(os):
+        if kind.targets == "classes" and isinstance(os[0], list):
+            steps = [row.index(max(row)) == t for row, t in zip(os, ts, strict=True) if t != IGNORED]
+            right.append(steps.count(True) / len(steps))
+        elif kind.targets == "classes" or len(ts) < len(os):
             right.append(float(os.index(max(os)) == (ts.index(max(ts)) if len(ts) == len(os) else y)))
         elif len(ts) > len(os):
             raise ValueError(f"the network has {len(os)} output(s), the target {len(ts)} number(s)")

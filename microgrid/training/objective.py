@@ -53,11 +53,13 @@ class Objective:
         """Choose the way to compute sums of losses over batches of these samples, with outputs if asked for."""
         why_recorded = "" if self.compile else "compile=False"
         if self.compile == "auto":
-            why_recorded = why_not(samples.batch_size, len(model.parameters()))
+            why_recorded = why_not(samples.batch_size * samples.steps, len(model.parameters()))
         if why_recorded:
             return RecordedSums(model, self.loss, f"recorded, since {why_recorded}")
         examples = samples.of_each_target() if kind_of(self.loss).targets == "any" else ([], [])
-        return CompiledSums(model, self.loss, outputs=outputs, strict=self.compile is True, examples=examples)
+        return CompiledSums(
+            model, self.loss, outputs=outputs, strict=self.compile is True, examples=examples, longest=samples.longest
+        )
 
     def added(self, parameters: Sequence[Value]) -> Value | None:
         """Return the recorded penalty. Raises TypeError if it is no Value."""

@@ -7,17 +7,20 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, NamedTuple
 
 from microgrid.core.primitive import as_float
 from microgrid.engine import Value
-from microgrid.losses import Kind
+from microgrid.losses import IGNORED, Kind
 
-Target = float | int | list[float]
+Target = float | int | list[Any]
 
 Sample = list[Any]
 """The numbers of a sample: a row of floats, or a list of such to any depth, as a sequence and an image are."""
+
+Misfit = Callable[[Sample], str]
+"""A function that says why a model does not take a sample; "" where it does."""
 
 CLASSES = 16
 """Maximum number of distinct targets that may be classes for a loss of the user."""
@@ -30,11 +33,12 @@ class Samples:
         self,
         xs: list[Sample],
         y: Any,
-        outputs: int,
+        outputs: Outputs,
         kind: Kind,
         validation: Any,
         batch_size: int | None,
         seed: int | None,
+        misfit: Misfit | None = None,
     ) -> None:
         ys = targets(y, len(xs), outputs, kind)
         self.seed = seed
@@ -45,8 +49,9 @@ class Samples:
             self.validation = ([xs[i] for i in sorted(kept)], [ys[i] for i in sorted(kept)])
         elif validation is not None:
             vx, vy = validation
-            xs_apart = samples_of(vx, "validation x")
-            if shape_of(xs_apart[0]) != shape_of(xs[0]):
+            xs_apart = samples_of(vx, "validation x", misfit)
+            shapes = set(map(shape_of, xs))
+            if len(shapes) == 1 and shape_of(xs_apart[0]) not in shapes:
                 raise ValueError(
                     f"validation x has rows of {_size(shape_of(xs_apart[0]))} number(s), x of {_size(shape_of(xs[0]))}"
                 )
@@ -54,6 +59,10 @@ class Samples:
         self.numbers = [i for i in range(len(xs)) if i not in kept]
         """Index of each row in the data passed to `fit`."""
         self.xs, self.ys = [xs[i] for i in self.numbers], [ys[i] for i in self.numbers]
+        self.longest = max(map(len, self.xs))
+        """Length of the longest sample."""
+        self.steps = self.longest if outputs.steps or len(shape_of(xs[0])) == 2 else 1
+        """Number of time steps, if samples have any."""
         self.batch_size = min(batch_size or len(self.xs), len(self.xs))
         self.shuffle = seed is not None and self.batch_size < len(self.xs)
 
@@ -105,18 +114,38 @@ def at_least(least: int, name: str, number: Any) -> int:
     return number
 
 
-def samples_of(x: Any, name: str = "x") -> list[Sample]:
+class Outputs(NamedTuple):
+    """Number of outputs of a network; where it has a row of them for each step, of each step."""
+
+    size: int
+    steps: bool = False
+
+
+def outputs_like(outputs: Any) -> Outputs:
+    """Return the numbers of outputs, given those for the first sample."""
+    if not isinstance(outputs[0], list):
+        return Outputs(len(outputs))
+    return Outputs(shape_of(outputs)[-1], steps=True)
+
+
+def samples_of(x: Any, name: str = "x", misfit: Misfit | None = None) -> list[Sample]:
     """Return the numbers of each sample, in as many axes as x has; a plain number is a sample of one.
 
-    Raises TypeError and ValueError as `rows` does: all samples have the shape of the first.
+    Samples of several shapes, such as sequences of unlike lengths, are samples if the model takes one of each. Raises
+    TypeError and ValueError as `rows` does.
     """
     listed = [_nested(item, f"{name}, row {i}") for i, item in enumerate(_listed(x, name))]
     if not listed:
         raise ValueError(f"{name} has no rows")
     first = shape_of(listed[0])
+    taken = {first}
     for i, sample in enumerate(listed):
-        if shape_of(sample) != first:
-            raise ValueError(f"{name}, row {i} has {_size(shape_of(sample))} number(s), row 0 has {_size(first)}")
+        shape = shape_of(sample)
+        why = "" if shape in taken else "no model was asked" if misfit is None else misfit(sample)
+        if why:
+            advice = "" if misfit is None else f", and the model does not take both: {why}"
+            raise ValueError(f"{name}, row {i} has {_size(shape)} number(s), row 0 has {_size(first)}{advice}")
+        taken.add(shape)
     return listed
 
 
@@ -167,10 +196,12 @@ def rows(x: Any, name: str = "x") -> list[list[float]]:
     return listed
 
 
-def targets(y: Any, count: int, outputs: int, kind: Kind, name: str = "y") -> list[Target]:
+def targets(y: Any, count: int, outputs: Outputs, kind: Kind, name: str = "y") -> list[Target]:
     """Return a target for each of `count` samples: a class, a number, or a list of numbers for several outputs.
 
-    Raises ValueError with the row for a target of the wrong length, and for one that the loss does not know.
+    Where the network has outputs for each step of a sequence, a target is a list of a class for each, or the numbers
+    of all steps in nested lists. Raises ValueError with the row for a target of the wrong length, and for one that the
+    loss does not know.
     """
     items = _listed(y, name)
     if len(items) != count:
@@ -180,15 +211,18 @@ def targets(y: Any, count: int, outputs: int, kind: Kind, name: str = "y") -> li
     return [_target(item, outputs, kind, f"{name}, row {i}") for i, item in enumerate(items)]
 
 
-def _target(item: Any, outputs: int, kind: Kind, where: str) -> Target:
+def _target(item: Any, given: Outputs, kind: Kind, where: str) -> Target:
+    outputs = given.size
+    if kind.targets == "any" or (given.steps and kind.targets != "classes"):
+        nested = _nested(item, where)
+        return (
+            nested if len(nested) > 1 or isinstance(nested[0], list) else item if isinstance(item, int) else nested[0]
+        )
     numbers = _row(item, where)
+    if given.steps:
+        return [x if x == IGNORED else _class(x, outputs, f"{where}, step {t}") for t, x in enumerate(numbers)]
     if kind.targets == "classes" and len(numbers) == 1:
-        label = numbers[0]
-        if not (label.is_integer() and 0 <= label < outputs):
-            raise ValueError(f"{where}: label {label:g} is none of the classes 0 to {outputs - 1}, one for each output")
-        return int(label)
-    if kind.targets == "any":
-        return numbers if len(numbers) > 1 else item if isinstance(item, int) else numbers[0]
+        return _class(numbers[0], outputs, where)
     if len(numbers) != outputs:
         hint = "; for class numbers take the loss 'cross_entropy'" if len(numbers) == 1 else ""
         raise ValueError(f"{where} has {len(numbers)} number(s), the network has {outputs} output(s){hint}")
@@ -200,6 +234,12 @@ def _target(item: Any, outputs: int, kind: Kind, where: str) -> Target:
     if kind.targets == "classes" and not math.isclose(sum(numbers), 1.0, abs_tol=1e-9):
         raise ValueError(f"{where}: probabilities of classes add up to 1, these to {sum(numbers):g}")
     return numbers if outputs > 1 else numbers[0]
+
+
+def _class(label: float, outputs: int, where: str) -> int:
+    if not (label.is_integer() and 0 <= label < outputs):
+        raise ValueError(f"{where}: label {label:g} is none of the classes 0 to {outputs - 1}, one for each output")
+    return int(label)
 
 
 def _row(item: Any, where: str) -> list[float]:

@@ -96,12 +96,14 @@ def together(parts: Sequence[Outputs]) -> Outputs:
     return [row for part in parts for row in (part if isinstance(part, list) else part.tolist())]
 
 
-def numbers_of(output: Any) -> list[float]:
-    """Return the outputs of a network, one value or several, as floats."""
-    return [output.data] if isinstance(output, Value) else [v.data if isinstance(v, Value) else v for v in output]
+def numbers_of(output: Any) -> list[Any]:
+    """Return the outputs of a network, one value or several, as floats in the same lists."""
+    if isinstance(output, Value):
+        return [output.data]
+    return [v.data if isinstance(v, Value) else numbers_of(v) if isinstance(v, list) else v for v in output]
 
 
-def outputs_of(model: Module, xs: Sequence[Sample]) -> list[list[float]]:
+def outputs_of(model: Module, xs: Sequence[Sample]) -> list[list[Any]]:
     """Return the outputs for each sample, in evaluation and without recording."""
     with no_grad(), evaluating(model):
         return [numbers_of(model(values_of(x))) for x in xs]

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from microgrid import Value, losses
-from microgrid.training.samples import rows, samples_of, shape_of, targets, values_of
+from microgrid.training.samples import Outputs, rows, samples_of, shape_of, targets, values_of
 
 ANY = losses.kind_of(lambda outputs, target: outputs)
 
@@ -75,13 +75,13 @@ def test_what_is_no_list_is_an_error(x: Any) -> None:
 def test_targets_are_what_the_loss_takes() -> None:
     np = pytest.importorskip("numpy")
     mse, classes = losses.kind_of(losses.mse), losses.kind_of(losses.cross_entropy)
-    assert targets([1, 2], 2, 1, mse) == [1.0, 2.0]
-    assert targets(np.array([[1], [2]]), 2, 1, mse) == [1.0, 2.0]
-    assert targets([[1, 2]], 1, 2, mse) == [[1.0, 2.0]]
-    assert targets(np.array([0.0, 2.0]), 2, 3, classes) == [0, 2]
-    assert all(type(t) is int for t in targets(np.array([0, 2]), 2, 3, classes))
-    assert targets([[0.5, 0.5, 0.0]], 1, 3, classes) == [[0.5, 0.5, 0.0]]
-    assert targets([2, 0.5, [1, 2]], 3, 4, ANY) == [2, 0.5, [1.0, 2.0]]
+    assert targets([1, 2], 2, Outputs(1), mse) == [1.0, 2.0]
+    assert targets(np.array([[1], [2]]), 2, Outputs(1), mse) == [1.0, 2.0]
+    assert targets([[1, 2]], 1, Outputs(2), mse) == [[1.0, 2.0]]
+    assert targets(np.array([0.0, 2.0]), 2, Outputs(3), classes) == [0, 2]
+    assert all(type(t) is int for t in targets(np.array([0, 2]), 2, Outputs(3), classes))
+    assert targets([[0.5, 0.5, 0.0]], 1, Outputs(3), classes) == [[0.5, 0.5, 0.0]]
+    assert targets([2, 0.5, [1, 2]], 3, Outputs(4), ANY) == [2, 0.5, [1.0, 2.0]]
 
 
 @pytest.mark.parametrize(
@@ -101,7 +101,7 @@ def test_targets_are_what_the_loss_takes() -> None:
 )
 def test_a_wrong_target_is_named(loss: Any, y: Any, outputs: int, advice: str) -> None:
     with pytest.raises(ValueError, match=advice):
-        targets(y, 3, outputs, losses.kind_of(loss))
+        targets(y, 3, Outputs(outputs), losses.kind_of(loss))
 
 
 @given(st.lists(st.integers(1, 3), min_size=1, max_size=4), st.booleans())
