@@ -20,7 +20,7 @@ from microgrid.film import Film
 from microgrid.functional import hessian
 from microgrid.pictures import stepper
 from microgrid.program import trace
-from microgrid.steps import steps
+from microgrid.steps import Steps, steps
 from microgrid.text.expression import Expression, ExpressionError, check_name, variables
 from microgrid.training import fit
 
@@ -87,8 +87,13 @@ def expression(asked: Mapping[str, Any]) -> dict[str, Any]:
         "names": names, "values": list(at.values()), "value": root.data, "gradient": [leaf.grad for leaf in leaves],
         "operations": len(traced.instructions),
     }  # fmt: skip
+
+    def passes() -> Steps:
+        return steps(function(*(Value(x, label=name) for name, x in at.items())))
+
     parts: dict[str, Callable[[], Any]] = {
-        "stepper": lambda: steps(function(*(Value(x, label=name) for name, x in at.items()))).html(),
+        "stepper": lambda: passes().html(),
+        "page": lambda: stepper.page(passes()),
         "program": lambda: f"{traced}\n\n# its gradient\n{traced.gradient().simplify()}" if names else str(traced),
         "latex": lambda: _latex(traced, root),
         "hessian": lambda: hessian(function, range(len(names)))(*at.values()) if names else [],

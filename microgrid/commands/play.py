@@ -17,7 +17,7 @@ from microgrid.pictures.playground import page
 LARGEST = 200_000
 """Maximum number of bytes of a request."""
 
-TRANSPORT = """const settings = {};
+TRANSPORT = """const settings = { local: true };
 const token = new URLSearchParams(location.search).get("token");
 async function ask(request) {
   const body = JSON.stringify(request), signal = AbortSignal.timeout(60000);

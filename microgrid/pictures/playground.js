@@ -1,5 +1,6 @@
 /* `ask` takes a request and returns a promise of the answer; `examples` are the expressions to begin with; settings may
-   have `defaults` of the network's form, and `count`, the number of points of a data set. */
+   have `defaults` of the network's form, `count`, the number of points of a data set, and `local`, where the address works
+   on this machine only. */
 function playground(ask, examples, settings) {
   "use strict";
   const $ = (id) => document.getElementById(id), state = { names: [], values: {}, shown: "" };
@@ -159,7 +160,17 @@ function playground(ask, examples, settings) {
   for (const name in examples) made("option", $("examples"), name, { value: examples[name] });
   function example(said) { const [e, values] = said.split("#"); return new URLSearchParams({ e }) + "&" + values; }
   $("examples").addEventListener("change", () => { if ($("examples").value) load(example($("examples").value)); $("examples").value = ""; });
-  $("link").addEventListener("click", () => copied(location.href, $("link")));
+  $("link").addEventListener("click", () => copied(location.href, $("link"), settings.local ? "Copied, for this machine" : "Copied"));
+  /* The stepper as a file, for a site or a class: it needs neither this page nor a network. */
+  $("save").addEventListener("click", () => {
+    const request = { kind: "expression", text: text.value, values: { ...state.values }, parts: ["page"] };
+    last("save", request, (answer) => {
+      if (!answer.page) { message.textContent = answer.error || "there is nothing to step through"; return; }
+      const link = made("a", null, undefined, { href: URL.createObjectURL(new Blob([answer.page], { type: "text/html" })), download: "steps.html" });
+      link.click();
+      setTimeout(() => URL.revokeObjectURL(link.href), 10000);
+    }, message);
+  });
 
   /* Network */
   const canvas = $("points"), pen = canvas.getContext("2d"), own = [];

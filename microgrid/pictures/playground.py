@@ -37,7 +37,8 @@ def page(transport: str, examples: Mapping[str, str]) -> str:
 <div class="row"><label class="wide">Expression
 <input id="text" spellcheck="false" autocomplete="off" autocapitalize="off" aria-describedby="message"></label>
 <label>Examples <select id="examples"><option value="">choose …</option></select></label>
-<button id="link" type="button">Copy link</button></div>
+<button id="link" type="button">Copy link</button>
+<button id="save" type="button">Save page</button></div>
 <p class="message" id="message" role="status"></p>
 <div class="board"><table><thead><tr><th scope="col">input</th><th scope="col">drag</th><th scope="col">value</th>
 <th scope="col" class="number">gradient</th></tr></thead><tbody id="rows"></tbody></table>

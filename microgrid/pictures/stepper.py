@@ -34,7 +34,7 @@ LONGEST_DERIVATION = 4_000
 BOX, CONSTANT_BOX = (126.0, 66.0), (52.0, 30.0)
 """Sizes of the boxes; one with a line for its module is 14 higher."""
 
-GAPS = {"LR": (112.0, 26.0), "TB": (84.0, 14.0)}
+GAPS = {"LR": (120.0, 26.0), "TB": (84.0, 14.0)}
 """Distances between ranks, and between boxes of one rank, for each direction: there is room for the edges' labels."""
 
 
@@ -47,7 +47,7 @@ def page(steps: Walk) -> str:
 
 def html(steps: Walk, *, practice: int = 0) -> str:
     """Return the stepper as a piece of HTML for a notebook or a page; in practice from the start at a level above 0."""
-    return _piece(steps, alone=False, practice=practice)
+    return _piece(steps, alone=False, practice=practice, given=int(practice > 0))
 
 
 def practice_page(exercises: Sequence[Sequence[Walk]], first: int) -> str:

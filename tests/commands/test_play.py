@@ -309,6 +309,17 @@ def test_latex_and_the_address_are_copied_also_in_a_frame(address: str, visited:
         page.get_by_text("Copied").wait_for(state="detached")
 
 
+def test_the_stepper_is_saved_as_a_page(address: str, visited: Callable[..., Any], tmp_path: Path) -> None:
+    page = visited(with_expression(address, "x * y", {"x": 3.0, "y": 2.0}))
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Save page").click()
+    download.value.save_as(tmp_path / "steps.html")
+    assert download.value.suggested_filename == "steps.html"
+    page.goto(f"{(tmp_path / 'steps.html').as_uri()}#step=99")
+    page.get_by_text("the answer", exact=True).wait_for()
+    assert page.locator("[data-n='0'] .grad").text_content() == "✓ gradient 2"
+
+
 def test_an_exercise_of_a_difficulty_and_seed_is_that_of_python(address: str, visited: Callable[..., Any]) -> None:
     from playwright.sync_api import expect
 
