@@ -9,6 +9,7 @@ from microgrid.core.files import PathLike, ending
 from microgrid.engine import Value
 from microgrid.nn import Module
 from microgrid.pictures.colours import FILLS
+from microgrid.pictures.composites import with_names
 from microgrid.pictures.gathering import gathered
 from microgrid.pictures.outline import Item, items_of, items_of_program, shown
 from microgrid.program import Program
@@ -111,9 +112,9 @@ def draw(
 
 def _items(root: Any, names: Mapping[str, Any]) -> list[Item]:
     if isinstance(root, Value):
-        return items_of(root, names)
+        return with_names(items_of(root, names))
     if isinstance(root, Program):
-        return items_of_program(root)
+        return with_names(items_of_program(root))
     raise TypeError(f"draw takes a Value, a Program or a Module, got {type(root).__name__} ({root!r})")
 
 

@@ -12,6 +12,7 @@ from microgrid.core.primitive import SUM, has_rule
 from microgrid.engine import CONSTANT, Value
 from microgrid.graph.passes import backpropagation
 from microgrid.pictures import symbols
+from microgrid.pictures.composites import with_names
 from microgrid.pictures.outline import Item, items_of, short_paths, shown, static_operands
 from microgrid.program import Program
 from microgrid.text.notation import Written
@@ -199,7 +200,7 @@ class Steps(Sequence[Step]):
         name, expression = self._named()[i].text, self._expression(i).text
         numbers = [symbols.number(self.values[j].data) for j in self._operands(i)]
         in_numbers = symbols.applied(value.op, numbers, static_operands(value)).text
-        shown = [text for text in dict.fromkeys([expression, in_numbers]) if text != name]
+        shown = [text for text in dict.fromkeys([self.items[i].note, expression, in_numbers]) if text not in ("", name)]
         remarks = () if math.isfinite(value.data) else ("not finite: detect_anomaly() stops at the first such result",)
         done = tuple(j for j in self._forward if j < i)
         return Step("forward", i, name, " = ".join(shown) or name, value.data, 0.0, (), "", remarks, (), (), done)
@@ -340,7 +341,7 @@ def steps(
         raise TypeError(f"steps takes a Value, got {type(root).__name__} ({root!r}): step the output of a model")
     if not _computed(root):
         raise ValueError("there is nothing to step through: this value was not computed from others")
-    found = Steps(root, float(seed), items_of(root, names or {}), numerical, accumulate)
+    found = Steps(root, float(seed), with_names(items_of(root, names or {})), numerical, accumulate)
     if run:
         root.backward(seed)
     return found
@@ -352,9 +353,9 @@ def _computed(value: Value) -> bool:
 
 def _different(items: Sequence[Item]) -> list[str]:
     """Make titles unique: with the module where several values share one, and a number where that is not enough."""
-    counts, paths = Counter(item.title for item in items if item.title), short_paths(items)
+    counts, paths = Counter(item.name for item in items if item.name), short_paths(items)
     full = [
-        f"{paths[item.module]}.{item.title}" if counts[item.title] > 1 and item.module else item.title for item in items
+        f"{paths[item.module]}.{item.name}" if counts[item.name] > 1 and item.module else item.name for item in items
     ]
     counts = Counter(full)
     return [f"{title}#{i}" if title and counts[title] > 1 else title for i, title in enumerate(full)]

@@ -22,6 +22,8 @@ LONGEST = 12
 class Unit(NamedTuple):
     """A function that was recognised: its op, the slot of its result, the slots of its operands, those in between.
 
+    It is `written_out` where it is no op of that name, but 1 / (1 + exp(-z)), or maximum(z, 0).
+
     A softmax has no op. It has a unit for each of its results, with all its operands, its own first.
     """
 
@@ -29,6 +31,7 @@ class Unit(NamedTuple):
     result: int
     operands: tuple[int, ...]
     inside: frozenset[int]
+    written_out: bool = True
 
     @property
     def kind(self) -> str:
@@ -115,9 +118,9 @@ def _of_one_operand(graph: _Graph, slot: int) -> Unit | None:
             graph.known[form] = _function(graph, slot, z, inside)
         known = graph.known[form]
         if known is not None:
-            return Unit(known, slot, (z,), inside)
+            return Unit(known, slot, (z,), inside, written_out=bool(inside) or known is not op)
     if op.arity == 1 and op.name not in _PLAIN and operands[0] not in graph.constants:
-        return Unit(op, slot, (operands[0],), frozenset())
+        return Unit(op, slot, (operands[0],), frozenset(), written_out=False)
     return None
 
 
@@ -163,6 +166,34 @@ def _softmaxes(graph: _Graph) -> list[Unit]:
         others = [z for i, z in enumerate(logits) if i != mine]
         inside = _between(graph, graph.first + k, set(logits))
         found.append(Unit(None, graph.first + k, (logits[mine], *others), inside))
+    return found
+
+
+def log_sum_exps(
+    steps: Sequence[Step], first: int, constants: Mapping[int, float]
+) -> list[tuple[int, tuple[int, ...]]]:
+    """Return the slots of the results and of the operands where the logarithm of a sum of exponentials is taken.
+
+    Each operand is shifted by the same number, and that is added again, or none is.
+    """
+    graph = _Graph(steps, first, constants)
+    found = []
+    for k, (op, operands) in enumerate(graph.steps):
+        terms = _terms(graph, operands[0]) if op.name == "log" and operands[0] not in constants else []
+        pairs = [pair for i in terms if (pair := _exponential(graph, i)) is not None]
+        if len(pairs) < 2 or len(pairs) < len(terms) or len({shift for _, shift in pairs}) > 1:
+            continue
+        shift, result = pairs[0][1], first + k
+        if shift is not None:
+            added = [
+                user
+                for user in graph.users.get(result, ())
+                if graph.name(user) == "add" and shift in (graph.forms[i] for i in graph.steps[user - first][1])
+            ]
+            if not added:
+                continue
+            result = added[0]
+        found.append((result, tuple(z for z, _ in pairs)))
     return found
 
 

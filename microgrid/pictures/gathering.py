@@ -58,7 +58,7 @@ def gathered(items: Sequence[Item], kept: Collection[int] = ()) -> Gathered:
 
 
 def _is_free(item: Item, uses: int, user: Item, kept: bool) -> bool:
-    return uses == 1 and not item.title and not kept and item.module == user.module and item.role != "output"
+    return uses == 1 and not item.name and not kept and item.module == user.module and item.role != "output"
 
 
 def _terms(

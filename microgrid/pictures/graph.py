@@ -83,7 +83,7 @@ def add(
 
 def lines(item: Item, precision: int, show_grad: bool, computed: bool, apart: bool) -> list[str]:
     """Return the text of an item: its name, op, number and gradient."""
-    found = [item.title if apart else " = ".join(filter(None, [item.title, _with_places(item)]))]
+    found = [item.title if apart else " = ".join(filter(None, [item.title, item.note, _with_places(item)]))]
     if item.data is not None:
         shown = number(item.data, precision)
         found.append(shown if item.role == "constant" and not item.title else f"data {shown}")

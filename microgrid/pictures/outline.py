@@ -21,7 +21,7 @@ SUPERSCRIPTS = str.maketrans("0123456789-.", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻·")
 class Item(NamedTuple):
     """One value of a graph, or one slot of a program, which has no numbers; operands are indices in the list.
 
-    `size` is the number of values that it stands for.
+    `size` is the number of values that it stands for; `note` is the function that it is, such as sigmoid(z).
     """
 
     title: str
@@ -35,6 +35,12 @@ class Item(NamedTuple):
     op: Op | None = None
     static: tuple[float, ...] = ()
     size: int = 1
+    note: str = ""
+
+    @property
+    def name(self) -> str:
+        """The title, else the function that it is."""
+        return self.title or self.note
 
 
 class Box(NamedTuple):

@@ -195,7 +195,7 @@ def _data(steps: Walk, kinds: _Kinds) -> dict[str, Any]:
     changed = False
     modules: dict[str, int] = {}
     paths = short_paths(steps.items)
-    counts = Counter((item.title, item.module) for item in steps.items if item.title)
+    counts = Counter((item.name, item.module) for item in steps.items if item.name)
     for i, (item, value) in enumerate(zip(steps.items, steps.values, strict=True)):
         modules.setdefault(paths[item.module], len(modules))
         if value.op is None or value.op is CONSTANT:
@@ -226,7 +226,7 @@ def _data(steps: Walk, kinds: _Kinds) -> dict[str, Any]:
         "c": code,
         "v": given,
         "l": [
-            item.title.replace("\n", " ") + (f"#{i}" if item.title and counts[item.title, item.module] > 1 else "")
+            item.name.replace("\n", " ") + (f"#{i}" if item.name and counts[item.name, item.module] > 1 else "")
             for i, item in enumerate(steps.items)
         ],
         "o": values,
