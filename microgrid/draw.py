@@ -9,7 +9,6 @@ from microgrid.core.files import PathLike, ending
 from microgrid.engine import Value
 from microgrid.nn import Module
 from microgrid.pictures.colours import FILLS
-from microgrid.pictures.composites import with_names
 from microgrid.pictures.gathering import gathered
 from microgrid.pictures.outline import Item, items_of, items_of_program, shown
 from microgrid.program import Program
@@ -111,6 +110,8 @@ def draw(
 
 
 def _items(root: Any, names: Mapping[str, Any]) -> list[Item]:
+    from microgrid.pictures.composites import with_names
+
     if isinstance(root, Value):
         return with_names(items_of(root, names))
     if isinstance(root, Program):

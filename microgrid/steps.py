@@ -12,7 +12,6 @@ from microgrid.core.primitive import SUM, has_rule
 from microgrid.engine import CONSTANT, Value
 from microgrid.graph.passes import backpropagation
 from microgrid.pictures import symbols
-from microgrid.pictures.composites import with_names
 from microgrid.pictures.outline import Item, items_of, short_paths, shown, static_operands
 from microgrid.program import Program
 from microgrid.text.notation import Written
@@ -337,6 +336,8 @@ def steps(
     a * b + a 1.0
     a * b 1.0
     """
+    from microgrid.pictures.composites import with_names
+
     if not isinstance(root, Value):
         raise TypeError(f"steps takes a Value, got {type(root).__name__} ({root!r}): step the output of a model")
     if not _computed(root):
