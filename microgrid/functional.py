@@ -16,11 +16,16 @@ from microgrid import ops
 from microgrid.core import tree
 from microgrid.core.primitive import as_float, one_line
 from microgrid.core.scope import current_module, current_watch, recording
-from microgrid.engine import Value, newest
+from microgrid.engine import Value, constant, newest
 from microgrid.graph.linearize import Linearization
 from microgrid.graph.running import Evaluation, run_noting_reads, value_and_slopes
+from microgrid.graph.sparsity import Entry, SparsePasses
 
 Argnums = int | Sequence[int]
+
+Shorter = Callable[[Sequence[Value], Sequence[Value], int], tuple[list[Value], list[Any]]]
+"""A function that records outputs again, of inputs and of nodes up to a number, with fewer nodes; and gives for each of
+them a 0 that is nan where derivatives of it are to be."""
 
 _AS_IT_IS = contextlib.nullcontext()
 
@@ -58,6 +63,7 @@ class _Recorded:
         self.in_structure = structures[chosen[0]] if isinstance(argnums, int) else tuple(map(structures.get, chosen))
         check = functools.partial(returned, self.name, run.read)
         self.outputs, self.out_structure = tree.flatten(run.result, check, "")
+        self.start = run.start
         self.linear = run.linear or Linearization(self.outputs, self.inputs, run.start)
 
     @property
@@ -115,6 +121,31 @@ class _Recorded:
             rows = [list(row) for row in zip(*columns, strict=True)]
         return assembled(rows, self.out_structure, self.in_structure, inputs)
 
+    def hessian(self, shorter: Shorter | None = None) -> Any:
+        """Return the Jacobian of a gradient, pushed forward: its lower half, and that as the upper one."""
+        n = len(self.inputs)
+        rows: list[list[Any]] = [[None] * n for _ in range(n)]
+        if self.abstract:
+            with recording():
+                zero = constant(0.0)
+                rows = [[zero] * n for _ in range(n)]
+                for i, j, slope in self._lower_half(shorter):
+                    rows[i][j] = rows[j][i] = slope if isinstance(slope, Value) else constant(slope)
+        else:
+            for j, unit in enumerate(_units(n)):
+                for i, slope in enumerate(self.push(unit)[j:], j):
+                    rows[i][j] = rows[j][i] = slope
+        return assembled(rows, self.out_structure, self.in_structure, n)
+
+    def _lower_half(self, shorter: Shorter | None) -> list[Entry]:
+        """Return the entries on and below the diagonal of the Jacobian, recorded."""
+        passes = SparsePasses(self.outputs, self.inputs, self.start)
+        if shorter is None:
+            return passes.entries(lower=True)
+        outputs, nans = shorter(self.outputs, self.inputs, self.start)
+        found = {(i, j): slope for i, j, slope in SparsePasses(outputs, self.inputs, self.start).entries(lower=True)}
+        return [Entry(i, j, found.get((i, j), 0.0) + nans[i]) for i, j in passes.pattern() if i >= j]
+
 
 def assembled(
     rows: Sequence[Sequence[Any]], out_structure: tree.Structure, in_structure: tree.Structure, inputs: int
@@ -157,7 +188,7 @@ def grad(function: Callable[..., Any], argnums: Argnums = 0) -> Callable[..., An
     {'a': 3.0, 'b': 2.0}
     """
     both = value_and_grad(function, argnums)
-    return _named("gradient", function, lambda *args, **kwargs: both(*args, **kwargs)[1])
+    return _named("gradient", function, lambda *args, **kwargs: both(*args, **kwargs)[1], argnums)
 
 
 def value_and_grad(function: Callable[..., Any], argnums: Argnums = 0) -> Callable[..., Any]:
@@ -221,12 +252,25 @@ def jacobian(function: Callable[..., Any], argnums: Argnums = 0) -> Callable[...
 
 
 def hessian(function: Callable[..., Any], argnums: Argnums = 0) -> Callable[..., Any]:
-    """Return the function that computes all second derivatives of a scalar function, as the Jacobian of its gradient.
+    """Return the function that computes all second derivatives of a scalar function.
+
+    It is the gradient pushed forward, a pass for each input; the half below the diagonal stands above it, too.
 
     >>> hessian(lambda x: x[0] ** 2 * x[1])([2.0, 3.0])
     [[6.0, 4.0], [4.0, 0.0]]
     """
-    return _named("Hessian", function, jacobian(grad(function, argnums), argnums))
+    return hessian_by(function, argnums)
+
+
+def hessian_by(function: Callable[..., Any], argnums: Argnums, shorter: Shorter | None = None) -> Callable[..., Any]:
+    """Return the function that computes all second derivatives, from a graph of the gradient with fewer nodes, given a
+    function that finds one."""
+    slopes = grad(function, argnums)
+
+    def differentiated(*args: Any, **kwargs: Any) -> Any:
+        return _Recorded(slopes, args, kwargs, argnums).hessian(shorter)
+
+    return _named("Hessian", function, differentiated, argnums)
 
 
 def hvp(function: Callable[..., Any], primals: Sequence[Any], tangents: Sequence[Any]) -> Any:
@@ -350,10 +394,14 @@ def _floats(numbers: Sequence[Any]) -> list[float]:
     return [x._data if isinstance(x, Value) else x for x in numbers]
 
 
-def _named(what: str, function: Callable[..., Any], derivative: Callable[..., Any]) -> Callable[..., Any]:
+def _named(
+    what: str, function: Callable[..., Any], derivative: Callable[..., Any], argnums: Argnums | None = None
+) -> Callable[..., Any]:
     name = getattr(function, "__name__", type(function).__name__)
 
     functools.update_wrapper(derivative, function, assigned=("__module__",), updated=())
     derivative.__name__ = derivative.__qualname__ = name
     derivative.__doc__ = f"Return the {what} of {name}."
+    if argnums is not None:
+        derivative.derivative_of = what, function, argnums  # type: ignore[attr-defined]  # for those who compile it
     return derivative

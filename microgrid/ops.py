@@ -496,7 +496,6 @@ direction: Op = primitive(
     formula=_direction_formula,
     textbook=("y**2 / (x**2 + y**2)**1.5", "-x * y / (x**2 + y**2)**1.5"),
     irrational=True,
-    range=(-1.0, 1.0),
 )
 
 # Circular and hyperbolic functions. 1 / (1 + x**2) by way of hypot, and (1 - x) * (1 + x) for 1 - x**2: the squares

@@ -14,7 +14,7 @@ from microgrid.compiler.arguments import Arguments
 from microgrid.compiler.attributes import names_read, state
 from microgrid.compiler.bound import Bound, write
 from microgrid.compiler.calls import Call, Entries, install
-from microgrid.compiler.derived import TRACED, Derivative, value_and_grad
+from microgrid.compiler.derived import TRACED, Derivative, shortened, value_and_grad
 from microgrid.compiler.gradient import Request
 from microgrid.compiler.made import Kept, Shown
 from microgrid.compiler.methods import Method
@@ -328,6 +328,11 @@ class Compiled(Shown):
         of_numbers = function if derivative is None else lambda *xs: derivative(function, xs, count)
         with told(self.__name__):
             record = traced(of_numbers, example, result=function.__name__, whole=whole)
+            plain = self._function if not kwargs and count == len(args) else function
+            shorter = None if self._options.strict else shortened(purpose, plain, count)
+            if shorter is not None:
+                again = traced(shorter, example, record.captured, function.__name__, whole)
+                record = record._replace(shorter=again.program, seconds=record.seconds + again.seconds)
             shared = (*given.shared, *[True] * len(record.captured))
             request = Request(shared, tuple(range(given.by)) if differentiated else ())
             columns = None if given.samples < 0 else [array.shape[1] for array in given.arrays]

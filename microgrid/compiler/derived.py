@@ -6,6 +6,10 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from microgrid import functional
+from microgrid.engine import Value, topological
+from microgrid.graph.simplification import certain_nans
+from microgrid.numbers.arithmetic import VALUES
+from microgrid.program import Program
 
 Derivative = Callable[[Callable[..., Any], Sequence[Any], int], Any]
 """A derivative of a function at these arguments, by the first so many of them."""
@@ -31,6 +35,28 @@ def _hvp(function: Callable[..., Any], xs: Sequence[Any], count: int) -> Any:
 
 TRACED: dict[str, Derivative] = {"jacobian": _jacobian, "hessian": _hessian, "hvp": _hvp}
 """Derivatives that are traced as functions of their own."""
+
+
+def shortened(purpose: str, function: Callable[..., Any], count: int) -> Callable[..., Any] | None:
+    """Return a function with the results of a Hessian, from a simplified gradient; None for anything but a Hessian."""
+    if purpose == "hessian":
+        return functional.hessian_by(function, _argnums(count), _simplified)
+    kind, inner, argnums = getattr(function, "derivative_of", ("", function, 0))
+    if purpose in ("value", "batch") and kind == "Hessian":
+        return functional.hessian_by(inner, argnums, _simplified)
+    return None
+
+
+def _simplified(outputs: Sequence[Value], inputs: Sequence[Value], start: int) -> tuple[list[Value], list[Any]]:
+    """Return outputs recorded again with fewer nodes, up to rounding and the signs of zeros; and for each of them 0, or
+    a Value that is 0 but nan where the output was, since derivatives of what is left of it may be none there."""
+    older: dict[int, Value] = {}
+    topological(outputs, inputs=inputs, start=start, older=older)
+    nodes = [*inputs, *older.values()]
+    program = Program.of(list(outputs), nodes)
+    nans = certain_nans(len(nodes), program.constants, program.instructions, program.outputs)
+    sums = {tuple(places): sum([0.0 * nodes[i] for i in places]) for places in nans}
+    return program.simplify(signed_zeros=False).replay(nodes, VALUES), [sums[tuple(places)] for places in nans]
 
 
 def _argnums(count: int) -> functional.Argnums:

@@ -131,9 +131,10 @@ class Plan:
 
     def _shortened(self) -> tuple[Tape, Rolled]:
         """Return the tape of the program, simplified where that pays, and its loops."""
-        self.source = Source(self.traced.program, self.request)
+        program, shorter = self.traced.program, self.traced.shorter
+        self.source = Source(shorter or program, self.request)
         straight = self._straight()
-        self.before = len(straight.steps)
+        self.before = len(program.instructions) + len(program.outputs) if shorter else len(straight.steps)
         rolled = self._timed("roll", lambda: roll(straight))
         found: tuple[Source, Tape, Rolled] = self._timed(
             "simplify", lambda: reduced(self.source, self._native, self.options.strict, straight, rolled)

@@ -22,7 +22,7 @@ MOST = 5_000
 """Maximum number of instructions of a function whose gradient is made as a program."""
 
 WORTH = 0.9
-"""Largest fraction of the instructions with which a program replaces the original."""
+"""Largest fraction of the instructions, results not counted, with which a program replaces the original."""
 
 
 class Source(NamedTuple):
@@ -55,7 +55,8 @@ def reduced(
         return source, straight, rolled
     smaller = _differentiated(source, strict) if request.by else _simplified(source, strict)
     tape = smaller.tape(native)
-    if len(tape.steps) > WORTH * count:
+    results = tape.sizes["y"] + tape.sizes["d"]
+    if len(tape.steps) - results > WORTH * (count - results):
         return source, straight, rolled
     found = roll(tape)
     if 2 * found.elements > len(tape.steps):  # loops of three steps here and there would move numbers to memory

@@ -31,6 +31,8 @@ class Traced(NamedTuple):
     modules: tuple[str, ...]
     seconds: float
     name: str = "the function"
+    shorter: Program | None = None
+    """A program with the same results, up to rounding."""
 
 
 def traced(

@@ -335,7 +335,7 @@ def primitive(
     mpmath answers with a complex number, ValueError or ZeroDivisionError is nan. Strict compiled code calls `forward`.
 
     `range` has bounds of the results for finite operands, rounding included, by which a product with 0 is known to be
-    0.
+    0; the derivatives must be finite there, too.
 
     Raises ValueError when the name is no identifier or belongs to a built-in op, and when the parts do not fit one
     another; TypeError when one that must be a function is none.

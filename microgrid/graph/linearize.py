@@ -54,14 +54,14 @@ class Linearization:
             self._outer = bool(older)
             self._entered = True
 
-    def _slot(self, node: Value) -> i64:
+    def slot(self, node: Value) -> i64:
         """Return the slot of a node; a negative number for one without."""
         slots = self._slots
         return node.number - self._start - 1 if slots is None else slots.get(node.number, -1)
 
     def _enter(self, node: Value) -> i64:
         """Enter a node that a pass has reached, and return its slot; a negative number for one from before."""
-        slot = self._slot(node)
+        slot = self.slot(node)
         if slot < 0:
             if node.op is not CONSTANT:
                 self._outer = True
@@ -112,7 +112,7 @@ class Linearization:
         window = self._reached()
         carried = [0.0] * len(window)
         for node, given in zip(self._inputs, tangents):  # noqa: B905  # as above
-            place = self._slot(node)
+            place = self.slot(node)
             if place >= 0:
                 carried[place] = carried[place] + given
         slot: i64 = 0
@@ -132,7 +132,7 @@ class Linearization:
         return [self._carried(carried, node) for node in self._outputs]
 
     def _carried(self, carried: list[float], node: Value) -> float:
-        slot = self._slot(node)
+        slot = self.slot(node)
         return carried[slot] if slot >= 0 else 0.0
 
     def _reached(self) -> list[Value | None]:
@@ -146,34 +146,34 @@ class Linearization:
     def pull_values(self, cotangents: Sequence[Any]) -> list[Value]:
         """Return the cotangents of the inputs as Values, computed by the rules from the recorded values."""
         with constants_recorded(record):
-            edges = self._edges_by_value()
+            edges = self.edges_by_value()
             carried: list[Any] = [None] * len(self._window)
             for node, given in zip(self._outputs, cotangents):  # noqa: B905  # as above
-                slot = self._slot(node)
+                slot = self.slot(node)
                 if slot >= 0:
-                    carried[slot] = _sum(carried[slot], given)
+                    carried[slot] = total_of(carried[slot], given)
             for user, operand, partial, piecewise in edges:
-                carried[operand] = _sum(carried[operand], _passed(carried[user], partial, piecewise))
+                carried[operand] = total_of(carried[operand], contribution(carried[user], partial, piecewise))
             return self._values(carried, self._inputs)
 
     def push_values(self, tangents: Sequence[Any]) -> list[Value]:
         """Return the tangents of the outputs as Values, computed by the rules from the recorded values."""
         with constants_recorded(record):
-            edges = self._edges_by_value()
+            edges = self.edges_by_value()
             carried: list[Any] = [None] * len(self._window)
             for node, given in zip(self._inputs, tangents):  # noqa: B905  # as above
-                slot = self._slot(node)
+                slot = self.slot(node)
                 if slot >= 0:
-                    carried[slot] = _sum(carried[slot], given)
+                    carried[slot] = total_of(carried[slot], given)
             for user, operand, partial, piecewise in edges[::-1]:
-                carried[user] = _sum(carried[user], _passed(carried[operand], partial, piecewise))
+                carried[user] = total_of(carried[user], contribution(carried[operand], partial, piecewise))
             return self._values(carried, self._outputs)
 
     def _values(self, carried: list[Any], nodes: list[Value]) -> list[Value]:
-        slots = [self._slot(node) for node in nodes]
+        slots = [self.slot(node) for node in nodes]
         return [_as_value(carried[slot] if slot >= 0 else None) for slot in slots]
 
-    def _edges_by_value(self) -> list[tuple[int, int, Any, bool]]:
+    def edges_by_value(self) -> list[tuple[int, int, Any, bool]]:
         """Return the edges between what depends on the inputs, in the order of a pull, with partials by the rules.
 
         An edge is (slot of the user, slot of the operand, partial, whether the op is piecewise).
@@ -198,7 +198,7 @@ class Linearization:
                 for i in range(op.arity - op.static, op.arity):
                     given[i] = given[i]._data
                 partials = op.partials(node, *given)
-                user = self._slot(node)
+                user = self.slot(node)
                 for i in range(op.arity - op.static):
                     operand, was = recorded[i]
                     partial = partials[i]
@@ -207,7 +207,7 @@ class Linearization:
                         raise RuntimeError(_changed(node))
                     if operand.number in active:
                         known = not isinstance(partial, Value) or partial.op is CONSTANT
-                        edges.append((user, self._slot(operand), now if known else partial, bool(op.piecewise[i])))
+                        edges.append((user, self.slot(operand), now if known else partial, bool(op.piecewise[i])))
             self._by_value = edges
         return self._by_value
 
@@ -221,13 +221,14 @@ def _changed(node: Value) -> str:
     )
 
 
-def _sum(x: Any, y: Any) -> Any:
+def total_of(x: Any, y: Any) -> Any:
+    """Return the sum of two tangents or cotangents, where None is nothing."""
     if x is None or y is None:
         return y if x is None else x
     return x + y if isinstance(x, Value) or isinstance(y, Value) else ops.add(x, y)
 
 
-def _passed(carried: Any, partial: Any, piecewise: bool) -> Any:
+def contribution(carried: Any, partial: Any, piecewise: bool) -> Any:
     """Return the tangent or cotangent times the partial, and nothing where either is nothing."""
     if carried is None:
         return None

@@ -33,7 +33,9 @@ def simplified(
     """Return equivalent instructions, as few as are found.
 
     With `signed_zeros` each output keeps its bits; without, the sign of an output that is zero may differ, small whole
-    powers become products, and a product with 0 is 0 where the other factor is known to be finite.
+    powers become products, and factors are taken for finite where they are for all finite arguments: a product with 0
+    is 0, and one that is 0 where a factor is needs no test. Where an argument is inf or nan, a result may then be nan
+    which such a test kept from it, but none loses a nan.
     """
     exact = _exactness(inputs, constants, instructions, outputs, signed_zeros)
     best = _Pass(inputs, signed_zeros, False).run(constants, instructions, outputs, exact)
@@ -42,6 +44,18 @@ def simplified(
         if len(other.instructions) < len(best.instructions):
             return other
     return best
+
+
+def certain_nans(
+    inputs: int, constants: Sequence[float], instructions: Given, outputs: Sequence[int]
+) -> list[list[int]]:
+    """Return for each output the inputs that make it nan, for certain, where they are inf or nan."""
+    values = ValueNumbers(inputs, False, False)
+    places = [*range(inputs), *map(values.constant, constants)]
+    for op, operands in instructions:
+        places.append(values.emitted(op, tuple([places[slot] for slot in operands])))
+    found = [values.nan[places[slot]] if values.tracks else 0 for slot in outputs]
+    return [[i for i in range(bits.bit_length()) if bits >> i & 1] for bits in found]
 
 
 DEAD, LOOSE, EXACT = 0, 1, 2
@@ -202,7 +216,7 @@ class _Pass(ValueNumbers):
         if known is not None:
             return self.product(partial, carried) if known != 0.0 else self.number(0.0)
         if not self.exact:
-            if self.follows(partial, carried):
+            if self.bounded(partial):
                 return self.product(self.without_debts(partial), carried)
             factors = self.unsigned(partial), self.unsigned(carried)
             return 2 * self.emitted(ops.multiply_no_nan, factors) + ((partial ^ carried) & 1)
@@ -213,9 +227,9 @@ class _Pass(ValueNumbers):
         a, b = self.known(x), self.known(y)
         if a == 0.0 or b == 0.0:
             return self.number(0.0)
-        if b is not None or (not self.exact and self.follows(x, y)):
+        if b is not None or (not self.exact and self.bounded(x)):
             return self.passed(y, x)
-        if a is not None or (not self.exact and self.follows(y, x)):
+        if a is not None or (not self.exact and self.bounded(y)):
             return self.passed(x, y)
         return self.applied(ops.zero_product, (x, y))
 

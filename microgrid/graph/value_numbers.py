@@ -209,12 +209,9 @@ class ValueNumbers:
         self.owing |= self.depends[slot]
         return True
 
-    def follows(self, value: int, other: int) -> bool:
-        """Return True if a value is finite unless another is nan."""
-        slot = value >> 1
-        if slot in self.numbers:
-            return self.sizes[slot] <= BIG
-        return self.tracks and self.sizes[slot] <= BIG and not self.depends[slot] & ~(self.nan[other >> 1] | self.owing)
+    def bounded(self, value: int) -> bool:
+        """Return True if a value is finite wherever all arguments are."""
+        return self.sizes[value >> 1] <= BIG
 
 
 _SIZES: Final[dict[Op, Callable[..., float]]] = {

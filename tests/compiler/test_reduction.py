@@ -10,7 +10,7 @@ import pytest
 from compare.works import arm
 from eagerly import eager, same
 
-from microgrid import compile, cos, exp, sin, sqrt
+from microgrid import compile, cos, exp, hessian, sin, sqrt
 from microgrid.compiler import plan
 from microgrid.compiler.choice import Choice
 
@@ -47,6 +47,21 @@ def test_an_arm_is_nan_where_recording_is(strict: bool) -> None:
         one, by = compiled.value_and_grad(at)
         for got in ([values[i], *slopes[i]], [one, *by]):
             assert all(same(float(x), y, strict) for x, y in zip(got, [value, *gradient], strict=True))
+
+
+@pytest.mark.parametrize("by_method", [False, True])
+def test_an_arms_hessian_has_few_instructions(by_method: bool) -> None:
+    compiled = compile(of_arm) if by_method else compile(hessian(of_arm))
+    found = compiled.hessian(Q) if by_method else compiled(Q)
+    assert instructions(compiled) <= 1200
+    assert np.allclose(found, hessian(of_arm)(Q), rtol=1e-12, atol=1e-13)
+    at = [math.nan, *Q[1:]]
+    lost = np.isnan(hessian(of_arm)(at)) & ~np.isnan(compiled.hessian(at) if by_method else compiled(at))
+    assert not lost.any()
+
+
+def test_a_strict_hessian_has_the_bits_of_recording() -> None:
+    assert compile(hessian(of_arm), strict=True)(Q) == hessian(of_arm)(Q)
 
 
 def test_the_interpreter_knows_fused_products(monkeypatch: pytest.MonkeyPatch) -> None:
