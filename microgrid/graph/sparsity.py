@@ -1,8 +1,8 @@
 """Derivatives by one input, or of one output, at a time: passes that visit only the nodes that depend on it.
 
-Passes over the whole graph, one for each input, cost the square of a banded problem's size. An entry is where a chain of
-partials leads from the input to the output; only a partial of a piecewise op that is 0 whatever happens breaks it, such
-as that of where by its condition. That is a matter of the graph alone: an entry may well be 0 at some numbers.
+Passes over the whole graph, one for each input, cost the square of a banded problem's size. An entry is where a chain
+of partials leads from the input to the output. Only a partial of a piecewise op that is 0 whatever happens breaks it,
+such as that of `where` by its condition. That is a matter of the graph alone: an entry may be 0 at some numbers.
 """
 
 from __future__ import annotations
