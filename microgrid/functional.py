@@ -229,7 +229,7 @@ def jvp(function: Callable[..., Any], primals: Sequence[Any], tangents: Sequence
     ([6.0, 2.0], [3.0, 1.0])
     """
     if not isinstance(primals, (list, tuple)) or not isinstance(tangents, (list, tuple)):
-        raise TypeError("jvp takes its primals and its tangents as tuples: jvp(f, (x,), (v,))")
+        raise TypeError("primals and tangents are tuples: jvp(f, (x,), (v,)), and so for hvp")
     recorded = _Recorded(function, primals, {}, range(len(primals)))
     pushed = recorded.push(_matching(tuple(tangents), recorded.in_structure, "tangents", "primals"))
     return recorded.primals(), tree.unflatten(recorded.out_structure, pushed)

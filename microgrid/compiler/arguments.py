@@ -88,11 +88,13 @@ class Arguments:
     def add(self, parameters: Parameters, place: int | str, arg: Any, by: bool = True) -> None:
         """Add an argument at a position or of a name: a number, containers and arrays of numbers, or a static one."""
         name = parameters.name(place) if isinstance(place, int) else place
-        if type(arg) is float and not parameters.static:  # as below, in half the time
+        if type(arg) is float and name is not place and not parameters.static:  # as below, in half the time
             self.key.append(None)
             self.parts.append((name, "numbers", len(self.numbers), by))
             self.numbers.append(arg)
             return
+        if name is place and any(name == part for part, *_ in self.parts):  # f(x, /, **more), called as f(1.0, x=2.0)
+            name = f"{name}="
         if parameters.is_static(place, arg):
             if not isinstance(place, int):
                 name = f"{name}="

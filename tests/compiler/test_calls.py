@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import microgrid as mg
@@ -245,6 +245,43 @@ def test_values_record_and_true_is_no_number() -> None:
 def test_keywords_go_the_general_way() -> None:
     f = ready(mg.compile(lambda x, y: x - y), 1.0, 2.0)
     assert f(y=1.0, x=5.0) == f(5.0, y=1.0) == f(5.0, **{"y": 1.0}, **{}) == 4.0
+
+
+NUMBERS = st.floats(-9.0, 9.0) | st.integers(-9, 9) | st.just([1.5, 2.5]).map(np.array)
+KEYWORDS = st.tuples(st.lists(NUMBERS, min_size=1, max_size=2), st.sampled_from(["", "a", "b", "ab"]), NUMBERS)
+
+
+@settings(deadline=None, max_examples=12)
+@example([([1.5], "a", 2.5), ([1.5], "b", 2.5), ([1.5, 2.5], "", 0.0), ([2.5], "a", 2.5)])
+@given(st.lists(KEYWORDS, min_size=2, max_size=4))
+def test_keywords_are_told_apart_by_their_names(calls: list[tuple[list[Any], str, Any]]) -> None:
+    def f(x: Any, a: Any = 0.25, b: Any = 4.0) -> Any:
+        return np.sum(x * a + mg.sin(b) * b)
+
+    compiled = mg.compile(f, strict=True, cache=False)
+    for args, names, number in calls:
+        more = dict.fromkeys(names, number)
+        if set(("x", "a", "b")[: len(args)]) & set(more):
+            with pytest.raises(TypeError, match="multiple values"):
+                compiled(*args, **more)
+            continue
+        expected = mg.value_and_grad(f, tuple(range(len(args))))(*args, **more)
+        assert compiled(*args, **more) == expected[0]
+        value, slopes = compiled.value_and_grad(*args, **more)
+        assert value == expected[0]
+        assert repr(slopes) == repr(expected[1] if len(args) > 1 else expected[1][0])
+
+
+def test_a_keyword_may_have_the_name_of_a_positional_argument() -> None:
+    def f(x: Any, /, **more: Any) -> Any:
+        return x - mg.sum(list(more.values()))
+
+    compiled = mg.compile(f, cache=False)
+    for _ in range(2):
+        assert compiled(5.0, x=1.0) == compiled(5.0, y=1.0) == 4.0
+        assert compiled(5.0, x=1.0, y=2.0) == 2.0
+    with pytest.raises(TypeError, match="unexpected keyword argument 'z'"):
+        mg.compile(lambda x, y: x * y)(1.0, z=2.0)
 
 
 def test_static_arguments_are_compared_by_identity_where_they_cannot_change() -> None:
