@@ -38,12 +38,23 @@ def named_mistakes(
     """
     if not all(map(math.isfinite, claimed)):
         return []
-    sweeper = Sweeper(program, at)
-    search = _Search(sweeper, blocks_of(program.in_structure, program.parameters, sweeper.role), claimed)
-    if not search.wrong:
+    sweepers = [Sweeper(program, at)]
+    if sweepers[0].ties:  # what is right by another convention is no mistake
+        sweepers += [Sweeper(program, at, tie) for tie in (0.0, 0.5, 1.0)]
+    searches = [
+        _Search(sweeper, blocks_of(program.in_structure, program.parameters, sweeper.role), claimed)
+        for sweeper in sweepers
+    ]
+    if not all(search.wrong for search in searches):
         return []
-    by_factors = search.by_factors()
-    return by_factors * factors if by_factors else search.single() or search.double()
+    for search in searches:
+        if by_factors := search.by_factors():
+            return by_factors * factors
+    for find in (_Search.single, _Search.double):  # one mistake and another convention before two mistakes
+        for search in searches:
+            if found := find(search):
+                return found
+    return []
 
 
 class _Search:

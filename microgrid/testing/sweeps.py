@@ -6,6 +6,7 @@ import functools
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+from microgrid.core.primitive import Op
 from microgrid.graph.recognition import Unit, recognised
 from microgrid.program import Program, needed
 
@@ -34,9 +35,13 @@ class Change(NamedTuple):
 
 
 class Sweeper:
-    """A program of one result at a point, with its numbers, local derivatives and recognised functions."""
+    """A program of one result at a point, with its numbers, local derivatives and recognised functions.
 
-    def __init__(self, program: Program, at: Sequence[float]) -> None:
+    At a tie of maximum or minimum, and at the kink of relu, people take 0, 1/2 or 1. `tie` is what the operand that
+    varies gets there, the first where both do; None leaves it to the op's rule. `ties` tells how many there are.
+    """
+
+    def __init__(self, program: Program, at: Sequence[float], tie: float | None = None) -> None:
         self.program = program
         self.count = len(program.inputs)
         self.first = self.count + len(program.constants)
@@ -48,10 +53,16 @@ class Sweeper:
         self.steps = steps
         live = needed([self.root], self.instructions)
         self.varying = [True] * self.count + [False] * len(program.constants)
+        self.ties = 0
         self.users: list[list[Edge]] = [[] for _ in range(self.first + len(steps))]
         for k, ((op, operands), given, result) in enumerate(program.evaluated(at)):
             self.numbers.append(result)
             partials = op.partials(result, *given)
+            if _is_tie(op, given):
+                self.ties += 1
+                if tie is not None:
+                    second = 1.0 - tie if self.varying[operands[0]] else tie
+                    partials = (tie, second)[: len(partials)]
             self.varying.append(any(self.varying[i] for i in operands))
             kept = tuple(zip(operands, partials, strict=False)) if self.first + k in live else ()
             self.edges.append(tuple((i, p) if self.varying[i] else (i, 0.0) for i, p in kept))
@@ -131,3 +142,7 @@ class Sweeper:
             cotangents[self.first + k] * partials.get((k, place), self.edges[k][place][1])
             for k, place in self.users[slot]
         ]
+
+
+def _is_tie(op: Op, given: Sequence[float]) -> bool:
+    return given[0] == (0.0 if op.name == "relu" else given[-1]) and op.name in ("relu", "maximum", "minimum")

@@ -116,7 +116,9 @@ def test_right_and_random_claims_have_no_mistake(seed: int) -> None:
     at = network.start(rng)
     right = network.gradients(*at)
     assert name_mistakes(network.cost, *at, gradient=right) == []
-    for size in (1e-7, 1e-3, 1.0):
+    in_float32 = [g.astype(np.float32).astype(float) for g in right]
+    assert name_mistakes(network.cost, *at, gradient=in_float32) == []
+    for size in (1e-9, 1e-7, 1e-3, 1.0):
         noisy = [g * (1.0 + size * rng.normal(size=g.shape)) for g in right]
         assert name_mistakes(network.cost, *at, gradient=noisy) == []
     assert name_mistakes(network.cost, *at, gradient=[rng.normal(size=g.shape) for g in right]) == []
@@ -207,3 +209,31 @@ def test_numbers_from_nowhere_are_no_mistake(claim: list[float]) -> None:
         return mg.sigmoid(x * 0.7 + y) * z + mg.tanh(z)
 
     assert name_mistakes(f, 0.3, -0.2, 1.1, gradient=[math.pi * g for g in claim]) == []
+
+
+GATES = {"z > 0": lambda z: z > 0.0, "z >= 0": lambda z: z >= 0.0, "half": lambda z: (z > 0.0) + 0.5 * (z == 0.0)}
+
+
+@pytest.mark.parametrize("gate", GATES)
+def test_at_a_tie_no_convention_is_a_mistake_and_a_mistake_is_named_in_each(gate: str) -> None:
+    X, Y = np.array([[1.0, -1.0], [0.0, 0.0], [1.0, 1.0], [2.0, -2.0]]), np.array([[0.0], [1.0], [1.0], [0.0]])
+    at = (np.array([[1.0, 1.0, -1.0], [1.0, 1.0, 1.0]]), np.zeros(3), np.array([[0.5], [-0.7], [0.9]]), np.zeros(1))
+
+    def loss(W1: Any, b1: Any, W2: Any, b2: Any) -> Any:
+        h = np.maximum(0.0, X @ W1 + b1)
+        return 0.5 * np.sum((1.0 / (1.0 + np.exp(-(h @ W2 + b2))) - Y) ** 2)
+
+    def backward(slope_missing: bool) -> list[Any]:
+        W1, b1, W2, b2 = at
+        z = X @ W1 + b1
+        h = np.maximum(0.0, z)
+        o = 1.0 / (1.0 + np.exp(-(h @ W2 + b2)))
+        d2 = (o - Y) * (1.0 if slope_missing else o * (1.0 - o))
+        d1 = (d2 @ W2.T) * GATES[gate](z)
+        return [X.T @ d1, d1.sum(axis=0), h.T @ d2, d2.sum(axis=0)]
+
+    right = backward(slope_missing=False)
+    assert name_mistakes(loss, *at, gradient=right) == []
+    assert name_mistakes(loss, *at, gradient=[2.0 * g for g in right]) == ["W1, b1, W2, b2: counted twice"]
+    (named,) = name_mistakes(loss, *at, gradient=backward(slope_missing=True))
+    assert named.startswith("the slope of sigmoid, layer 2 of 2, is missing")
