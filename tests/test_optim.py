@@ -334,3 +334,28 @@ def test_an_optimizer_shows_what_it_is() -> None:
     assert repr(made("Adam", lr=optim.cosine(0.1, 10))) == "Adam(lr=cosine, 4 parameters, 0 steps)"
     own = functools.partial(lambda rate, step: rate, 0.1)
     assert repr(made("Adam", lr=own)) == "Adam(lr=schedule, 4 parameters, 0 steps)"
+
+
+@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("clipped", [{}, {"clip_value": 0.5}, {"clip_norm": 0.7}])
+def test_steps_on_arrays_have_the_bits_of_steps_on_values(case: str, clipped: dict[str, float]) -> None:
+    np = pytest.importorskip("numpy")
+    kind, options = CASES[case]
+    start = np.random.default_rng(0).normal(size=optim.MANY - 1)
+    few, alone = (kind([Value(x) for x in start], **options, **clipped) for _ in range(2))
+    many = kind([Value(x) for x in [*start, 0.0]], **{**options, **clipped})
+    assert few.takes_arrays
+    x = start.copy()
+    for step in range(5):
+        gradients = np.random.default_rng(step).normal(size=len(start)) * 10.0 ** (step - 2)
+        for optimizer in (few, many):
+            for p, g in zip(optimizer.parameters, [*gradients, 0.0], strict=False):
+                p.grad = g
+            optimizer.step()
+        x, slopes = alone.step_of(x, gradients)
+        assert slopes.tolist() == [p.grad for p in few.parameters]
+        assert x.tolist() == [p.data for p in few.parameters] == [p.data for p in many.parameters][:-1]
+    assert alone.state_dict() == few.state_dict()
+    other = kind([Value(x) for x in x], **options, **clipped)
+    other.load_state_dict(alone.state_dict())
+    assert other.step_of(x, x)[0].tolist() == alone.step_of(x, x)[0].tolist()

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from microgrid.compiler.compile import compile as in_machine_code
-from microgrid.engine import Value
+from microgrid.engine import Value, data_of, give_data
 from microgrid.losses import IGNORED, Loss, kind_of
 from microgrid.nn.module import Module
 from microgrid.training.samples import Sample, Target, shape_of
@@ -81,6 +81,7 @@ class CompiledSums:
         if kind_of(loss).targets == "classes":
             self._padding = getattr(model, "padding", None)
         self._longest = longest
+        self._array: Any = None
         self._shapes: dict[Any, Any] = {}
         """Shape of the outputs for each shape of a sample."""
 
@@ -89,10 +90,27 @@ class CompiledSums:
         """The text of `how`, since it may be news to the user."""
         return self.how
 
+    def begin(self, parameters: Sequence[Value]) -> Any:
+        """Return an array of the parameters' numbers, which stands for their `data` until `end()`; None if recorded."""
+        if self.how == "compiled":
+            import numpy as np
+
+            self._array = np.array(data_of(list(parameters)))
+        return self._array
+
+    def end(self) -> None:
+        """Take the numbers of the parameters from their `data` again."""
+        self._array = None
+
+    def _recorded(self, parameters: Sequence[Value], xs: Sequence[Sample], ys: Sequence[Target]) -> Sums:
+        if self._array is not None:
+            give_data(list(parameters), self._array.tolist())
+        return self.recorded.loss_and_gradients(parameters, xs, ys)
+
     def loss_and_gradients(self, parameters: Sequence[Value], xs: Sequence[Sample], ys: Sequence[Target]) -> Sums:
         """Return the sums, as `RecordedSums` does, to rounding."""
         if self.how != "compiled":
-            return self.recorded.loss_and_gradients(parameters, xs, ys)
+            return self._recorded(parameters, xs, ys)
         if self._code is not None and self._numbers != [_numbers_in(x) for x in self._objects]:
             self._made += self._code.compilations
             self._changes += 1
@@ -102,7 +120,7 @@ class CompiledSums:
         watching = self._calls & (self._calls + 1) == 0
         if self._changes >= CHANGES and not self._strict:
             self.how = "compiled, then recorded, since numbers that the loss finds outside keep changing"
-            return self.recorded.loss_and_gradients(parameters, xs, ys)
+            return self._recorded(parameters, xs, ys)
         self._calls += 1
         try:
             sums = self._computed(xs, ys)
@@ -115,7 +133,7 @@ class CompiledSums:
                 raise
             why = str(error) if isinstance(error, (TypeError, ValueError, ImportError, NotTheSame)) else repr(error)
             self.how = f"{'compiled, then ' if self._calls > 2 else ''}recorded, since {why}"
-            return self.recorded.loss_and_gradients(parameters, xs, ys)
+            return self._recorded(parameters, xs, ys)
         # Otherwise nothing of the user has run.
         if watching or self._code is None or self._compilations != made:
             self._remember(made)
@@ -139,7 +157,10 @@ class CompiledSums:
         if self._code is None:
             self._code = in_machine_code(self.recorded.loss, self.recorded.model)
         code = self._code
-        code.read()
+        if self._array is None:
+            code.read()
+        else:
+            code.parameters = self._array
         groups = self._groups(xs, ys)
         loss, sums = 0.0, None
         outputs: Outputs = [] if len(groups) == 1 else [None] * len(xs)
@@ -201,7 +222,7 @@ class CompiledSums:
     def _watch(self, parameters: Sequence[Value], xs: Sequence[Sample], ys: Sequence[Target]) -> None:
         """Compare with recording on these samples. Raises NotTheSame where they differ."""
         ours = self._computed(xs, ys)
-        theirs = self.recorded.loss_and_gradients(parameters, xs, ys)
+        theirs = self._recorded(parameters, xs, ys)
         size = max([abs(g) for g in theirs.gradient if math.isfinite(g)], default=0.0) + abs(theirs.loss)
         for a, b in zip([ours.loss, *ours.gradient], [theirs.loss, *theirs.gradient], strict=True):
             if not (abs(a - b) <= 1e-6 * size or a == b or (math.isnan(a) and math.isnan(b))):

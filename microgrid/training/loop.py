@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from operator import is_
 from typing import Any
 
 from microgrid.core.files import PathLike
-from microgrid.engine import data_of, give_grads, grads_of
+from microgrid.engine import data_of, give_data, give_grads, grads_of
 from microgrid.nn import Neuron
 from microgrid.nn.module import Module
 from microgrid.optim import Optimizer
@@ -56,6 +58,8 @@ class EpochLoop:
         self.measures = measures
         self.restarting: list[Any] = [module for module in model.modules() if hasattr(module, "restart")]
         self.stepping = False
+        self.array: Any = None
+        self.slopes: Any = None
 
     def settings(self) -> dict[str, Any]:
         """Return the settings that a run must have in common with the one that it resumes."""
@@ -142,16 +146,17 @@ class EpochLoop:
         outputs: list[Outputs] = []
         shown: list[Target] = []
         batches = self.samples.batches(number)
-        for k, batch in enumerate(batches):
-            loss, told = self.step(batch, f"batch {k + 1}")
-            losses.append(loss)
-            weights.append(len(batch) / len(xs) if self.objective.mean else 1.0)
-            if self.measures:
-                outputs.append(told)
-                if len(batches) == 1:
-                    shown = self.samples.batch(batch)[1]  # the same list each time, if they are not shuffled
-                else:
-                    shown += [ys[i] for i in batch]
+        with self.on_arrays(len(batches) > 1):
+            for k, batch in enumerate(batches):
+                loss, told = self.step(batch, f"batch {k + 1}")
+                losses.append(loss)
+                weights.append(len(batch) / len(xs) if self.objective.mean else 1.0)
+                if self.measures:
+                    outputs.append(told)
+                    if len(batches) == 1:
+                        shown = self.samples.batch(batch)[1]  # the same list each time, if they are not shuffled
+                    else:
+                        shown += [ys[i] for i in batch]
         total = losses[0] if len(losses) == 1 else math.fsum(w * x for w, x in zip(weights, losses, strict=True))
         measured = self.measured(together(outputs), shown) if self.measures else {}
         xs, ys = self.samples.validation
@@ -161,27 +166,60 @@ class EpochLoop:
             measured |= {f"validation_{name}": number for name, number in self.measured(validated, ys).items()}
         return total, measured
 
+    @contextlib.contextmanager
+    def on_arrays(self, several: bool) -> Iterator[None]:
+        """Keep the numbers of the parameters in an array within a context, where sums and steps take one: after a
+        thousand steps of one sample, the numbers are stored once.
+        """
+        sums: Any = self.summation
+        own = self.optimizer
+        fits = several and hasattr(sums, "begin") and self.objective.penalty is None and own.takes_arrays
+        if fits and len(own.parameters) == len(self.parameters) and all(map(is_, own.parameters, self.parameters)):
+            self.array = sums.begin(self.parameters)
+        try:
+            yield
+        finally:
+            if self.array is not None:
+                give_data(self.parameters, self.array.tolist())
+                if self.slopes is not None:
+                    give_grads(self.parameters, self.slopes.tolist())
+                self.array = self.slopes = None
+                sums.end()
+
     def step(self, batch: Sequence[int], name: str) -> tuple[float, Outputs]:
         """Make one step; return the loss before it, and the outputs."""
         xs, ys = self.samples.batch(batch)
         sums = self.sums(xs, ys, name)
         count = len(batch) if self.objective.mean else 1
         loss = sums.loss / count
-        gradient = divided(sums.gradient, count)
-        give_grads(self.parameters, gradient)
-        penalty = self.objective.added(self.parameters)
-        if penalty is not None:
-            penalty.backward()
-            loss += penalty.data
-            gradient = grads_of(self.parameters)
+        gradient: Any
+        if self.array is None:
+            gradient = divided(sums.gradient, count)
+            give_grads(self.parameters, gradient)
+            penalty = self.objective.added(self.parameters)
+            if penalty is not None:
+                penalty.backward()
+                loss += penalty.data
+                gradient = grads_of(self.parameters)
+            total = sum(gradient)
+        else:
+            import numpy as np
+
+            gradient = self.slopes = np.asarray(sums.gradient) / count
+            total = gradient.sum().item()
         # A sum that is finite has no other terms; one that is not may have overflowed.
-        if not (math.isfinite(loss) and (math.isfinite(sum(gradient)) or all(map(math.isfinite, gradient)))):
+        if not (math.isfinite(loss) and (math.isfinite(total) or all(map(math.isfinite, gradient)))):
+            if self.array is not None:
+                give_data(self.parameters, self.array.tolist())
             names = [f"row {self.samples.numbers[i]}" for i in batch]
             why = birth_of_nan(self.model, self.objective.loss, self.parameters, xs, ys, names)
             what = f"the loss is {loss}" if not math.isfinite(loss) else "the gradient is not finite"
             raise _CannotGoOn(f"{name}: {what}; {why}")
         self.stepping = True
-        self.optimizer.step()
+        if self.array is None:
+            self.optimizer.step()
+        else:
+            self.array[:], self.slopes = self.optimizer.step_of(self.array, gradient)
         self.stepping = False
         return loss, sums.outputs
 

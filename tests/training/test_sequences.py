@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from microgrid import Value, compile, fit, losses, nn, no_grad
-from microgrid.training import Objective
+from microgrid import Value, compile, datasets, fit, losses, nn, no_grad, optim
+from microgrid.training import Objective, Run, TrainingError
 
 
 class Reader(nn.Module):
@@ -170,3 +170,65 @@ def test_the_class_of_a_cross_entropy_may_be_a_value(count: int) -> None:
         assert compiled.gradient(logits, float(k))[0] == [v.grad for v in plain]
     for none in (-1.0, 0.5, float(count), float("nan")):
         assert compiled(logits, none) != compiled(logits, none)
+
+
+@pytest.mark.parametrize("options", [{}, {"optimizer": "sgd", "validation": 0.25}, {"clip_norm": 0.5}])
+def test_epochs_of_many_steps_keep_the_numbers_in_an_array_to_the_same_bits(options: dict[str, Any]) -> None:
+    pytest.importorskip("llvmlite")
+
+    class Own(optim.Adam):
+        """An optimizer whose steps are made on Values, since it may do anything in one."""
+
+        def step(self) -> None:
+            super().step()
+
+    runs = []
+    x, y = datasets.line(24)
+    for kind in (optim.Adam, Own):
+        model = nn.MLP(2, [5, 1], seed=0)
+        made: Any = kind(model.parameters(), 0.01, clip_norm=options.get("clip_norm"))
+        seen: list[list[float]] = []
+
+        def look(run: Run, seen: list[list[float]] = seen) -> None:
+            seen.append([p.grad for p in run.model.parameters()])
+
+        history = fit(
+            model,
+            x,
+            y,
+            loss=Objective("mse", compile=True),
+            optimizer=made if options.get("optimizer") is None else options["optimizer"],
+            validation=options.get("validation"),
+            epochs=3,
+            batch_size=5,
+            progress=False,
+            callbacks=[look],
+        )
+        assert history.how == "compiled"
+        runs.append((history.loss, history.measured, [p.data for p in model.parameters()], seen))
+    assert runs[0] == runs[1]
+    assert any(g != 0.0 for g in runs[0][3][-1])
+
+
+def test_what_stops_an_epoch_of_many_steps_leaves_numbers_of_whole_steps() -> None:
+    pytest.importorskip("llvmlite")
+    x, y = [[0.1 * i, 1.0] for i in range(30)], [1.0] * 30
+    model = nn.MLP(2, [4, 1], seed=0)
+    steps: list[int] = []
+
+    def rate(step: int) -> float:
+        steps.append(step)
+        if step == 40:
+            raise KeyboardInterrupt
+        return 0.01
+
+    history = fit(model, x, y, loss=Objective("mse", compile=True), lr=rate, epochs=5, batch_size=1, progress=False)
+    assert history.stopped == "interrupted in epoch 2"
+    assert len(history) == 1
+    other = nn.MLP(2, [4, 1], seed=0)
+    fit(other, x, y, loss=Objective("mse", compile=True), lr=0.01, epochs=1, batch_size=1, progress=False)
+    assert [p.data for p in model.parameters()] == [p.data for p in other.parameters()]
+    with pytest.raises(TrainingError, match="epoch 1, batch") as caught:
+        fit(model, x, y, loss=Objective("mse", compile=True), optimizer="sgd", lr=1e200, epochs=2, batch_size=1)
+    assert "the loss is inf; row 0: mul(" in str(caught.value)
+    assert [p.data for p in model.parameters()] == [p.data for p in other.parameters()]
