@@ -163,6 +163,7 @@ def test_maximum_of_an_array_keeps_both_branches_and_shares_a_tie() -> None:
         (lambda x: np.logaddexp(np.array(list(x[0])), 0.0).sum(), r"write microgrid\.logaddexp"),
         (lambda x: np.heaviside(x, 0.0).sum(), "heaviside does not take arrays of Values: write it out"),
         (lambda x: np.interp(x, [0, 1], [0, 1]).sum(), "array of Values: write it out"),
+        (lambda x: np.add(y := np.zeros(x.shape), x, out=y).sum(), r"write a = a \+ b instead of a \+= b"),
         (lambda x: np.isnan(x).any(), r"v\.data for v in x\.flat"),
         (lambda x: x.astype(float).sum(), r"v\.data"),
         (lambda x: x * 2.0, r"returned an array of shape \(20, 30\): use jacobian"),

@@ -248,6 +248,11 @@ def advice(message: str) -> str | None:
                 f"numpy.{name} does not take what is in this array of Values: write microgrid.{name}(...), which does"
             )
         return _without_derivative(name)
+    if re.search(r"^Cannot cast ufunc '\w+' output from dtype\('O'\)", message):
+        return (
+            "an array of plain numbers cannot take Values in place: write a = a + b instead of a += b, or make the "
+            "array by numpy.zeros(n, dtype=object)"
+        )
     if "from dtype('O') to dtype('float64')" in message:
         return (
             "a function of NumPy wants floats, and got an array of Values: write it out in operators and functions "
