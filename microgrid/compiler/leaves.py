@@ -59,6 +59,19 @@ def earlier(leaf: Leaf) -> Leaf:
     return plain(found)
 
 
+def later(leaf: Leaf) -> Leaf:
+    """Return the leaf of the outermost counter plus 1: C(i + 1, e) is C(i, e) + C(i, e - 1)."""
+    if isinstance(leaf, int):
+        return leaf
+    found: dict[tuple[int, ...], int] = {}
+    for key, c in leaf.items():
+        for f in (key[-1], key[-1] - 1):
+            if f >= 0:
+                new = (*key[:-1], f)
+                found[new] = found.get(new, 0) + c
+    return plain(found)
+
+
 def fit(values: Sequence[Leaf], depth: int) -> tuple[Leaf, int]:
     """Return the leaf through the values at 0, 1, 2, ... of a new outermost counter within `depth` others, and its
     degree in that counter; the degree is -1 where that of the whole is too large."""

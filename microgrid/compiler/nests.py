@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from microgrid.compiler.leaves import Leaf, at, earlier, fit
+from microgrid.compiler.leaves import Leaf, at, earlier, fit, later
 from microgrid.compiler.prediction import Element, Skeletons
 from microgrid.compiler.tape import Tape
 
@@ -228,12 +228,79 @@ class Stack(Skeletons):
         """Take in all iterations that stand in the text behind a loop, and before it."""
         more, loop.end = self.ahead(loop)
         loop.leaves = [loop.leaves[0] + more, *loop.leaves[1:]]
+        first = loop.first
+        self.turn(loop)
         start = self.before(loop)
         while start >= 0:
             loop.leaves = [loop.leaves[0] + 1, *[earlier(leaf) for leaf in loop.leaves[1:]]]
             loop.first = start
             start = self.before(loop)
-        self.cut(loop.first)
+        self.cut(min(first, loop.first))
+        while first < loop.first:  # the body was turned: its first elements stand alone before it
+            self.push(self.statement(first))
+            first = self.elements[-1].end
+
+    def turn(self, loop: Element) -> None:
+        """Let a loop whose next iteration is there in part begin as much later, where fewer numbers then pass from one
+        iteration to the next.
+
+        A B A B A B is found as a loop over B A if another B stands before it, as at the end of the row before; but if
+        B uses what A makes, iterations of A B are independent.
+        """
+        body, leaves = self.bodies[loop.skeleton], loop.leaves
+        if not self.is_rectangular(loop.skeleton, leaves):
+            return
+        count: int = leaves[0]
+        ends: list[int] = []
+        place, begin = loop.end, 1
+        for child in body:
+            end = begin + self.sizes[child]
+            place = self.match((child,), [at(leaf, count) for leaf in leaves[begin:end]], place)
+            if place < 0:
+                break
+            ends.append(place)
+            begin = end
+        if not ends or len(ends) == len(body):
+            return
+        passing = self.passing(body, leaves, len(ends))
+        best = passing.index(min(passing))
+        if not best:
+            return
+        split = 1
+        for child in body[:best]:
+            split += self.sizes[child]
+        loop.first += self.width(body[:best], leaves[1:split], 0)
+        loop.end = ends[best - 1]
+        loop.skeleton = self.loop_over((*body[best:], *body[:best]))
+        loop.leaves = [count, *leaves[split:], *[later(leaf) for leaf in leaves[1:split]]]
+
+    def passing(self, body: tuple[int, ...], leaves: list[Leaf], most: int) -> list[int]:
+        """Return how many operands an iteration takes from the one before, for a body that begins with its first
+        element, its second one, and so on up to so many later."""
+        rows = self.rows(body, leaves, 1, [self.np.arange(2)], 2).tolist()
+        made: dict[tuple[int, int], int] = {}  # by space and cell, the number of the element that makes it
+        counts = [0] * (most + 1)
+        for row in range(2):
+            again: dict[tuple[int, int], int] = {}
+            place = 0
+            begin = 1
+            for k in range(len(body)):
+                end = place + self.width((body[k],), leaves[begin : begin + self.sizes[body[k]]], 0)
+                begin += self.sizes[body[k]]
+                while place < end:
+                    shape: int = rows[row][place]
+                    for i in range(1, self.sizes[shape]):
+                        key = self.spaces[shape][i], rows[row][place + 1 + i]
+                        if row and key in again:  # passed on where the body begins between the two
+                            for first in range(again[key] + 1, min(k, most) + 1):
+                                counts[first] += 1
+                        elif row and key in made:  # unless the body begins between the two
+                            for first in range(most + 1):
+                                counts[first] += not k < first <= made[key]
+                    again[self.spaces[shape][0], rows[row][place + 1]] = k
+                    place += 1 + self.sizes[shape]
+            made = again
+        return counts
 
     def cut(self, place: int) -> None:
         """Leave on the stack what stands before a place in the text."""

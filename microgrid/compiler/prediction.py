@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from microgrid.compiler.leaves import Leaf, at
-from microgrid.compiler.tape import Tape
+from microgrid.compiler.tape import SPACES, Tape
 from microgrid.numbers.arithmetic import library
 
 
@@ -38,6 +38,9 @@ class Skeletons:
             self.starts += heads[shape]
             self.text.append(shape)
             self.text.extend(cells)
+        numbers = {space: number for number, space in enumerate(SPACES)}
+        self.spaces = [[numbers[space] for space in (shape.target, *shape.operands)] for shape in tape.shapes]
+        """Numbers of the spaces of target and operands, by shape."""
         self.array: Any = self.np.array(self.text, dtype=self.np.int64)
         # Skeletons by number; those of statements are the shapes of the tape.
         self.bodies: list[tuple[int, ...]] = [() for _ in sizes]
