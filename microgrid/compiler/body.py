@@ -31,6 +31,10 @@ class Body:
     def __init__(self, mode: Mode, called: dict[str, int]) -> None:
         self.writer = Writer(mode)
         self.writer.called = called
+        self.outer = self.writer
+        """Writer of the code around loops, and of what they leave."""
+        self.keeper = self.writer
+        """Writer of what passes from one iteration to the next."""
         self.block = "entry"
 
     def run(self, code: Sequence[Code], copies: list[Copy]) -> None:
@@ -159,8 +163,12 @@ class Body:
         if width > 1:
             side = Vectorised(self.writer, loop.counter, width)
             side.block = self.block
-            side.some(loop, [(counters, dict(registers)) for counters, registers in copies], 1, "0", whole)
+            own = [(counters, dict(registers)) for counters, registers in copies]
+            side.some(loop, own, 1, "0", whole)
             self.block = side.block
+            for (_, registers), (_, found) in zip(copies, own, strict=True):
+                registers.update({after: found[after] for _, _, after in loop.kept})
+            loop = loop._replace(kept=tuple([(register, after, after) for register, _, after in loop.kept]))
         else:
             self.some(loop, copies, jam, "0", whole)
         self.some(loop, copies, 1, done, rest)
@@ -185,13 +193,15 @@ class Body:
         return width
 
     def some(self, loop: Repeat, copies: list[Copy], jam: int, start: str, times: str) -> None:
-        """Write a part of a loop that may have no iterations; nothing in a register outlives it."""
+        """Write a part of a loop that may have no iterations; nothing in a register outlives it but what it keeps."""
         if times == "0":
             return
         if times.isdigit():
             self.loop(loop, copies, jam, start, times)
             return
         writer, name = self.writer, self.writer.name()[1:]
+        without = [[_text(first, registers, self.outer) for _, first, _ in loop.kept] for _, registers in copies]
+        before = self.block
         self.write(f"%{name}.any = icmp ne i64 {times}, 0")
         self.write(f"br i1 %{name}.any, label %{name}.some, label %{name}.none")
         writer.lines.append(f"{name}.some:")
@@ -201,13 +211,17 @@ class Body:
         writer.forget(known)
         self.write(f"br label %{name}.none")
         writer.lines.append(f"{name}.none:")
+        for (_, registers), own in zip(copies, without, strict=True):
+            for (_, _, after), none in zip(loop.kept, own, strict=True):
+                merged = f"[ {none}, %{before} ], [ {registers[after].text}, %{self.block} ]"
+                registers[after] = self.outer.fresh(f"phi {self.outer.type} {merged}")
         self.block = f"{name}.none"
 
     def loop(self, loop: Repeat, copies: list[Copy], jam: int, start: str, times: str) -> None:
         """Write a loop of `times` iterations, each of which is `jam` iterations of the original, from `start` on."""
         step = jam * self.together
         writer = self.writer
-        firsts = [[self.operand(first, registers).text for _, first, _ in loop.kept] for _, registers in copies]
+        firsts = [[_text(first, registers, self.keeper) for _, first, _ in loop.kept] for _, registers in copies]
         before = self.block
         name = writer.name()[1:]
         self.begin(name)
@@ -216,7 +230,7 @@ class Body:
         inner: list[Copy] = []
         for (counters, registers), own in zip(copies, firsts, strict=True):
             for (register, _, after), first in zip(loop.kept, own, strict=True):
-                phi = Number(writer, f"{writer.name()}.kept")
+                phi = Number(self.keeper, f"{writer.name()}.kept")
                 registers[register] = phi
                 phis.append((phi.text, first, phi, registers, after))
             for u in range(jam):
@@ -226,13 +240,17 @@ class Body:
                 for more in (str(int(start) + u),) if start.isdigit() else (start, str(u)):
                     now = writer.line(f"add i64 {now}, {more}").text if more != "0" else now
                 inner.append(({**counters, loop.counter: now}, registers if jam == 1 else dict(registers)))
-        self.run(loop.body, inner)
+        self.iteration(loop, inner)
         lines = [
-            f"  {phi} = phi {writer.type} [ {first}, %{before} ], [ {registers[after].text}, %{self.block} ]"
+            f"  {phi} = phi {self.keeper.type} [ {first}, %{before} ], [ {registers[after].text}, %{self.block} ]"
             for phi, first, _, registers, after in phis
         ]
         writer.lines[place:place] = [self.counter(name, before), *lines]
         self.end(name, times)
+
+    def iteration(self, loop: Repeat, copies: list[Copy]) -> None:
+        """Write the body of a loop."""
+        self.run(loop.body, copies)
 
     def begin(self, name: str) -> None:
         """Open a loop."""
@@ -263,6 +281,7 @@ class Vectorised(Body):
         super().__init__(outer.mode._replace(lanes=width), outer.called)
         self.writer.share(outer)
         self.outer = outer
+        self.keeper = outer if self.writer.mode.strict else self.writer
         self.counter_of_lanes = counter
         self.together = width
 
@@ -270,6 +289,40 @@ class Vectorised(Body):
         """Return the number of an operand, in all lanes."""
         number = super().operand(x, registers)
         return number if number.writer is self.writer else self.writer.spread(number)
+
+    def loop(self, loop: Repeat, copies: list[Copy], jam: int, start: str, times: str) -> None:
+        """Write the loop. In strict mode sums are added lane by lane, else they are sums in lanes, added at its end."""
+        if self.writer.mode.strict:
+            super().loop(loop, copies, jam, start, times)
+            return
+        firsts = [[registers[first] for _, first, _ in loop.kept if isinstance(first, int)] for _, registers in copies]
+        kept = tuple([(register, -0.0, after) for register, _, after in loop.kept])
+        super().loop(loop._replace(kept=kept), copies, jam, start, times)
+        for (_, registers), own in zip(copies, firsts, strict=True):
+            for (_, _, after), first in zip(loop.kept, own, strict=True):
+                (total,) = self.writer.totals([registers[after]])
+                registers[after] = first + Number(self.outer, total)
+
+    def iteration(self, loop: Repeat, copies: list[Copy]) -> None:
+        """Write the body of the loop; in strict mode what is added to sums comes last, one lane after the other."""
+        if not self.writer.mode.strict:
+            self.run(loop.body, copies)
+            return
+        sums = [item for item in loop.body if isinstance(item, Apply) and item.target in loop.partial]
+        self.run([item for item in loop.body if not (isinstance(item, Apply) and item.target in loop.partial)], copies)
+        for _, registers in copies:
+            for lane in range(self.together):
+                for item in sums:
+                    given = [self.lane(x, registers, lane) for x in item.operands]
+                    registers[item.target] = formula(item.op, self.outer.mode)(self.outer, *given)
+                registers.update({register: registers[after] for register, _, after in loop.kept})
+
+    def lane(self, x: Operand, registers: dict[int, Number], lane: int) -> Number:
+        """Return the number of an operand in a lane."""
+        number = registers[x] if isinstance(x, int) else Number(self.outer, self.outer.number(x))
+        if number.writer is not self.writer:
+            return number
+        return self.outer.line(f"extractelement {self.writer.type} {number.text}, i64 {lane}")
 
     def load(self, item: Load, counters: Counters) -> Number:
         """Read a cell for each lane."""
@@ -337,6 +390,10 @@ class Vectorised(Body):
             before = self.gathered(f"%{item.array}", item.cell, counters, False)
             given = [self.operand(x, registers) for x in item.operands]
             self.scatter(f"%{item.array}", item.cell, counters, formula(item.op, writer.mode)(writer, *given, before))
+
+
+def _text(x: Operand, registers: dict[int, Number], writer: Writer) -> str:
+    return registers[x].text if isinstance(x, int) else writer.number(x)
 
 
 def _size(code: Sequence[Code]) -> int:

@@ -51,7 +51,8 @@ class Repeat(NamedTuple):
     """Run a body for counter = 0, ..., times - 1, at least once; `kept` are (register, initial value, next value).
 
     `jams`: several iterations may run side by side, statement by statement, and nothing in a register outlives them.
-    `vectorises`: the same of an innermost loop, for code of one lane, whose iterations take the place of samples.
+    `vectorises`: the same of an innermost loop, for code of one lane, whose iterations take the place of samples; what
+    it keeps are sums then, and `partial` are the registers of these and of partial sums.
     """
 
     counter: int
@@ -60,6 +61,7 @@ class Repeat(NamedTuple):
     body: tuple[Code, ...]
     jams: bool = False
     vectorises: bool = False
+    partial: frozenset[int] = frozenset()
 
 
 class Guard(NamedTuple):

@@ -17,6 +17,12 @@ from microgrid.compiler.roll import Loop, Node, Rolled, Statement, flattened, on
 from microgrid.compiler.tape import ONCE, PASSED, Shape
 from microgrid.compiler.timeline import Points, Timeline
 
+LITTLE = 4
+"""Minimum number of statements, for each addition to a sum, with which iterations of the loop run side by side."""
+
+MANY = 1_000_000
+"""Number of cells times runs of a loop up to which the runs are told apart."""
+
 SEGMENT = 400
 """Maximum number of statements in one function: LLVM takes 0.5 s for 4,000 of them in a row, but 39 s for 50,000."""
 
@@ -54,6 +60,8 @@ class _Placement:
         self.registers = 0
         self.waiting: dict[int, list[tuple[Cell, int]]] = {}
         self.jammed: set[int] = set()
+        self.chained: dict[int, frozenset[Cell]] = {}
+        """Sums that loops whose iterations run side by side add up in their order."""
         self.times: dict[int, Poly] = {}
         self.inner: dict[int, set[int]] = {}  # for each loop its counter, and those of the loops within
         self.around: list[int] = []  # the counters of the loops around
@@ -200,13 +208,18 @@ class _Placement:
 
     def waits(self, cell: Cell) -> bool:
         """Return True if the loop around may end before its last number is stored: none is read from memory earlier."""
-        space, index = cell
+        index = cell[1]
         counter = self.around[-1] if self.around else -1
-        if counter not in index.counters or counter in self.jammed or self.here is not self.timeline.within[counter]:
+        if counter not in index.counters or self.here is not self.timeline.within[counter]:
             return False
-        assert self.wanted is not None
-        later = self.here.at[counter] < self.timeline.counts[counter][self.here.rows] - 1
-        if self.wanted[space][self.here.each(index)[later]].any():
+        return (counter not in self.jammed or cell in self.chained[counter]) and self.may_wait(cell, counter)
+
+    def may_wait(self, cell: Cell, counter: int) -> bool:
+        """Return True if of the numbers that a loop makes only the last is read from memory, and that after it."""
+        space, index = cell
+        here = self.timeline.within[counter]
+        later = here.at[counter] < self.timeline.counts[counter][here.rows] - 1
+        if self.wanted is None or self.wanted[space][here.each(index)[later]].any():
             return False
         last = self.timeline.before[counter].each(self.last(index, counter))
         others = self.within.get(counter, ())
@@ -249,10 +262,15 @@ class _Placement:
                 inside[earlier] = register = self.register()
                 kept.append((register, at_first, (space, index)))
         innermost = not any(isinstance(node, Loop) for node in loop.body)
-        jams = not kept and (self.alone or not innermost) and self.jams(loop, innermost)
-        if jams:
+        sums = self.sums(loop) if innermost else []
+        chain = self.chain(loop, [cell for _, _, cell in kept], sums) if innermost and self.alone else None
+        vectorises = chain is not None and self.jams(loop, True, chain)
+        jams = not innermost and not kept and self.jams(loop)
+        if jams or vectorises:
             self.jammed.add(counter)
-        sums = [] if jams else self.sums(loop)
+            self.chained[counter] = chain or frozenset()
+        if not innermost and not jams:
+            sums = self.sums(loop)
         for cell in sums:
             into.append(Load(start := self.register(), *cell))
             self.from_memory(cell)
@@ -274,14 +292,16 @@ class _Placement:
             phis.append((register, at_first, after))
         self.around.pop()
         self.here, self.held, self.aliased = here, held, aliased
-        vectorises = jams and innermost
-        into.append(Repeat(counter, loop.times, tuple(phis), _summed(body, phis), jams and not innermost, vectorises))
+        code_within = _summed(body, phis)
+        partial = _partial(code_within, phis) if vectorises else frozenset()
+        into.append(Repeat(counter, loop.times, tuple(phis), code_within, jams, vectorises, partial))
         into += [Store(*cell, inside[cell]) for cell in sums]
         for (space, index), register in self.waiting.pop(counter, []):
             self.store((space, self.last(index, counter)), register, into)
         if before.always:
             for cell, register in inside.items():
-                if cell[0] in ONCE and cell not in outer and not (jams or self.summing):
+                lasts = cell in self.chained[counter] if jams or vectorises else True
+                if cell[0] in ONCE and cell not in outer and lasts and not self.summing:
                     known[cell[0], self.last(cell[1], counter)] = register
             return
         self.here = outside
@@ -326,8 +346,43 @@ class _Placement:
             elif node.shape.target in ONCE:
                 yield node.shape.target, node.cells[0]
 
-    def jams(self, loop: Loop, innermost: bool = False) -> bool:
-        """Return True if iterations are independent: none reads or writes what another writes.
+    def chain(self, loop: Loop, carried: Sequence[Cell], sums: Sequence[Cell]) -> frozenset[Cell] | None:
+        """Return the cells of sums that an innermost loop carries, partial ones included; None where it carries other
+        numbers, where partial sums are read otherwise, and where there is little else to do side by side."""
+        users: dict[Cell, list[tuple[Statement, int]]] = {}
+        for statement in statements(loop.body):
+            for place, cell in enumerate(zip(statement.shape.operands, statement.cells[1:], strict=True)):
+                users.setdefault(cell, []).append((statement, place))
+        found = set(sums)
+        steps = sum((s.shape.target, s.cells[0]) in found for s in statements(loop.body))
+        for space, index in carried:
+            at = space, index.shifted(loop.counter, -1)
+            while at != (space, index):
+                found.add(at)
+                if len(users.get(at, ())) != 1:
+                    return None
+                ((statement, place),) = users[at]
+                shape = statement.shape
+                if shape.adds or shape.op not in ("add", "sub") or (shape.op == "sub" and place):
+                    return None
+                at = shape.target, statement.cells[0]
+                steps += 1
+                if self.is_stored(at, loop.counter) and not (at == (space, index) and self.may_wait(at, loop.counter)):
+                    return None
+            found.add(at)
+            if at in users:
+                return None
+        return frozenset(found) if (LITTLE + 1) * steps <= len(loop.body) else None
+
+    def is_stored(self, cell: Cell, counter: int) -> bool:
+        """Return True if a number that a loop makes is read from memory."""
+        space, index = cell
+        if self.wanted is None or space not in self.wanted:
+            return False
+        return bool(self.wanted[space][self.timeline.within[counter].each(index)].any())
+
+    def jams(self, loop: Loop, innermost: bool = False, chain: frozenset[Cell] = frozenset()) -> bool:
+        """Return True if iterations are independent: none reads or writes what another writes, but for a chain of sums.
 
         They may add to the same cells, if it is one statement that does, and does so once for a cell in an iteration:
         then each cell gets its sum in the same order, and none is in a register of a loop within. Those of an innermost
@@ -337,27 +392,32 @@ class _Placement:
         if any(loop.counter in inner.times.counters for inner in _loops(loop.body)):
             return False
         np = self.np
-        written: dict[str, list[tuple[Any, Any]]] = {}
+        written: dict[str, list[tuple[Any, Any, Any]]] = {}
         for statement in statements(loop.body):
             space, index = statement.shape.target, statement.cells[0]
             if space != "d" or self.alone:
                 points = self.timeline.points[statement.number].outward((loop.counter, *index.counters))
-                if loop.counter in index.counters:
+                if (space, index) in chain:
+                    if statement.shape.adds:
+                        continue  # nothing else touches it
+                    owner = -2 - statement.number
+                elif loop.counter in index.counters:
                     owner = points.at[loop.counter]
                 elif not innermost and statement.shape.adds and self.distinct(statement, loop.counter):
                     owner = -2 - statement.number
                 else:
                     return False
                 if points.size:
-                    written.setdefault(space, []).append((points.each(index), owner))
+                    rows = points.rows_of(self.timeline.before[loop.counter])
+                    written.setdefault(space, []).append((points.each(index), rows, owner))
         owners = {space: _Owners(np, found) for space, found in written.items()}
         if not all(owners[space].of_all(found) for space, found in written.items()):
             return False
         for statement in statements(loop.body):
             for space, index in zip(statement.shape.operands, statement.cells[1:], strict=True):
-                if space in owners:
+                if space in owners and (space, index) not in chain:
                     points = self.timeline.points[statement.number].outward((loop.counter, *index.counters))
-                    owner = owners[space].of(points.each(index))
+                    owner = owners[space].of(points.each(index), points.rows_of(self.timeline.before[loop.counter]))
                     if not ((owner == -1) | (owner == points.at[loop.counter])).all():
                         return False
         return True
@@ -406,24 +466,30 @@ class _Placement:
 
 
 class _Owners:
-    """Iterations, or statements, that write the cells of a space in a loop."""
+    """Iterations, or statements, that write the cells of a space in a run of a loop."""
 
-    def __init__(self, np: Any, written: Sequence[tuple[Any, Any]]) -> None:
+    def __init__(self, np: Any, written: Sequence[tuple[Any, Any, Any]]) -> None:
         self.np = np
-        self.first = min(int(cells.min()) for cells, _ in written)
-        self.owners = np.full(max(int(cells.max()) for cells, _ in written) + 1 - self.first, -1)
-        for cells, owner in written:
-            self.owners[cells - self.first] = owner
+        self.first = min(int(cells.min()) for cells, _, _ in written)
+        self.span = max(int(cells.max()) for cells, _, _ in written) + 1 - self.first
+        self.runs = max(int(rows.max()) for _, rows, _ in written) + 1
+        if self.runs * self.span > MANY + 8 * sum(len(cells) for cells, _, _ in written):
+            self.runs = 1  # as if all runs were one
+        self.owners = np.full(self.runs * self.span, -1)
+        for cells, rows, owner in written:
+            self.owners[self.places(cells, rows)] = owner
 
-    def of(self, cells: Any) -> Any:
+    def places(self, cells: Any, rows: Any) -> Any:
+        return cells - self.first if self.runs == 1 else rows * self.span + (cells - self.first)
+
+    def of(self, cells: Any, rows: Any) -> Any:
         """Return the owners of cells; -1 for none."""
-        places = cells - self.first
-        inside = (places >= 0) & (places < len(self.owners))
-        return self.np.where(inside, self.owners[self.np.where(inside, places, 0)], -1)
+        inside = (cells >= self.first) & (cells < self.first + self.span)
+        return self.np.where(inside, self.owners[self.np.where(inside, self.places(cells, rows), 0)], -1)
 
-    def of_all(self, written: Sequence[tuple[Any, Any]]) -> bool:
+    def of_all(self, written: Sequence[tuple[Any, Any, Any]]) -> bool:
         """Return True if each cell has one owner."""
-        return all((self.owners[cells - self.first] == owner).all() for cells, owner in written)
+        return all((self.owners[self.places(cells, rows)] == owner).all() for cells, rows, owner in written)
 
 
 def _summed(body: Sequence[Code], kept: Sequence[tuple[int, Operand, int]]) -> tuple[Code, ...]:
@@ -444,6 +510,15 @@ def _summed(body: Sequence[Code], kept: Sequence[tuple[int, Operand, int]]) -> t
         if at == register:
             summed |= {item.target: item for item in found}
     return tuple([summed.get(item.target, item) if isinstance(item, Apply) else item for item in body])
+
+
+def _partial(body: Sequence[Code], kept: Sequence[tuple[int, Operand, int]]) -> frozenset[int]:
+    """Return the registers that come of loop-carried ones."""
+    found = {register for register, _, _ in kept}
+    for item in body:
+        if isinstance(item, Apply) and not found.isdisjoint(item.operands):
+            found.add(item.target)
+    return frozenset(found)
 
 
 def _begins(statement: Statement) -> bool:

@@ -195,3 +195,45 @@ def test_a_model_whose_loops_do_not_divide_by_the_lanes() -> None:
     )
     assert value == expected.data
     assert gradient == [x.grad for x in xs]
+
+
+def pairs(xs: Sequence[Any]) -> Any:
+    """Sums over rows of a triangle, and over all of it, with much to do for each term."""
+    total: Any = mg.sin(xs[0])
+    for i in range(len(xs)):
+        row = 0.5 * xs[i]
+        for j in range(i):
+            d = mg.tanh(xs[i] - xs[j]) * xs[j]
+            e = mg.exp(-d * d)
+            row = row - d * e
+            total = total + mg.sin(e) * d
+        total = total + row * row
+    return total
+
+
+@pytest.mark.parametrize(
+    "n", [7, 12, pytest.param(17, marks=pytest.mark.slow), pytest.param(20, marks=pytest.mark.slow)]
+)
+def test_sums_in_loops_whose_iterations_are_lanes_are_added_in_order(n: int) -> None:
+    at = [0.1 + 0.07 * k for k in range(n)]
+    strict, plain = mg.compile(pairs, strict=True, cache=False), mg.compile(pairs, cache=False)
+    expected, slopes = eager(lambda *xs: pairs(xs), at)
+    value, gradient = strict.value_and_grad(at)
+    assert all(same(a, b, strict=True) for a, b in zip([value, *gradient], [expected, *slopes], strict=True))
+    value, gradient = plain.value_and_grad(at)
+    assert np.allclose([value, *gradient], [expected, *slopes], rtol=1e-12, atol=1e-13)
+    lanes = plain._ran().module.text
+    assert "vector.reduce.fadd" in lanes
+    assert "phi <" in lanes
+
+
+def test_lanes_that_are_added_in_another_order_are_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The control: in strict mode lanes are added from the last to the first."""
+    lane = body.Vectorised.lane
+
+    def turned(self: body.Vectorised, x: Any, registers: Any, number: int) -> Any:
+        return lane(self, x, registers, self.together - 1 - number)
+
+    monkeypatch.setattr(body.Vectorised, "lane", turned)
+    with pytest.raises(RuntimeError, match="is not what recording gives"):
+        mg.compile(pairs, strict=True, cache=False).value_and_grad([0.1 + 0.07 * k for k in range(17)])

@@ -90,12 +90,28 @@ class _Interpreter:
                 for counters, registers in copies
                 for u in range(count)
             ]
-            self.run(loop.body, inner)
+            if count > 1 and loop.kept:
+                self.in_order(loop, inner, copies)
+            else:
+                self.run(loop.body, inner)
             start += count
             if start < times:  # after the last one, registers keep what they were: others hold what comes after
                 for _, registers in copies:
                     after = [registers[register] for _, _, register in loop.kept]
                     registers.update(zip([register for register, _, _ in loop.kept], after, strict=True))
+
+    def in_order(self, loop: Repeat, inner: Sequence[Copy], copies: Sequence[Copy]) -> None:
+        """Run iterations side by side, then add to the sums, one iteration after the other."""
+        sums = [item for item in loop.body if isinstance(item, Apply) and item.target in loop.partial]
+        self.run([item for item in loop.body if item not in sums], inner)
+        each = len(inner) // len(copies)
+        for k, (_, registers) in enumerate(copies):
+            for u, (counters, own) in enumerate(inner[k * each : k * each + each]):
+                if u:
+                    registers.update({register: registers[after] for register, _, after in loop.kept})
+                own.update({register: registers[register] for register, _, _ in loop.kept})
+                self.run(sums, [(counters, own)])
+                registers.update({after: own[after] for _, _, after in loop.kept})
 
 
 def _place(cell: Poly, counters: dict[int, int]) -> int:

@@ -90,7 +90,7 @@ def _plant_side_by_side() -> None:
     """Loops around loops run their iterations side by side though one needs what another computes."""
     from microgrid.compiler import storage
 
-    storage._Placement.jams = lambda self, loop, innermost=False: True  # type: ignore[method-assign]  # the planted error
+    storage._Placement.jams = lambda self, loop, innermost=False, chain=frozenset(): True  # type: ignore[method-assign]  # the planted error
 
 
 def _plant_lost_iteration() -> None:
