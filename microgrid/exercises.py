@@ -15,7 +15,7 @@ from microgrid.engine import CONSTANT, Value, edges_of, topological
 from microgrid.graph.passes import backpropagation
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from microgrid.core.files import PathLike
 
 _Kind = tuple[int, Callable[..., Any]]
 
@@ -50,7 +50,7 @@ def exercise(difficulty: int = 1, *, seed: int) -> Value:
     return next(output for output in drawn if _is_fair(output, difficulty))
 
 
-def save_exercises(path: str | Path, *, seed: int, count: int = 20) -> None:
+def save_exercises(path: PathLike, *, seed: int, count: int = 20) -> None:
     """Write a page of exercises, for a class's site: `count` of each difficulty, with the seeds from `seed` on.
 
     It asks for each contribution or gradient, names the mistake, gives hints and keeps a score. The exercise of a
@@ -64,6 +64,7 @@ def save_exercises(path: str | Path, *, seed: int, count: int = 20) -> None:
     ending(path, *web.ENDINGS)
     if not 1 <= count <= 200:
         raise ValueError(f"count is from 1 to 200, got {count!r}")
+    exercise(1, seed=seed)  # which says what a seed is
     walks = [[steps(exercise(hard, seed=seed + k)) for k in range(count)] for hard in (1, 2, 3)]
     write_text(path, stepper.practice_page(walks, seed))
 

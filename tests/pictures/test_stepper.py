@@ -360,6 +360,22 @@ def test_long_sums_are_one_box_that_unfolds(opened_once: Open, tmp_path: Path) -
     assert page.locator(".mg-said").count() == 1
 
 
+def test_a_folded_sum_of_numbers_that_were_changed_shows_them_as_recorded(opened_once: Open, tmp_path: Path) -> None:
+    leaves = [Value(0.5 * k, label=f"x{k}") for k in range(4)]
+    found = steps(mg.mean(leaves) * 2.0)
+    wanted = [n(v.data) for v in found.values if v.op is not None and v.op is not CONSTANT][-2:]
+    leaves[1].data = 100.0
+    found.save(tmp_path / "steps.html")
+    page = opened_once(tmp_path / "steps.html")
+    assert "changed after" in page.locator(".inputs").inner_text()
+    go(page, 99)
+    assert page.locator("[data-n] > .value").all_text_contents()[-2:] == wanted
+    page.get_by_role("button", name="Unfold sums").click()
+    go(page, 99)
+    assert page.locator("[data-n] > .value").all_text_contents()[-2:] == wanted
+    assert page.locator(".inputs input").count() == 0
+
+
 def test_inputs_that_move_recompute_all(opened_once: Open, tmp_path: Path) -> None:
     shared().save(tmp_path / "steps.html")
     page = opened_once(tmp_path / "steps.html")
@@ -542,6 +558,9 @@ def test_a_page_of_exercises_has_those_of_python(opened_once: Open, tmp_path: Pa
     check_values(page, steps(mg.exercise(3, seed=9)))
     with pytest.raises(ValueError, match="count is from 1 to 200, got 0"):
         mg.save_exercises(tmp_path / "practice.html", seed=7, count=0)
+    bad: Any = "x"
+    with pytest.raises(TypeError, match="seed must be a whole number, got 'x'"):
+        mg.save_exercises(tmp_path / "practice.html", seed=bad)
     with pytest.raises(ValueError, match="html"):
         mg.save_exercises(tmp_path / "practice.pdf", seed=7)
 
