@@ -76,9 +76,8 @@ def _piece(steps: Walk, *, alone: bool, kinds: _Kinds | None = None, **more: Any
     short = folded(steps) if views and not more.get("x") else None
     if short is not None:
         first, views = _graph(short, kinds)
-        same: dict[str, Any] = {
-            key: data[key] for key in ("live", "why", "t") if key in data
-        }  # sums hide what was changed
+        own = ("live", "why", "t")  # of the whole: a sum would hide that a number in it was changed
+        same: dict[str, Any] = {key: data[key] for key in own if key in data}
         data = {**first, **same, "u": data, "folded": 1}
     kinds_of_all = [_kind(kind) for kind in kinds.all]
     data |= {"alone": int(alone), "F": kinds_of_all, "N": _notations(kinds_of_all), **more}
