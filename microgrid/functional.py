@@ -17,6 +17,7 @@ from microgrid.core import tree
 from microgrid.core.primitive import as_float, one_line
 from microgrid.core.scope import current_module, current_watch, recording
 from microgrid.engine import Value, constant, newest
+from microgrid.graph.flat import flat, shorter
 from microgrid.graph.linearize import Linearization
 from microgrid.graph.running import Evaluation, run_noting_reads, value_and_slopes
 from microgrid.graph.sparsity import Entry, SparsePasses
@@ -26,6 +27,9 @@ Argnums = int | Sequence[int]
 Shorter = Callable[[Sequence[Value], Sequence[Value], int], tuple[list[Value], list[Any]]]
 """A function that records outputs again, of inputs and of nodes up to a number, with fewer nodes; and gives for each of
 them a 0 that is nan where derivatives of it are to be."""
+
+SMALL = 40
+"""Number of nodes up to which the graph of a derivative is differentiated again as it is."""
 
 _AS_IT_IS = contextlib.nullcontext()
 
@@ -99,6 +103,20 @@ class _Recorded:
                 return self.linear.push_values(tangents)
         return self._out(self.linear.push(_floats(tangents)))
 
+    def push_simplified(self) -> list[Any]:
+        """Return the tangent of the output by the one input, from a simplified graph where it is large.
+
+        Tangents of nodes that are the same have the same bits, so that those of the simplified graph have them, too.
+        """
+        if not self.abstract:
+            return self.push([1.0])
+        with recording():
+            graph = flat(self.outputs, self.inputs, self.start)
+            linear = self.linear
+            if len(graph.results) > SMALL:
+                linear = Linearization(shorter(graph), self.inputs, self.start)
+            return linear.push_values([1.0])
+
     def scalar(self) -> _Recorded:
         """Return the recording if the function returned one value, alone or in an array. Raises TypeError otherwise."""
         if self.out_structure != 0:
@@ -121,7 +139,7 @@ class _Recorded:
             rows = [list(row) for row in zip(*columns, strict=True)]
         return assembled(rows, self.out_structure, self.in_structure, inputs)
 
-    def hessian(self, shorter: Shorter | None = None) -> Any:
+    def hessian(self, find: Shorter | None = None) -> Any:
         """Return the Jacobian of a gradient, pushed forward: its lower half, and that as the upper one."""
         n = len(self.inputs)
         rows: list[list[Any]] = [[None] * n for _ in range(n)]
@@ -129,7 +147,7 @@ class _Recorded:
             with recording():
                 zero = constant(0.0)
                 rows = [[zero] * n for _ in range(n)]
-                for i, j, slope in self._lower_half(shorter):
+                for i, j, slope in self._lower_half(find):
                     rows[i][j] = rows[j][i] = slope if isinstance(slope, Value) else constant(slope)
         else:
             for j, unit in enumerate(_units(n)):
@@ -137,12 +155,12 @@ class _Recorded:
                     rows[i][j] = rows[j][i] = slope
         return assembled(rows, self.out_structure, self.in_structure, n)
 
-    def _lower_half(self, shorter: Shorter | None) -> list[Entry]:
+    def _lower_half(self, find: Shorter | None) -> list[Entry]:
         """Return the entries on and below the diagonal of the Jacobian, recorded."""
         passes = SparsePasses(self.outputs, self.inputs, self.start)
-        if shorter is None:
+        if find is None:
             return passes.entries(lower=True)
-        outputs, nans = shorter(self.outputs, self.inputs, self.start)
+        outputs, nans = find(self.outputs, self.inputs, self.start)
         found = {(i, j): slope for i, j, slope in SparsePasses(outputs, self.inputs, self.start).entries(lower=True)}
         return [Entry(i, j, found.get((i, j), 0.0) + nans[i]) for i, j in passes.pattern() if i >= j]
 
@@ -195,13 +213,15 @@ def value_and_grad(function: Callable[..., Any], argnums: Argnums = 0) -> Callab
     """Return the function that computes a scalar function's value, and its derivative as `grad` does."""
     alone = isinstance(argnums, int)
     positions = _distinct((argnums,) if isinstance(argnums, int) else tuple(argnums))
+    nested = derivative_of(function)[0] == "gradient"
 
     def differentiated(*args: Any, **kwargs: Any) -> Any:
-        found = None if positions is None else value_and_slopes(function, args, kwargs, positions, alone)
+        found = None if positions is None else value_and_slopes(function, args, kwargs, positions, alone, nested)
         if type(found) is tuple:
             return found
         recorded = _Recorded(function, args, kwargs, argnums, found).scalar()
-        return recorded.primals(), tree.unflatten(recorded.in_structure, recorded.pull([1.0]))
+        slopes = recorded.push_simplified() if nested and len(recorded.inputs) == 1 else recorded.pull([1.0])
+        return recorded.primals(), tree.unflatten(recorded.in_structure, slopes)
 
     return _named("value and gradient", function, differentiated)
 
@@ -262,13 +282,13 @@ def hessian(function: Callable[..., Any], argnums: Argnums = 0) -> Callable[...,
     return hessian_by(function, argnums)
 
 
-def hessian_by(function: Callable[..., Any], argnums: Argnums, shorter: Shorter | None = None) -> Callable[..., Any]:
+def hessian_by(function: Callable[..., Any], argnums: Argnums, find: Shorter | None = None) -> Callable[..., Any]:
     """Return the function that computes all second derivatives, from a graph of the gradient with fewer nodes, given a
     function that finds one."""
     slopes = grad(function, argnums)
 
     def differentiated(*args: Any, **kwargs: Any) -> Any:
-        return _Recorded(slopes, args, kwargs, argnums).hessian(shorter)
+        return _Recorded(slopes, args, kwargs, argnums).hessian(find)
 
     return _named("Hessian", function, differentiated, argnums)
 
@@ -392,6 +412,12 @@ def _units(n: int) -> list[list[float]]:
 
 def _floats(numbers: Sequence[Any]) -> list[float]:
     return [x._data if isinstance(x, Value) else x for x in numbers]
+
+
+def derivative_of(function: Any) -> tuple[str, Callable[..., Any], Argnums]:
+    """Return for a function made by `grad` or `hessian` which it is, of which function, and its argnums."""
+    found: tuple[str, Callable[..., Any], Argnums] = getattr(function, "derivative_of", ("", function, 0))
+    return found
 
 
 def _named(

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from microgrid import ops
 from microgrid.core import tree
-from microgrid.core.primitive import Op, constants_recorded, exactly, has_rule, without_rule
+from microgrid.core.primitive import Op, constants_recorded, exactly
 from microgrid.core.scope import Reader, plainly_recording, reading, user_line
-from microgrid.engine import CONSTANT, Value, constant, edges_of, newest, record, topological
+from microgrid.engine import Value, constant, newest, record, topological
 from microgrid.functional import number_or_value, recorded_value, returned
 from microgrid.graph.dependence import Dependence
+from microgrid.graph.flat import flat
 from microgrid.graph.linearize import Linearization
 from microgrid.graph.running import run_noting_reads
 from microgrid.numbers.arithmetic import FLOATS, VALUES, Arithmetic, arithmetic_of
@@ -545,27 +546,18 @@ def _laid_flat(
     in_structure: Sequence[tree.Structure],
     out_structure: tree.Structure,
 ) -> Program:
-    slots: dict[int, int] = {node.number: i for i, node in enumerate(inputs)}
-    order = topological(outputs, inputs=inputs)
-    given = [node for node in order if node.op is None or node.op is CONSTANT]
-    results = [node for node in order if not (node.op is None or node.op is CONSTANT)]
-    for node in [*given, *results]:
-        slots[node.number] = len(slots)
-    instructions = []
-    for node in results:
-        assert node.op is not None
-        if not has_rule(node.op):
-            raise without_rule(node)
-        instructions.append(Instruction(node.op, tuple(slots[operand.number] for operand, _ in edges_of(node))))
+    graph = flat(outputs, inputs)
     return Program(
         parameters,
         input_names(parameters, in_structure),
-        [node.item() for node in given],
-        instructions,
-        [slots[node.number] for node in outputs],
+        graph.numbers,
+        [Instruction(op, operands) for op, operands in graph.instructions],
+        graph.outputs,
         in_structure=in_structure,
         out_structure=out_structure,
-        labels={slots[node.number]: node.label for node in order if node.label},
+        labels={
+            i: node.label for i, node in enumerate([*graph.constants, *graph.results], len(graph.inputs)) if node.label
+        },
     )
 
 

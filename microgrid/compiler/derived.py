@@ -6,10 +6,9 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from microgrid import functional
-from microgrid.engine import Value, topological
+from microgrid.engine import Value
+from microgrid.graph.flat import flat, shorter
 from microgrid.graph.simplification import certain_nans
-from microgrid.numbers.arithmetic import VALUES
-from microgrid.program import Program
 
 Derivative = Callable[[Callable[..., Any], Sequence[Any], int], Any]
 """A derivative of a function at these arguments, by the first so many of them."""
@@ -41,7 +40,7 @@ def shortened(purpose: str, function: Callable[..., Any], count: int) -> Callabl
     """Return a function with the results of a Hessian, from a simplified gradient; None for anything but a Hessian."""
     if purpose == "hessian":
         return functional.hessian_by(function, _argnums(count), _simplified)
-    kind, inner, argnums = getattr(function, "derivative_of", ("", function, 0))
+    kind, inner, argnums = functional.derivative_of(function)
     if purpose in ("value", "batch") and kind == "Hessian":
         return functional.hessian_by(inner, argnums, _simplified)
     return None
@@ -50,13 +49,10 @@ def shortened(purpose: str, function: Callable[..., Any], count: int) -> Callabl
 def _simplified(outputs: Sequence[Value], inputs: Sequence[Value], start: int) -> tuple[list[Value], list[Any]]:
     """Return outputs recorded again with fewer nodes, up to rounding and the signs of zeros; and for each of them 0, or
     a Value that is 0 but nan where the output was, since derivatives of what is left of it may be none there."""
-    older: dict[int, Value] = {}
-    topological(outputs, inputs=inputs, start=start, older=older)
-    nodes = [*inputs, *older.values()]
-    program = Program.of(list(outputs), nodes)
-    nans = certain_nans(len(nodes), program.constants, program.instructions, program.outputs)
-    sums = {tuple(places): sum([0.0 * nodes[i] for i in places]) for places in nans}
-    return program.simplify(signed_zeros=False).replay(nodes, VALUES), [sums[tuple(places)] for places in nans]
+    graph = flat(outputs, inputs, start)
+    nans = certain_nans(len(graph.inputs), graph.numbers, graph.instructions, graph.outputs)
+    sums = {tuple(places): sum([0.0 * graph.inputs[i] for i in places]) for places in nans}
+    return shorter(graph, signed_zeros=False), [sums[tuple(places)] for places in nans]
 
 
 def _argnums(count: int) -> functional.Argnums:

@@ -70,10 +70,16 @@ class Evaluation:
 
 
 def value_and_slopes(
-    function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], positions: tuple[int, ...], alone: bool
+    function: Callable[..., Any],
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+    positions: tuple[int, ...],
+    alone: bool,
+    forward: bool,
 ) -> Any:
     """Return the pair of a function's value and its derivative by the arguments at these positions, plain numbers.
 
+    It is pulled back; pushed forward where that is asked for and there is one argument.
     Return None, without a call, where these are anything else, or where it is not simply recorded; and the `Evaluation`
     where the result is no Value, or depends on Values that were there before.
     """
@@ -96,7 +102,7 @@ def value_and_slopes(
     if not isinstance(result, Value):
         return Evaluation(inputs, start, result, reads.read, None)
     linear = Linearization([result], inputs, start)
-    slopes = linear.pull([1.0])
+    slopes = linear.push([1.0]) if forward and len(inputs) == 1 else linear.pull([1.0])
     if linear.outer:
         return Evaluation(inputs, start, result, reads.read, linear)
     return result._data, slopes[0] if alone else tuple(slopes)

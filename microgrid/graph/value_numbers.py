@@ -151,7 +151,7 @@ class ValueNumbers:
     def emitted(self, op: Op, operands: tuple[int, ...]) -> int:
         """Return the slot of an op of these slots, which is the known one where there is one."""
         key = (op, *operands)
-        if (op is ops.add or op is ops.mul) and operands[0] > operands[1]:
+        if op in _COMMUTE and operands[0] > operands[1]:
             key = (op, operands[1], operands[0])
         slot = self._slots.get(key)
         if slot is None:
@@ -213,6 +213,8 @@ class ValueNumbers:
         """Return True if a value is finite wherever all arguments are."""
         return self.sizes[value >> 1] <= BIG
 
+
+_COMMUTE: Final = (ops.add, ops.mul, ops.zero_product)
 
 _SIZES: Final[dict[Op, Callable[..., float]]] = {
     ops.add: lambda x, y: x + y,

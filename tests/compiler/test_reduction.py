@@ -9,8 +9,11 @@ import numpy as np
 import pytest
 from compare.works import arm
 from eagerly import eager, same
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from programs import KINKED, SMOOTH, RandomFunction, functions, points
 
-from microgrid import compile, cos, exp, hessian, sin, sqrt
+from microgrid import compile, cos, exp, grad, hessian, sin, sqrt, tanh, trace
 from microgrid.compiler import plan
 from microgrid.compiler.choice import Choice
 
@@ -102,3 +105,27 @@ def test_loops_stay_loops() -> None:
     compiled = compile(f)
     compiled.value_and_grad([0.1 * i for i in range(30)])
     assert "for i in range" in str(compiled.loops)
+
+
+def nested(f: Any, times: int) -> Any:
+    for _ in range(times):
+        f = grad(f)
+    return f
+
+
+def test_seven_nested_gradients_have_few_instructions() -> None:
+    f = nested(lambda x: tanh(sin(x) * exp(x)), 7)
+    compiled = compile(f)
+    assert math.isclose(compiled(0.3), f(0.3), rel_tol=1e-12)
+    assert math.isclose(f(0.3), -6060.246751533046, rel_tol=1e-12)  # the coefficient of its series, times 7!
+    assert instructions(compiled) <= 500
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.data(), functions(of=[*SMOOTH, *KINKED]), st.integers(2, 4))
+def test_nested_gradients_have_the_same_bits_recorded_and_on_floats(
+    data: st.DataObject, f: RandomFunction, times: int
+) -> None:
+    g = nested(lambda x: f(*[x] * f.inputs), times)
+    (at, traced_at) = data.draw(points(2))
+    assert same(trace(g)(traced_at)(at) + 0.0, g(at) + 0.0, True)
