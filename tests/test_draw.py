@@ -264,8 +264,11 @@ def filmed() -> Film:
 WRITERS: list[tuple[Callable[[Path], Any], dict[str, bytes]]] = [
     (lambda path: draw(expression()[1], filename=path), MAGIC),
     (lambda path: draw(nn.Neuron(2, seed=0), filename=str(path)), MAGIC),
-    (lambda path: steps(expression()[1]).save(path), PAGE),
-    (lambda path: filmed().save(path), {**PAGE, ".gif": b"GIF8", ".mp4": b""}),  # a video needs ffmpeg: see test_film
+    (lambda path: steps(expression()[1]).save(path), {**PAGE, ".svg": b"<svg"}),
+    (
+        lambda path: filmed().save(path),
+        {**PAGE, ".svg": b"<svg", ".gif": b"GIF8", ".mp4": b""},
+    ),  # a video needs ffmpeg: see test_film
 ]
 
 
