@@ -155,16 +155,16 @@ def _listed(x: Any) -> Sequence[Any]:
     return x if isinstance(x, Sequence) else list(x) if hasattr(x, "__iter__") else [x]
 
 
-def _flat(x: Any) -> list[Any]:
+def flat(x: Any) -> list[Any]:
     """Return a value, or values in nested lists, as one list."""
-    flat = list(_listed(x))
-    while flat and isinstance(flat[0], Sequence):
-        flat = [item for part in flat for item in part]
-    return flat
+    items = list(_listed(x))
+    while items and isinstance(items[0], Sequence):
+        items = [item for part in items for item in part]
+    return items
 
 
 def _pairs(outputs: Any, target: Any) -> list[tuple[Any, Any]]:
-    os, ts = _flat(outputs), _flat(target)
+    os, ts = flat(outputs), flat(target)
     if len(os) != len(ts):
         raise ValueError(f"the network has {len(os)} output(s), the target {len(ts)} number(s)")
     return list(zip(os, ts, strict=True))

@@ -112,7 +112,8 @@ class Checkpoint:
             write_json(self.path, "checkpoint", run.checkpoint())
 
 
-HIGHEST = {"loss": False, "validation_loss": False, "accuracy": True, "validation_accuracy": True}
+_CURVES = {"loss": False, **dict.fromkeys(("accuracy", "precision", "recall", "f1", "r2"), True), "perplexity": False}
+HIGHEST = {name: highest for known, highest in _CURVES.items() for name in (known, f"validation_{known}")}
 """Direction of each known curve: True if higher is better."""
 
 

@@ -52,10 +52,13 @@ def fit(
 
     `batch_size` is all samples by default; 1 is stochastic gradient descent. Each epoch shuffles the samples by `seed`;
     with `seed=None` they stay in order. `validation` is a pair (x, y), or the fraction of the samples to hold out:
-    drawn by `seed`, or with `seed=None` the last. `metrics` are "accuracy" or functions of the outputs, as numbers, and
-    the target of one sample. `callbacks` are called with the `Run` after each epoch; one may restore earlier parameters
-    at the end, which `history.restored` reports. The model trains in the mode in which it is, and is validated in
+    drawn by `seed`, or with `seed=None` the last. The model trains in the mode in which it is, and is validated in
     evaluation; modules that draw at random, as `Dropout` does, have a method restart(epoch), which each epoch calls.
+
+    `metrics` are "accuracy", "precision", "recall", "f1", "r2" or "perplexity"; functions of the outputs, as numbers,
+    and the target of one sample; or those of scikit-learn, which take (y_true, y_pred) of all samples. `callbacks` are
+    called with the `Run` after each epoch; one may restore earlier parameters at the end, which `history.restored`
+    reports.
 
     `resume` continues from the file of a `Checkpoint` among the callbacks up to `epochs`, to the same bits as an
     uninterrupted run; a run that a callback has ended stays ended. A file that is damaged, or of other data or another

@@ -1,4 +1,4 @@
-"""Metrics: accuracy, and functions of the user."""
+"""Metrics: accuracy, other scores by name, and functions of the user or of scikit-learn."""
 
 from __future__ import annotations
 
@@ -13,6 +13,9 @@ from microgrid.training.samples import Target
 Metric = Callable[[Any, Any], float]
 """A metric of the user: a function of the outputs, as numbers, and the target of one sample."""
 
+NAMES = ("accuracy", "precision", "recall", "f1", "r2", "perplexity")
+"""Metrics that `fit` takes by name."""
+
 Measure = Callable[[Any, Sequence[Target]], float]
 """A function of the outputs, in lists or rows of an array, and the targets of all samples."""
 
@@ -24,17 +27,30 @@ def measures_of(metrics: Sequence[str | Metric], loss: Loss, ys: Sequence[Target
         kind = kind._replace(threshold=0.0)
     named: dict[str, Measure] = {}
     for metric in metrics:
-        if not callable(metric) and metric != "accuracy":
+        if not callable(metric) and metric not in NAMES:
             raise ValueError(
-                f"unknown metric {metric!r}: there is 'accuracy'; or pass a function of outputs and target"
+                f"unknown metric {metric!r}: there is {', '.join(map(repr, NAMES))}; or pass a function of outputs and "
+                "target, or one of scikit-learn's"
             )
-        name = getattr(metric, "__name__", repr(metric)) if callable(metric) else metric
+        named_after = metric.func if isinstance(metric, functools.partial) else metric
+        name = metric if isinstance(metric, str) else getattr(named_after, "__name__", repr(metric))
         if name == "loss" or name.startswith("validation_"):
             raise ValueError(f"a metric cannot be called {name}, as a curve of the run is: give it another name")
         if name in named:
             raise ValueError(f"two metrics are called {name}: define them by def, with names of their own")
-        named[name] = functools.partial(_mean, metric) if callable(metric) else Accuracy(kind)
+        named[name] = _measure(metric, kind)
     return named
+
+
+def _measure(metric: str | Metric, kind: Kind) -> Measure:
+    if metric == "accuracy":
+        return Accuracy(kind)
+    from microgrid.training import scores  # few runs have any
+
+    if isinstance(metric, str):
+        return functools.partial(scores.SCORES[metric], kind)
+    of_all = scores.by_scikit_learn(metric)
+    return functools.partial(_mean, metric) if of_all is None else functools.partial(of_all, kind)
 
 
 class Accuracy:

@@ -221,8 +221,8 @@ def test_an_accuracy_is_to_be_high_and_what_is_unknown_is_asked() -> None:
     for curve, highest in (("accuracy", True), ("validation_accuracy", True), ("loss", False), ("", False)):
         assert EarlyStopping(monitor=curve).highest is highest
     assert EarlyStopping(monitor="accuracy", highest=False).highest is False
-    with pytest.raises(ValueError, match=r"f1 is none of loss, .*: say highest=True where high is good"):
-        EarlyStopping(monitor="f1")
+    with pytest.raises(ValueError, match=r"dice is none of loss, .*: say highest=True where high is good"):
+        EarlyStopping(monitor="dice")
 
 
 @pytest.mark.parametrize(
