@@ -64,7 +64,7 @@ def test_what_people_read_has_one_reading_and_few_brackets(data: Any, program: P
 @settings(deadline=None)
 @given(st.data(), programs(ops=MIXED, max_size=8))
 @example(None, trace(lambda x, y: -(-1.0 / (x * x) / y))(1.5, 2.25))
-@example(None, trace(lambda x, y: x + (mg.fmod(x, x) + mg.fmod(x, x)))(1.5, 2.25))
+@example(None, trace(lambda x0, x1: x0 + (mg.fmod(x0, x0) + mg.fmod(x0, x1)))(1.5, 2.25))
 @example(None, trace(lambda x, y: mg.log(-((x - y) ** 2.0)) * mg.atan2(-x, -y))(1.5, 2.25))
 @example(None, trace(lambda x, y: mg.where(ops.greater(x, y), -(x % y), (x / y) / (x * y)))(1.5, 2.25))
 def test_every_line_of_the_stepper_has_few_brackets(data: Any, program: Program) -> None:
