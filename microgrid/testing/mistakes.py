@@ -45,7 +45,7 @@ def named_mistakes(
         _Search(sweeper, blocks_of(program.in_structure, program.parameters, sweeper.role), claimed)
         for sweeper in sweepers
     ]
-    if not all(search.wrong for search in searches):
+    if not all(search.beyond_rounding() for search in searches):
         return []
     for search in searches:
         if by_factors := search.by_factors():
@@ -71,6 +71,11 @@ class _Search:
         self.tried: list[_Tried] = []
         self.alike = {i: self._alike(i) for block in blocks for i in block.inputs}
         self.uses = max(map(len, self.alike.values()), default=0)
+
+    def beyond_rounding(self) -> bool:
+        """Return True if a block is wrong by more than a backward pass by hand, in float32, may lose."""
+        sizes = self._by_block(self.sweeper.scales()) if self.wrong else []
+        return any(not self.off[b] <= 1e-6 * max(sizes[b], default=0.0) for b in self.wrong)
 
     def by_factors(self) -> list[str]:
         """Return at most two factors that explain the whole claim, each with its blocks."""

@@ -10,6 +10,8 @@ from microgrid.core.primitive import Op
 from microgrid.graph.recognition import Unit, recognised
 from microgrid.program import Program, needed
 
+_SATURATING = ("sigmoid", "tanh", "softmax", "softsign", "gaussian")
+
 Edge = tuple[int, int]
 """The number of an instruction, and the place of an operand."""
 
@@ -134,6 +136,24 @@ class Sweeper:
                 if partial != 0.0:
                     cotangents[operand] += cotangent * partial
         return cotangents
+
+    def scales(self) -> list[float]:
+        """Return for every slot the size of what is summed to its cotangent, functions that saturate having the slope 1.
+
+        Rounding moves a claim by a part of this: a (1 - a) is 0 in floats where the sigmoid a has become 1.
+        """
+        through = {unit.result: unit.operands for unit in self.units if unit.kind in _SATURATING}
+        found = [0.0] * len(self.numbers)
+        found[self.root] = 1.0
+        for slot, edges in self._backward:
+            size = found[slot]
+            if slot in through:
+                for operand in through[slot]:
+                    found[operand] += size
+                continue
+            for operand, partial in edges:
+                found[operand] += size * abs(partial)
+        return found
 
     def contributions(self, cotangents: Sequence[float], slot: int, change: Change | None = None) -> list[float]:
         """Return what each user passes to a slot, in the order in which the users were recorded."""

@@ -125,6 +125,28 @@ def test_right_and_random_claims_have_no_mistake(seed: int) -> None:
     assert name_mistakes(network.cost, *at, gradient=network.gradients(*network.start(rng))) == []
 
 
+@pytest.mark.parametrize("seed", [100, 103, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(104, 130))])
+def test_a_right_claim_that_saturation_leaves_few_digits_has_no_mistake(seed: int) -> None:
+    """A sigmoid that is 1 in floats has the slope a (1 - a) = 0 by hand, and 1e-20 in the graph."""
+    rng = np.random.default_rng(seed)
+    X, Y = rng.normal(size=(3, 2)), rng.integers(0, 2, size=(3, 1)).astype(float)
+    at = (25.0 * rng.normal(size=(2, 3)), np.zeros(3), 25.0 * rng.normal(size=(3, 1)), np.zeros(1))
+
+    def loss(W1: Any, b1: Any, W2: Any, b2: Any) -> Any:
+        h = np.tanh(X @ W1 + b1)
+        return 0.5 * np.sum((1.0 / (1.0 + np.exp(-(h @ W2 + b2))) - Y) ** 2)
+
+    for kind in (np.float64, np.float32):
+        x, y, W1, b1, W2, b2 = (a.astype(kind) for a in (X, Y, *at))
+        h = np.tanh(x @ W1 + b1)
+        with np.errstate(over="ignore"):
+            o = 1 / (1 + np.exp(-(h @ W2 + b2)))
+        d2 = (o - y) * o * (1 - o)
+        d1 = (d2 @ W2.T) * (1 - h * h)
+        claim = [g.astype(float) for g in (x.T @ d1, d1.sum(axis=0), h.T @ d2, d2.sum(axis=0))]
+        assert name_mistakes(loss, *at, gradient=claim) == []
+
+
 @pytest.mark.slow
 def test_no_right_claim_is_called_a_mistake() -> None:
     for seed in range(500):
