@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from microgrid.compiler.training import CompiledLoss
 
 ENOUGH = 20_000
-"""Minimum of samples x steps x parameters for which `compile="auto"` compiles: below, recording ends before LLVM has
+"""Minimum of recorded operations in a batch for which `compile="auto"` compiles: below, recording ends before LLVM has
 begun."""
 
 CHANGES = 4
@@ -28,11 +28,11 @@ WATCHED = 4
 """Number of samples that are also recorded in batches 1, 2, 4, 8, ..."""
 
 
-def why_not(samples: int, parameters: int) -> str:
-    """Return the reason for not compiling by default; "" if there is none."""
+def why_not(operations: int) -> str:
+    """Return the reason for not compiling batches of so many operations by default; "" if there is none."""
     if importlib.util.find_spec("llvmlite") is None or importlib.util.find_spec("numpy") is None:
         return "llvmlite is not installed: pip install 'microgrid[compile]'"
-    return "" if samples * parameters >= ENOUGH else "there is little to compute"
+    return "" if operations >= ENOUGH else "there is little to compute"
 
 
 class NotTheSame(RuntimeError):

@@ -11,7 +11,7 @@ from microgrid.losses import Loss, kind_of, loss_named
 from microgrid.nn.module import Module
 from microgrid.training.compiled_sums import CompiledSums, why_not
 from microgrid.training.samples import Samples
-from microgrid.training.sums import RecordedSums, Summation
+from microgrid.training.sums import RecordedSums, Summation, operations_of
 
 Penalty = Callable[[Sequence[Value]], Any]
 
@@ -53,7 +53,7 @@ class Objective:
         """Choose the way to compute sums of losses over batches of these samples, with outputs if asked for."""
         why_recorded = "" if self.compile else "compile=False"
         if self.compile == "auto":
-            why_recorded = why_not(samples.batch_size * samples.steps, len(model.parameters()))
+            why_recorded = why_not(samples.batch_size * operations_of(model, max(samples.xs, key=len)))
         if why_recorded:
             return RecordedSums(model, self.loss, f"recorded, since {why_recorded}")
         examples = samples.of_each_target() if kind_of(self.loss).targets == "any" else ([], [])

@@ -61,8 +61,6 @@ class Samples:
         self.xs, self.ys = [xs[i] for i in self.numbers], [ys[i] for i in self.numbers]
         self.longest = max(map(len, self.xs))
         """Length of the longest sample."""
-        self.steps = self.longest if outputs.steps or len(shape_of(xs[0])) == 2 else 1
-        """Number of time steps, if samples have any."""
         self.batch_size = min(batch_size or len(self.xs), len(self.xs))
         self.shuffle = seed is not None and self.batch_size < len(self.xs)
 

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple, Protocol
 
 from microgrid.core.scope import no_grad, recording
-from microgrid.engine import Value
+from microgrid.engine import Value, newest
 from microgrid.graph.anomaly import detect_anomaly
 from microgrid.losses import Loss
 from microgrid.nn.module import Module, evaluating
@@ -107,6 +107,14 @@ def outputs_of(model: Module, xs: Sequence[Sample]) -> list[list[Any]]:
     """Return the outputs for each sample, in evaluation and without recording."""
     with no_grad(), evaluating(model):
         return [numbers_of(model(values_of(x))) for x in xs]
+
+
+def operations_of(model: Module, x: Sample) -> int:
+    """Return the number of nodes that a sample records, in evaluation: a convolution has more of them than weights."""
+    with recording(), evaluating(model):
+        first = newest()
+        model(values_of(x))
+        return newest() - first
 
 
 def loss_and_outputs(
