@@ -138,7 +138,7 @@ class Sweeper:
         return cotangents
 
     def scales(self) -> list[float]:
-        """Return for every slot the size of what is summed to its cotangent, functions that saturate having the slope 1.
+        """Return the size of what is summed to each cotangent, functions that saturate having the slope 1.
 
         Rounding moves a claim by a part of this: a (1 - a) is 0 in floats where the sigmoid a has become 1.
         """
