@@ -132,7 +132,13 @@ class _Recorded:
     def jacobian(self) -> Any:
         """Return in each leaf of the result one derivative by each of the argument; arrays have the axes of both."""
         outputs, inputs = len(self.outputs), len(self.inputs)
-        if outputs <= inputs or not inputs:
+        if self.abstract:
+            with recording():
+                zero = constant(0.0)
+                rows: list[list[Any]] = [[zero] * inputs for _ in range(outputs)]
+                for i, j, slope in SparsePasses(self.outputs, self.inputs, self.start).entries():
+                    rows[i][j] = slope if isinstance(slope, Value) else constant(slope)
+        elif outputs <= inputs or not inputs:
             rows = [self.pull(unit) for unit in _units(outputs)]
         else:
             columns = [self.push(unit) for unit in _units(inputs)]

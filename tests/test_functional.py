@@ -420,3 +420,16 @@ def test_third_derivatives_of_a_pendulum_integrated_in_a_loop() -> None:
 
 def test_a_composition_agrees_with_its_closed_form() -> None:
     assert grad(lambda x: log(exp(x) * tanh(x)))(0.7) == near(1 + (1 - math.tanh(0.7) ** 2) / math.tanh(0.7), rel=1e-13)
+
+
+def test_a_traced_jacobian_visits_only_what_depends_on_an_input() -> None:
+    def neighbours(xs: list[Any]) -> list[Any]:
+        return [mg.sin(x) * y for x, y in itertools.pairwise(xs)]
+
+    counts = []
+    for n in (20, 40):
+        at = [0.1 * i - 1.0 for i in range(n)]
+        program = mg.trace(mg.jacobian(neighbours))(at)
+        counts.append(len([op for op, _ in program.instructions if op.name != "identity"]))
+        assert program(at) == mg.jacobian(neighbours)(at)
+    assert counts[1] < 2.2 * counts[0]

@@ -14,6 +14,7 @@ from typing import Any
 from compare.works import (
     CELLS,
     DESCENTS,
+    LARGE,
     NEURON,
     SAMPLE,
     SEQUENCE,
@@ -30,7 +31,10 @@ HOW = {
     "shift": f"a loop, cc {' '.join(FLAGS)}",
 }
 CANNOT = dict.fromkeys(
-    "demo call pair_list pair_array pair_written long_list long_array chain mixed replay hessian orders".split(),
+    (
+        *"demo call pair_list pair_array pair_written long_list long_array chain mixed replay hessian orders".split(),
+        *LARGE,
+    ),
     "not written in C here",
 )
 

@@ -11,17 +11,23 @@ from compare.works import (
     DECAY,
     EXPANDED,
     FACTOR,
+    GATHERED,
     INPUTS,
     LABELS,
     LINKS,
     LONG,
+    MATRIX,
     OPERATIONS,
     ORDERS,
     POINT,
     POINTS,
+    POSE,
     RATE,
     START,
     SUMMED,
+    expanded,
+    gathered,
+    hand_positions,
     layers,
 )
 
@@ -38,8 +44,9 @@ HOW = {
     "replay": "SX, function made once",
     "hessian": "SX, function made once",
     "orders": "SX, function made once",
+    **dict.fromkeys(("determinant", "gathers", "hand"), "SX, function made once"),
 }
-CANNOT = dict.fromkeys(("lstm", "steps", "shift"), "not written for it")
+CANNOT = dict.fromkeys(("lstm", "steps", "shift", "gpt"), "not written for it")
 
 
 def demo() -> Callable[[], Any]:
@@ -192,3 +199,30 @@ def orders() -> Callable[[], Any]:
         found.append(ca.jacobian(found[-1], x))
     function = ca.Function("orders", [x], [ca.vertcat(*found)])
     return lambda: function(EXPANDED)
+
+
+def determinant() -> Callable[[], Any]:
+    ca: Any = import_module("casadi")
+    x = ca.SX.sym("x", len(MATRIX), len(MATRIX))
+    value = expanded([[x[i, j] for j in range(len(MATRIX))] for i in range(len(MATRIX))])
+    both = ca.Function("both", [x], [value, ca.gradient(value, x)])
+    at = ca.DM(MATRIX)
+    return lambda: both(at)
+
+
+def gathers() -> Callable[[], Any]:
+    ca: Any = import_module("casadi")
+    x = ca.SX.sym("x", len(GATHERED))
+    value = gathered([x[i] for i in range(len(GATHERED))], ca.tanh)
+    both = ca.Function("both", [x], [value, ca.gradient(value, x)])
+    at = ca.DM(GATHERED)
+    return lambda: both(at)
+
+
+def hand() -> Callable[[], Any]:
+    ca: Any = import_module("casadi")
+    q = ca.SX.sym("q", len(POSE))
+    positions = ca.vertcat(*hand_positions([q[i] for i in range(len(POSE))], ca.sin, ca.cos))
+    slopes = ca.Function("slopes", [q], [ca.jacobian(positions, q)])
+    at = ca.DM(POSE)
+    return lambda: slopes(at)

@@ -7,21 +7,36 @@ from typing import Any
 
 import numpy as np
 
-from compare.on_microgrid import Lstm, graph, long, nested, of_pair, of_two, rosenbrock, squared
+from compare.on_microgrid import (
+    Lstm,
+    graph,
+    long,
+    nested,
+    of_gathered,
+    of_gpt,
+    of_hand,
+    of_pair,
+    of_two,
+    rosenbrock,
+    squared,
+)
 from compare.works import (
     AT,
     DECAY,
     DESCENTS,
     EXPANDED,
     FACTOR,
+    GATHERED,
     INPUTS,
     LABELS,
     LINKS,
     LONG,
+    MATRIX,
     NEURON,
     ORDERS,
     POINT,
     POINTS,
+    POSE,
     RATE,
     SAMPLE,
     SEQUENCE,
@@ -29,7 +44,9 @@ from compare.works import (
     SIZES,
     SLOWLY,
     START,
+    TOKENS,
     WANTED,
+    expanded,
 )
 from microgrid import compile, derivatives, nn, relu
 from microgrid import hessian as hessian_of
@@ -49,6 +66,10 @@ HOW = {
     "replay": "value_and_grad",
     "orders": "a function of derivatives",
     "hessian": "compile(hessian(f))",
+    "determinant": "value_and_grad",
+    "gathers": "value_and_grad",
+    "hand": "jacobian of an array",
+    "gpt": "compile(loss, model)",
 }
 CANNOT = {"mixed": "compiling once takes longer than recording once"}
 
@@ -167,3 +188,34 @@ def hessian() -> Callable[[], Any]:
 def orders() -> Callable[[], Any]:
     compiled = compile(lambda x: derivatives(nested, x, ORDERS))
     return lambda: compiled(EXPANDED)
+
+
+def determinant() -> Callable[[], Any]:
+    both, rows = compile(expanded).value_and_grad, np.array(MATRIX)
+    return lambda: both(rows)
+
+
+def gathers() -> Callable[[], Any]:
+    both, x = compile(of_gathered).value_and_grad, np.array(GATHERED)
+    return lambda: both(x)
+
+
+def hand() -> Callable[[], Any]:
+    slopes, q = compile(_hand_as_array).jacobian, np.array(POSE)
+    return lambda: slopes(q)
+
+
+def _hand_as_array(q: Any) -> Any:
+    return np.array(of_hand(list(q)))
+
+
+def gpt() -> Callable[[], Any]:
+    step = compile(of_gpt, nn.GPT(27, seed=0))
+    tokens = np.array([TOKENS], dtype=float)
+    x, hot = tokens[:, :-1], np.eye(27)[tokens[:, 1:].astype(int)]
+
+    def run() -> Any:
+        loss, gradient = step(x, hot)
+        return [loss, gradient]
+
+    return run

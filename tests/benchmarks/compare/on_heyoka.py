@@ -18,7 +18,21 @@ HOW = {
     "long_array": "cfunc",
 }
 CANNOT = dict.fromkeys(
-    ("demo", "lstm", "steps", "shift", "chain", "mixed", "replay", "hessian", "orders"),
+    (
+        "demo",
+        "lstm",
+        "steps",
+        "shift",
+        "chain",
+        "mixed",
+        "replay",
+        "hessian",
+        "orders",
+        "determinant",
+        "gathers",
+        "hand",
+        "gpt",
+    ),
     "it is here for the cost of calls",
 )
 

@@ -15,13 +15,19 @@ from compare.works import (
     LABELS,
     LINKS,
     LONG,
+    MATRIX,
     OPERATIONS,
     ORDERS,
     POINT,
     POINTS,
+    POSE,
     RATE,
     START,
     SUMMED,
+    TOKENS,
+    expanded,
+    gpt_parameters,
+    hand_positions,
     layers,
 )
 
@@ -34,10 +40,14 @@ HOW = {
     "mixed": "scalar arrays, no jit",
     "replay": "jit",
     "orders": "jet, jit",
+    "determinant": "scalars, jit",
+    "hand": "jacfwd of scalars, jit",
+    "gpt": "arrays, jit",
     "hessian": "jax.hessian, jit",
 }
 CANNOT = {
     **dict.fromkeys(("lstm", "steps", "shift"), "not written for it"),
+    "gathers": "thousands of scalars take its compiler minutes",
     "pair_list": "its arguments are arrays",
     "pair_written": "its arrays are not written to",
     "long_list": "its arguments are arrays",
@@ -153,6 +163,52 @@ def orders() -> Callable[[], Any]:
 
     x = jnp.array(EXPANDED)
     return lambda: jax.block_until_ready(derivatives(x))
+
+
+def determinant() -> Callable[[], Any]:
+    jax = _jax()
+    both = jax.jit(jax.value_and_grad(expanded))
+    x = import_module("numpy").array(MATRIX)
+    return lambda: jax.block_until_ready(both(x))
+
+
+def hand() -> Callable[[], Any]:
+    jax = _jax()
+    jnp = jax.numpy
+    slopes = jax.jit(jax.jacfwd(lambda q: jnp.stack(hand_positions(q, jnp.sin, jnp.cos))))
+    q = jnp.array(POSE)
+    return lambda: jax.block_until_ready(slopes(q))
+
+
+def gpt() -> Callable[[], Any]:
+    jax = _jax()
+    jnp = jax.numpy
+    time, width, heads = len(TOKENS) - 1, 16, 4
+    sizes = [(27, 16), (16, 16), *[(16, 16)] * 4, (64, 16), (16, 64), (27, 16)]
+    flat, matrices, at = jnp.array(gpt_parameters()), [], 0
+    for rows, columns in sizes:
+        matrices.append(flat[at : at + rows * columns].reshape(rows, columns))
+        at += rows * columns
+    tokens, after = jnp.array(TOKENS[:-1]), jnp.array(TOKENS[1:])
+
+    def norm(x: Any) -> Any:
+        return x / jnp.sqrt((x * x).mean(axis=1, keepdims=True) + 1e-5)
+
+    def loss(matrices: Any) -> Any:
+        letters, places, wq, wk, wv, wo, first, second, head = matrices
+        x = norm(letters[tokens] + places[:time])
+        h = norm(x)
+        q, k, v = ((h @ w.T).reshape(time, heads, width // heads) for w in (wq, wk, wv))
+        scores = jnp.einsum("thd,shd->hts", q, k) / (width // heads) ** 0.5
+        scores = jnp.where(jnp.tril(jnp.ones((time, time), bool)), scores, -jnp.inf)
+        mixed = jnp.einsum("hts,shd->thd", jax.nn.softmax(scores, axis=-1), v).reshape(time, width)
+        x = x + mixed @ wo.T
+        x = x + jax.nn.relu(norm(x) @ first.T) @ second.T
+        logits = x @ head.T
+        return -jax.nn.log_softmax(logits)[jnp.arange(time), after].mean()
+
+    both = jax.jit(jax.value_and_grad(loss))
+    return lambda: jax.block_until_ready(both(matrices))
 
 
 def _jax() -> Any:

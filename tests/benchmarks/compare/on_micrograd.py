@@ -8,10 +8,11 @@ from collections.abc import Callable
 from importlib import import_module
 from typing import Any
 
-from compare.works import AT, DECAY, FACTOR, LABELS, LINKS, LONG, POINTS, RATE, SIZES, START, layers
+from compare.works import AT, DECAY, FACTOR, LABELS, LARGE, LINKS, LONG, POINTS, RATE, SIZES, START, layers
 
 HOW = {"demo": "scalars", "call": "scalars", "pair_list": "scalars", "long_list": "scalars", "chain": "scalars"}
 CANNOT = {
+    **dict.fromkeys(LARGE, "not written for it"),
     "lstm": "it has no exp and no tanh",
     "shift": "it has no arrays",
     "steps": "not written for it",

@@ -15,15 +15,18 @@ from compare.works import (
     DESCENTS,
     EXPANDED,
     FACTOR,
+    GATHERED,
     INPUTS,
     LABELS,
     LINKS,
     LONG,
+    MATRIX,
     NEURON,
     OPERATIONS,
     ORDERS,
     POINT,
     POINTS,
+    POSE,
     RATE,
     SAMPLE,
     SEQUENCE,
@@ -32,10 +35,14 @@ from compare.works import (
     SLOWLY,
     START,
     SUMMED,
+    TOKENS,
     WANTED,
+    expanded,
+    gathered,
+    hand_positions,
     lstm_parameters,
 )
-from microgrid import Value, derivatives, exp, nn, sigmoid, sin, softmax, softplus, tanh, trace
+from microgrid import Value, cos, derivatives, exp, nn, sigmoid, sin, softmax, softplus, tanh, trace
 from microgrid.functions.reductions import sum as total_of
 
 HOW = {
@@ -54,6 +61,10 @@ HOW = {
     "replay": "a program, as Python",
     "orders": "derivatives",
     "hessian": "scalars, recorded each time",
+    "determinant": "value_and_grad",
+    "gathers": "value_and_grad",
+    "hand": "jacobian",
+    "gpt": "scalars, by layers",
 }
 CANNOT: dict[str, str] = {}
 
@@ -250,3 +261,43 @@ def nested(x: Any) -> Any:
 
 def orders() -> Callable[[], Any]:
     return lambda: derivatives(nested, EXPANDED, ORDERS)
+
+
+def determinant() -> Callable[[], Any]:
+    both = microgrid.value_and_grad(expanded)
+    return lambda: both([list(row) for row in MATRIX])
+
+
+def of_gathered(x: list[Any]) -> Any:
+    return gathered(x, tanh)
+
+
+def gathers() -> Callable[[], Any]:
+    both = microgrid.value_and_grad(of_gathered)
+    return lambda: both(list(GATHERED))
+
+
+def of_hand(q: list[Any]) -> list[Any]:
+    return hand_positions(q, sin, cos)
+
+
+def hand() -> Callable[[], Any]:
+    slopes = microgrid.jacobian(of_hand)
+    return lambda: slopes(list(POSE))
+
+
+def of_gpt(logits: Any, hot: Any) -> Any:
+    return total_of([microgrid.losses.cross_entropy(*pair) for pair in zip(logits, hot, strict=True)]) / len(logits)
+
+
+def gpt() -> Callable[[], Any]:
+    model = nn.GPT(27, seed=0)
+    hot = [[float(k == token) for k in range(27)] for token in TOKENS[1:]]
+
+    def step() -> Any:
+        model.zero_grad()
+        loss = of_gpt(model(list(TOKENS[:-1])), hot)
+        loss.backward()
+        return [loss.data, [p.grad for p in model.parameters()]]
+
+    return step

@@ -15,7 +15,22 @@ HOW = {
     "long_array": "njit, derivatives by hand",
 }
 CANNOT = dict.fromkeys(
-    ("demo", "lstm", "steps", "shift", "chain", "mixed", "replay", "hessian", "orders"), "it has no derivatives"
+    (
+        "demo",
+        "lstm",
+        "steps",
+        "shift",
+        "chain",
+        "mixed",
+        "replay",
+        "hessian",
+        "orders",
+        "determinant",
+        "gathers",
+        "hand",
+        "gpt",
+    ),
+    "it has no derivatives",
 ) | dict.fromkeys(
     ("pair_list", "long_list"), "lists of Python are converted number by number, which it advises against"
 )

@@ -12,6 +12,7 @@ from compare.works import (
     DESCENTS,
     INPUTS,
     LABELS,
+    LARGE,
     LONG,
     NEURON,
     OPERATIONS,
@@ -42,7 +43,7 @@ HOW = {
 CANNOT = dict.fromkeys(
     ("call", "pair_list", "pair_array", "pair_written", "chain"),
     "one number at a time, there is nothing for an array to do",
-) | {"orders": "not written for it"}
+) | dict.fromkeys(("orders", *LARGE), "not written for it")
 
 
 def demo() -> Callable[[], Any]:

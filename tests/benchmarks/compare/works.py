@@ -36,8 +36,15 @@ _ALL = (
     Work("replay", "The same graph, made ready once, its value and gradient computed again"),
     Work("hessian", "The Hessian of Rosenbrock's function in 20 variables"),
     Work("orders", "Derivatives of tanh(sin(x) exp(x)) of the orders 0 to 10"),
+    Work("determinant", "A determinant of 7 x 7 numbers, expanded by its first row: value and gradient"),
+    Work("gathers", "A graph of 8,000 operations on values drawn at random: value and gradient by 100 inputs"),
+    Work("hand", "Positions on a hand of 22 bones, 300 of them: the Jacobian by 226 inputs"),
+    Work("gpt", "A step of a GPT of 4,192 parameters on one sequence of 16 tokens: loss and gradient"),
 )
 WORKS: Final = {work.name: work for work in _ALL}
+
+LARGE: Final = ("determinant", "gathers", "hand", "gpt")
+"""Works of thousands of scalar operations, for those who compile such."""
 
 # --- the demo's step -----------------------------------------------------------------------------------------------
 
@@ -138,3 +145,116 @@ def arm(q: Sequence[Any], sin: Callable[[Any], Any], cos: Callable[[Any], Any]) 
         ]
     gaps = [p - a for p, a in zip(place, AIM, strict=True)]
     return gaps[0] * gaps[0] + gaps[1] * gaps[1] + gaps[2] * gaps[2]
+
+
+# --- the determinant -------------------------------------------------------------------------------------------------
+
+_numbers = random.Random(7)
+MATRIX: Final = tuple(tuple(_numbers.gauss(0.0, 1.0) for _ in range(7)) for _ in range(7))
+
+
+def expanded(rows: Sequence[Sequence[Any]]) -> Any:
+    """The determinant by minors."""
+    if len(rows) == 1:
+        return rows[0][0]
+    total: Any = 0.0
+    for j, x in enumerate(rows[0]):
+        term = x * expanded([[*row[:j], *row[j + 1 :]] for row in rows[1:]])
+        total = total - term if j % 2 else total + term
+    return total
+
+
+# --- gathers: operations on two values each, one of all before, one of the last 300 ----------------------------------
+
+GATHERED: Final = tuple(_numbers.gauss(0.0, 1.0) for _ in range(100))
+_DRAWN: Final = tuple(
+    (_numbers.choice("aammmssdt"), _numbers.randrange(100 + k), _numbers.randrange(max(0, k - 200), 100 + k))
+    for k in range(8_000)
+)
+
+
+def gathered(x: Sequence[Any], tanh: Callable[[Any], Any]) -> Any:
+    """The sum of the last 50 values."""
+    v = list(x)
+    for kind, i, j in _DRAWN:
+        a, b = v[i], v[j]
+        match kind:
+            case "a":
+                v.append(a + b)
+            case "s":
+                v.append(a - b)
+            case "m":
+                v.append(0.5 * a * b / (1.0 + b * b))
+            case "d":
+                v.append(a / (1.0 + b * b))
+            case _:
+                v.append(tanh(a))
+    total: Any = 0.0
+    for value in v[-50:]:
+        total = total + value
+    return total
+
+
+# --- the hand: 26 angles and places of bones, and two coordinates of each of 100 points ------------------------------
+
+POSE: Final = tuple(_numbers.gauss(0.0, 0.5) for _ in range(226))
+_OFFSETS: Final = tuple(tuple(_numbers.gauss(0.0, 1.0) for _ in range(3)) for _ in range(21))
+_TRIANGLES: Final = tuple(
+    tuple(tuple(_numbers.gauss(0.0, 1.0) for _ in range(3)) for _ in range(3)) for _ in range(100)
+)
+_WEIGHTS: Final = tuple(tuple((_numbers.randrange(22), _numbers.random()) for _ in range(3)) for _ in range(100))
+
+
+def hand_positions(q: Sequence[Any], sin: Callable[[Any], Any], cos: Callable[[Any], Any]) -> list[Any]:
+    """Three coordinates of each point: a place in a triangle, moved by three bones with weights."""
+
+    def rotation(a: Any, b: Any, c: Any) -> list[list[Any]]:
+        sa, ca, sb, cb, sc, cc = sin(a), cos(a), sin(b), cos(b), sin(c), cos(c)
+        return [
+            [cb * cc, sa * sb * cc - ca * sc, ca * sb * cc + sa * sc],
+            [cb * sc, sa * sb * sc + ca * cc, ca * sb * sc - sa * cc],
+            [-sb, sa * cb, ca * cb],
+        ]
+
+    def turned(m: Sequence[Sequence[Any]], v: Sequence[Any]) -> list[Any]:
+        return [row[0] * v[0] + row[1] * v[1] + row[2] * v[2] for row in m]
+
+    bones = [(rotation(q[0], q[1], q[2]), list(q[3:6]))]
+    for finger in range(5):
+        turn, place = bones[0]
+        angles = q[6 + 4 * finger : 10 + 4 * finger]
+        for k in range(4):
+            place = [p + d for p, d in zip(place, turned(turn, _OFFSETS[4 * finger + k]), strict=True)]
+            joint = rotation(angles[0], angles[1], 0.0 * angles[0]) if k == 0 else _bent(sin(angles[k]), cos(angles[k]))
+            columns = [turned(turn, column) for column in zip(*joint, strict=True)]
+            turn = [list(row) for row in zip(*columns, strict=True)]
+            bones.append((turn, place))
+    bones.append(bones[-1])
+    positions: list[Any] = []
+    for i in range(100):
+        u, v = q[26 + 2 * i], q[27 + 2 * i]
+        a, b, c = _TRIANGLES[i]
+        point = [x * u + y * v + z * (1.0 - u - v) for x, y, z in zip(a, b, c, strict=True)]
+        moved: list[Any] = [0.0, 0.0, 0.0]
+        for bone, weight in _WEIGHTS[i]:
+            turn, place = bones[bone]
+            moved = [m + weight * (p + t) for m, p, t in zip(moved, turned(turn, point), place, strict=True)]
+        positions += moved
+    return positions
+
+
+def _bent(s: Any, c: Any) -> list[list[Any]]:
+    return [[1.0, 0.0, 0.0], [0.0, c, -s], [0.0, s, c]]
+
+
+# --- the GPT: nn.GPT(27), one layer, width 16, 4 heads -------------------------------------------------------------
+
+TOKENS: Final = tuple(_numbers.randrange(27) for _ in range(17))
+"""Sixteen, and the token after each of them."""
+
+
+def gpt_parameters() -> list[float]:
+    """Its weights, in the order of `parameters()`."""
+    from microgrid import nn
+
+    return [p.data for p in nn.GPT(27, seed=0).parameters()]
