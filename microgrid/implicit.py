@@ -16,7 +16,7 @@ from microgrid.core.primitive import Op, as_float
 from microgrid.engine import Value
 from microgrid.functions.linear_systems import solved, solved_in_balls, solved_in_mpmath
 from microgrid.numbers.arithmetic import FLOATS, Arithmetic
-from microgrid.program import Program, trace_with_outside
+from microgrid.program import Program, needed, trace_with_outside
 
 Solver = Callable[[Any, Any], Any]
 
@@ -165,28 +165,53 @@ class _Implicit:
 
     def partials(self, i: int, z: Any, *parameters: Any) -> tuple[Any, ...]:
         """Return the derivatives by the implicit function theorem, in any arithmetic that has ops."""
-        xs = [z if k == i else op(*parameters) for k, op in enumerate(self.components)]
-        rows = self._rows(self._evaluated([*xs, *parameters]))
-        n = len(rows)
-        passed = solved([[row[j] for row in rows] for j in range(n)], [float(k == i) for k in range(n)])
-        found = []
+        block = next(block for block in self.blocks if i in block)
+        n = len(self.starts)
+        xs: list[Any] = [0.0] * n  # those of other blocks do not matter
+        for k in block:
+            xs[k] = z if k == i else self.components[k](*parameters)
+        rows = self._rows(self._evaluated([*xs, *parameters], block))
+        passed = solved([[rows[k][j] for k in block] for j in block], [float(k == i) for k in block])
+        found: list[Any] = []
         for p in range(n, n + len(parameters)):
-            total = ops.mul(passed[0], rows[0][p])
-            for k in range(1, n):
-                total = ops.add(total, ops.mul(passed[k], rows[k][p]))
-            found.append(ops.neg(total))
+            total: Any = None
+            for k, weight in zip(block, passed, strict=True):
+                if not self._is_zero(k, p):
+                    product = ops.mul(weight, rows[k][p])
+                    total = product if total is None else ops.add(total, product)
+            found.append(0.0 if total is None else ops.neg(total))
         return tuple(found)
+
+    def _is_zero(self, k: int, p: int) -> bool:
+        """Return True if result k does not depend on input p, whatever the numbers are."""
+        slot = self.slopes.outputs[k * len(self.program.inputs) + p] - len(self.program.inputs)
+        return 0 <= slot < len(self.slopes.constants) and self.slopes.constants[slot] == 0.0
+
+    @functools.cached_property
+    def blocks(self) -> list[list[int]]:
+        """The numbers of x in groups that have no equation in common, to be solved for one by one."""
+        home = list(range(len(self.starts)))
+        for k in range(len(home)):
+            for j in range(len(home)):
+                if home[j] != home[k] and not self._is_zero(k, j):
+                    old, new = home[j], home[k]
+                    home = [new if h == old else h for h in home]
+        return [[k for k, h in enumerate(home) if h == name] for name in dict.fromkeys(home)]
 
     def _rows(self, slopes: Sequence[Any]) -> list[Sequence[Any]]:
         width = len(self.program.inputs)
         return [slopes[k : k + width] for k in range(0, len(slopes), width)]
 
-    def _evaluated(self, numbers: Sequence[Any]) -> list[Any]:
-        """Return the slopes by the program's ops: on whatever a rule is used on."""
-        slots: list[Any] = [*numbers, *self.slopes.constants]
-        for op, operands in self.slopes.instructions:
-            slots.append(op(*[slots[i] for i in operands]))
-        return [slots[i] for i in self.slopes.outputs]
+    def _evaluated(self, numbers: Sequence[Any], block: Sequence[int]) -> list[Any]:
+        """Return the slopes of a block's results by the program's ops, on whatever a rule is used on; others None."""
+        slopes, width = self.slopes, len(self.program.inputs)
+        slots: list[Any] = [*numbers, *slopes.constants]
+        first = len(slots)
+        wanted = {k * width + p for k in block for p in range(width)}
+        live = needed([slopes.outputs[q] for q in wanted], enumerate(slopes.instructions, first))
+        for slot, (op, operands) in enumerate(slopes.instructions, first):
+            slots.append(op(*[slots[i] for i in operands]) if slot in live else None)
+        return [slots[i] if q in wanted else None for q, i in enumerate(slopes.outputs)]
 
     def by_x(self, x: Sequence[Any], parameters: Sequence[Any], arithmetic: Arithmetic = FLOATS) -> list[Sequence[Any]]:
         """Return the square matrix of the derivatives by x."""
@@ -287,7 +312,12 @@ class _OfFloats:
 
     def step(self, x: Sequence[float], values: Sequence[float]) -> list[float]:
         """Return Newton's step, to be subtracted."""
-        return solved(self.implicit.by_x(x, self.given), values)
+        rows, found = self.implicit.by_x(x, self.given), [0.0] * len(x)
+        for block in self.implicit.blocks:
+            steps = solved([[rows[k][j] for j in block] for k in block], [values[k] for k in block])
+            for k, step in zip(block, steps, strict=True):
+                found[k] = step
+        return found
 
     def __call__(self, x: Any) -> Any:
         """Return the results in the structure of the start; of a flat array, as SciPy's solvers give it, an array."""

@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 
 import microgrid as mg
 from microgrid import Value, derivatives, fixed_point, grad, hessian, jacobian, jvp, root, special, trace
+from microgrid.core.components import Component
 from microgrid.functions import linear_systems
 from microgrid.functions.linear_systems import LinearSystem, solved
 from microgrid.implicit import _Implicit
@@ -344,3 +345,35 @@ def test_roots_are_copied_and_pickled_with_their_rules(of: Callable[[Any], Any])
 def test_a_system_without_solution_says_so(f: Any, start: Any, solver: Any, error: type[Exception], says: str) -> None:
     with pytest.raises(error, match=says):
         root(f, start, solver=solver)
+
+
+def test_equations_that_have_no_unknown_in_common_are_solved_apart() -> None:
+    def together(m: Any, e: Any) -> Any:
+        return root(lambda x, m, e: x - e * np.sin(x) - m, np.ones(3), m, e)
+
+    def apart(m: Any, e: Any) -> Any:
+        return np.array([kepler(m[k], e) for k in range(3)])
+
+    m = np.array([0.3, 1.0, 2.0])
+    assert together(m, 0.4) == near(apart(m, 0.4), rel=1e-14)
+    for own, each in zip(jacobian(together, (0, 1))(m, 0.4), jacobian(apart, (0, 1))(m, 0.4), strict=True):
+        assert own == near(each, rel=1e-13)
+    by_e = [hessian(lambda e, f=f: np.sum(f(m, e) ** 2))(0.4) for f in (together, apart)]
+    assert by_e[0] == near(by_e[1], rel=1e-12)
+
+    def mixed(a: Any, b: Any) -> Any:  # the roots 2 and 3 of x**2 - 5 x + 6, and a square root between them
+        start = [1.0, 1.0, 4.0]
+        return root(lambda x, a, b: [x[0] * x[2] - a, x[1] ** 2 - b, x[0] + x[2] - 5.0], start, a, b)
+
+    assert _blocks(together, m, 0.4) == [[0], [1], [2]]
+    assert _blocks(mixed, 6.0, 4.0) == [[0, 2], [1]]
+    by_a, by_b = jacobian(lambda a, b: np.array(mixed(a, b)), (0, 1))(6.0, 4.0)
+    assert by_a.tolist() == near([1.0, 0.0, -1.0])
+    assert by_b.tolist() == near([0.0, 0.25, 0.0])
+
+
+def _blocks(f: Callable[..., Any], *at: Any) -> Any:
+    op = trace(f)(*at).instructions[0].op
+    assert isinstance(op, Component)
+    assert isinstance(op.vector, _Implicit)
+    return op.vector.blocks
