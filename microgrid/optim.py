@@ -194,7 +194,7 @@ class Optimizer:
 
     def state_dict(self) -> dict[str, Any]:
         """Return the number of steps made and the state."""
-        memory = {slot: [float(x) for x in numbers] for slot, numbers in self.memory.items()}
+        memory = {slot: x.tolist() if hasattr(x, "tolist") else list(x) for slot, x in self.memory.items()}
         return {"kind": type(self).__name__, "steps": self.steps, "memory": memory}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:

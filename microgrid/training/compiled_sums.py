@@ -168,7 +168,8 @@ class CompiledSums:
             count, made = len(group.places), code.compilations
             if self._outputs:
                 mean, gradient, told = code.with_outputs(group.x, group.y)
-                shaped = self._shaped(told, [xs[i] for i in group.places], group.x.shape[1])
+                rows = xs if len(groups) == 1 else [xs[i] for i in group.places]
+                shaped = self._shaped(told, rows, group.x.shape[1])
                 if len(groups) == 1:
                     outputs = shaped
                 else:
