@@ -24,13 +24,17 @@ from microgrid.program import Instruction, Program
 
 
 class Traced(NamedTuple):
-    """A program, the captured Values that are its last inputs, and the module path of each instruction."""
+    """A program, the captured Values that are its last inputs, and the module path of each instruction.
+
+    `drawn` are the modules that draw a factor for each sample, one for each input of the program before the captured.
+    """
 
     program: Program
     captured: tuple[Value, ...]
     modules: tuple[str, ...]
     seconds: float
     name: str = "the function"
+    drawn: tuple[Any, ...] = ()
     shorter: Program | None = None
     """A program with the same results, up to rounding."""
 

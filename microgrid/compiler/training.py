@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import Any
 
 from microgrid.compiler.gradient import Request
@@ -11,9 +12,12 @@ from microgrid.compiler.made import Kept, Shown
 from microgrid.compiler.plan import Options, Plan
 from microgrid.compiler.stages import told
 from microgrid.compiler.tracing import traced
-from microgrid.engine import data_of, give_data
+from microgrid.core.scope import no_grad
+from microgrid.engine import Value, data_of, give_data
 from microgrid.graph.dependence import Dependence
 from microgrid.nn import Module
+from microgrid.nn.dropout import supplied
+from microgrid.nn.module import drawing
 from microgrid.numbers.arithmetic import library
 from microgrid.numbers.arrays import array_of_floats
 
@@ -24,8 +28,9 @@ class CompiledLoss(Shown):
     `parameters` is an array of the numbers of `model.parameters()`, in their order, which calls read. Change it in
     place; `write()` copies it to the model, `read()` copies from the model.
 
-    A change of a free or global name in the loss or in a method of the model recompiles; `compilations` counts. The
-    contents of objects, those of the model included, are frozen at trace time.
+    A change of a free or global name in the loss or in a method of the model recompiles, and so does its mode, training
+    or evaluation; `compilations` counts. The contents of objects, those of the model included, are frozen at trace
+    time. A `Dropout` in training draws for each sample of each call, as it does when recorded.
 
     >>> from microgrid import compile, nn
     >>> step = compile(lambda out, y: (out - y) ** 2, nn.MLP(2, [3, 1]))
@@ -44,6 +49,8 @@ class CompiledLoss(Shown):
         self._options = options
         self._values = model.parameters()
         self._plans: Kept[Plan] = Kept(lambda: [loss, *model.modules()])
+        self._modal = [m for m in model.modules() if m.modal or not type(m).__module__.startswith("microgrid.")]
+        self._drawing = drawing(model)
         self._shape = (len(self._values),)
         self._pack = struct.Struct(f"{len(self._values)}d").pack_into
         self._kinds = self._numpy.ndarray, self._numpy.dtype(float)
@@ -89,7 +96,7 @@ class CompiledLoss(Shown):
             raise ValueError(
                 f"a batch has a row of x and of y for each sample, and at least one: got {samples} and {y.shape[0]}"
             )
-        asked = (outputs, x.shape[1:], y.shape[1:])
+        asked = (outputs, x.shape[1:], y.shape[1:], *[module.training for module in self._modal])
         plan = self._plans.get(asked, lambda: self._compiled(x, y, outputs)).fitting(samples)
         self._plans.last = plan
         flat = self.parameters
@@ -101,18 +108,30 @@ class CompiledLoss(Shown):
         if len(captured) > len(self._values):
             outside = [value.item() for value in captured[len(self._values) :]]
             flat = plan.numpy.concatenate([flat, outside])
+        drawn = plan.traced.drawn
+        if drawn:
+            factors = plan.numpy.array([[module.factor() for module in drawn] for _ in range(samples)])
+            return plan.run((x, y, factors), flat, samples, 1.0 / samples)
         return plan.run((x, y), flat, samples, 1.0 / samples)
 
     def _compiled(self, x: Any, y: Any, outputs: bool) -> Plan:
-        def loss_of(x: Any, y: Any) -> Any:
-            output = self.model(x)
+        drawn = self._drawn(x[0].tolist())
+
+        def loss_of(x: Any, y: Any, factors: Any = ()) -> Any:
+            supply = iter(factors)
+            with supplied(lambda module: next(supply)) if drawn else nullcontext():
+                output = self.model(x)
             loss = self.loss(output, y)
             return [loss, output] if outputs else loss
 
         name = getattr(self.loss, "__name__", type(self.loss).__name__)
+        arguments = {"x": x[0].tolist(), "y": y[0].tolist()}
         columns = [x[0].size, y[0].size]
+        if drawn:
+            arguments["factors"] = [1.0] * len(drawn)
+            columns.append(len(drawn))
         with told(name):
-            record = traced(loss_of, {"x": x[0].tolist(), "y": y[0].tolist()}, self._values, name)
+            record = traced(loss_of, arguments, self._values, name)._replace(drawn=tuple(drawn))
         structure = record.program.out_structure
         if (structure[0] if outputs else structure) != 0:
             raise TypeError(f"{name} must return one number for a sample, got several: return their sum or mean")
@@ -128,6 +147,23 @@ class CompiledLoss(Shown):
         by = tuple(range(first, first + len(self._values)))
         with told(name):
             return Plan(record, Request(shared, by, total=True), columns, self._options, len(x))
+
+    def _drawn(self, x: Any) -> list[Any]:
+        """Return the module that draws each factor for a sample, in order."""
+        drawn: list[Any] = []
+        if any(module.training for module in self._drawing):
+
+            def one(module: Any) -> float:
+                drawn.append(module)
+                return 1.0
+
+            with no_grad(), supplied(one):
+                self.model(_values(x))
+        return drawn
+
+
+def _values(x: Any) -> Any:
+    return [_values(item) for item in x] if isinstance(x, list) else Value(x)
 
 
 def _rows(array: Any, name: str) -> Any:

@@ -30,6 +30,9 @@ class Module:
     training = True
     """False after `eval()`: what draws at random or looks at other samples in training does not."""
 
+    modal = False
+    """True if results depend on the mode."""
+
     _name = ""
     _buffers: tuple[str, ...] = ()  # attributes whose Values are saved, and are no parameters
     _adds_path = True  # True if Neuron.__call__ still has to enter the module: a subclass enters it before
@@ -192,6 +195,11 @@ def evaluating(model: Module) -> Iterator[None]:
             del vars(module)["training"]
             if mode is not None:
                 module.training = mode
+
+
+def drawing(model: Module) -> list[Any]:
+    """Return the modules inside that draw factors at random in training, as `Dropout` does."""
+    return [module for module in model.modules() if hasattr(module, "factor")]
 
 
 def tell_once(x: Value, what: str) -> None:

@@ -78,6 +78,7 @@ class BatchNorm(Module):
     normalised by its own.
     """
 
+    modal = True
     _buffers = ("running_mean", "running_var")
 
     def __init__(

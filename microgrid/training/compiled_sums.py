@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from microgrid.compiler.compile import compile as in_machine_code
 from microgrid.engine import Value, data_of, give_data
 from microgrid.losses import IGNORED, Loss, kind_of
-from microgrid.nn.module import Module
+from microgrid.nn.module import Module, drawing
 from microgrid.training.samples import Sample, Target, shape_of
 from microgrid.training.sums import Outputs, RecordedSums, Sums, outputs_of
 
@@ -78,7 +78,8 @@ class CompiledSums:
         self._numbers: list[Any] = []
         self._batch: tuple[Any, Any, list[_Group]] = (None, None, [])
         self._padding: float | None = None
-        if kind_of(loss).targets == "classes":
+        self._drawing = drawing(model)
+        if kind_of(loss).targets == "classes" and not self._drawing:  # steps that are added would draw, too
             self._padding = getattr(model, "padding", None)
         self._longest = longest
         self._array: Any = None
@@ -122,6 +123,7 @@ class CompiledSums:
             self.how = "compiled, then recorded, since numbers that the loss finds outside keep changing"
             return self._recorded(parameters, xs, ys)
         self._calls += 1
+        before = [module.state for module in self._drawing]
         try:
             sums = self._computed(xs, ys)
             if watching:
@@ -133,6 +135,7 @@ class CompiledSums:
                 raise
             why = str(error) if isinstance(error, (TypeError, ValueError, ImportError, NotTheSame)) else repr(error)
             self.how = f"{'compiled, then ' if self._calls > 2 else ''}recorded, since {why}"
+            self._restore(before)
             return self._recorded(parameters, xs, ys)
         # Otherwise nothing of the user has run.
         if watching or self._code is None or self._compilations != made:
@@ -191,10 +194,14 @@ class CompiledSums:
             import numpy as np
 
             places: dict[Any, list[int]] = {}
+            run, last = 0, None
             padded = [self._padded(x, y) for x, y in zip(xs, ys, strict=True)]
             for i, (x, y) in enumerate(padded):
                 shape = shape_of(x), shape_of(y) if isinstance(y, list) else ()
-                places.setdefault(shape, []).append(i)
+                if self._drawing and shape != last:  # samples draw in their order
+                    run += 1
+                last = shape
+                places.setdefault((run, *shape), []).append(i)
             groups = [
                 _Group(of_one, *[np.array([padded[i][k] for i in of_one], dtype=float) for k in (0, 1)])
                 for of_one in places.values()
@@ -220,10 +227,17 @@ class CompiledSums:
         nested = outputs.reshape((len(xs), -1, *inner)).tolist()
         return [output[: len(output) - (length - len(x))] for x, output in zip(xs, nested, strict=True)]
 
+    def _restore(self, states: Sequence[Any]) -> None:
+        for module, state in zip(self._drawing, states, strict=True):
+            module.state = state
+
     def _watch(self, parameters: Sequence[Value], xs: Sequence[Sample], ys: Sequence[Target]) -> None:
         """Compare with recording on these samples. Raises NotTheSame where they differ."""
+        states = [module.state for module in self._drawing]
         ours = self._computed(xs, ys)
+        self._restore(states)
         theirs = self._recorded(parameters, xs, ys)
+        self._restore(states)
         size = max([abs(g) for g in theirs.gradient if math.isfinite(g)], default=0.0) + abs(theirs.loss)
         for a, b in zip([ours.loss, *ours.gradient], [theirs.loss, *theirs.gradient], strict=True):
             if not (abs(a - b) <= 1e-6 * size or a == b or (math.isnan(a) and math.isnan(b))):

@@ -23,7 +23,7 @@ class Snapshots:
         self.remembering: list[Stateful] = [callback for callback in callbacks if isinstance(callback, Stateful)]
         self.settings = settings
         self.hyperparameters = hyperparameters
-        named = run.model.named_parameters()
+        named = [*run.model.named_parameters(), *run.model.named_buffers()]
         self.names = [name for name, _ in named]
         self.parameters = [parameter for _, parameter in named]
         self.take()

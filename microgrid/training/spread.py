@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from microgrid.engine import Value
 from microgrid.losses import Loss
-from microgrid.nn.module import Module
+from microgrid.nn.module import Module, drawing
 from microgrid.training.objective import Objective, Penalty
 from microgrid.training.samples import Sample, Samples, Target, at_least
 from microgrid.training.sums import Failure, RecordedSums, Sums
@@ -41,7 +41,9 @@ class Spread(Objective):
         self.parts = at_least(1, "parts", parts)
 
     def summation(self, model: Module, samples: Samples, *, outputs: bool) -> SpreadSums:
-        """Return the workers' sums. Raises TypeError if the model or the loss cannot be pickled."""
+        """Return the workers' sums. Raises TypeError if the model or the loss cannot be pickled, or draws at random."""
+        if any(module.training for module in drawing(model)):
+            raise TypeError("a Dropout in training would draw the same numbers in each worker: call eval() on it")
         return SpreadSums(model, self.loss, self.executor, self.parts)
 
 

@@ -5,18 +5,19 @@ from __future__ import annotations
 import random
 import re
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
 
-from microgrid import Value, compile, datasets, draw, fit, nn, no_grad, trace
+from microgrid import Value, compile, datasets, draw, fit, losses, nn, no_grad, trace
 from microgrid.core import tree
 from microgrid.engine import topological
 from microgrid.nn import functional_call
 from microgrid.nn.shapes import lists, shape_of
 from microgrid.testing import check_gradient
-from microgrid.training import Checkpoint
+from microgrid.training import Checkpoint, Objective, Spread
 
 Parameters = dict[str, Any]
 """PyTorch's parameters, or pairs of one and a part of it, by the names of ours."""
@@ -535,9 +536,10 @@ def test_fit_trains_with_dropout_validates_without_and_resumes_to_the_same_bits(
     options: dict[str, Any] = {"loss": "mse", "lr": 0.05, "batch_size": 4}
     model = noisy()
     history = fit(model, x, y, epochs=4, validation=(x, y), **options)
+    assert history.how == "recorded, since there is little to compute"
     with no_grad():
-        losses = [(model.eval()(row) - target) ** 2 for row, target in zip(x, y, strict=True)]
-    assert history["validation_loss"][-1] == pytest.approx(sum(v.data for v in losses) / 12)
+        squares = [(model.eval()(row) - target) ** 2 for row, target in zip(x, y, strict=True)]
+    assert history["validation_loss"][-1] == pytest.approx(sum(v.data for v in squares) / 12)
     part = noisy()
     fit(part, x, y, epochs=2, validation=(x, y), callbacks=[Checkpoint(tmp_path / "run.json")], **options)
     resumed = noisy()
@@ -547,3 +549,58 @@ def test_fit_trains_with_dropout_validates_without_and_resumes_to_the_same_bits(
     other = noisy()
     other.layers[1] = nn.Dropout(0.5, seed=1)
     assert fit(other, x, y, epochs=4, validation=(x, y), **options).loss != history.loss
+
+
+@pytest.mark.parametrize("lengths", [(2, 2), (2, 3)])
+def test_compiled_training_with_dropout_draws_the_numbers_of_recording(lengths: tuple[int, int]) -> None:
+    pytest.importorskip("llvmlite")
+    x = [[[0.3 * i - t] for t in range(lengths[i // 2 % 2])] for i in range(9)]
+    y = [float(i % 2) for i in range(9)]
+
+    def last(result: Any) -> Any:
+        return result[0][-1]
+
+    runs = []
+    for compiled in (True, False):
+        model = nn.Sequential(nn.RNN(1, 3, seed=1), last, nn.Dropout(0.4, seed=5), nn.Layer(3, 1, seed=2))
+        loss = Objective("mse", compile=compiled)
+        history = fit(model, x, y, loss=loss, epochs=4, lr=0.05, batch_size=4, progress=False)
+        assert history.how == ("compiled" if compiled else "recorded, since compile=False")
+        runs.append((history.loss, [p.data for p in model.parameters()]))
+    assert runs[0][0] == pytest.approx(runs[1][0], rel=1e-10)
+    assert runs[0][1] == pytest.approx(runs[1][1], rel=1e-8)
+
+
+def test_a_compiled_loss_knows_the_mode_of_its_model() -> None:
+    pytest.importorskip("llvmlite")
+    model = noisy()
+    step = compile(losses.mse, model)
+    x, y = [[1.0, 2.0]] * 4, [0.5] * 4
+    assert step(x, y)[0] != step(x, y)[0]
+    model.eval()
+    evaluated = step(x, y)[0]
+    assert evaluated == step(x, y)[0] == pytest.approx((model([1.0, 2.0]) - 0.5).data ** 2)
+    model.train()
+    assert step(x, y)[0] != step(x, y)[0]
+    assert step.compilations == 2
+
+
+def test_a_dropout_in_training_is_not_spread_over_workers() -> None:
+    with ThreadPoolExecutor(1) as executor, pytest.raises(TypeError, match=r"in each worker: call eval\(\)"):
+        fit(noisy(), [[1.0, 2.0]], [1.0], loss=Spread("mse", executor), epochs=1)
+
+
+def test_running_statistics_go_into_checkpoints(tmp_path: Path) -> None:
+    x = [[[0.1 * i, 1.0 + j] for j in range(3)] for i in range(4)]
+    y = [[1.0, 2.0, 3.0]] * 4
+
+    def run(epochs: int, **options: Any) -> dict[str, float]:
+        model = nn.Sequential(nn.BatchNorm(2), nn.Linear(2, 1, seed=0))
+        history = fit(model, x, y, loss="mse", batch_size=1, epochs=epochs, progress=False, **options)
+        assert history.how.startswith("recorded")
+        return model.state_dict()
+
+    whole = run(4)
+    run(2, callbacks=[Checkpoint(tmp_path / "run.json")])
+    assert run(4, resume=tmp_path / "run.json") == whole
+    assert whole["layers[0].running_mean[0]"] != 0.0

@@ -502,7 +502,7 @@ def test_a_run_may_take_place_in_a_thread() -> None:
     [
         ({"loss": "hinges"}, "choose one of mse"),
         ({"optimizer": "adamm"}, "choose one of sgd, adagrad"),
-        ({"metrics": ["f1"]}, "there is 'accuracy'"),
+        ({"metrics": ["dice"]}, "there is 'accuracy'"),
         ({"batch_size": 0}, "batch_size must be a whole number from 1 on, got 0"),
         ({"metrics": ["accuracy", "accuracy"]}, "two metrics are called accuracy"),
         ({"epochs": -1}, "epochs must be a whole number from 0 on"),
