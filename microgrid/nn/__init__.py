@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from microgrid.nn.linear import Flatten, Linear, Residual
     from microgrid.nn.normalization import BatchNorm, LayerNorm, RMSNorm
     from microgrid.nn.pooling import AvgPool1d, AvgPool2d, MaxPool1d, MaxPool2d
-    from microgrid.nn.recurrent import GRU, LSTM, RNN, GRUCell, LSTMCell, RNNCell
+    from microgrid.nn.recurrent import GRU, LSTM, RNN, GRUCell, LSTMCell, RNNCell, detached
     from microgrid.nn.transformer import GPT, Transformer
 
 __all__ = [
@@ -54,6 +54,7 @@ __all__ = [
     "Residual",
     "Sequential",
     "Transformer",
+    "detached",
     "fan_in",
     "functional_call",
     "he",
@@ -70,7 +71,7 @@ _LAYERS = {
     "linear": ("Flatten", "Linear", "Residual"),
     "normalization": ("BatchNorm", "LayerNorm", "RMSNorm"),
     "pooling": ("AvgPool1d", "AvgPool2d", "MaxPool1d", "MaxPool2d"),
-    "recurrent": ("GRU", "GRUCell", "LSTM", "LSTMCell", "RNN", "RNNCell"),
+    "recurrent": ("GRU", "GRUCell", "LSTM", "LSTMCell", "RNN", "RNNCell", "detached"),
     "transformer": ("GPT", "Transformer"),
 }
 """Layers that load when they are first used, by their file."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
 from microgrid import ops
@@ -151,19 +151,40 @@ class LSTMCell(_Cell):
         return h
 
 
+def detached(state: State) -> State:
+    """Return a state with the same numbers and no past, for the next block of steps of a long sequence.
+
+    So a loop of one's own backpropagates through the steps of a block, and steps after each (Williams and Peng 1990).
+
+    >>> gru, state = GRU(1, 2), None
+    >>> for block in ([[0.1], [0.2]], [[0.3], [0.4]]):
+    ...     output, state = gru(block, detached(state))
+    """
+    return None if state is None else _mapped(lambda v: v.detach() if isinstance(v, Value) else v, state)
+
+
+def _mapped(function: Callable[[Any], Any], state: State) -> State:
+    if isinstance(state, (list, tuple)):
+        return type(state)([_mapped(function, part) for part in state])
+    return function(state)
+
+
 class _Steps(Module):
     """A cell at each time step, from the first to the last, or from the last to the first."""
 
-    def __init__(self, cell: _Cell, *, backwards: bool) -> None:
+    def __init__(self, cell: _Cell, *, backwards: bool, truncate: int | None) -> None:
         self.cell = cell
         self._backwards = backwards
+        self._truncate = truncate
 
     def __call__(self, xs: Sequence[list[Value]], state: State) -> tuple[list[list[Value]], State]:
         """Return the cell's outputs at each time step, in the order of xs, and its last state."""
         state, outputs = self.cell.begin(state), []
         times = range(len(xs))
-        for t in reversed(times) if self._backwards else times:
+        for k, t in enumerate(reversed(times) if self._backwards else times):
             with frame(f"t={t}"):
+                if k and self._truncate is not None and k % self._truncate == 0:
+                    state = _mapped(ops.stop_gradient, state)
                 state = self.cell.step(xs[t], state)
             outputs.append(self.cell.output(state))
         return outputs[::-1] if self._backwards else outputs, state
@@ -178,8 +199,8 @@ class _Recurrent(Module):
     A call gives (output, state), as in PyTorch: the outputs of the last layer, of shape (time, hidden_size), and the
     last state of each layer, which a further call takes as its second argument. With `bidirectional=True` each layer
     also reads the sequence from its end; then output has 2 * hidden_size columns, those of the reader from the end
-    last, and states come in pairs, layer after layer. In a `Sequential`, `lambda result: result[0][-1]` hands on the
-    last output.
+    last, and states come in pairs, layer after layer. With `truncate=k` gradients go back through time within blocks
+    of k steps only. In a `Sequential`, `lambda result: result[0][-1]` hands on the last output.
     """
 
     _cell: ClassVar[type[_Cell]]
@@ -191,17 +212,23 @@ class _Recurrent(Module):
         num_layers: int = 1,
         *,
         bidirectional: bool = False,
+        truncate: int | None = None,
         init: str | Initializer | None = None,
         seed: int | Generator | None = None,
         **options: Any,
     ) -> None:
         whole(type(self).__name__, input_size=input_size, hidden_size=hidden_size, num_layers=num_layers)
+        if truncate is not None:
+            whole(type(self).__name__, truncate=truncate)
         self.input_size, self.hidden_size = input_size, hidden_size
         source, readers = generator(seed), 1 + bidirectional
         self.layers = [
-            _Steps(self._cell(size, hidden_size, init=init, seed=source, **options), backwards=backwards)
+            _Steps(
+                self._cell(size, hidden_size, init=init, seed=source, **options), backwards=backwards, truncate=truncate
+            )
             for size in [input_size, *[readers * hidden_size] * (num_layers - 1)]
             for backwards in (False, True)[:readers]
+            for cell in [self._cell(size, hidden_size, init=init, seed=source, **options)]
         ]
         self.bidirectional = bidirectional
 

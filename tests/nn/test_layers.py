@@ -604,3 +604,34 @@ def test_running_statistics_go_into_checkpoints(tmp_path: Path) -> None:
     run(2, callbacks=[Checkpoint(tmp_path / "run.json")])
     assert run(4, resume=tmp_path / "run.json") == whole
     assert whole["layers[0].running_mean[0]"] != 0.0
+
+
+@pytest.mark.parametrize("kind", ["RNN", "GRU", "LSTM"])
+def test_truncated_gradients_are_those_of_blocks_whose_states_are_detached(kind: str) -> None:
+    xs = [[0.3 * t - 1.0] for t in range(7)]
+    layer, plain = getattr(nn, kind)(1, 2, 2, truncate=3, seed=1), getattr(nn, kind)(1, 2, 2, seed=1)
+    given = values(xs)
+    whole, _ = layer(given)
+    weighted(whole[-1]).backward()
+    states, rows = None, []
+    for start in (0, 3, 6):
+        out, states = plain(xs[start : start + 3], nn.detached(states))
+        rows += out
+    weighted(rows[-1]).backward()
+    assert [[v.data for v in row] for row in whole] == [[v.data for v in row] for row in rows]
+    assert [p.grad for p in layer.parameters()] == [p.grad for p in plain.parameters()]
+    assert [x.grad for (x,) in given[:6]] == [0.0] * 6
+    assert given[6][0].grad != 0.0
+    with pytest.raises(ValueError, match=f"{kind}: truncate must be a whole number from 1 on, got 0"):
+        getattr(nn, kind)(1, 2, truncate=0)
+
+
+def test_a_truncated_layer_is_compiled_as_it_is_recorded() -> None:
+    pytest.importorskip("llvmlite")
+    layer = nn.LSTM(1, 2, truncate=2, bidirectional=True, seed=1)
+    function, parameters = by_parameters(layer)
+    xs = [[0.3 * t - 1.0] for t in range(5)]
+    p, given = values(parameters), values(xs)
+    function(p, given).backward()
+    slopes = outputs(compile(function).gradient(parameters, xs))
+    assert slopes == pytest.approx([v.grad for v in [*p, *outputs(given)]], rel=1e-12, abs=1e-13)
