@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from microgrid.compiler.compile import compile as in_machine_code
 from microgrid.engine import Value, data_of, give_data
 from microgrid.losses import IGNORED, Loss, kind_of
-from microgrid.nn.module import Module, drawing
+from microgrid.nn.module import Module, drawing, evaluating
 from microgrid.training.samples import Sample, Target, shape_of
-from microgrid.training.sums import Outputs, RecordedSums, Sums, outputs_of
+from microgrid.training.sums import Outputs, RecordedSums, Sums, loss_and_outputs, outputs_of
 
 if TYPE_CHECKING:
     from microgrid.compiler.training import CompiledLoss
@@ -76,7 +76,9 @@ class CompiledSums:
         """Number of compilations that no new shape explains, since numbers have changed."""
         self._objects: list[Any] = []
         self._numbers: list[Any] = []
-        self._batch: tuple[Any, Any, list[_Group]] = (None, None, [])
+        self._evaluates, self._evaluated = True, False
+        self._batches: list[tuple[Any, Any, list[_Group]]] = []
+        """The last batch, and that of the validation."""
         self._padding: float | None = None
         self._drawing = drawing(model)
         if kind_of(loss).targets == "classes" and not self._drawing:  # steps that are added would draw, too
@@ -102,6 +104,27 @@ class CompiledSums:
     def end(self) -> None:
         """Take the numbers of the parameters from their `data` again."""
         self._array = None
+
+    def loss_and_outputs(self, xs: Sequence[Sample], ys: Sequence[Target]) -> tuple[float, Outputs] | None:
+        """Return the sum of the losses and the outputs in evaluation, as `sums.loss_and_outputs`; None if recorded.
+
+        In the first call, some samples are recorded as well, and recording takes over where the two differ: a module
+        may do something else in evaluation.
+        """
+        if self.how != "compiled" or self._code is None or not self._evaluates:
+            return None
+        model, loss = self.recorded.model, self.recorded.loss
+        try:
+            with evaluating(model):
+                sums = self._computed(xs, ys)
+                if not self._evaluated:
+                    some = xs[:WATCHED], ys[:WATCHED]
+                    ours, theirs = self._computed(*some).loss, loss_and_outputs(model, loss, *some)[0]
+                    self._evaluates = math.isclose(ours, theirs, rel_tol=1e-6) or (ours != ours and theirs != theirs)
+                    self._evaluated = True
+        except Exception:  # recording gives the same error, if it is one, with its place
+            self._evaluates = False
+        return (sums.loss, sums.outputs) if self._evaluates else None
 
     def _recorded(self, parameters: Sequence[Value], xs: Sequence[Sample], ys: Sequence[Target]) -> Sums:
         if self._array is not None:
@@ -180,7 +203,7 @@ class CompiledSums:
                         outputs[i] = output if isinstance(output, list) else output.tolist()
             else:
                 mean, gradient = code(group.x, group.y)
-            shapes = group.x.shape[1:], group.y.shape[1:]
+            shapes = group.x.shape[1:], group.y.shape[1:], self.recorded.model.training
             self._changes += code.compilations - made - (shapes not in self._seen)
             self._seen.add(shapes)
             loss, sums = (
@@ -190,24 +213,26 @@ class CompiledSums:
 
     def _groups(self, xs: Sequence[Sample], ys: Sequence[Target]) -> list[_Group]:
         """Return the batch as arrays, cached: where all samples are one batch, it comes again and again."""
-        if self._batch[0] is not xs or self._batch[1] is not ys:
-            import numpy as np
+        for known in self._batches:
+            if known[0] is xs and known[1] is ys:
+                return known[2]
+        import numpy as np
 
-            places: dict[Any, list[int]] = {}
-            run, last = 0, None
-            padded = [self._padded(x, y) for x, y in zip(xs, ys, strict=True)]
-            for i, (x, y) in enumerate(padded):
-                shape = shape_of(x), shape_of(y) if isinstance(y, list) else ()
-                if self._drawing and shape != last:  # samples draw in their order
-                    run += 1
-                last = shape
-                places.setdefault((run, *shape), []).append(i)
-            groups = [
-                _Group(of_one, *[np.array([padded[i][k] for i in of_one], dtype=float) for k in (0, 1)])
-                for of_one in places.values()
-            ]
-            self._batch = xs, ys, groups
-        return self._batch[2]
+        places: dict[Any, list[int]] = {}
+        run, last = 0, None
+        padded = [self._padded(x, y) for x, y in zip(xs, ys, strict=True)]
+        for i, (x, y) in enumerate(padded):
+            shape = shape_of(x), shape_of(y) if isinstance(y, list) else ()
+            if self._drawing and shape != last:  # samples draw in their order
+                run += 1
+            last = shape
+            places.setdefault((run, *shape), []).append(i)
+        groups = [
+            _Group(of_one, *[np.array([padded[i][k] for i in of_one], dtype=float) for k in (0, 1)])
+            for of_one in places.values()
+        ]
+        self._batches = [*self._batches[-1:], (xs, ys, groups)]
+        return groups
 
     def _padded(self, x: Sample, y: Target) -> tuple[Sample, Target]:
         """Return a sequence that is continued without effect, and its targets."""

@@ -18,8 +18,9 @@ import pytest
 from test_micrograd import moons_of_the_demo
 
 import microgrid as mg
-from microgrid import Value, fit, losses, nn, no_grad, optim
+from microgrid import Value, datasets, fit, losses, nn, no_grad, optim
 from microgrid.training import Checkpoint, EarlyStopping, History, Objective, Run, TrainingError
+from microgrid.training.sums import loss_and_outputs
 
 POINTS, LABELS = mg.datasets.moons(24, seed=5)
 
@@ -719,6 +720,38 @@ def test_targets_that_differ_in_length_in_a_later_batch_are_compiled_apart(monke
     ]
     assert runs[0].how == "compiled"
     assert runs[0].loss == pytest.approx(runs[1].loss, rel=1e-12)
+
+
+@pytest.mark.parametrize("metrics", [["accuracy"], []])
+@pytest.mark.parametrize("batch_size", [None, 7])
+def test_validation_runs_in_compiled_code_with_the_numbers_of_recording(
+    batch_size: int | None, metrics: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("llvmlite")
+    x, y = datasets.moons(40)
+    recorded = loss_and_outputs
+    calls: list[int] = []
+
+    def watched(model: Any, loss: Any, xs: Any, ys: Any) -> Any:
+        calls.append(len(xs))
+        return recorded(model, loss, xs, ys)
+
+    monkeypatch.setattr("microgrid.training.loop.loss_and_outputs", watched)
+
+    def run(compile: bool) -> History:
+        model = nn.Sequential(
+            nn.Layer(2, 6, activation="tanh", seed=1), nn.Dropout(0.3, seed=5), nn.Layer(6, 1, seed=2)
+        )
+        return fit(
+            model, x, y, loss=Objective("hinge", compile=compile), lr=0.05, epochs=3, batch_size=batch_size,
+            validation=0.25, metrics=metrics, progress=False,
+        )  # fmt: skip
+
+    ours, theirs = run(True), run(False)
+    assert ours.how == "compiled"
+    assert calls == [10, 10, 10]  # those of the recorded run
+    for name in ["validation_loss", *(f"validation_{metric}" for metric in metrics)]:
+        assert ours[name] == pytest.approx(theirs[name], rel=1e-9)
 
 
 def test_auto_compiles_where_there_is_enough_to_compute(capsys: pytest.CaptureFixture[str]) -> None:

@@ -186,6 +186,9 @@ class InLists(Objective):
     how = "in lists"
     remark = ""
 
+    def loss_and_outputs(self, xs: Sequence[list[float]], ys: Sequence[Target]) -> Any:
+        return self.sums.loss_and_outputs(xs, ys)
+
     def loss_and_gradients(self, parameters: Sequence[Value], xs: Sequence[list[float]], ys: Sequence[Target]) -> Sums:
         sums = self.sums.loss_and_gradients(parameters, xs, ys)
         return Sums(sums.loss, list(map(float, sums.gradient)), [list(map(float, row)) for row in sums.outputs])
