@@ -62,6 +62,11 @@ from microgrid.functions.composed import (
     sinc,
     square,
 )
+from microgrid.functions.iteration import (
+    fori_loop,
+    scan,
+    while_loop,
+)
 from microgrid.functions.logarithms import (
     log1mexp,
     logit,
@@ -176,6 +181,7 @@ __all__ = [
     "fit",
     "fixed_point",
     "flow",
+    "fori_loop",
     "frame",
     "glu",
     "grad",
@@ -210,6 +216,7 @@ __all__ = [
     "root",
     "rsqrt",
     "save_exercises",
+    "scan",
     "sec",
     "sech",
     "selu",
@@ -226,6 +233,7 @@ __all__ = [
     "value_and_grad",
     "var",
     "vjp",
+    "while_loop",
     "xlog1py",
 ]
 __all__ += ops.__all__

@@ -467,7 +467,9 @@ def _seen(how: str, value: Value, other: Any, answer: bool) -> bool:
     """Return the answer, after telling the reader of the trace that it depends on the value's number."""
     reader = _current_reader()
     if reader is not None:
-        reader(how, value, other, answer)
+        given = reader(how, value, other, answer)
+        if given is not None:
+            return bool(given)
     return answer
 
 

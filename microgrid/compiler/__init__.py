@@ -11,6 +11,8 @@ Each stage is a function from one plain data structure to the next, each of whic
 | `storage`, `density` | `Rolled` | `Stored` (`code`): registers, memory, and in which loops |
 | `llvm`, `kernel` | `Stored` | a `Module`: text in LLVM's language, by `formulas`, `elementary` and `lanes` |
 | `machine`, `cache` | a `Module` | machine code, in memory and on disk |
+| `loop_tracing`, `loop_splitting` | a function with `scan` or the like | a `Looped` program: stages and loops |
+| `loop_tapes`, `loop_kernel` | a `Looped` program | a `Module`, by `loop_passes` and `loop_writer` |
 | `agreement` | a first result | the same, once recording has agreed |
 | `c_loops` | `Stored` | a function in C |
 

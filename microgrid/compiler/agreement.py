@@ -9,15 +9,18 @@ from __future__ import annotations
 
 import math
 import random
+import sys
 import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from microgrid.compiler.kernel import CHUNKS
+from microgrid.compiler.looped import Looped, replayed, size
 from microgrid.core.scope import plainly_recording
 from microgrid.engine import Value
 from microgrid.graph.passes import backpropagation
 from microgrid.numbers.arithmetic import VALUES
+from microgrid.program import Program
 
 if TYPE_CHECKING:
     from microgrid.compiler.plan import Plan
@@ -33,6 +36,9 @@ REPLAYS = (6, 60)
 
 FARTHER = 8.0
 """Largest distance of a result from the recorded one, as a multiple of that of the farthest replay."""
+
+RECORDED = 5_000
+"""Number of instructions of a program with loops that are recorded: of longer loops the first iterations alone."""
 
 SHARE = 0.5
 """Fraction of the time of compilation after which no more rows of a batch are recorded."""
@@ -55,6 +61,11 @@ def checked(plan: Plan, sources: Sequence[Any], shared: Any, samples: int, weigh
     """
     start = time.perf_counter()
     allowed = SHARE * sum(plan.seconds.values())
+    table = None
+    limit = _limit(plan)
+    if limit is not None:
+        table = plan.limited(limit)
+        got = plan.run(sources, shared, samples, weight, compare=False, table=table)
     rows: dict[int, list[Recorded]] = {}
     for row in dict.fromkeys([samples - 1, 0, samples // 2]):
         if rows and (time.perf_counter() - start) * (1 + 1 / len(rows)) > allowed:
@@ -77,7 +88,7 @@ def checked(plan: Plan, sources: Sequence[Any], shared: Any, samples: int, weigh
         count = min(samples, plan.mode.lanes * CHUNKS + len(rows))
         order = [list(rows)[i % len(rows)] for i in range(count)]
         if count < samples or len(rows) < samples:
-            _, sums = plan.run([source[order] for source in sources], shared, count, weight, compare=False)
+            _, sums = plan.run([source[order] for source in sources], shared, count, weight, False, table)
         times = {row: order.count(row) for row in rows}
         for place, mine in enumerate(sums.tolist()):
             each = [replays.sum(place, rows[row][0]) for row in times]
@@ -89,6 +100,17 @@ def checked(plan: Plan, sources: Sequence[Any], shared: Any, samples: int, weigh
                 continue  # whether it overflows is a matter of the order of the terms
             replays.explain(times, plan.outputs + place, mine, theirs)
     plan.seconds["check"] = time.perf_counter() - start
+
+
+def _limit(plan: Plan) -> int | None:
+    """Return the number of iterations of each loop that are compared; None for all."""
+    program = plan.traced.program
+    if not isinstance(program, Looped) or size(program, sys.maxsize) <= RECORDED:
+        return None
+    limit = 2
+    while size(program, 2 * limit) <= RECORDED:
+        limit *= 2
+    return limit
 
 
 def _near(mine: float, theirs: float, size: float) -> bool:
@@ -106,14 +128,19 @@ def _recorded(plan: Plan, numbers: Sequence[float], seed: float, moves: random.R
     """Record the program and differentiate it; with `moves`, perturb each operation at random."""
     program = plan.traced.program
     leaves = [Value(x) for x in numbers]
-    with plainly_recording():
-        slots: list[Any] = [*leaves, *map(VALUES.number, program.constants)]
+    limit = _limit(plan) or sys.maxsize
+
+    def straight(program: Program, inputs: Sequence[Any]) -> list[Any]:
+        slots: list[Any] = [*inputs, *map(VALUES.number, program.constants)]
         for function, operands, done in program._steps(VALUES):
             result = function(*[slots[i] for i in operands])
             slots.append(result if moves is None else _moved(result, moves))
             for i in done:
                 slots[i] = None
-        outputs = [slots[i] for i in program.outputs]
+        return [slots[i] for i in program.outputs]
+
+    with plainly_recording():
+        outputs = [VALUES.number(x) if type(x) is float else x for x in replayed(program, leaves, straight, limit)]
         values = [output.item() for output in outputs]
         if not plan.request.by:
             return Recorded(values, [])

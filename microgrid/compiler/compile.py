@@ -67,6 +67,10 @@ def compile(
     batch, before it is returned. Where rounding does not explain the difference, a RuntimeError has both numbers. This
     takes less time than the compilation; `check=False` skips it.
 
+    Loops of Python are unrolled and found again. The steps of `scan`, `fori_loop` and `while_loop` are traced once, and
+    loops in machine code, forward and backward; a while_loop ends in each sample of a batch by itself. Of long ones the
+    first iterations are compared with recording.
+
     A change of a global or free name of the function, of a default argument, or of an attribute read by name from a
     class or a module of your own recompiles. The contents of other objects are frozen at trace time.
 

@@ -24,6 +24,7 @@ from microgrid.compiler.stages import told
 from microgrid.compiler.tracing import traced
 from microgrid.compiler.whole import whole_numbers
 from microgrid.core import tree
+from microgrid.program import Program
 
 
 class Compiled(Shown):
@@ -327,11 +328,13 @@ class Compiled(Shown):
         whole = whole_numbers(dict(zip(example, numbers, strict=False)))
         of_numbers = function if derivative is None else lambda *xs: derivative(function, xs, count)
         with told(self.__name__):
-            record = traced(of_numbers, example, result=function.__name__, whole=whole)
+            strict = self._options.strict
+            record = traced(of_numbers, example, result=function.__name__, whole=whole, strict=strict)
             plain = self._function if not kwargs and count == len(args) else function
-            shorter = None if self._options.strict else shortened(purpose, plain, count)
+            shorter = None if strict else shortened(purpose, plain, count)
             if shorter is not None:
-                again = traced(shorter, example, record.captured, function.__name__, whole)
+                again = traced(shorter, example, record.captured, function.__name__, whole, loops=False)
+                assert isinstance(again.program, Program)
                 record = record._replace(shorter=again.program, seconds=record.seconds + again.seconds)
             shared = (*given.shared, *[True] * len(record.captured))
             request = Request(shared, tuple(range(given.by)) if differentiated else ())

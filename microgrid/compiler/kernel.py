@@ -97,23 +97,24 @@ def frame(sources: int | None) -> list[str]:
 
 def kernel_of(stored: Stored, mode: Mode, columns: Sequence[int], sums: int) -> tuple[str, int]:
     """Return the text of the kernel, and the size of its scratch memory in numbers."""
-    return _Kernel(stored, mode, columns, sums).text()
+    return Kernel(stored, mode, columns, sums, chunks_of(mode)).text()
 
 
-class _Kernel(Lines):
-    """Writer of lines with loops around them."""
+class Kernel(Lines):
+    """Writer of lines with loops around them, for so many blocks in memory at once."""
 
-    def __init__(self, stored: Stored, mode: Mode, columns: Sequence[int], sums: int) -> None:
+    def __init__(self, stored: Stored, mode: Mode, columns: Sequence[int], sums: int, chunks: int) -> None:
         super().__init__(mode.lanes)
         self.stored = stored
         self.sums = sums
         self.columns = columns
         # One row of inputs in one lane is as it comes, and so are the outputs: nothing is copied.
         self.direct = mode.lanes == 1 and len(columns) == 1 and not sums
-        self.chunks = chunks_of(mode)
+        self.chunks = chunks
         self.apart = mode.strict and mode.lanes == 1
 
     def text(self) -> tuple[str, int]:
+        """Return the text, and the size of the scratch memory in numbers."""
         sizes, lanes = self.stored.sizes, self.lanes
         starts, chunk = layout(sizes, lanes, SCRATCH[2:] if self.direct else SCRATCH)
         if sizes["d"]:

@@ -39,11 +39,7 @@ def module_of(stored: Stored, mode: Mode, columns: Sequence[int]) -> ModuleText:
     inlined = "alwaysinline" if len(stored.segments) == 1 else "noinline"
     given = ", ".join([*[f"ptr noalias %{array}" for array in ARRAYS], "ptr %functions"])
     for number, segment in enumerate(stored.segments):
-        body = Body(mode, called)
-        body.run(segment, [({}, {})])
-        intrinsics |= body.writer.intrinsics
-        head = f"define internal void @segment{number}({given}, {body.writer.type} %seed) #0 {inlined} {{\nentry:"
-        parts.append("\n".join([head, *body.writer.lines, "  ret void", "}"]))
+        parts.append(segment_of(segment, mode, called, intrinsics, f"segment{number}({given}", inlined))
     chunk = layout(stored.sizes, mode.lanes)[1]
     summing = 0
     for summing, some in enumerate(_some(stored.sums), 1):
@@ -55,6 +51,17 @@ def module_of(stored: Stored, mode: Mode, columns: Sequence[int]) -> ModuleText:
         parts.append("\n".join([head, *sums.writer.lines, "  ret void", "}"]))
     kernel, scratch = kernel_of(stored, mode, columns, summing)
     return ModuleText("\n\n".join([*parts, kernel, *sorted(intrinsics), ATTRIBUTES]) + "\n", tuple(called), scratch)
+
+
+def segment_of(
+    segment: Sequence[Code], mode: Mode, called: dict[str, int], intrinsics: set[str], head: str, inlined: str
+) -> str:
+    """Return the function of a segment, whose name and parameters but the seed are the head."""
+    body = Body(mode, called)
+    body.run(segment, [({}, {})])
+    intrinsics |= body.writer.intrinsics
+    first = f"define internal void @{head}, {body.writer.type} %seed) #0 {inlined} {{\nentry:"
+    return "\n".join([first, *body.writer.lines, "  ret void", "}"])
 
 
 def _some(sums: Sequence[Code]) -> Iterator[list[Code]]:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from microgrid.compiler.looped import Looped
 from microgrid.compiler.poly import Poly, interpolated, name
 from microgrid.compiler.roll import Loop, Node, Statement, statements
 from microgrid.compiler.timeline import Points, Timeline
@@ -28,6 +29,8 @@ class Loops:
 
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
+        if isinstance(plan.traced.program, Looped):
+            return
         tape = plan.rolled.tape
         self._modules = {step: plan.traced.modules[k] for step, k in tape.origins.items()}
         self._timeline = Timeline(plan.rolled)
@@ -44,6 +47,8 @@ class Loops:
         self._arrays = {space: f"{name}_" if name in taken else name for space, name in ARRAYS.items()}
 
     def __str__(self) -> str:
+        if isinstance(self.plan.traced.program, Looped):
+            return str(self.plan.lowered)
         head = [] if self.plan.choice.effort else [f"# {self.plan.choice}"]
         return "\n".join([*head, *self._lines(self.plan.rolled.nodes, "", "")])
 

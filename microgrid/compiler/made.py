@@ -8,6 +8,7 @@ from typing import Any, Generic, TypeVar
 
 from microgrid.compiler import loops
 from microgrid.compiler.attributes import Names
+from microgrid.compiler.looped import Looped
 from microgrid.compiler.outside import Outside, Seen
 from microgrid.compiler.plan import Plan
 
@@ -86,6 +87,11 @@ class Shown:
         from microgrid.compiler.c_loops import c
 
         plan = self._ran()
+        if isinstance(plan.traced.program, Looped):
+            raise TypeError(
+                f"{plan.traced.name} has a loop that is traced once, by scan, fori_loop or while_loop, which is not "
+                "written in C: trace(f)(...).c() unrolls it"
+            )
         return c(plan.traced.program, plan.request, name)
 
     def _ran(self) -> Plan:

@@ -12,14 +12,15 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from microgrid.compiler.agreement import checked
-from microgrid.compiler.choice import choose, reconsidered
+from microgrid.compiler.choice import Choice, choose, reconsidered
 from microgrid.compiler.encoding import encode
 from microgrid.compiler.formulas import is_native as has_formula
 from microgrid.compiler.gradient import Native, Request, Static
 from microgrid.compiler.interpreted import Interpreted
 from microgrid.compiler.kernel import CHUNKS
 from microgrid.compiler.lanes import Mode
-from microgrid.compiler.llvm import module_of
+from microgrid.compiler.llvm import ModuleText, module_of
+from microgrid.compiler.looped import Looped
 from microgrid.compiler.machine import Loaded, MachineCode, compiled, machine
 from microgrid.compiler.reduction import Source, reduced
 from microgrid.compiler.roll import Rolled, roll
@@ -29,7 +30,7 @@ from microgrid.compiler.tape import Tape
 from microgrid.compiler.tracing import Traced, without_collection
 from microgrid.core.primitive import Op
 from microgrid.numbers.arithmetic import library
-from microgrid.program import definition
+from microgrid.program import Program, definition
 
 POISON = False
 """Debug switch: fill scratch memory and outputs with nan before each run, so that a read before a write shows."""
@@ -96,26 +97,10 @@ class Plan:
         self._few = columns is None or samples <= self._most
         self._other: Plan | None = None  # which does not refer to this one: code is unloaded with its last reference
         self.mode = Mode(1 if self._few else 2 * here.width, options.strict, here.vector, here.width)
-        self.source: Source
-        self.before: int
-        """The number of instructions before they were simplified."""
-        straight: Tape | None = None
-        if like is None:
-            straight, self.rolled = self._shortened()
-            self.steps = len(straight.steps)
+        if isinstance(traced.program, Looped):
+            self._lower(traced.program, columns)
         else:
-            self.rolled, self.steps, self.source, self.before = like.rolled, like.steps, like.source, like.before
-            self.seconds |= {stage: like.seconds[stage] for stage in ("gradient", "roll", "simplify")}
-        tape = self.rolled.tape
-        widths = columns or [tape.sizes["x"]]
-        self.choice = choose(self.steps, self.rolled.elements, self.mode)
-        if self.choice.effort:
-            self._compile(widths)
-        else:
-            self._interpret(straight or self._straight(), widths)
-        tape.steps.clear()  # the loops contain all steps; 300,000 take 60 MB
-        self.outputs = tape.sizes["y"]
-        self.sums = tape.sizes["d"]
+            self._roll(traced.program, columns, like)
         self._no_outputs = self.numpy.empty((0, 0))
         self.nothing = self.numpy.empty(0)
         self._lanes = self.mode.lanes
@@ -123,15 +108,65 @@ class Plan:
         self._scratch: list[tuple[Any, int]] = []
         self._frames: list[_Frame] = []
         self._round = CHUNKS * self.mode.lanes
-        self._pointers = ctypes.c_void_p * len(widths)
-        self._strides = (ctypes.c_int64 * len(widths))(*widths)
-        functions = ctypes.addressof(self.loaded.functions)
-        self.fixed = (ctypes.addressof(self._strides), address(self._table), functions)
+        self.fixed = self._fixed(self._table)
         self.checked = not options.check
 
-    def _shortened(self) -> tuple[Tape, Rolled]:
+    def _roll(self, program: Program, columns: Sequence[int] | None, like: Plan | None) -> None:
+        """Find the loops of a straight program, and make code of it."""
+        self.source: Source
+        self.before: int
+        """The number of instructions before they were simplified."""
+        straight: Tape | None = None
+        if like is None:
+            straight, self.rolled = self._shortened(program)
+            self.steps = len(straight.steps)
+        else:
+            self.rolled, self.steps, self.source, self.before = like.rolled, like.steps, like.source, like.before
+            self.seconds |= {stage: like.seconds[stage] for stage in ("gradient", "roll", "simplify")}
+        tape = self.rolled.tape
+        widths = self._widths(columns, tape.sizes["x"])
+        self.elements = self.rolled.elements
+        self.choice = choose(self.steps, self.elements, self.mode)
+        if self.choice.effort:
+            self._compile(widths)
+        else:
+            self._interpret(straight or self._straight(), widths)
+        tape.steps.clear()  # the loops contain all steps; 300,000 take 60 MB
+        self.outputs = tape.sizes["y"]
+        self.sums = tape.sizes["d"]
+
+    def _lower(self, program: Looped, columns: Sequence[int] | None) -> None:
+        """Make code of a program whose loops are known."""
+        from microgrid.compiler.loop_kernel import lowered
+
+        widths = self._widths(columns, self.request.shared.count(False))
+        found = self._timed("loops", lambda: lowered(program, self.request, self.mode, widths, self._native))
+        self.steps = self.before = found.steps
+        self.lowered = found
+        self.elements, self.outputs, self.sums = found.elements, found.outputs, found.sums
+        self.choice = Choice("full", 0.0, "its loops are traced")
+        self._machine_code(found.module, found.ops)
+        self._table = self.numpy.array((2.0**62, *found.table[1:]))  # no limit of iterations
+
+    def _widths(self, columns: Sequence[int] | None, inputs: int) -> Sequence[int]:
+        """Return the widths of the arrays of inputs."""
+        widths = columns or [inputs]
+        self._pointers = ctypes.c_void_p * len(widths)
+        self._strides = (ctypes.c_int64 * len(widths))(*widths)
+        return widths
+
+    def _fixed(self, table: Any) -> tuple[int, int, int]:
+        return ctypes.addressof(self._strides), address(table), ctypes.addressof(self.loaded.functions)
+
+    def limited(self, iterations: int) -> Any:
+        """Return the table of constants with which no loop of a `Looped` program has more iterations."""
+        table = self._table.copy()
+        table[0] = iterations
+        return table
+
+    def _shortened(self, program: Program) -> tuple[Tape, Rolled]:
         """Return the tape of the program, simplified where that pays, and its loops."""
-        program, shorter = self.traced.program, self.traced.shorter
+        shorter = self.traced.shorter
         self.source = Source(shorter or program, self.request)
         straight = self._straight()
         self.before = len(program.instructions) + len(program.outputs) if shorter else len(straight.steps)
@@ -154,15 +189,20 @@ class Plan:
     def _compile(self, columns: Sequence[int]) -> None:
         """Compile the loops by LLVM."""
         stored = self._timed("storage", lambda: place(self.rolled, alone=self._few))
-        module = self.module = self._timed("text", lambda: module_of(stored, self.mode, columns))
+        module = self._timed("text", lambda: module_of(stored, self.mode, columns))
+        self._machine_code(module, self.rolled.tape.ops)
+        self._table = self.numpy.array(stored.table or (0.0,))
+
+    def _machine_code(self, module: ModuleText, ops: dict[str, Op]) -> None:
+        """Compile a module by LLVM."""
+        self.module = module
         self.choice = reconsidered(self.choice, module.text.count("\n"), self.mode)
         code, self.cached = self._timed(
             "machine code", lambda: compiled(module.text, self.options.cache, self.choice.effort)
         )
         loaded = self._timed("load", lambda: MachineCode(code, "kernel"))
-        self.loaded = Loaded(loaded, module.functions, self.rolled.tape.ops)
+        self.loaded = Loaded(loaded, module.functions, ops)
         self.scratch, self.size = module.scratch, loaded.size
-        self._table = self.numpy.array(stored.table or (0.0,))
 
     def _interpret(self, tape: Tape, columns: Sequence[int]) -> None:
         """Encode the instructions for the interpreter."""
@@ -216,7 +256,13 @@ class Plan:
         return outputs, sums
 
     def run(
-        self, sources: Sequence[Any], shared: Any, samples: int, weight: float = 1.0, compare: bool = True
+        self,
+        sources: Sequence[Any],
+        shared: Any,
+        samples: int,
+        weight: float = 1.0,
+        compare: bool = True,
+        table: Any = None,
     ) -> tuple[Any, Any]:
         """Return the outputs, a row for each sample, and the sums over samples, whose seed is the weight.
 
@@ -237,7 +283,8 @@ class Plan:
         parts = max(1, min(PARTS, rounds))
         sums = np.empty((parts, self.sums))
         to = address(outputs) if self.outputs else 0
-        given = (ctypes.addressof(pointers), *self.fixed, address(shared), to)
+        fixed = self.fixed if table is None else self._fixed(table)
+        given = (ctypes.addressof(pointers), *fixed, address(shared), to)
         first_sum = address(sums)
 
         def part(i: int) -> None:
@@ -287,11 +334,12 @@ class Plan:
         before = f"  (simplified from {self.before:,})" if self.steps < self.before else ""
         return [
             f"instructions   {self.steps:>10,}{before}",
-            f"elements       {self.rolled.elements:>10,}",
+            f"elements       {self.elements:>10,}",
             f"lanes          {self.mode.lanes:>10,}",
             f"scratch bytes  {8 * self.scratch:>10,}",
             f"code bytes     {self.size:>10,}{'  (from the cache)' if self.cached else ''}",
             f"run as         {self.choice}",
+            *[f"unrolled       {loop}" for loop in self.traced.unrolled],
         ]
 
     def report(self) -> str:

@@ -12,10 +12,20 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from microgrid.compiler.loop_splitting import split
+from microgrid.compiler.loop_tracing import LoopTracer
+from microgrid.compiler.looped import Looped
 from microgrid.compiler.whole import Whole
 from microgrid.core import tree
 from microgrid.core.primitive import has_rule, without_rule
-from microgrid.core.scope import line_of, plainly_recording, reading, recording_conditions, user_line
+from microgrid.core.scope import (
+    line_of,
+    plainly_recording,
+    reading,
+    recording_conditions,
+    tracing_loops,
+    user_line,
+)
 from microgrid.engine import CONSTANT, Value, edges_of, newest, topological
 from microgrid.functional import returned
 from microgrid.graph.dependence import Dependence
@@ -27,9 +37,12 @@ class Traced(NamedTuple):
     """A program, the captured Values that are its last inputs, and the module path of each instruction.
 
     `drawn` are the modules that draw a factor for each sample, one for each input of the program before the captured.
+
+    `unrolled` are loops whose iterations were recorded one by one, each with the reason. With others it is `Looped`,
+    and the modules of its instructions are not known.
     """
 
-    program: Program
+    program: Program | Looped
     captured: tuple[Value, ...]
     modules: tuple[str, ...]
     seconds: float
@@ -37,6 +50,7 @@ class Traced(NamedTuple):
     drawn: tuple[Any, ...] = ()
     shorter: Program | None = None
     """A program with the same results, up to rounding."""
+    unrolled: tuple[str, ...] = ()
 
 
 def traced(
@@ -45,11 +59,16 @@ def traced(
     outside: Sequence[Value] = (),
     result: str = "",
     whole: Whole | None = None,
+    *,
+    strict: bool = False,
+    loops: bool = True,
+    notes: list[str] | None = None,
 ) -> Traced:
     """Return the program of function(*arguments), trees of floats.
 
-    Values that the function finds outside become inputs, those of `outside` first. Raises TypeError with the line where
-    the function looked at a number, or took one of `whole` for a whole number.
+    Values that the function finds outside become inputs, those of `outside` first. The steps of its loops are traced
+    once, but without `loops`; `strict` unrolls those whose sums would have another order, of which `notes` tell.
+    Raises TypeError with the line where the function looked at a number, or took one of `whole` for a whole number.
     """
     name = result or getattr(function, "__name__", type(function).__name__)
     inputs: list[Value] = []
@@ -61,7 +80,9 @@ def traced(
         inputs.append(Value(leaf, label=path))
         return inputs[-1]
 
-    with plainly_recording(), recording_conditions(), without_collection():
+    notes = [] if notes is None else notes
+    tracer = LoopTracer(traced, strict, notes) if loops else None
+    with plainly_recording(), recording_conditions(), without_collection(), tracing_loops(tracer):
         given = []
         structures = []
         for parameter, argument in arguments.items():
@@ -75,7 +96,7 @@ def traced(
                 structures.append((parameter, tree.renumbered(structure, range(before, len(inputs)))))
         with reading(lambda how, value, other, answer: seen.append((how, value, other, answer, user_line()))):
             try:
-                value, read = run_noting_reads(function, *given)
+                value, read = run_noting_reads(tracer.run(function) if tracer else function, *given)
             except Exception as error:
                 if "arrays used as indices" in str(error) and (whole is None or whole == ([], [])):
                     raise TypeError(
@@ -96,8 +117,13 @@ def traced(
                 advised = whole is not None and (look[1] in counted or look[2] in counted)
                 raise TypeError(_refusal(name, *look) + (whole.advice(name) if whole is not None and advised else ""))
         captured = list(outside)
-        program, modules = _laid_flat(outputs, out_structure, inputs, structures, captured, start)
-    return Traced(program, tuple(captured), modules, time.perf_counter() - began, name)
+        program: Program | Looped
+        modules: tuple[str, ...] = ()
+        if tracer is not None and tracer.calls:
+            program = split(outputs, out_structure, inputs, structures, captured, start, tracer.calls)
+        else:
+            program, modules = _laid_flat(outputs, out_structure, inputs, structures, captured, start)
+    return Traced(program, tuple(captured), modules, time.perf_counter() - began, name, unrolled=tuple(notes))
 
 
 @contextlib.contextmanager

@@ -131,7 +131,10 @@ class CompiledLoss(Shown):
             arguments["factors"] = [1.0] * len(drawn)
             columns.append(len(drawn))
         with told(name):
-            record = traced(loss_of, arguments, self._values, name)._replace(drawn=tuple(drawn))
+            strict = self._options.strict
+            # A step that draws factors draws others in each iteration.
+            record = traced(loss_of, arguments, self._values, name, strict=strict, loops=not drawn)
+            record = record._replace(drawn=tuple(drawn))
         structure = record.program.out_structure
         if (structure[0] if outputs else structure) != 0:
             raise TypeError(f"{name} must return one number for a sample, got several: return their sum or mean")

@@ -38,8 +38,8 @@ current_watch: Final[Callable[[], Watch | None]] = _watch.get
 set_watch: Final[Callable[[Watch | None], Token[Watch | None]]] = _watch.set
 reset_watch: Final[Callable[[Token[Watch | None]], None]] = _watch.reset
 
-Reader = Callable[[str, Any, Any, Any], None]
-"""Observer of reads of a Value's number during tracing: (how, value, other, answer)."""
+Reader = Callable[[str, Any, Any, Any], bool | None]
+"""Observer of reads of a Value's number during tracing: (how, value, other, answer); it may give another answer."""
 
 _reader: Final[ContextVar[Reader | None]] = ContextVar("microgrid_reader", default=None)
 
@@ -52,6 +52,22 @@ _conditions: Final[ContextVar[bool]] = ContextVar("microgrid_conditions", defaul
 
 current_conditions: Final[Callable[[], bool]] = _conditions.get
 """Return True where comparisons of arrays are recorded, for code that has both paths."""
+
+
+_loops: Final[ContextVar[Any]] = ContextVar("microgrid_loops", default=None)
+
+current_loops: Final[Callable[[], Any]] = _loops.get
+"""Return what traces the steps of loops, where code is compiled; None where loops simply run."""
+
+
+@contextlib.contextmanager
+def tracing_loops(tracer: Any) -> Iterator[None]:
+    """Hand loops to a tracer within a context."""
+    token = _loops.set(tracer)
+    try:
+        yield
+    finally:
+        _loops.reset(token)
 
 
 @contextlib.contextmanager

@@ -29,11 +29,10 @@ class _Reads:
         self.outer = outer
         self.read: bool = False
 
-    def __call__(self, how: str, value: Any, other: Any, answer: Any) -> None:
+    def __call__(self, how: str, value: Any, other: Any, answer: Any) -> bool | None:
         if how == "data" or how == "grad":
             self.read = True
-        if self.outer is not None:
-            self.outer(how, value, other, answer)
+        return None if self.outer is None else self.outer(how, value, other, answer)
 
 
 def run_noting_reads(function: Callable[..., Any], *args: Any, **kwargs: Any) -> tuple[Any, bool]:

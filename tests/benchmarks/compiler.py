@@ -17,6 +17,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
+from compare.works import RELEASED, swing
 from tqdm import tqdm
 
 import microgrid
@@ -263,6 +264,37 @@ def ten_thousand_runs() -> None:
     assert abs(compiled(point) - trace(mixed)(point)(point)) < 1e-12
 
 
+def swinging(steps: int, looped: bool) -> Callable[..., Any]:
+    """A damped pendulum after so many Runge-Kutta steps, in a loop that is traced once, or one of Python."""
+
+    def end(angle: Any, velocity: Any, g: Any, c: Any) -> Any:
+        def step(_: Any, at: Any) -> Any:
+            return swing(at[0], at[1], g, c, microgrid.sin)
+
+        at = (angle, velocity)
+        if looped:
+            at = microgrid.fori_loop(0, steps, step, at)
+        else:
+            for i in range(steps):
+                at = step(i, at)
+        return at[0] * at[0] + at[1]
+
+    return end
+
+
+def pendulum() -> None:
+    """The first gradient of 20,000 steps, and a call of 2,000 in a loop that is traced once, beside one of Python."""
+    times = []
+    for _ in range(3):
+        start = time.perf_counter()
+        microgrid.compile(swinging(20_000, looped=True), cache=False).gradient(*RELEASED)
+        times.append(time.perf_counter() - start)
+    spread = f"[{min(times):.2f} - {max(times):.2f}]"
+    print(f"  {'a pendulum, 20,000 steps by fori_loop: seconds to the first gradient':58} {min(times):7.2f} {spread}")
+    looped, unrolled = [microgrid.compile(swinging(2_000, loop), cache=False).value_and_grad for loop in (True, False)]
+    compare("2,000 steps: a loop of Python", lambda: unrolled(*RELEASED), lambda: looped(*RELEASED))
+
+
 def full_batch_steps() -> None:
     """Ten thousand full-batch steps of 10-20-5 sigmoids with mean binary cross-entropy on 100 samples."""
     random.seed(0)
@@ -305,6 +337,7 @@ def main() -> None:
         first_call(sizes)
     ten_thousand_runs()
     full_batch_steps()
+    pendulum()
 
 
 if __name__ == "__main__":

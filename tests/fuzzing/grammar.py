@@ -81,6 +81,9 @@ class _Scope:
 
 GROWS = -1
 
+COMPUTED = "computed"
+"""A comment where rounding may decide how many iterations there are."""
+
 
 def _called(name: str) -> str:
     return f"mg.{name}" if hasattr(mg, name) else f"mg.OPS[{name!r}]"
@@ -262,6 +265,74 @@ class _Text:
             scope.lists.append((kept, self.times(block.numbers, scope), 0))
         scope.scalars += names
 
+    def _scan(self, block: Block, scope: _Scope, indent: str) -> None:
+        """A scan over a list, or over none, whose y may be the carry before or after, a number, or a pair."""
+        n, kind, style, k, *index = block.numbers
+        step, x = self.new("s"), self.new("x")
+        names = [self.new("h") for _ in block.exprs[::2]]
+        values, length = self.whole(k, index, scope) if kind % 3 else ("None", n)
+        if values != "None" and scope.lists and _back(scope.lists, k)[2] == GROWS:
+            values = f"{values}[:{length}]"
+        starts = [self.expr(start, scope) for start in block.exprs[::2]]
+        self.line(indent, f"def {step}(carry, {x}):")
+        self.line(indent + "    ", f"{', '.join(names)}, = carry")
+        inner = scope.inner()
+        inner.scalars += [*names, *([x] if values != "None" else [])]
+        self.blocks(block.body, inner, indent + "    ")
+        after = [self.new("h") for _ in names]
+        for name, e in zip(after, block.exprs[1::2], strict=True):
+            self.line(indent + "    ", f"{name} = {self.expr(e, inner)}")
+        if kind == 5:
+            after = [*names[1:], after[0]]
+        y = (after[0], "None", names[0], f"({inner.scalars[-1]}, {after[-1]})", inner.scalars[-1])[style]
+        self.line(indent + "    ", f"return ({', '.join(after)},), {y}")
+        options = [f"length={length}"]
+        options += ["reverse=True"] if index[0] % 3 == 0 else []
+        options += [f"checkpoint={(True, 2, 3)[index[1] % 3]}"] if index[2] % 2 else []
+        kept = self.new("L")
+        given = f"({', '.join(starts)},), {values}"
+        self.line(indent, f"({', '.join(names)},), {kept} = mg.scan({step}, {given}, {', '.join(options)})")
+        scope.scalars += names
+        if style in (0, 2, 4):
+            scope.lists.append((kept, length, 0))
+        elif style == 3 and length:
+            scope.lists += [(f"{kept}[0]", length, 0), (f"{kept}[1]", length, 0)]
+
+    def _while(self, block: Block, scope: _Scope, indent: str) -> None:
+        """A loop whose end hangs on numbers: on those of an argument, or computed ones, where rounding decides."""
+        n, kind, style, *_ = block.numbers
+        step, condition, count = self.new("s"), self.new("c"), self.new("n")
+        names = [self.new("h") for _ in block.exprs[::2]]
+        starts = [self.expr(start, scope) for start in block.exprs[::2]]
+        given = [argument.name for argument in self.program.arguments if not argument.shape]
+        given += [f"{a.name}[0]" for a in self.program.arguments if len(a.shape) == 1 and a.shape[0]]
+        exact = given[style % len(given)] if given else "1.0"
+        heads = f"{', '.join(names)}, {count} = carry"
+        self.line(indent, f"def {step}(carry):")
+        self.line(indent + "    ", heads)
+        inner = scope.inner()
+        inner.scalars += names
+        self.blocks(block.body, inner, indent + "    ")
+        after = [self.expr(e, inner) for e in block.exprs[1::2]]
+        after = [*names[1:], after[0]] if kind == 5 else after
+        self.line(indent + "    ", f"return {', '.join(after)}, {count} + 1.0")
+        self.line(indent, f"def {condition}(carry):")
+        self.line(indent + "    ", heads)
+        tests = (
+            f"{count} < 4.0 * abs({exact})",
+            f"not {count} >= 3.0 * {exact}",
+            f"{count} < 2.0 or {count} < 5.0 * {exact} and {exact} > 0.0",
+            f"{names[0]} * {names[0]} < 0.7  # {COMPUTED}",
+        )
+        self.line(
+            indent + "    ",
+            f"return {count} < {n}.0 and ({tests[kind % 4].replace('  #', ')  #', 1)}" + ("" if kind % 4 == 3 else ")"),
+        )
+        results = ", ".join([*names, count])
+        start = ", ".join([*starts, "0.0"])
+        self.line(indent, f"{results} = mg.while_loop({condition}, {step}, ({start}), max_iterations={n})")
+        scope.scalars += names
+
     def _map(self, block: Block, scope: _Scope, indent: str) -> None:
         name = self.new("L")
         self.line(indent, f"{name} = []")
@@ -398,7 +469,9 @@ class _Grower:
         loops = deep and rng.random() < (0.85, 0.7, 0.4)[depth]
         plain = ("let", "let", "branch", "reduce", "dot", "list")
         kind = rng.choice(
-            ("sum", "sum", "map", "carry", "poke", "grow", "grow", "form", "form", "form") if loops else plain
+            ("sum", "sum", "map", "carry", "poke", "grow", "grow", "form", "form", "form", "scan", "scan", "while")
+            if loops
+            else plain
         )
         if kind == "form":
             return self.form(times)
@@ -412,12 +485,14 @@ class _Grower:
         numbers = (n, shape, rng.randrange(4), *numbers)
         if kind == "grow":
             return self.grown(n, times)
+        if kind in ("scan", "while"):
+            numbers = (n, rng.randrange(6), rng.randrange(5), rng.randrange(5), *self.index())
         body = self.blocks(rng.choice((0, 1, 1, 1, 2, 2, 3)), times * max(n, 1), depth + 1)
         exprs: tuple[Expr, ...] = (self.leaf() if rng.random() < 0.3 else Expr("constant", name="0.0"), self.expr())
-        if kind == "carry":
+        if kind in ("carry", "scan", "while"):
             tied = Expr("call", (), (self.expr(3),), rng.choice(SMOOTH[:5]))
             exprs = (self.leaf(), tied) * rng.choice((1, 1, 2))
-        return Block(kind, numbers, exprs if kind in ("sum", "carry") else exprs[1:], body)
+        return Block(kind, numbers, exprs if kind in ("sum", "carry", "scan", "while") else exprs[1:], body)
 
     def grown(self, n: int, times: int) -> Block:
         rng = self.rng
@@ -514,7 +589,7 @@ def _smaller_blocks(blocks: tuple[Block, ...]) -> Iterator[tuple[Block, ...]]:
         before, after = blocks[:i], blocks[i + 1 :]
         for body in _smaller_blocks(block.body):
             yield (*before, replace(block, body=body), *after)
-        if block.kind in ("sum", "carry", "map", "poke", "grow"):
+        if block.kind in ("sum", "carry", "map", "poke", "grow", "scan", "while"):
             n, kind, style, *rest = block.numbers
             for n_, kind_, style_ in ((n // 2, kind, style), (n - 1, kind, style), (n, 0, style), (n, kind, 0)):
                 if n_ >= 0 and (n_, kind_, style_) != (n, kind, style):

@@ -157,6 +157,42 @@ def _plant_reused_slot() -> None:
     _Encoder.new = wrong  # type: ignore[method-assign]  # the planted error
 
 
+def _plant_done_lane() -> None:
+    """A lane goes on after its loop is done, while others go on."""
+    from microgrid.compiler.loop_passes import LoopPasses
+
+    def taken(self: LoopPasses, target: str, mask: str, new: str, old: str) -> None:
+        self.copy(target, new, [(i, i) for i in range(self.repeated.carry)])
+
+    LoopPasses.blend = taken  # type: ignore[method-assign]  # the planted error
+
+
+def _plant_cotangent_twice() -> None:
+    """The last contribution of a loop's step to a sum is added twice."""
+    from microgrid.compiler.loop_tapes import LoopFrame
+    from microgrid.compiler.tape import Tape
+
+    on_frame = LoopFrame._on_frame
+
+    def twice(self: LoopFrame, tape: Tape, steps: Any, cells: Any) -> Tape:
+        found = on_frame(self, tape, steps, cells)
+        if cells and not self.loops and found.shapes[found.steps[-1][0]].adds:
+            found.steps.append(found.steps[-1])
+        return found
+
+    LoopFrame._on_frame = twice  # type: ignore[method-assign]  # the planted error
+
+
+def _plant_state_overwritten() -> None:
+    """Each iteration keeps its carry where the one before did."""
+    from microgrid.compiler.loop_passes import LoopPasses
+
+    def first(self: LoopPasses, t: str, begin: str) -> str:
+        return self.at("%memory", self.it.records)
+
+    LoopPasses.record = first  # type: ignore[method-assign]  # the planted error
+
+
 PLANTS = {
     "reused slot": _plant_reused_slot,
     "side by side": _plant_side_by_side,
@@ -164,4 +200,7 @@ PLANTS = {
     "abort": _plant_abort,
     "forgotten static": _plant_forgotten_static,
     "swapped array": _plant_swapped_array,
+    "done lane": _plant_done_lane,
+    "cotangent twice": _plant_cotangent_twice,
+    "state overwritten": _plant_state_overwritten,
 }

@@ -34,7 +34,7 @@ HOW = {
     "hessian": "arrays",
 }
 CANNOT = {
-    **dict.fromkeys(("lstm", "steps", "shift", "orders", *LARGE), "not written for it"),
+    **dict.fromkeys(("lstm", "steps", "shift", "orders", "pendulum", *LARGE), "not written for it"),
     "pair_list": "its arguments are arrays",
     "pair_written": "its arrays are not written to",
     "long_list": "its arguments are arrays",

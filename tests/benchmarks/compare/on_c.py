@@ -14,12 +14,15 @@ from typing import Any
 from compare.works import (
     CELLS,
     DESCENTS,
+    INTERVAL,
     LARGE,
     NEURON,
+    RELEASED,
     SAMPLE,
     SEQUENCE,
     SHIFTED,
     SLOWLY,
+    SWINGS,
     WANTED,
     lstm_parameters,
 )
@@ -29,6 +32,7 @@ HOW = {
     "lstm": f"loops over arrays, cc {' '.join(FLAGS)}",
     "steps": "a call for each step",
     "shift": f"a loop, cc {' '.join(FLAGS)}",
+    "pendulum": f"loops, cc {' '.join(FLAGS)}",
 }
 CANNOT = dict.fromkeys(
     (
@@ -41,7 +45,8 @@ CANNOT = dict.fromkeys(
 SOURCE = """\
 #include <math.h>
 #include <string.h>
-enum { H = %d, T = %d, Z = 1 + H };
+enum { H = %d, T = %d, Z = 1 + H, SWINGS = %d };
+#define INTERVAL %r
 static double gates[T][4 * H], cells[T + 1][H], hidden[T + 1][H], bent[T][H];
 
 double lstm(const double *p, const double *x, double y, double *d) {
@@ -98,6 +103,47 @@ void step(double *p, const double *x, double y, double rate) {
     p[2] -= rate * (2.0 * e);
 }
 
+static double angles[SWINGS][4], velocities[SWINGS][4], sines[SWINGS][4];
+
+double pendulum(const double *given, double *d) {
+    double x = given[0], v = given[1], g = given[2], c = given[3];
+    const double part[4] = {0.0, 0.5 * INTERVAL, 0.5 * INTERVAL, INTERVAL};
+    const double share[4] = {INTERVAL / 6, INTERVAL / 3, INTERVAL / 3, INTERVAL / 6};
+    for (int n = 0; n < SWINGS; n++) {
+        double a = 0.0, p = 0.0, dx = 0.0, dv = 0.0;
+        for (int k = 0; k < 4; k++) {
+            double at = x + part[k] * a, by = v + part[k] * p;
+            angles[n][k] = at;
+            velocities[n][k] = by;
+            sines[n][k] = sin(at);
+            a = by;
+            p = -g * sines[n][k] - c * by;
+            dx += share[k] * a;
+            dv += share[k] * p;
+        }
+        x += dx;
+        v += dv;
+    }
+    double bx = 2.0 * x, bv = 1.0, bg = 0.0, bc = 0.0;
+    for (int n = SWINGS - 1; n >= 0; n--) {
+        double ba = 0.0, bp = 0.0, sx = bx, sv = bv;
+        for (int k = 3; k >= 0; k--) {
+            double da = share[k] * bx + ba, dp = share[k] * bv + bp;
+            bg -= dp * sines[n][k];
+            bc -= dp * velocities[n][k];
+            double at = -dp * g * cos(angles[n][k]), by = da - dp * c;
+            sx += at;
+            sv += by;
+            ba = part[k] * at;
+            bp = part[k] * by;
+        }
+        bx = sx;
+        bv = sv;
+    }
+    d[0] = bx; d[1] = bv; d[2] = bg; d[3] = bc;
+    return x * x + v;
+}
+
 void shift(const double *x, double *y, long n) {
     for (long i = 0; i < n; i++) y[i] = x[i] + 0.5;
 }
@@ -107,13 +153,14 @@ void shift(const double *x, double *y, long n) {
 @functools.cache
 def _library() -> Any:
     folder = Path(tempfile.mkdtemp(prefix="compare-"))
-    (folder / "works.c").write_text(SOURCE % (CELLS, len(SEQUENCE)))
+    (folder / "works.c").write_text(SOURCE % (CELLS, len(SEQUENCE), SWINGS, INTERVAL))
     command = ["cc", "-shared", "-fPIC", *FLAGS, "-o", str(folder / "works.so"), str(folder / "works.c"), "-lm"]
     subprocess.run(command, check=True, capture_output=True)
     library = ctypes.CDLL(str(folder / "works.so"))
     pointer, number = ctypes.c_void_p, ctypes.c_double
     library.lstm.restype, library.lstm.argtypes = number, [pointer, pointer, number, pointer]
     library.step.restype, library.step.argtypes = None, [pointer, pointer, number, number]
+    library.pendulum.restype, library.pendulum.argtypes = number, [pointer, pointer]
     library.shift.restype, library.shift.argtypes = None, [pointer, pointer, ctypes.c_long]
     return library
 
@@ -142,6 +189,12 @@ def steps() -> Callable[[], Any]:
         return p
 
     return run
+
+
+def pendulum() -> Callable[[], Any]:
+    np: Any = import_module("numpy")
+    x, d, function = np.array(RELEASED), np.empty(4), _library().pendulum
+    return lambda: [function(x.ctypes.data, d.ctypes.data), d]
 
 
 def shift() -> Callable[[], Any]:

@@ -19,6 +19,7 @@ from compare.on_microgrid import (
     of_two,
     rosenbrock,
     squared,
+    swinging,
 )
 from compare.works import (
     AT,
@@ -38,6 +39,7 @@ from compare.works import (
     POINTS,
     POSE,
     RATE,
+    RELEASED,
     SAMPLE,
     SEQUENCE,
     SHIFTED,
@@ -63,6 +65,7 @@ HOW = {
     "steps": "compile(loss, model)",
     "shift": "batch",
     "chain": "a function of a loop",
+    "pendulum": "fori_loop",
     "replay": "value_and_grad",
     "orders": "a function of derivatives",
     "hessian": "compile(hessian(f))",
@@ -168,6 +171,11 @@ def linked(x: Any) -> Any:
 def chain() -> Callable[[], Any]:
     compiled = compile(linked)
     return lambda: list(compiled.value_and_grad(START))
+
+
+def pendulum() -> Callable[[], Any]:
+    both = compile(swinging).value_and_grad
+    return lambda: both(*RELEASED)
 
 
 def replay() -> Callable[[], Any]:

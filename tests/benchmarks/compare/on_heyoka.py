@@ -28,6 +28,7 @@ CANNOT = dict.fromkeys(
         "replay",
         "hessian",
         "orders",
+        "pendulum",
         "determinant",
         "gathers",
         "hand",

@@ -22,13 +22,16 @@ from compare.works import (
     POINTS,
     POSE,
     RATE,
+    RELEASED,
     START,
     SUMMED,
+    SWINGS,
     TOKENS,
     expanded,
     gpt_parameters,
     hand_positions,
     layers,
+    swing,
 )
 
 HOW = {
@@ -37,6 +40,7 @@ HOW = {
     "demo": "arrays, jit",
     "call": "jit",
     "chain": "lax.scan, jit",
+    "pendulum": "lax.scan, jit",
     "mixed": "scalar arrays, no jit",
     "replay": "jit",
     "orders": "jet, jit",
@@ -108,6 +112,20 @@ def chain() -> Callable[[], Any]:
 
     both = jax.jit(jax.value_and_grad(links))
     return lambda: jax.block_until_ready(both(START))
+
+
+def pendulum() -> Callable[[], Any]:
+    jax = _jax()
+
+    def end(angle: Any, velocity: Any, g: Any, c: Any) -> Any:
+        def step(at: Any, _: Any) -> Any:
+            return swing(at[0], at[1], g, c, jax.numpy.sin), None
+
+        angle, velocity = jax.lax.scan(step, (angle, velocity), None, length=SWINGS)[0]
+        return angle * angle + velocity
+
+    both = jax.jit(jax.value_and_grad(end, (0, 1, 2, 3)))
+    return lambda: jax.block_until_ready(both(*RELEASED))
 
 
 def _graph(jax: Any, inputs: Any) -> Any:

@@ -14,6 +14,7 @@ HOW = {"demo": "scalars", "call": "scalars", "pair_list": "scalars", "long_list"
 CANNOT = {
     **dict.fromkeys(LARGE, "not written for it"),
     "lstm": "it has no exp and no tanh",
+    "pendulum": "it has no sin",
     "shift": "it has no arrays",
     "steps": "not written for it",
     "pair_array": "it has no arrays",

@@ -28,6 +28,7 @@ from compare.works import (
     POINTS,
     POSE,
     RATE,
+    RELEASED,
     SAMPLE,
     SEQUENCE,
     SHIFTED,
@@ -35,12 +36,14 @@ from compare.works import (
     SLOWLY,
     START,
     SUMMED,
+    SWINGS,
     TOKENS,
     WANTED,
     expanded,
     gathered,
     hand_positions,
     lstm_parameters,
+    swing,
 )
 from microgrid import Value, cos, derivatives, exp, nn, sigmoid, sin, softmax, softplus, tanh, trace
 from microgrid.functions.reductions import sum as total_of
@@ -57,6 +60,7 @@ HOW = {
     "steps": "scalars",
     "shift": "scalars",
     "chain": "scalars",
+    "pendulum": "fori_loop, recorded each time",
     "mixed": "scalars",
     "replay": "a program, as Python",
     "orders": "derivatives",
@@ -228,6 +232,18 @@ def graph(inputs: list[Any]) -> Any:
             case _:
                 v += softmax(v[-4:])
     return total_of(v)
+
+
+def swinging(angle: Any, velocity: Any, g: Any, c: Any) -> Any:
+    """The end of the pendulum."""
+    start = (angle, velocity)
+    angle, velocity = microgrid.fori_loop(0, SWINGS, lambda i, at: swing(at[0], at[1], g, c, microgrid.sin), start)
+    return angle * angle + velocity
+
+
+def pendulum() -> Callable[[], Any]:
+    both = microgrid.value_and_grad(swinging, range(4))
+    return lambda: both(*RELEASED)
 
 
 def mixed() -> Callable[[], Any]:

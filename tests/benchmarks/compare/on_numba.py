@@ -25,6 +25,7 @@ CANNOT = dict.fromkeys(
         "replay",
         "hessian",
         "orders",
+        "pendulum",
         "determinant",
         "gathers",
         "hand",

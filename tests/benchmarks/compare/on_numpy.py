@@ -41,7 +41,7 @@ HOW = {
     "hessian": "arrays, derived by hand",
 }
 CANNOT = dict.fromkeys(
-    ("call", "pair_list", "pair_array", "pair_written", "chain"),
+    ("call", "pair_list", "pair_array", "pair_written", "chain", "pendulum"),
     "one number at a time, there is nothing for an array to do",
 ) | dict.fromkeys(("orders", *LARGE), "not written for it")
 

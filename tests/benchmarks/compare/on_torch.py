@@ -35,7 +35,7 @@ HOW = {
     "hessian": "torch.func.hessian, eager",
 }
 CANNOT = {
-    **dict.fromkeys(("lstm", "steps", "shift", "orders", *LARGE), "not written for it"),
+    **dict.fromkeys(("lstm", "steps", "shift", "orders", "pendulum", *LARGE), "not written for it"),
     "pair_list": "its arguments are arrays",
     "pair_written": "backward makes arrays of its own",
     "long_list": "its arguments are arrays",

@@ -32,6 +32,10 @@ _ALL = (
     Work("steps", "1,000 steps of gradient descent of one neuron on one sample: what a step costs beside its work"),
     Work("shift", "x + 0.5 for each of 10,000 numbers"),
     Work("chain", "A chain of 10,000 scalar operations, built and differentiated"),
+    Work(
+        "pendulum",
+        "A damped pendulum, 2,000 Runge-Kutta steps: where it ends, and the derivatives by its start and parameters",
+    ),
     Work("mixed", "A graph of 10,000 mixed operations on 100 inputs, built and differentiated"),
     Work("replay", "The same graph, made ready once, its value and gradient computed again"),
     Work("hessian", "The Hessian of Rosenbrock's function in 20 variables"),
@@ -99,6 +103,28 @@ SHIFTED: Final = tuple(0.0001 * i for i in range(10_000))
 LINKS: Final = 5_000
 FACTOR: Final = 0.9999
 START: Final = 0.5
+
+# --- the pendulum: th'' = -g sin(th) - c th', the angle and the velocity after so many steps of this length ----------
+
+SWINGS: Final = 2_000
+INTERVAL: Final = 0.001
+RELEASED: Final = (1.0, 0.1, 9.81, 0.2)
+"""Angle, velocity, g and c; differentiated is angle^2 + velocity at the end."""
+
+
+def swing(angle: Any, velocity: Any, g: Any, c: Any, sin: Callable[[Any], Any]) -> tuple[Any, Any]:
+    """A step of the classical Runge-Kutta method, with any library's numbers."""
+    h = INTERVAL
+
+    def slope(angle: Any, velocity: Any) -> tuple[Any, Any]:
+        return velocity, -g * sin(angle) - c * velocity
+
+    a, p = slope(angle, velocity)
+    b, q = slope(angle + 0.5 * h * a, velocity + 0.5 * h * p)
+    d, r = slope(angle + 0.5 * h * b, velocity + 0.5 * h * q)
+    e, s = slope(angle + h * d, velocity + h * r)
+    return angle + h / 6.0 * (a + 2.0 * b + 2.0 * d + e), velocity + h / 6.0 * (p + 2.0 * q + 2.0 * r + s)
+
 
 # --- the mixed graph -----------------------------------------------------------------------------------------------
 # In turn: softplus of the tenth-last value; the sum of every fifth from the 30th-last to the 10th-last; the product of
