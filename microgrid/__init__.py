@@ -114,6 +114,7 @@ if _typing.TYPE_CHECKING:
     from microgrid.expansion import derivatives, flow, taylor
     from microgrid.film import Film
     from microgrid.implicit import fixed_point, root
+    from microgrid.pictures.spy import spy
     from microgrid.training.fit import fit
 
 # Names that load when they are first used, with the module that holds them, which loads by its own name, too.
@@ -124,6 +125,7 @@ _LATER = {
     **dict.fromkeys(("exercise", "save_exercises"), "exercises"),
     "Film": "film",
     "fit": "training",
+    "spy": "pictures.spy",
 }
 
 
@@ -224,6 +226,7 @@ __all__ = [
     "sinpi",
     "softmax",
     "softshrink",
+    "spy",
     "square",
     "std",
     "steps",

@@ -20,7 +20,7 @@ from microgrid.engine import Value, constant, newest
 from microgrid.graph.flat import flat, shorter
 from microgrid.graph.linearize import Linearization
 from microgrid.graph.running import Evaluation, run_noting_reads, value_and_slopes
-from microgrid.graph.sparsity import Entry, SparsePasses
+from microgrid.graph.sparsity import Entry, Places, SparsePasses, mirrored, places
 
 Argnums = int | Sequence[int]
 
@@ -161,6 +161,27 @@ class _Recorded:
                     rows[i][j] = rows[j][i] = slope
         return assembled(rows, self.out_structure, self.in_structure, n)
 
+    def entries(self, symmetric: bool, find: Shorter | None = None) -> tuple[list[Entry], Places]:
+        """Return the entries of the Jacobian, recorded, and their places; those of a gradient from one half."""
+        with recording():
+            if symmetric:
+                found = mirrored(self._lower_half(find))
+            else:
+                found = SparsePasses(self.outputs, self.inputs, self.start).entries()
+        return found, places(found, (len(self.outputs), len(self.inputs)))
+
+    def sparse(self, symmetric: bool) -> Any:
+        """Return the Jacobian as SciPy's sparse array."""
+        import numpy as np
+
+        if self.abstract:
+            raise TypeError(
+                f"a sparse derivative of {self.name} at Values: SciPy's arrays hold numbers only; take it at numbers, "
+                "or compiled: compile(f).jacobian(x, sparse=True)"
+            )
+        found, there = self.entries(symmetric)
+        return there.matrix(np.array(_floats([entry.slope for entry in found]), dtype=float))
+
     def _lower_half(self, find: Shorter | None) -> list[Entry]:
         """Return the entries on and below the diagonal of the Jacobian, recorded."""
         passes = SparsePasses(self.outputs, self.inputs, self.start)
@@ -261,31 +282,55 @@ def jvp(function: Callable[..., Any], primals: Sequence[Any], tangents: Sequence
     return recorded.primals(), tree.unflatten(recorded.out_structure, pushed)
 
 
-def jacobian(function: Callable[..., Any], argnums: Argnums = 0) -> Callable[..., Any]:
+def jacobian(function: Callable[..., Any], argnums: Argnums = 0, *, sparse: bool = False) -> Callable[..., Any]:
     """Return the function that computes the Jacobian: each leaf of the result becomes a structure like the argument.
 
     It takes one pass for each result or for each input, whichever are fewer. An array of results by an array of inputs
     is an array of shape result.shape + argument.shape.
+
+    With `sparse`, it is SciPy's `csr_array`, with a row for each number of the result and a column for each one of the
+    arguments, in their order. Passes visit only what depends on an input, or what a result depends on. An entry is
+    there if a result depends on an input by the operations recorded, even if it is 0 at these numbers; `where` does not
+    depend on its condition. `spy` shows the places.
 
     >>> jacobian(lambda x: [x[0] * x[1], x[0]])([2.0, 3.0])
     [[3.0, 2.0], [1.0, 0.0]]
     """
 
     def differentiated(*args: Any, **kwargs: Any) -> Any:
-        return _Recorded(function, args, kwargs, argnums).jacobian()
+        recorded = _Recorded(function, args, kwargs, argnums)
+        return recorded.sparse(False) if sparse else recorded.jacobian()
 
     return _named("Jacobian", function, differentiated)
 
 
-def hessian(function: Callable[..., Any], argnums: Argnums = 0) -> Callable[..., Any]:
+def hessian(function: Callable[..., Any], argnums: Argnums = 0, *, sparse: bool = False) -> Callable[..., Any]:
     """Return the function that computes all second derivatives of a scalar function.
 
-    It is the gradient pushed forward, a pass for each input; the half below the diagonal stands above it, too.
+    It is the gradient pushed forward, a pass for each input; the half below the diagonal stands above it, too. With
+    `sparse`, it is SciPy's `csr_array`, as `jacobian` gives it.
 
     >>> hessian(lambda x: x[0] ** 2 * x[1])([2.0, 3.0])
     [[6.0, 4.0], [4.0, 0.0]]
     """
-    return hessian_by(function, argnums)
+    if not sparse:
+        return hessian_by(function, argnums)
+    slopes = grad(function, argnums)
+
+    def differentiated(*args: Any, **kwargs: Any) -> Any:
+        return _Recorded(slopes, args, kwargs, argnums).sparse(True)
+
+    return _named("sparse Hessian", function, differentiated)
+
+
+def entries_by(
+    function: Callable[..., Any], args: Sequence[Any], kwargs: Any, argnums: Argnums, find: Shorter | None, second: bool
+) -> tuple[list[Value], Places]:
+    """Return the entries of a function's sparse Jacobian, or of its Hessian, as Values, and their places."""
+    recorded = _Recorded(grad(function, argnums) if second else function, args, kwargs, argnums)
+    found, there = recorded.entries(second, find)
+    with recording():
+        return [slope if isinstance(slope, Value) else constant(slope) for _, _, slope in found], there
 
 
 def hessian_by(function: Callable[..., Any], argnums: Argnums, find: Shorter | None = None) -> Callable[..., Any]:

@@ -20,6 +20,7 @@ from microgrid.compiler.made import Kept, Shown
 from microgrid.compiler.methods import Method
 from microgrid.compiler.parameters import Parameters
 from microgrid.compiler.plan import Options, Plan
+from microgrid.compiler.sparse import Sparse
 from microgrid.compiler.stages import told
 from microgrid.compiler.tracing import traced
 from microgrid.compiler.whole import whole_numbers
@@ -77,6 +78,7 @@ class Compiled(Shown):
         self._plans: Kept[tuple[Plan, Any]] = Kept(lambda: [function], names_read(function))
         self._entries = Entries(Compiled)
         self._stateless = isinstance(function, FunctionType)
+        self._sparse_kinds: dict[str, Sparse] = {}
         self._batches: dict[Any, tuple[Any, Any]] = {}
         """Keys of the compiled variants for batches of arrays, with their arguments, by the shapes of these."""
         install(Compiled, options.cache)
@@ -102,12 +104,18 @@ class Compiled(Shown):
     def jacobian(self, *args: Any, **kwargs: Any) -> Any:
         """Return the derivatives of all results: in place of each number in the result a structure as of `gradient`.
 
-        An array of results by an array is an array with the axes of both.
+        An array of results by an array is an array with the axes of both. With `sparse=True`, it is SciPy's sparse
+        array, as the `jacobian` of functions gives it; `out=`, one that such a call has returned, gets its numbers.
         """
+        if self._wants_sparse(kwargs):
+            return self._sparse("jacobian")(args, kwargs, self._out(kwargs))
         return self._called("jacobian", args, kwargs, self._out(kwargs))
 
     def hessian(self, *args: Any, **kwargs: Any) -> Any:
-        """Return all second derivatives of the value, as the Jacobian of its gradient."""
+        """Return all second derivatives of the value, as the Jacobian of its gradient; sparse as that is, with
+        `sparse=True`."""
+        if self._wants_sparse(kwargs):
+            return self._sparse("hessian")(args, kwargs, self._out(kwargs))
         return self._called("hessian", args, kwargs, self._out(kwargs))
 
     def hvp(self, *args: Any, **kwargs: Any) -> Any:
@@ -207,8 +215,22 @@ class Compiled(Shown):
         bound = Compiled.__new__(Compiled)
         bound.__dict__.update(self.__dict__, __wrapped__=function, _entries=Entries(Compiled))
         bound._function, bound._parameters, bound._plans = function, parameters, plans
-        bound._stateless, bound._batches = False, {}  # what the instance holds is part of the key
+        bound._stateless, bound._batches, bound._sparse_kinds = (
+            False,
+            {},
+            {},
+        )  # what the instance holds is part of the key
         return bound
+
+    def _wants_sparse(self, kwargs: dict[str, Any]) -> bool:
+        """Return `sparse=`, unless it is a parameter of the function."""
+        return bool(kwargs) and not self._parameters.has("sparse") and bool(kwargs.pop("sparse", False))
+
+    def _sparse(self, kind: str) -> Sparse:
+        known = self._sparse_kinds.get(kind)
+        if known is None:
+            known = self._sparse_kinds[kind] = Sparse(self, kind == "hessian")
+        return known
 
     def _out(self, kwargs: dict[str, Any]) -> Any:
         """Return `out=`, unless it is a parameter of the function."""

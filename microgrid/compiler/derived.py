@@ -39,14 +39,14 @@ TRACED: dict[str, Derivative] = {"jacobian": _jacobian, "hessian": _hessian, "hv
 def shortened(purpose: str, function: Callable[..., Any], count: int) -> Callable[..., Any] | None:
     """Return a function with the results of a Hessian, from a simplified gradient; None for anything but a Hessian."""
     if purpose == "hessian":
-        return functional.hessian_by(function, _argnums(count), _simplified)
+        return functional.hessian_by(function, _argnums(count), simplified)
     kind, inner, argnums = functional.derivative_of(function)
     if purpose in ("value", "batch") and kind == "Hessian":
-        return functional.hessian_by(inner, argnums, _simplified)
+        return functional.hessian_by(inner, argnums, simplified)
     return None
 
 
-def _simplified(outputs: Sequence[Value], inputs: Sequence[Value], start: int) -> tuple[list[Value], list[Any]]:
+def simplified(outputs: Sequence[Value], inputs: Sequence[Value], start: int) -> tuple[list[Value], list[Any]]:
     """Return outputs recorded again with fewer nodes, up to rounding and the signs of zeros; and for each of them 0, or
     a Value that is 0 but nan where the output was, since derivatives of what is left of it may be none there."""
     graph = flat(outputs, inputs, start)
