@@ -37,7 +37,7 @@ def root(function: Callable[..., Any], start: Any, *parameters: Any, solver: Sol
     >>> from microgrid import grad
     >>> grad(lambda p: root(lambda x, p: x * x - p, 1.0, p))(4.0)
     0.25
-    >>> root(lambda x: [x[0] * x[1] - 6.0, x[0] + x[1] - 5.0], [1.0, 4.0])
+    >>> root(lambda x: [x[0] * x[1] - 6.0, x[0] + x[1] - 5.0], [2.0, 4.0])
     [2.0, 3.0]
     """
     return _solved(function, start, parameters, solver or _newton, "root")
