@@ -23,7 +23,8 @@ from microgrid.compiler.llvm import ModuleText, module_of
 from microgrid.compiler.looped import Looped
 from microgrid.compiler.machine import Loaded, MachineCode, compiled, machine
 from microgrid.compiler.reduction import Source, reduced
-from microgrid.compiler.roll import Rolled, roll
+from microgrid.compiler.roll import Rolled
+from microgrid.compiler.sampling import MANY, loops_of
 from microgrid.compiler.stages import enter, told
 from microgrid.compiler.storage import place
 from microgrid.compiler.tape import Tape
@@ -170,7 +171,9 @@ class Plan:
         self.source = Source(shorter or program, self.request)
         straight = self._straight()
         self.before = len(program.instructions) + len(program.outputs) if shorter else len(straight.steps)
-        rolled = self._timed("roll", lambda: roll(straight))
+        # Many instructions without derivatives of their own are derivatives: shorter ones are looked through sooner.
+        later = not self.request.by and not self.request.total and self.before > MANY
+        rolled = self._timed("roll", lambda: None if later else loops_of(straight))
         found: tuple[Source, Tape, Rolled] = self._timed(
             "simplify", lambda: reduced(self.source, self._native, self.options.strict, straight, rolled)
         )

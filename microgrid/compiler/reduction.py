@@ -12,7 +12,8 @@ from typing import NamedTuple
 from microgrid import ops
 from microgrid.compiler.code import SUMMED
 from microgrid.compiler.gradient import Native, Request, tape_of
-from microgrid.compiler.roll import Rolled, roll, unrolled
+from microgrid.compiler.roll import Rolled, unrolled
+from microgrid.compiler.sampling import loops_of
 from microgrid.compiler.tape import Tape
 from microgrid.core.primitive import Op
 from microgrid.graph.simplification import Simplified, simplified
@@ -42,26 +43,30 @@ class Source(NamedTuple):
 
 
 def reduced(
-    source: Source, native: Native, strict: bool, straight: Tape, rolled: Rolled
+    source: Source, native: Native, strict: bool, straight: Tape, rolled: Rolled | None
 ) -> tuple[Source, Tape, Rolled]:
     """Return a source with fewer instructions, its tape and its loops; the given ones where there is none.
+
+    Loops of a given tape that were not looked for are only where there is none.
 
     Without `strict`, zeros lose their signs, and products that are added to a sum of cotangents are fused with it.
     """
     count = len(straight.steps)
-    loops = 2 * rolled.elements <= count
+    loops = rolled is not None and 2 * rolled.elements <= count
     request = source.request
     if request.total or (request.by and (loops or len(source.program.instructions) > MOST)):
-        return source, straight, rolled
+        return source, straight, rolled or loops_of(straight)
     smaller = _differentiated(source, strict) if request.by else _simplified(source, strict)
     tape = smaller.tape(native)
     results = tape.sizes["y"] + tape.sizes["d"]
     if len(tape.steps) - results > WORTH * (count - results):
-        return source, straight, rolled
-    found = roll(tape)
+        return source, straight, rolled or loops_of(straight)
+    found = loops_of(tape)
     if 2 * found.elements > len(tape.steps):  # loops of three steps here and there would move numbers to memory
         return smaller, tape, unrolled(tape)
-    return (smaller, tape, found) if found.elements <= rolled.elements else (source, straight, rolled)
+    if rolled is None or found.elements <= rolled.elements:
+        return smaller, tape, found
+    return source, straight, rolled
 
 
 def _simplified(source: Source, strict: bool) -> Source:
