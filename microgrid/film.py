@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from microgrid.core.files import ending, write_text
+from microgrid.core.packages import library
 from microgrid.core.scope import no_grad
 from microgrid.engine import Value
 from microgrid.nn import Module, Neuron
-from microgrid.numbers.arithmetic import library
 from microgrid.numbers.arrays import arrays
 from microgrid.pictures import film_page, web
 from microgrid.pictures.architecture import WIDEST

@@ -1,6 +1,6 @@
 """Special functions under SciPy's names, differentiable to any order, recorded, replayed, checked and compiled.
 
-They take numbers, `Value`s and arrays of them. On floats they compute by SciPy (`pip install 'microgrid[special]'`) or
+They take numbers, `Value`s and arrays of them. On floats they compute by SciPy (`pip install scipy`) or
 by `math`; compiled code calls SciPy's own machine code. Orders of Bessel functions, of polygamma and of the exponential
 integral, and the branch of Lambert's W, are plain numbers. Parameters come in SciPy's order.
 """

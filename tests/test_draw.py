@@ -333,7 +333,7 @@ def test_without_any_graphviz_a_notebook_shows_the_picture_and_text(tmp_path: Pa
         write(tmp_path / "c.svg")
         assert sorted(texts((tmp_path / "c.svg").read_text(encoding="utf-8"))) == sorted(texts(draw(c).svg)) != []
         (tmp_path / "c.svg").unlink()
-    with pytest.raises(ImportError, match=r"Install Graphviz, or pip install 'microgrid\[draw\]'"):
+    with pytest.raises(ImportError, match=r"Install Graphviz, or pip install pygraphviz"):
         draw(c).pipe("png")
     changed = draw(c)
     changed.node("a person's own")

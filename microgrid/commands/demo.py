@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from microgrid import nn
+from microgrid.core.packages import missing
 from microgrid.datasets import moons
 from microgrid.draw import draw
 from microgrid.engine import Value
@@ -31,7 +32,7 @@ def demo(folder: Path, *, steps: int = STEPS, samples: int = 100, seed: int = 13
         import matplotlib.figure  # noqa: F401  # fails before the training, not after it
         import tqdm  # noqa: F401
     except ImportError as error:
-        raise DemoError(f"the demo needs {error.name}: pip install 'microgrid[train]'") from None
+        raise DemoError(missing(error.name or "matplotlib", "train")) from None
     try:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / ".writable").touch()

@@ -10,10 +10,10 @@ from typing import Any
 
 from microgrid.compiler.parameters import Parameters
 from microgrid.core import tree
+from microgrid.core.packages import library
 from microgrid.core.primitive import as_float
 from microgrid.engine import Value
 from microgrid.functional import not_of_numpy
-from microgrid.numbers.arithmetic import library
 from microgrid.numbers.arrays import array_of_floats
 
 

@@ -10,7 +10,7 @@ from microgrid.compiler.calls import Entries
 from microgrid.compiler.entry import bound_function
 from microgrid.compiler.parameters import STATIC
 from microgrid.core import tree
-from microgrid.numbers.arithmetic import library
+from microgrid.core.packages import library
 
 if TYPE_CHECKING:
     from microgrid.compiler.compiled import Compiled

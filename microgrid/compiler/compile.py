@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, overload
 
+from microgrid.core.packages import library
 from microgrid.nn import Module
-from microgrid.numbers.arithmetic import library
 
 if TYPE_CHECKING:
     from microgrid.compiler.compiled import Compiled
@@ -74,9 +74,10 @@ def compile(
     A change of a global or free name of the function, of a default argument, or of an attribute read by name from a
     class or a module of your own recompiles. The contents of other objects are frozen at trace time.
 
-    Tracing and compilation take place at the first call. Raises ImportError with the extra where llvmlite or NumPy is
-    missing, and TypeError with the line where the function branches on a number. Comparisons of arrays are recorded:
-    numpy.where(x > 0, a, b), select, x[x > 0] = 0 and x * (x > 0) have both paths, and are nan where a nan is compared.
+    Tracing and compilation take place at the first call. Raises ImportError with the command that installs them where
+    llvmlite or NumPy is missing, and TypeError with the line where the function branches on a number. Comparisons of
+    arrays are recorded: numpy.where(x > 0, a, b), select, x[x > 0] = 0 and x * (x > 0) have both paths, and are nan
+    where a nan is compared.
 
     >>> square = compile(lambda x: x * x)
     >>> square(3.0), square.gradient(3.0)

@@ -14,7 +14,7 @@ from microgrid.compiler.code import Accumulate, Apply, Code, Guard, Load, Repeat
 from microgrid.compiler.poly import Poly, interpolated
 from microgrid.compiler.tape import ONCE, Tape
 from microgrid.compiler.timeline import Points, Timeline
-from microgrid.numbers.arithmetic import library
+from microgrid.core.packages import library
 
 Reach = tuple[Points, ...]
 """The places in code at which an index is used."""

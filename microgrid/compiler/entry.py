@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from microgrid.compiler.machine import address_of, compiled, machine
-from microgrid.numbers.arithmetic import library
+from microgrid.core.packages import library
 
 PURPOSES = ("value", "value_and_grad", "gradient", "jacobian", "hessian", "hvp")
 """Functions of `entry.ll`, in the order of the chains in an object's entries."""

@@ -16,8 +16,8 @@ from typing import Any, NamedTuple
 import microgrid.compiler.cache as disk
 from microgrid.compiler.kernel import DATA
 from microgrid.core.natives import scipy_address
+from microgrid.core.packages import library
 from microgrid.core.primitive import Op, as_float
-from microgrid.numbers.arithmetic import library
 
 _LOCK = threading.RLock()  # a garbage collection within it may unload code
 

@@ -29,8 +29,8 @@ from microgrid.compiler.stages import enter, told
 from microgrid.compiler.storage import place
 from microgrid.compiler.tape import Tape
 from microgrid.compiler.tracing import Traced, without_collection
+from microgrid.core.packages import library
 from microgrid.core.primitive import Op
-from microgrid.numbers.arithmetic import library
 from microgrid.program import Program, definition
 
 POISON = False

@@ -11,7 +11,7 @@ from typing import Any
 
 from microgrid.compiler.leaves import Leaf, at
 from microgrid.compiler.tape import SPACES, Tape
-from microgrid.numbers.arithmetic import library
+from microgrid.core.packages import library
 
 
 class Element:

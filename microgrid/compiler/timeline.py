@@ -13,7 +13,7 @@ from typing import Any
 from microgrid.compiler.poly import Poly
 from microgrid.compiler.roll import Node, Rolled, Statement, statements
 from microgrid.compiler.tape import ONCE
-from microgrid.numbers.arithmetic import library
+from microgrid.core.packages import library
 
 
 class Points:

@@ -12,13 +12,13 @@ from microgrid.compiler.made import Kept, Shown
 from microgrid.compiler.plan import Options, Plan
 from microgrid.compiler.stages import told
 from microgrid.compiler.tracing import traced
+from microgrid.core.packages import library
 from microgrid.core.scope import no_grad
 from microgrid.engine import Value, data_of, give_data
 from microgrid.graph.dependence import Dependence
 from microgrid.nn import Module
 from microgrid.nn.dropout import supplied
 from microgrid.nn.module import drawing
-from microgrid.numbers.arithmetic import library
 from microgrid.numbers.arrays import array_of_floats
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import warnings
 from typing import Any
 
+from microgrid.core.packages import missing
+
 
 def bar(wanted: bool | None, **given: Any) -> Any:
     """Return a bar of tqdm, None where it is not wanted or, unless it is, not installed. None is where it is seen."""
@@ -17,5 +19,5 @@ def bar(wanted: bool | None, **given: Any) -> Any:
     except ImportError:
         if wanted is None:
             return None
-        raise ImportError("a progress bar needs tqdm: pip install 'microgrid[train]'") from None
+        raise ImportError(missing("tqdm", "train")) from None
     return tqdm(disable=False if wanted else None, **given)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import functools
-import importlib
 import math
 from collections.abc import Mapping
 from typing import Any, Final
+
+from microgrid.core.packages import library
 
 KEYS: Final = ("mpmath", "flint", "flint complex", "numpy", "c", "python")
 
@@ -45,11 +46,8 @@ def checked(name: str, on: Mapping[str, Any], arity: int) -> dict[str, Any]:
 
 
 def scipy_special(module: str = "scipy.special") -> Any:
-    """Import SciPy's special functions. Raises ImportError with the extra that brings them where they are missing."""
-    try:
-        return importlib.import_module(module)
-    except ImportError:
-        raise ImportError("special functions compute by SciPy: pip install 'microgrid[special]'") from None
+    """Import SciPy's special functions. Raises ImportError with the command that installs SciPy where it is missing."""
+    return library(module, "special")
 
 
 def on_floats(name: str) -> Any:

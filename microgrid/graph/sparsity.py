@@ -8,10 +8,10 @@ such as that of `where` by its condition. That is a matter of the graph alone: a
 from __future__ import annotations
 
 import heapq
-import importlib
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+from microgrid.core.packages import library
 from microgrid.core.primitive import constants_recorded
 from microgrid.engine import Value, record
 from microgrid.graph.linearize import Linearization, contribution, total_of
@@ -34,7 +34,7 @@ class Places(NamedTuple):
 
     def matrix(self, slopes: Any) -> Any:
         """Return SciPy's sparse array with these numbers."""
-        scipy: Any = _scipy()
+        scipy: Any = library("scipy.sparse", "special")
         return scipy.csr_array((slopes, self.columns, self.starts), shape=self.shape)
 
 
@@ -42,7 +42,7 @@ def places(entries: Sequence[tuple[int, ...]], shape: tuple[int, int]) -> Places
     """Return the places of entries that are in order, by rows."""
     import numpy as np
 
-    _scipy()
+    library("scipy.sparse", "special")
     rows = np.array([entry[0] for entry in entries], dtype=np.int32)
     starts = np.searchsorted(rows, np.arange(shape[0] + 1)).astype(np.int32)
     return Places(shape, starts, np.array([entry[1] for entry in entries], dtype=np.int32))
@@ -51,13 +51,6 @@ def places(entries: Sequence[tuple[int, ...]], shape: tuple[int, int]) -> Places
 def mirrored(entries: Sequence[Entry]) -> list[Entry]:
     """Return the entries of a symmetric matrix from those of its lower half."""
     return sorted([*entries, *[Entry(j, i, slope) for i, j, slope in entries if i != j]], key=lambda entry: entry[:2])
-
-
-def _scipy() -> Any:
-    try:
-        return importlib.import_module("scipy.sparse")
-    except ImportError:
-        raise ImportError("sparse derivatives need SciPy: pip install 'microgrid[special]'") from None
 
 
 class SparsePasses:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import importlib
 import math
 import operator
 from collections.abc import Callable, Mapping, Sequence
@@ -156,14 +155,6 @@ class _Values(Arithmetic):
 
 FLOATS = _Floats("floats", float, {})
 VALUES = _Values("Values", constant, {})
-
-
-def library(name: str, extra: str) -> Any:
-    """Import a third-party module. Raises ImportError with the extra that brings it where it is missing."""
-    try:
-        return importlib.import_module(name)
-    except ImportError:
-        raise ImportError(f"this arithmetic needs {name}: pip install 'microgrid[{extra}]'") from None
 
 
 def arithmetic_of(numbers: Sequence[Any]) -> Arithmetic:

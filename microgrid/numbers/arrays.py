@@ -9,8 +9,9 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from microgrid.core.packages import library
 from microgrid.core.primitive import Op, as_float
-from microgrid.numbers.arithmetic import Arithmetic, library
+from microgrid.numbers.arithmetic import Arithmetic
 
 nan, inf = math.nan, math.inf
 

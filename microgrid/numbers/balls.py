@@ -7,7 +7,8 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from microgrid.numbers.arithmetic import OPERATORS, Arithmetic, ExactArithmetic, library
+from microgrid.core.packages import library
+from microgrid.numbers.arithmetic import OPERATORS, Arithmetic, ExactArithmetic
 
 nan, inf = math.nan, math.inf
 

@@ -12,8 +12,9 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+from microgrid.core.packages import library
 from microgrid.core.primitive import Interval, Op
-from microgrid.numbers.arithmetic import OPERATORS, Arithmetic, ExactArithmetic, library
+from microgrid.numbers.arithmetic import OPERATORS, Arithmetic, ExactArithmetic
 
 
 class _ComplexBalls(ExactArithmetic):

@@ -7,8 +7,9 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+from microgrid.core.packages import library
 from microgrid.core.primitive import Op
-from microgrid.numbers.arithmetic import OPERATORS, Arithmetic, library
+from microgrid.numbers.arithmetic import OPERATORS, Arithmetic
 from microgrid.numbers.beyond_floats import BeyondFloats
 
 nan, inf = math.nan, math.inf

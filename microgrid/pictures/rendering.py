@@ -14,7 +14,9 @@ import sys
 import threading
 from typing import Any
 
-ADVICE = "Install Graphviz, or pip install 'microgrid[draw]'; SVG needs neither."
+from microgrid.core.packages import install
+
+ADVICE = f"Install Graphviz, or {install('draw')}; SVG needs neither."
 
 _TRIES = 3
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from fractions import Fraction
 from typing import Any
 
-from microgrid.numbers.arithmetic import library
+from microgrid.core.packages import library
 from microgrid.numbers.balls import balls
 from microgrid.numbers.mpmath_numbers import mpmath_numbers
 from microgrid.program import Program

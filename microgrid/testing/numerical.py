@@ -12,7 +12,8 @@ from collections.abc import Callable, Sequence
 from fractions import Fraction
 from typing import Any, Literal, NamedTuple
 
-from microgrid.numbers.arithmetic import UnknownFunction, library
+from microgrid.core.packages import install, library
+from microgrid.numbers.arithmetic import UnknownFunction
 from microgrid.numbers.complex_balls import complex_balls
 from microgrid.numbers.infinitesimals import Infinitesimal, NotExact, infinitesimals
 from microgrid.numbers.mpmath_numbers import mpmath_numbers
@@ -109,7 +110,7 @@ def _best(program: Program, at: Sequence[float], along: int) -> Derivative:
     if found is not None:
         return found
     weak = ladder(lambda x: float(program.replay([x if i == along else y for i, y in enumerate(at)])[0]), at[along])
-    return weak._replace(reason=f"{weak.reason}; for a proof: pip install 'microgrid[check]'")
+    return weak._replace(reason=f"{weak.reason}; for a proof: {install('check')}")
 
 
 # --- by Cauchy's estimate ------------------------------------------------------------------------------------------

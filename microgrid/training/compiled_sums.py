@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from microgrid.compiler.compile import compile as in_machine_code
+from microgrid.core.packages import install
 from microgrid.engine import Value, data_of, give_data
 from microgrid.losses import IGNORED, Loss, kind_of
 from microgrid.nn.module import Module, drawing, evaluating
@@ -31,7 +32,7 @@ WATCHED = 4
 def why_not(operations: int) -> str:
     """Return the reason for not compiling batches of so many operations by default; "" if there is none."""
     if importlib.util.find_spec("llvmlite") is None or importlib.util.find_spec("numpy") is None:
-        return "llvmlite is not installed: pip install 'microgrid[compile]'"
+        return f"llvmlite is not installed: {install('compile')}"
     return "" if operations >= ENOUGH else "there is little to compute"
 
 

@@ -11,6 +11,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from microgrid.core.packages import missing
 from microgrid.nn.module import Module
 from microgrid.pictures.colours import CATEGORIES, NEGATIVE, PAGE, POSITIVE, TEXT
 from microgrid.training.samples import rows
@@ -24,7 +25,7 @@ def new_figure(width: float, height: float) -> Any:
     try:
         from matplotlib.figure import Figure
     except ImportError:
-        raise ImportError("pictures of training need matplotlib: pip install 'microgrid[train]'") from None
+        raise ImportError(missing("matplotlib", "train")) from None
 
     class Plot(Figure):
         def _repr_png_(self) -> bytes:  # matplotlib's own figures are shown where `%matplotlib inline` was called only

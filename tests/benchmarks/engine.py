@@ -1,7 +1,7 @@
 """The engine beside micrograd, in one process: `python tests/benchmarks/engine.py`.
 
 Times are taken in turn, ours and theirs, and compared pair by pair: the median of the ratios, and their spread. It
-needs the `micrograd` package (pip install 'microgrid[dev]').
+needs the `micrograd` package (pip install micrograd==0.1.0).
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 The demo by `fit`; XOR until all four answers are right; two processes against one; and the network of five labels,
 10,000 full-batch steps by default, whose loss curve is compared as well.
 
-It needs NumPy (pip install 'microgrid[train]').
+It needs NumPy (pip install numpy).
 """
 
 from __future__ import annotations
