@@ -104,9 +104,10 @@ class Stack(Skeletons):
 
     def fold(self) -> bool:
         """Fold the last elements into a loop; return True if they were like blocks whose leaves are polynomials."""
-        size = len(self.elements)
+        elements, size = self.elements, len(self.elements)
+        last = elements[size - 1].skeleton
         for n in self.candidates():
-            if 3 * n > size or self.failed.get(n, 0) > size:
+            if 3 * n > size or elements[size - 1 - 2 * n].skeleton != last or self.failed.get(n, 0) > size:
                 continue
             mine = self.hash(size - n, size)
             if self.hash(size - 2 * n, size - n) != mine or self.hash(size - 3 * n, size - 2 * n) != mine:

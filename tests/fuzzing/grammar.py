@@ -15,6 +15,8 @@ import microgrid as mg
 from microgrid.core.primitive import OPS, built_in
 
 LENGTHS = (0, 1, 2, 3, 3, 3, 4, 4, 5, 5, 6, 7, 7, 8, 9, 11, 12, 13, 16, 17, 19, 23)
+TRIANGLES = (1, 2, 3, 4, 7, 8)
+"""Kinds of loops that depend on the counter around, some without iterations in the first rows."""
 SMOOTH = "tanh sin cos sigmoid softplus atan erf asinh gaussian".split()
 KINKED = "relu abs leaky_relu silu gelu floor sign cbrt sqrt log exp expm1 log1p square reciprocal neg".split()
 REDUCTIONS = "sum mean prod norm max min logsumexp std var".split()
@@ -144,9 +146,10 @@ class _Text:
 
     def range(self, numbers: Sequence[int], scope: _Scope) -> str:
         n, kind = numbers[:2]
-        if scope.counters and kind in (1, 2, 3, 4):
+        if scope.counters and kind in TRIANGLES:
             i = scope.counters[-1]
-            return f"range({('', f'{i} + 1', i, f'{i}, {n}', f'{i} + 1, {n}')[kind]})"
+            bounds = f"{i} + 1", i, f"{i}, {n}", f"{i} + 1, {n}", f"{i} - {n % 4}", f"2 * {i}"
+            return f"range({bounds[TRIANGLES.index(kind)]})"
         return {5: f"reversed(range({n}))", 6: f"range(0, {n}, 2)"}.get(kind, f"range({n})")
 
     # Expressions.
@@ -343,7 +346,7 @@ class _Text:
     def times(self, numbers: Sequence[int], scope: _Scope) -> int:
         """Return a number of iterations for which that many items of a list filled by a triangular loop exist."""
         n, kind = numbers[:2]
-        if scope.counters and kind in (1, 2, 3, 4):
+        if scope.counters and kind in TRIANGLES:
             return int(kind == 1)
         return (n + 1) // 2 if kind == 6 else n
 
@@ -370,6 +373,26 @@ class _Text:
             self.line(deeper, f"for {counter} in range({block.numbers[2] + 1}):")
             inner, deeper = inner.inner(counter), deeper + "    "
         self.line(deeper, f"{name}.append({self.expr(block.exprs[0], inner)})")
+
+    def _solve(self, block: Block, scope: _Scope, indent: str) -> None:
+        """A list, each item of which is a sum over those before it; it may be in the sum itself."""
+        name, total, i, j = self.new("L"), self.new("t"), self.new("i"), self.new("i")
+        self.line(indent, f"{name} = []")
+        self.line(indent, f"for {i} in range({block.numbers[0]}):")
+        outer = scope.inner(i)
+        deeper, itself = indent + "    ", block.numbers[1] % 2
+        if itself:
+            self.line(deeper, f"{name}.append({self.expr(block.exprs[0], outer)})")
+        self.line(deeper, f"{total} = {self.expr(block.exprs[0], outer)}")
+        outer.lists.append((name, 1, GROWS))
+        inner = outer.inner(j)
+        self.line(deeper, f"for {j} in range({i}{' + 1' * itself}):")
+        style = ("{0} = {0} + {1}", "{0} = {0} - {1}", "{0} += {1}")[block.numbers[2] % 3]
+        self.line(deeper + "    ", style.format(total, self.expr(block.exprs[1], inner)))
+        outer.scalars.append(total)
+        end = self.expr(block.exprs[2], _Scope(outer.scalars, scope.lists, outer.counters))
+        self.line(deeper, f"{name}{f'[{i}] =' if itself else '.append('} {end}{'' if itself else ')'}")
+        scope.lists.append((name, block.numbers[0], 0))
 
     def _reduce(self, block: Block, scope: _Scope, indent: str) -> None:
         k, which, *index = block.numbers
@@ -481,7 +504,7 @@ class _Grower:
         if kind in ("reduce", "dot", "list"):
             return Block(kind, numbers)
         n = self.length(times)
-        shape = rng.choice((0, 0, 0, 0, 1, 1, 2, 3, 4, 5, 6))
+        shape = rng.choice((0, 0, 0, 0, 1, 1, 2, 3, 4, 5, 6, 7, 8))
         numbers = (n, shape, rng.randrange(4), *numbers)
         if kind == "grow":
             return self.grown(n, times)
@@ -520,7 +543,20 @@ class _Grower:
         def times_of(a: Expr, b: Expr) -> Expr:
             return Expr("operator", (), (a, b), "*")
 
-        last, form = Expr("scalar", (0,)), rng.randrange(7)
+        last, form = Expr("scalar", (0,)), rng.randrange(10)
+        if form == 7:  # a triangular system, or a cache that grows
+            product = times_of(item(0, 0, 0, 0), item(k + 1, rng.choice((4, 6, 7)), n, 0))
+            term = product if rng.random() < 0.5 else Expr("call", (), (product,), rng.choice(SMOOTH))
+            end = times_of(Expr("call", (), (last,), rng.choice(SMOOTH[:5])), rng.choice((scalar, item(k, 0, 0, 0))))
+            return Block("solve", (n, rng.randrange(2), rng.randrange(3)), (item(k, 0, 0, 0), term, end))
+        if form == 8:  # a body of many lines
+            lines = [Expr("call", (), (times_of(last, item(k, 3, j, 1)),), rng.choice(SMOOTH[:5])) for j in range(2, 9)]
+            body = [Block("let", (0, 0), (rng.choice(lines),) * 2) for _ in range(rng.choice((8, 25, 40)))]
+            return Block("sum", (min(n, max(3, self.budget // len(body))), 0, 0), (zero, last), tuple(body))
+        if form == 9:  # rows of which the first are empty
+            term = times_of(item(k, rng.choice((6, 7, 0)), n, 0), item(k + 1, 0, 0, 0))
+            inner = Block("sum", (n, 7, rng.randrange(4)), (times_of(scalar, item(k, 0, 0, 0)), term))
+            return Block("map", (n, 0, 0), (Expr("call", (), (last,), rng.choice(SMOOTH)),), (inner,))
         if form == 0:  # a matrix times a vector
             product = times_of(item(k, rng.choice((4, 5)), m, 0), item(k + 1, 0, 0, 0))
             rows = Block("sum", (m, 0, 0), (rng.choice((zero, scalar, item(0, 10, 0, 0))), product))
@@ -589,7 +625,7 @@ def _smaller_blocks(blocks: tuple[Block, ...]) -> Iterator[tuple[Block, ...]]:
         before, after = blocks[:i], blocks[i + 1 :]
         for body in _smaller_blocks(block.body):
             yield (*before, replace(block, body=body), *after)
-        if block.kind in ("sum", "carry", "map", "poke", "grow", "scan", "while"):
+        if block.kind in ("sum", "carry", "map", "poke", "grow", "solve", "scan", "while"):
             n, kind, style, *rest = block.numbers
             for n_, kind_, style_ in ((n // 2, kind, style), (n - 1, kind, style), (n, 0, style), (n, kind, 0)):
                 if n_ >= 0 and (n_, kind_, style_) != (n, kind, style):

@@ -112,6 +112,44 @@ def _plant_lost_iteration() -> None:
     setattr(plan, "place", placed)  # noqa: B010  # where it is used
 
 
+def _plant_longer_triangle() -> None:
+    """Loops whose count depends on a counter around run one iteration more."""
+    from microgrid.compiler import plan, storage
+    from microgrid.compiler.roll import Loop, Node, Rolled
+
+    def longer(node: Node) -> Node:
+        if not isinstance(node, Loop):
+            return node
+        times = node.times.plus(1) if node.times.terms else node.times
+        return node._replace(times=times, body=tuple(map(longer, node.body)))
+
+    def placed(rolled: Rolled, *, alone: bool) -> Any:
+        try:
+            return storage.place(rolled._replace(nodes=tuple(map(longer, rolled.nodes))), alone=alone)
+        except IndexError:  # there is nothing to read any more
+            return storage.place(rolled, alone=alone)
+
+    setattr(plan, "place", placed)  # noqa: B010  # where it is used
+
+
+def _plant_lost_number() -> None:
+    """A number that a loop carries is lost where the loop has no iteration."""
+    from microgrid.compiler import plan, storage
+    from microgrid.compiler.code import Code, Guard, Repeat
+    from microgrid.compiler.roll import Rolled
+
+    def without(code: Code) -> Code:
+        if isinstance(code, Guard):
+            return code._replace(results=tuple([(register, 0.125, after) for register, _, after in code.results]))
+        return code._replace(body=tuple(map(without, code.body))) if isinstance(code, Repeat) else code
+
+    def placed(rolled: Rolled, *, alone: bool) -> Any:
+        stored = storage.place(rolled, alone=alone)
+        return stored._replace(segments=tuple([tuple(map(without, segment)) for segment in stored.segments]))
+
+    setattr(plan, "place", placed)  # noqa: B010  # where it is used
+
+
 def _plant_abort() -> None:
     """LLVM ends the process where a module is long."""
     from microgrid.compiler.machine import Machine
@@ -197,6 +235,8 @@ PLANTS = {
     "reused slot": _plant_reused_slot,
     "side by side": _plant_side_by_side,
     "lost iteration": _plant_lost_iteration,
+    "longer triangle": _plant_longer_triangle,
+    "lost number": _plant_lost_number,
     "abort": _plant_abort,
     "forgotten static": _plant_forgotten_static,
     "swapped array": _plant_swapped_array,
