@@ -902,6 +902,11 @@ def neuron(weights: list[Value], inputs: Iterable[Any], bias: Value, activation:
     return total if activation is None else _unary(activation, total, module)
 
 
+def dot(weights: list[Value], inputs: list[Value]) -> Value:
+    """Return w1 x1 + w2 x2 + ..., recorded like a loop that adds products to the first one."""
+    return neuron(weights[1:], inputs[1:], weights[0] * inputs[0], None, "")
+
+
 def _neuron_apart(weights: list[Value], xs: list[Any], bias: Value, activation: Op | None, name: str) -> Value:
     if current_watch() is None and _current_reader() is None:
         sum_of_products = bias._data

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from microgrid import ops
-from microgrid.core.primitive import as_float
+from microgrid.core.primitive import Op, as_float
 from microgrid.core.value_arrays import list_functions
 
 Numbers = Iterable[Any]
@@ -157,12 +157,13 @@ def _list(xs: Numbers, name: str, at_least: int = 0) -> list[Any]:
     return numbers
 
 
-def _from_the_left(op: Callable[..., Any], xs: list[Any], of_none: float) -> Any:
+def _from_the_left(op: Op, xs: list[Any], of_none: float) -> Any:
     if not xs:
         return of_none
     total = xs[0]
     for x in xs[1:]:
-        total = op(total, x)
+        # what the op would find out for each: a quarter of the time of a sum of 27 Values
+        total = total._apply_op(op, (total, x)) if hasattr(total, "_apply_op") else op(total, x)
     return total
 
 

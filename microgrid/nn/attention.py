@@ -6,10 +6,10 @@ import math
 from typing import Any
 
 from microgrid.core.scope import frame
-from microgrid.engine import Value
+from microgrid.engine import Value, dot
 from microgrid.functions import reductions
 from microgrid.nn.initializers import Generator, Initializer, generator, xavier
-from microgrid.nn.linear import Linear, dot
+from microgrid.nn.linear import Linear
 from microgrid.nn.module import Module
 from microgrid.nn.shapes import fitted, whole
 

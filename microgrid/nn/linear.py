@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from microgrid.engine import Value, neuron
+from microgrid.engine import Value, dot, neuron
 from microgrid.nn.initializers import Draw, Generator, Initializer, generator
 from microgrid.nn.module import Module
 from microgrid.nn.shapes import by_rows, fitted_rows, lists, misfit, shape_of, whole
@@ -45,11 +45,6 @@ class Linear(Module):
 
     def __repr__(self) -> str:
         return f"Linear({len(self.weight[0])}, {len(self.weight)}{'' if self.bias else ', bias=False'})"
-
-
-def dot(ws: list[Value], xs: list[Value]) -> Value:
-    """Return w1 x1 + w2 x2 + ..., recorded as `neuron` does."""
-    return neuron(ws[1:], xs[1:], ws[0] * xs[0], None, "")
 
 
 class Residual(Module):

@@ -46,7 +46,7 @@ def lists(x: Any) -> Any:
         return x
     if hasattr(x, "tolist"):
         return x.tolist()
-    return [lists(item) for item in x]
+    return [item if type(item) is Value else lists(item) for item in x]
 
 
 def depth_of(x: Any) -> int:

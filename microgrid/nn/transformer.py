@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
+from microgrid.core.primitive import Op
 from microgrid.core.scope import no_grad
+from microgrid.engine import record_unary
 from microgrid.nn.attention import Attention, Cache, Rows
 from microgrid.nn.embedding import Embedding
 from microgrid.nn.initializers import Generator, Initializer, generator, normal
@@ -50,8 +53,10 @@ class Transformer(Module):
         rows: Rows = fitted(self, x, ("time", self.attention.embed_dim))
         rows = added(rows, self.attention(self.norm1(rows), cache))
         hidden = self.linear1(self.norm2(rows))
-        if self.activation is not None:
-            hidden = [[self.activation(v) for v in row] for row in hidden]
+        activation = self.activation
+        if activation is not None:
+            one = partial(record_unary, activation) if isinstance(activation, Op) else activation
+            hidden = [[one(v) for v in row] for row in hidden]
         rows = added(rows, self.linear2(hidden))
         return rows
 
