@@ -61,7 +61,7 @@ class LoopTracer:
                 f"{where} cannot be compiled within a derivative other than the gradient of the whole function: its "
                 "number of iterations depends on numbers. Use compile(f).gradient or .value_and_grad, or a fori_loop"
             )
-        self.notes.append(f"{where}: it is within a derivative that is traced")
+        self.notes.append(f"{where}: within a derivative that is traced; compile(f).gradient has it as a loop")
         return False
 
     def scan(
@@ -71,7 +71,11 @@ class LoopTracer:
         line = user_line()
         leaves, structure = tree.flatten(carry, number_or_value, "carry")
         x, x_structure = tree.flatten(items[0], _number_or_none, "x")
-        flat = [x, *[_like(item, x_structure, t, name) for t, item in enumerate(items) if t]]
+        flat: list[list[Any]]
+        if isinstance(items, range):
+            flat = [[i] for i in items]
+        else:
+            flat = [_like(item, x_structure, t, name) for t, item in enumerate(items)]
         places = [i for i, number in enumerate(x) if number is not None]
         kept: list[Any] = []
 
