@@ -1,4 +1,4 @@
-"""Programs that are interpreted whatever their size."""
+"""Programs that are run in a given way, whatever their size."""
 
 from __future__ import annotations
 
@@ -11,14 +11,21 @@ from microgrid.compiler.choice import Choice, choose
 
 
 @contextlib.contextmanager
-def interpreting(wanted: bool = True) -> Iterator[None]:
-    """Let the interpreter run what is compiled within the context, if that is wanted."""
+def running_as(effort: str) -> Iterator[None]:
+    """Let LLVM compile with this effort what is compiled within the context; "" is the interpreter."""
 
-    def interpreter(*_: Any) -> Choice:
-        return Choice("", 0.0, "asked for")
+    def chosen(*_: Any) -> Choice:
+        return Choice(effort, 0.0, "asked for")
 
     try:
-        setattr(plan, "choose", interpreter if wanted else choose)  # noqa: B010  # where it is used
+        setattr(plan, "choose", chosen)  # noqa: B010  # where it is used
         yield
     finally:
         setattr(plan, "choose", choose)  # noqa: B010  # as above
+
+
+@contextlib.contextmanager
+def interpreting(wanted: bool = True) -> Iterator[None]:
+    """Let the interpreter run what is compiled within the context, if that is wanted."""
+    with running_as("") if wanted else contextlib.nullcontext():
+        yield

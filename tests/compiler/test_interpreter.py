@@ -123,13 +123,13 @@ def determinant(rows: Any) -> Any:
 def test_what_llvm_would_take_long_for_is_interpreted_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     rows = np.random.default_rng(0).normal(size=(5, 5)).tolist()
     texts = {}
-    for patience, how in ((0.5, "machine code by LLVM, full effort"), (0.05, "LLVM, quick"), (0.001, "interpreted")):
+    for patience, how in ((0.5, "machine code by LLVM, full effort"), (0.12, "LLVM, quick"), (0.001, "interpreted")):
         monkeypatch.setattr(choice, "PATIENCE", patience)
         f = compiled(determinant, strict=True)
         value, gradient = f.value_and_grad(rows)
         assert (value, gradient) == mg.value_and_grad(determinant)(rows)
         assert f"{how}" in f.report()
-        assert re.search(r"LLVM is predicted to take 0\.0\d+ s", f.report())
+        assert re.search(r"LLVM is predicted to take 0\.\d+ s", f.report())
         texts[how] = str(f.loops)
     assert texts.pop("interpreted").partition("\n")[2] == texts["LLVM, quick"]
     assert str(f.loops).startswith("# interpreted: LLVM is predicted to take")

@@ -17,6 +17,7 @@ def main() -> int:
     """Search, and say what was found."""
     parser = argparse.ArgumentParser(description=fuzzing.__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=float, default=60.0)
+    parser.add_argument("--cases", type=int, default=None, help="cases after which it stops")
     parser.add_argument("--seed", type=int, default=None, help="by default another one each time")
     parser.add_argument("--most", type=int, default=10, help="findings after which it stops")
     parser.add_argument("--plant", default="", choices=["", *PLANTS], help="an error to plant, to see it found")
@@ -28,7 +29,7 @@ def main() -> int:
         return 0
     seed = options.seed if options.seed is not None else random.SystemRandom().getrandbits(32)
     print(f"seed {seed}", flush=True)
-    hunt = Hunt(options.seconds, seed, plant=options.plant, modes=options.mode or MODES)
+    hunt = Hunt(options.seconds, seed, plant=options.plant, modes=options.mode or MODES, most_cases=options.cases)
     began, count = time.monotonic(), 0
     for finding in hunt.findings(options.most):
         count += 1

@@ -48,13 +48,22 @@ class Finding:
 
 
 class Hunt:
-    """A search that takes so many seconds, from a seed."""
+    """A search that takes so many seconds, or so many cases, from a seed."""
 
-    def __init__(self, seconds: float, seed: int, *, plant: str = "", modes: Sequence[str] = MODES):
+    def __init__(
+        self,
+        seconds: float,
+        seed: int,
+        *,
+        plant: str = "",
+        modes: Sequence[str] = MODES,
+        most_cases: int | None = None,
+    ):
         self.seconds = seconds
         self.rng = random.Random(seed)
         self.modes = modes
         self.plant = plant
+        self.most_cases = most_cases
         self.cases = 0
         self.worker = Worker(plant)
 
@@ -63,7 +72,7 @@ class Hunt:
         began = time.monotonic()
         end = began + self.seconds
         try:
-            while most and time.monotonic() < end:
+            while most and time.monotonic() < end and self.cases != self.most_cases:
                 seed = self.rng.getrandbits(48)
                 rng = random.Random(seed)
                 program = grow(rng)

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 from eagerly import same
-from interpreting import interpreting
+from interpreting import running_as
 from programs import listed
 
 import microgrid as mg
@@ -45,6 +45,8 @@ REPLAYS = tuple(
 )
 UNSIGNED = ("gradient", "python gradient", "simplified gradient", "hessian")
 """Modes in which a derivative may be -0.0 for 0.0: a leaf adds its products to 0.0, a program does not."""
+MADE = "machine code"
+"""Code of one lane and of several is made, and thrown away: does the process last?"""
 SECOND = ("hessian", "gradient compiled", "simplified gradient compiled")
 
 
@@ -325,6 +327,12 @@ class _Run:
             if abs(loss - mean) > 1e-14 * math.fsum(map(abs, values)):
                 self.wrong.append(f"mean loss is {loss!r}, recorded {mean!r}")
 
+    def machine_code(self) -> None:
+        """Compile the gradient for one sample and for many, by LLVM at one of its efforts."""
+        f = mg.compile(self.f, cache=False, check=False, strict=len(self.case.source) % 2 == 0)
+        f.value_and_grad(*self.first())
+        f.batch_value_and_grad(*[np.array([x] * 20) for x in self.first()])
+
     # Text, of all but the calls, for the first sample.
 
     def c(self) -> None:
@@ -580,6 +588,7 @@ MODES = (
     *[f"{kind}{call} {how}" for kind in ("", INTERPRETED) for call in CALLS for how in ("to the bit", "to rounding")],
     *[text for text in TEXTS if not text.startswith("c") or shutil.which("cc")],
     *REPLAYS,
+    MADE,
     *[f"{call} {how}" for call in SECOND for how in ("to the bit", "to rounding")],
 )
 
@@ -602,7 +611,8 @@ def run(case: Case) -> list[str]:
             one = _Run(case, mode)
             try:
                 plan.POISON = True
-                with interpreting(mode.startswith(INTERPRETED)):
+                effort = list(machine.EFFORTS)[len(case.source) % len(machine.EFFORTS)]
+                with running_as("" if mode.startswith(INTERPRETED) else effort):
                     getattr(one, one.mode.replace(" ", "_"))()
             except Exception as error:
                 lines = traceback.format_exc().splitlines()
