@@ -61,7 +61,7 @@ def plant_in_roll(monkeypatch: pytest.MonkeyPatch) -> None:
         rolled = roll(tape)
         return rolled._replace(nodes=one_fewer(rolled.nodes))
 
-    monkeypatch.setattr(plan, "roll", wrong)
+    monkeypatch.setattr(plan, "loops_of", wrong)
 
 
 def plant_in_storage(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -43,7 +43,7 @@ def test_a_line_says_what_is_compiled_and_in_which_stage(monkeypatch: pytest.Mon
     monkeypatch.setattr(sys, "stderr", terminal)
     monkeypatch.setattr(stages, "WAIT", 0.0)
     monkeypatch.setattr(stages, "PAUSE", 0.01)
-    for name, stage in (("roll", "roll"), ("compiled", "machine code")):
+    for name, stage in (("loops_of", "roll"), ("compiled", "machine code")):
         monkeypatch.setattr(plan, name, delayed(getattr(plan, name), terminal, f"compiling f: {stage}"))
     assert mg.compile(f, cache=False)(0.5, 1.0) == pytest.approx(f(0.5, 1.0))
     assert "compiling f: roll 00:0" in terminal.getvalue()
@@ -58,7 +58,7 @@ def test_nothing_is_said_where_it_is_quick_or_where_nobody_looks(monkeypatch: py
         assert terminal.getvalue() == ""
 
 
-@pytest.mark.parametrize("stage", ["tape_of", "roll", "place", "module_of", "compiled", "encode", "checked"])
+@pytest.mark.parametrize("stage", ["loops_of", "reduced", "place", "module_of", "compiled", "encode", "checked"])
 def test_an_interrupted_compilation_leaves_everything_usable(stage: str, monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupted(*args: Any, **kwargs: Any) -> Any:
         raise KeyboardInterrupt
