@@ -44,6 +44,10 @@ def circles(
     """A circle around another: points (x, y) in shuffled order, and labels -1 (radius 1) or 1 (radius `ratio`).
 
     As moons, with normal noise on both coordinates. Raises ValueError also when the ratio is not between 0 and 1.
+
+    >>> points, labels = circles(4, noise=0.0)
+    >>> sorted(labels)
+    [-1, -1, 1, 1]
     """
     _check("two circles", samples, 2, noise)
     if not 0.0 < ratio < 1.0:
@@ -64,6 +68,10 @@ def spirals(
     """Arms that wind out of the origin to radius 1: points (x, y) in shuffled order, and labels 0 to arms - 1.
 
     Raises ValueError for fewer than two arms, fewer samples than arms, or negative noise.
+
+    >>> points, labels = spirals(6)
+    >>> sorted(labels)
+    [0, 0, 1, 1, 2, 2]
     """
     if arms < 2:
         raise ValueError(f"arms, the number of classes, must be at least 2, got {arms}")
@@ -90,6 +98,10 @@ def blobs(
 
     `centres` lists them, or is how many there are, on a circle of radius 2 around the origin; `spread` is the standard
     deviation of each coordinate. Raises ValueError for fewer than two centres, or fewer samples than centres.
+
+    >>> points, labels = blobs(4, centres=[[0.0, 0.0], [9.0, 9.0]])
+    >>> sorted(labels)
+    [0, 0, 1, 1]
     """
     if isinstance(centres, int):
         angles = [2.0 * math.pi * k / max(centres, 1) for k in range(centres)]
@@ -105,7 +117,11 @@ def blobs(
 
 
 def xor() -> tuple[Points, list[int]]:
-    """The four corners of the unit square, labelled 1 where exactly one coordinate is 1, else 0."""
+    """The four corners of the unit square, labelled 1 where exactly one coordinate is 1, else 0.
+
+    >>> xor()
+    ([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]], [0, 1, 1, 0])
+    """
     corners = [[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]]
     return corners, [int(x != y) for x, y in corners]
 
@@ -121,6 +137,10 @@ def line(
     """A small regression: points uniform between -1 and 1, and targets offset + slopes . point + noise.
 
     The noise is normal, `noise` its standard deviation; there are as many coordinates as slopes.
+
+    >>> points, targets = line(3, noise=0.0)
+    >>> [round(0.5 + 2.0 * a - b - y, 4) for (a, b), y in zip(points, targets)]
+    [0.0, 0.0, 0.0]
     """
     _check("a regression", samples, 1, noise)
     generator = random.Random(seed)
@@ -218,6 +238,9 @@ def parity(
 
     The label depends on every bit. `length=(4, 12)` draws the length of each sequence. Raises ValueError for a length
     below 1.
+
+    >>> parity(1, length=3)
+    ([[[0.0], [1.0], [1.0]]], [0])
     """
     least, most = (length, length) if isinstance(length, int) else length
     if not 1 <= least <= most:

@@ -56,6 +56,13 @@ def save_exercises(path: PathLike, *, seed: int, count: int = 20) -> None:
     It asks for each contribution or gradient, names the mistake, gives hints and keeps a score. The exercise of a
     difficulty and a seed is that of `exercise`. Raises ValueError when the name does not end in .html, or count is not
     from 1 to 200.
+
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     save_exercises(Path(folder, "sheet.html"), seed=1, count=2)
+    ...     [path.name for path in Path(folder).iterdir()]
+    ['sheet.html']
     """
     from microgrid.core.files import ending, write_text
     from microgrid.pictures import stepper, web

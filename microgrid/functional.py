@@ -237,7 +237,11 @@ def grad(function: Callable[..., Any], argnums: Argnums = 0) -> Callable[..., An
 
 
 def value_and_grad(function: Callable[..., Any], argnums: Argnums = 0) -> Callable[..., Any]:
-    """Return the function that computes a scalar function's value, and its derivative as `grad` does."""
+    """Return the function that computes a scalar function's value, and its derivative as `grad` does.
+
+    >>> value_and_grad(lambda x: x * x)(3.0)
+    (9.0, 6.0)
+    """
     alone = isinstance(argnums, int)
     positions = _distinct((argnums,) if isinstance(argnums, int) else tuple(argnums))
     nested = derivative_of(function)[0] == "gradient"

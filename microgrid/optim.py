@@ -40,7 +40,14 @@ __all__ = [
 
 
 def clip_grad_value(parameters: Iterable[Value], limit: float) -> None:
-    """Clip each gradient to between -limit and limit. Raises ValueError when the limit is not positive."""
+    """Clip each gradient to between -limit and limit. Raises ValueError when the limit is not positive.
+
+    >>> p = Value(3.0)
+    >>> (p * p).backward()
+    >>> clip_grad_value([p], 1.0)
+    >>> p.grad
+    1.0
+    """
     _positive(limit=limit)
     for p in parameters:
         p.grad = min(max(p.grad, -limit), limit)
@@ -51,6 +58,11 @@ def clip_grad_norm(parameters: Iterable[Value], limit: float) -> float:
 
     As in PyTorch, the factor is limit / (length + 1e-6), so that the new length is a little less than the limit. A
     parameter counts once, however often it is listed. Raises ValueError when the limit is not positive.
+
+    >>> p, q = Value(3.0), Value(4.0)
+    >>> ((p * p + q * q) / 2.0).backward()
+    >>> clip_grad_norm([p, q], 1.0), round(p.grad, 4), round(q.grad, 4)
+    (5.0, 0.6, 0.8)
     """
     _positive(limit=limit)
     parameters = _each_once(parameters)
@@ -79,6 +91,15 @@ class Optimizer:
 
     Raises ValueError for a rate, a decay or a limit that is negative or nan, where there is nothing to train, and for a
     value that was computed: a step would change it and not what it was computed from.
+
+    >>> class SignDescent(Optimizer):
+    ...     def update(self, data, gradients, rate):
+    ...         return [x - math.copysign(rate, g) for x, g in zip(data, gradients)]
+    >>> p = Value(3.0)
+    >>> (p * p).backward()
+    >>> SignDescent([p], lr=0.5).step()
+    >>> p.data
+    2.5
     """
 
     slots: ClassVar[tuple[str, ...]] = ()
@@ -243,6 +264,13 @@ class SGD(Optimizer):
     """Gradient descent: p - rate g; with momentum p - rate v, where v = momentum v + g, and v = g at first.
 
     `nesterov` looks ahead: p - rate (g + momentum v).
+
+    >>> p = Value(3.0)
+    >>> optimizer = SGD([p], lr=0.1, momentum=0.9)
+    >>> (p * p).backward()
+    >>> optimizer.step()
+    >>> round(p.data, 4)
+    2.4
     """
 
     slots = ("velocity",)
@@ -285,7 +313,15 @@ class SGD(Optimizer):
 
 
 class Adagrad(Optimizer):
-    """p - rate g / (sqrt(s) + eps), where s is the sum of the squares of g so far (Duchi et al. 2011)."""
+    """p - rate g / (sqrt(s) + eps), where s is the sum of the squares of g so far (Duchi et al. 2011).
+
+    >>> p = Value(3.0)
+    >>> optimizer = Adagrad([p], lr=0.1)
+    >>> (p * p).backward()
+    >>> optimizer.step()
+    >>> round(p.data, 4)
+    2.9
+    """
 
     slots = ("squares",)
 
@@ -306,7 +342,15 @@ class Adagrad(Optimizer):
 
 
 class RMSprop(Optimizer):
-    """p - rate g / (sqrt(s) + eps), where s = alpha s + (1 - alpha) g g (Tieleman and Hinton 2012)."""
+    """p - rate g / (sqrt(s) + eps), where s = alpha s + (1 - alpha) g g (Tieleman and Hinton 2012).
+
+    >>> p = Value(3.0)
+    >>> optimizer = RMSprop([p], lr=0.1)
+    >>> (p * p).backward()
+    >>> optimizer.step()
+    >>> round(p.data, 4)
+    2.0
+    """
 
     slots = ("squares",)
 
@@ -340,6 +384,13 @@ class Adam(Optimizer):
 
     m = b1 m + (1 - b1) g and s = b2 s + (1 - b2) g g start at 0; m' = m / (1 - b1^t) and s' = s / (1 - b2^t) make up
     for that (Kingma and Ba 2015, algorithm 1).
+
+    >>> p = Value(3.0)
+    >>> optimizer = Adam([p], lr=0.1)
+    >>> (p * p).backward()
+    >>> optimizer.step()
+    >>> round(p.data, 4)
+    2.9
     """
 
     slots = ("mean", "squares")
@@ -373,7 +424,15 @@ class Adam(Optimizer):
 
 
 class AdamW(Adam):
-    """Adam, whose weight decay shrinks p by rate times weight_decay, apart from g (Loshchilov and Hutter 2019)."""
+    """Adam, whose weight decay shrinks p by rate times weight_decay, apart from g (Loshchilov and Hutter 2019).
+
+    >>> p = Value(3.0)
+    >>> optimizer = AdamW([p], lr=0.1)
+    >>> (p * p).backward()
+    >>> optimizer.step()
+    >>> round(p.data, 4)
+    2.897
+    """
 
     def __init__(
         self, parameters: Iterable[Value], lr: float | Schedule = 1e-3, *, weight_decay: float = 1e-2, **options: Any

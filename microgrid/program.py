@@ -25,7 +25,11 @@ if TYPE_CHECKING:
 
 
 class Instruction(NamedTuple):
-    """An op and the slots of its operands."""
+    """An op and the slots of its operands.
+
+    >>> trace(lambda x: x + x)(3.0).instructions[0].operands
+    (0, 0)
+    """
 
     op: Op
     operands: tuple[int, ...]

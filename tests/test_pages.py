@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import doctest
+import functools
+import importlib
+import importlib.util
 import inspect
 import json
+import math
 import re
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -84,6 +89,63 @@ def test_every_link_within_the_project_leads_somewhere(page: Path) -> None:
 def test_a_link_that_leads_nowhere_is_found(tmp_path: Path) -> None:
     (tmp_path / "a.md").write_text("# A head\n[x](b.md) [y](#a-head) [z](#another)\n")
     assert broken(tmp_path / "a.md") == ["b.md", "#another"]
+
+
+def built_by() -> ModuleType:
+    """Import the script that builds the pages."""
+    spec = importlib.util.spec_from_file_location("build_pages", ROOT / ".github" / "docs" / "build.py")
+    assert spec is not None
+    assert spec.loader is not None
+    script = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(script)
+    return script
+
+
+def without_example(module: ModuleType, names: list[str]) -> list[str]:
+    """List the functions and classes whose docstrings have no example. Doctest runs those that there are."""
+    return [name for name in names if not doctest.DocTestParser().get_examples(getattr(module, name).__doc__ or "")]
+
+
+def test_each_public_function_and_class_has_an_example() -> None:
+    script = built_by()
+    lacking, count = [], 0
+    for name in script.MODULES:
+        module = importlib.import_module(name)
+        count += len(script.public(module))
+        lacking += [f"{name}.{part}" for part in without_example(module, script.public(module))]
+    assert lacking == []
+    assert count > 150
+
+
+def test_a_function_without_an_example_would_be_seen() -> None:
+    module = ModuleType("of_two")
+    exec(
+        'def with_one():\n    """Return 1.\n\n    >>> with_one()\n    1\n    """\ndef without():\n    """>> 1"""',
+        vars(module),
+    )
+    assert without_example(module, ["with_one", "without"]) == ["without"]
+
+
+def wrong_rows(page: str) -> tuple[int, list[str]]:
+    """Compute the examples of the table of ops with 30 digits; return the number of them, and those that differ."""
+    mpmath = pytest.importorskip("mpmath")
+    examples = re.findall(r"`(\w+)\(([^)]*)\)` is (\S+)", page)
+    wrong = []
+    for name, given, shown in examples:
+        op, numbers = OPS[name], [float(x) for x in given.split(", ")]
+        free, fixed = numbers[: op.arity - op.static], numbers[op.arity - op.static :]
+        program = microgrid.trace(functools.partial(lambda op, fixed, *xs: op(*xs, *fixed), op, fixed))(*free)
+        with mpmath.workdps(30):
+            (exact,) = program.replay([mpmath.mpf(x) for x in free])
+        if not math.isclose(float(exact), float(shown), rel_tol=1e-5):
+            wrong.append(f"{name}({given}) is {float(exact):.6g}, not {shown}")
+    return len(examples), wrong
+
+
+def test_the_examples_of_the_table_of_ops_are_right() -> None:
+    pytest.importorskip("scipy")
+    assert wrong_rows(built_by().ops()) == (len(OPS), [])
+    assert wrong_rows("| `tanh(0.5)` is 0.462 | `exp(0)` is 1 |") == (2, ["tanh(0.5) is 0.462117, not 0.462"])
 
 
 @pytest.fixture(scope="module")

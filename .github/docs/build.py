@@ -100,6 +100,7 @@ def _derivatives(op: Op) -> str:
 def _example(op: Op) -> str:
     operands = [interval.low + 0.5 if interval.low > float("-inf") else 0.5 for interval in op.domain]
     operands += [2.0] * (op.arity - len(operands))
+    operands[op.arity - op.static :] = [2.0] * op.static  # orders of derivatives, and exponents
     value = op(*operands)
     called = ", ".join(f"{x:g}" for x in operands)
     return f"`{op.name}({called})` is {value:.6g}"

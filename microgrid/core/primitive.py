@@ -18,7 +18,11 @@ from microgrid.core.natives import checked
 
 
 class Interval(NamedTuple):
-    """An open interval where an op is defined and smooth in one operand, apart from isolated points (`except_at`)."""
+    """An open interval where an op is defined and smooth in one operand, apart from isolated points (`except_at`).
+
+    >>> 0.5 in Interval(low=0.0), -0.5 in Interval(low=0.0)
+    (True, False)
+    """
 
     low: float = -math.inf
     high: float = math.inf
@@ -116,7 +120,12 @@ def computing(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 class Op:
-    """A primitive operation. Call it on numbers, `Value`s or a mixture; declare your own with `primitive`."""
+    """A primitive operation. Call it on numbers, `Value`s or a mixture; declare your own with `primitive`.
+
+    >>> from microgrid import tanh
+    >>> tanh.name, tanh.arity, tanh.textbook, tanh(0.0)
+    ('tanh', 1, ('1 - z**2',), 0.0)
+    """
 
     __slots__ = (
         "aliases",

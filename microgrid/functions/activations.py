@@ -63,13 +63,21 @@ mish: Op = primitive(
 
 def leaky_relu(x: Any, negative_slope: float = 0.01) -> Any:
     """Return x where x > 0, else negative_slope * x. At 0 the derivative is the subgradient nearest 0: the slope, up to
-    1."""
+    1.
+
+    >>> leaky_relu(-2.0), leaky_relu(2.0)
+    (-0.02, 2.0)
+    """
     y = where(greater(x, 0.0), x, mul(negative_slope, x))
     return y if 0.0 <= negative_slope <= 1.0 else _with_slope_at_zero(x, negative_slope, y)
 
 
 def elu(x: Any, alpha: float = 1.0) -> Any:
-    """Return x where x > 0, else alpha * (exp(x) - 1): the exponential linear unit (Clevert et al. 2016, eq. 15)."""
+    """Return x where x > 0, else alpha * (exp(x) - 1): the exponential linear unit (Clevert et al. 2016, eq. 15).
+
+    >>> round(elu(-1.0), 4), elu(2.0)
+    (-0.6321, 2.0)
+    """
     y = where(greater(0.0, x), mul(alpha, expm1(x)), x)
     return y if alpha >= 1.0 else _with_slope_at_zero(x, alpha, y)
 
@@ -80,54 +88,94 @@ def _with_slope_at_zero(x: Any, left: float, y: Any) -> Any:
 
 
 def selu(x: Any) -> Any:
-    """Return 1.0507 x where x > 0, else 1.7581 (exp(x) - 1), with the constants of Klambauer et al. 2017, eq. 2."""
+    """Return 1.0507 x where x > 0, else 1.7581 (exp(x) - 1), with the constants of Klambauer et al. 2017, eq. 2.
+
+    >>> round(selu(-1.0), 4), round(selu(1.0), 4)
+    (-1.1113, 1.0507)
+    """
     return mul(1.0507009873554805, elu(x, 1.6732632423543772))
 
 
 def celu(x: Any, alpha: float = 1.0) -> Any:
-    """Return x where x > 0, else alpha * (exp(x / alpha) - 1), of slope 1 at 0 (Barron 2017)."""
+    """Return x where x > 0, else alpha * (exp(x / alpha) - 1), of slope 1 at 0 (Barron 2017).
+
+    >>> round(celu(-1.0, alpha=2.0), 4), celu(1.0)
+    (-0.7869, 1.0)
+    """
     return where(greater(0.0, x), mul(alpha, expm1(div(x, alpha))), x)
 
 
 def logsigmoid(x: Any) -> Any:
-    """Return log(sigmoid(x)), without overflow."""
+    """Return log(sigmoid(x)), without overflow.
+
+    >>> round(logsigmoid(0.0), 4), logsigmoid(-1000.0)
+    (-0.6931, -1000.0)
+    """
     return mul(-1.0, softplus(mul(-1.0, x)))
 
 
 def relu6(x: Any) -> Any:
-    """Return x clipped to between 0 and 6."""
+    """Return x clipped to between 0 and 6.
+
+    >>> relu6(-1.0), relu6(3.0), relu6(9.0)
+    (0.0, 3.0, 6.0)
+    """
     return clip(x, 0.0, 6.0)
 
 
 def hardtanh(x: Any, min_val: float = -1.0, max_val: float = 1.0) -> Any:
-    """Return x clipped to between min_val and max_val."""
+    """Return x clipped to between min_val and max_val.
+
+    >>> hardtanh(-3.0), hardtanh(0.5)
+    (-1.0, 0.5)
+    """
     return clip(x, min_val, max_val)
 
 
 def hardsigmoid(x: Any) -> Any:
-    """Return x / 6 + 1 / 2 clipped to between 0 and 1, with derivative 0 at the kinks."""
+    """Return x / 6 + 1 / 2 clipped to between 0 and 1, with derivative 0 at the kinks.
+
+    >>> hardsigmoid(-4.0), hardsigmoid(0.0)
+    (0.0, 0.5)
+    """
     return div(clip(add(x, 3.0), 0.0, 6.0), 6.0)
 
 
 def hardswish(x: Any) -> Any:
-    """Return x * hardsigmoid(x); at the kinks -3 and 3 the derivatives of least magnitude, 0 and 1."""
+    """Return x * hardsigmoid(x); at the kinks -3 and 3 the derivatives of least magnitude, 0 and 1.
+
+    >>> hardswish(-4.0), hardswish(4.0)
+    (0.0, 4.0)
+    """
     between = div(mul(x, add(x, 3.0)), 6.0)
     return where(greater(x, -3.0), where(greater(3.0, x), between, x), 0.0)
 
 
 def softshrink(x: Any, lambd: float = 0.5) -> Any:
-    """Return x moved towards 0 by lambd, and 0 within lambd of 0, with derivative 0 at the kinks."""
+    """Return x moved towards 0 by lambd, and 0 within lambd of 0, with derivative 0 at the kinks.
+
+    >>> softshrink(2.0), softshrink(0.25)
+    (1.5, 0.0)
+    """
     below = where(greater(mul(-1.0, lambd), x), add(x, lambd), 0.0)
     return where(greater(x, lambd), sub(x, lambd), below)
 
 
 def hardshrink(x: Any, lambd: float = 0.5) -> Any:
-    """Return x, and 0 within lambd of 0."""
+    """Return x, and 0 within lambd of 0.
+
+    >>> hardshrink(2.0), hardshrink(0.25)
+    (2.0, 0.0)
+    """
     return where(greater(abs(x), lambd), x, 0.0)
 
 
 def tanhshrink(x: Any) -> Any:
-    """Return x - tanh(x)."""
+    """Return x - tanh(x).
+
+    >>> round(tanhshrink(1.0), 4)
+    0.2384
+    """
     return sub(x, tanh(x))
 
 

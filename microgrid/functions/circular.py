@@ -44,12 +44,20 @@ _BEYOND_ONE = Interval(low=1.0)
 
 
 def sec(x: Any) -> Any:
-    """Return the secant, 1 / cos(x)."""
+    """Return the secant, 1 / cos(x).
+
+    >>> f"{sec(1.0):.4f}"
+    '1.8508'
+    """
     return div(1.0, cos(x))
 
 
 def csc(x: Any) -> Any:
-    """Return the cosecant, 1 / sin(x)."""
+    """Return the cosecant, 1 / sin(x).
+
+    >>> f"{csc(1.0):.4f}"
+    '1.1884'
+    """
     return div(1.0, sin(x))
 
 

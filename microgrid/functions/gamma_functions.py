@@ -218,10 +218,18 @@ betaln: Op = special(
 
 
 def trigamma(x: Any) -> Any:
-    """Return the derivative of the digamma function."""
+    """Return the derivative of the digamma function.
+
+    >>> round(trigamma(1.0), 4)
+    1.6449
+    """
     return digamma_derivative(x, 1.0)
 
 
 def polygamma(n: float, x: Any) -> Any:
-    """Return the n-th derivative of the digamma function."""
+    """Return the n-th derivative of the digamma function.
+
+    >>> round(polygamma(2, 1.0), 4)
+    -2.4041
+    """
     return digamma(x) if n == 0 else digamma_derivative(x, float(n))

@@ -23,12 +23,20 @@ def sum(xs: Numbers) -> Any:
 
 
 def prod(xs: Numbers) -> Any:
-    """Return x1 * x2 * ..., from the left; 1.0 for none. One zero among them leaves the others' derivatives exact."""
+    """Return x1 * x2 * ..., from the left; 1.0 for none. One zero among them leaves the others' derivatives exact.
+
+    >>> prod([2.0, 3.0, 4.0])
+    24.0
+    """
     return _from_the_left(ops.mul, _list(xs, "prod"), 1.0)
 
 
 def mean(xs: Numbers) -> Any:
-    """Return the sum divided by the count. Raises ValueError for none."""
+    """Return the sum divided by the count. Raises ValueError for none.
+
+    >>> mean([1.0, 2.0, 6.0])
+    3.0
+    """
     xs = _list(xs, "mean", at_least=1)
     return ops.div(sum(xs), float(len(xs)))
 
@@ -38,6 +46,9 @@ def var(xs: Numbers, *, ddof: int = 0) -> Any:
     sample.
 
     For equal numbers whose sum is finite it is 0, with derivatives 0. Raises ValueError for ddof numbers or fewer.
+
+    >>> var([1.0, 3.0]), var([1.0, 3.0], ddof=1)
+    (1.0, 2.0)
     """
     deviations, n = _deviations(xs, "var", ddof)
     return ops.div(sum([ops.mul(d, d) for d in deviations]), n)
@@ -47,6 +58,9 @@ def std(xs: Numbers, *, ddof: int = 0) -> Any:
     """Return the root of the variance; for equal numbers whose sum is finite it is 0, with derivatives 0.
 
     Raises ValueError as `var` does.
+
+    >>> std([1.0, 3.0])
+    1.0
     """
     deviations, n = _deviations(xs, "std", ddof)
     return ops.div(norm(deviations), ops.sqrt(n))
@@ -61,7 +75,11 @@ def _deviations(xs: Numbers, name: str, ddof: int) -> tuple[list[Any], float]:
 
 
 def dot(xs: Numbers, ys: Numbers) -> Any:
-    """Return x1 * y1 + x2 * y2 + .... Raises ValueError when the lengths differ."""
+    """Return x1 * y1 + x2 * y2 + .... Raises ValueError when the lengths differ.
+
+    >>> dot([1.0, 2.0], [3.0, 4.0])
+    11.0
+    """
     xs, ys = _list(xs, "dot"), _list(ys, "dot")
     if len(xs) != len(ys):
         raise ValueError(f"dot takes as many numbers on the left as on the right, got {len(xs)} and {len(ys)}")
@@ -69,7 +87,11 @@ def dot(xs: Numbers, ys: Numbers) -> Any:
 
 
 def norm(xs: Numbers) -> Any:
-    """Return the Euclidean norm; 0, with derivatives 0, for zeros and for none."""
+    """Return the Euclidean norm; 0, with derivatives 0, for zeros and for none.
+
+    >>> norm([3.0, 4.0])
+    5.0
+    """
     xs = _list(xs, "norm")
     return _pairwise(ops.hypot, xs) if len(xs) > 1 else _from_the_left(ops.hypot, [ops.abs(x) for x in xs], 0.0)
 
@@ -94,7 +116,11 @@ def min(xs: Numbers) -> Any:
 
 
 def logsumexp(xs: Numbers) -> Any:
-    """Return log(exp(x1) + exp(x2) + ...); -inf for none. The derivatives are the softmax."""
+    """Return log(exp(x1) + exp(x2) + ...); -inf for none. The derivatives are the softmax.
+
+    >>> round(logsumexp([1000.0, 1000.0]), 4)
+    1000.6931
+    """
     xs = _list(xs, "logsumexp")
     if len(xs) < 2:
         return xs[0] if xs else float("-inf")
@@ -106,7 +132,11 @@ def logsumexp(xs: Numbers) -> Any:
 
 
 def softmax(xs: Numbers) -> list[Any]:
-    """Return exp(xi) divided by the sum of all exp(xj), a list."""
+    """Return exp(xi) divided by the sum of all exp(xj), a list.
+
+    >>> [round(p, 4) for p in softmax([1.0, 2.0, 3.0])]
+    [0.09, 0.2447, 0.6652]
+    """
     xs = _list(xs, "softmax")
     if not xs:
         return []
@@ -116,7 +146,11 @@ def softmax(xs: Numbers) -> list[Any]:
 
 
 def log_softmax(xs: Numbers) -> list[Any]:
-    """Return the logarithms of the softmax, a list."""
+    """Return the logarithms of the softmax, a list.
+
+    >>> [round(x, 4) for x in log_softmax([1.0, 2.0, 3.0])]
+    [-2.4076, -1.4076, -0.4076]
+    """
     xs = _list(xs, "log_softmax")
     if not xs:
         return []
@@ -129,6 +163,9 @@ def glu(xs: Numbers) -> list[Any]:
     """Return the first half times the sigmoid of the second, a list of half the length (Dauphin et al. 2017, eq. 1).
 
     Raises ValueError for an odd number of them.
+
+    >>> glu([3.0, 0.0])
+    [1.5]
     """
     xs = _list(xs, "glu")
     half, rest = divmod(len(xs), 2)

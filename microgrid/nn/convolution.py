@@ -97,6 +97,11 @@ class Conv1d(_Convolution):
 
 
 class Conv2d(_Convolution):
-    """A convolution over images: x of shape (in_channels, height, width) gives (out_channels, height', width')."""
+    """A convolution over images: x of shape (in_channels, height, width) gives (out_channels, height', width').
+
+    >>> mean = Conv2d(1, 1, 2, init=lambda *_: 0.25)
+    >>> mean([[[1.0, 2.0], [3.0, 6.0]]])[0][0][0].data
+    3.0
+    """
 
     _axes = ("height", "width")

@@ -78,7 +78,11 @@ def added(x: Any, y: Any) -> Any:
 
 
 class Flatten(Module):
-    """Nested lists as one list, the last axis running fastest: between a convolution and a `Layer`."""
+    """Nested lists as one list, the last axis running fastest: between a convolution and a `Layer`.
+
+    >>> [v.data for v in Flatten()([[1.0, 2.0], [3.0, 4.0]])]
+    [1.0, 2.0, 3.0, 4.0]
+    """
 
     def __call__(self, x: Any) -> list[Any]:
         """Return the list."""

@@ -25,6 +25,15 @@ class Module:
 
     Values made while a module is called carry its path, such as `MLP.layers[0].neurons[3]`: a module knows its name
     from the attribute, or the list or dict in an attribute, of the module that holds it.
+
+    >>> from microgrid import Value
+    >>> class Scale(Module):
+    ...     def __init__(self):
+    ...         self.factor = Value(2.0)
+    ...     def __call__(self, x):
+    ...         return self.factor * x
+    >>> Scale()(3.0).data, list(Scale().named_parameters())[0][0]
+    (6.0, 'factor')
     """
 
     training = True

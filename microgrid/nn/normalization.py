@@ -18,6 +18,9 @@ class LayerNorm(Module):
 
     x has shape (..., normalized_shape). The weights begin with 1, the biases with 0; `elementwise_affine=False` leaves
     them out (Ba, Kiros and Hinton 2016).
+
+    >>> [round(v.data, 3) for v in LayerNorm(2)([1.0, 3.0])]
+    [-1.0, 1.0]
     """
 
     def __init__(self, normalized_shape: int, eps: float = 1e-5, elementwise_affine: bool = True) -> None:
@@ -43,6 +46,9 @@ class RMSNorm(Module):
 
     x has shape (..., normalized_shape). The weights begin with 1; `elementwise_affine=False` leaves them out. By
     default eps is 2.2e-16, as in PyTorch (Zhang and Sennrich 2019).
+
+    >>> [round(v.data, 3) for v in RMSNorm(2)([3.0, 4.0])]
+    [0.849, 1.131]
     """
 
     def __init__(
@@ -76,6 +82,9 @@ class BatchNorm(Module):
     towards them by `momentum` with each recorded call (Ioffe and Szegedy 2015). Compiled code cannot change them, so a
     network in training is not compiled, unless `track_running_stats=False`: then there are none, and a batch is always
     normalised by its own.
+
+    >>> [[round(v.data, 3) for v in x] for x in BatchNorm(1)([[1.0], [3.0]])]
+    [[-1.0], [1.0]]
     """
 
     modal = True

@@ -34,6 +34,9 @@ class Neuron(Module, scoped=False):
     The activation is named ("relu", "tanh", "sigmoid", "identity", ...) or is a function of one value. `nonlin=False`,
     as in micrograd, means "identity". `init` is an initializer or its name ("uniform", "normal", "xavier", "he"), drawn
     from the generator of `seed`, a whole number or a `random.Random`; by default from the global one.
+
+    >>> Neuron(2, init=lambda *_: 0.5)([1.0, 3.0]).data
+    2.0
     """
 
     def __init__(
@@ -92,6 +95,9 @@ class Layer(Module):
     """nout neurons on the same nin inputs. A layer of one neuron returns the bare value, as in micrograd.
 
     `activation`, `init` and `seed` are those of its neurons.
+
+    >>> [output.data for output in Layer(2, 2, init=lambda *_: 0.5)([1.0, 3.0])]
+    [2.0, 2.0]
     """
 
     def __init__(

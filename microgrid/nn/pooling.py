@@ -63,18 +63,30 @@ class MaxPool1d(_Largest):
 
 
 class MaxPool2d(_Largest):
-    """The largest of each window of x of shape (channels, height, width); k equal largest share the derivative."""
+    """The largest of each window of x of shape (channels, height, width); k equal largest share the derivative.
+
+    >>> MaxPool2d(2)([[[1.0, 2.0], [3.0, 6.0]]])[0][0][0].data
+    6.0
+    """
 
     _axes = ("height", "width")
 
 
 class AvgPool1d(_Mean):
-    """The mean of each window of x of shape (channels, length)."""
+    """The mean of each window of x of shape (channels, length).
+
+    >>> [[v.data for v in channel] for channel in AvgPool1d(2)([[1.0, 3.0, 2.0, 0.0]])]
+    [[2.0, 1.0]]
+    """
 
     _axes = ("length",)
 
 
 class AvgPool2d(_Mean):
-    """The mean of each window of x of shape (channels, height, width)."""
+    """The mean of each window of x of shape (channels, height, width).
+
+    >>> AvgPool2d(2)([[[1.0, 2.0], [3.0, 6.0]]])[0][0][0].data
+    3.0
+    """
 
     _axes = ("height", "width")

@@ -100,6 +100,9 @@ class GRUCell(_Cell):
     """h' = (1 - z) n + z h, with n = tanh(W_in x + b_in + r (W_hn h + b_hn)) (Cho et al. 2014, in PyTorch's form).
 
     The gates are r, z and n, in the order of the rows.
+
+    >>> len(GRUCell(2, 3)([1.0, 2.0]))
+    3
     """
 
     gates = 3
@@ -121,6 +124,10 @@ class LSTMCell(_Cell):
     """c' = f c + i g and h' = o tanh(c') (Hochreiter and Schmidhuber 1997; Gers et al. 2000).
 
     The gates are i, f, g and o, in the order of the rows. The state is the pair (h, c).
+
+    >>> h, c = LSTMCell(2, 3)([1.0, 2.0])
+    >>> len(h), len(c)
+    (3, 3)
     """
 
     gates = 4
@@ -275,7 +282,12 @@ class RNN(_Recurrent):
 
 
 class GRU(_Recurrent):
-    """Layers of `GRUCell` over a sequence of shape (time, input_size)."""
+    """Layers of `GRUCell` over a sequence of shape (time, input_size).
+
+    >>> output, state = GRU(2, 3)([[1.0, 2.0], [3.0, 4.0]])
+    >>> len(output), len(output[-1]), len(state)
+    (2, 3, 1)
+    """
 
     _cell = GRUCell
 

@@ -25,6 +25,10 @@ class Transformer(Module):
 
     It is PyTorch's TransformerEncoderLayer with norm_first=True and without dropout, and is causal by default.
     `dim_feedforward` is 4 * embed_dim unless given; `norm` makes a norm for a width, `LayerNorm` by default.
+
+    >>> block = Transformer(4, num_heads=2)
+    >>> [len(row) for row in block([[1.0, 0.0, 0.0, 0.0], [0.0, 1.0, 0.0, 0.0]])]
+    [4, 4]
     """
 
     def __init__(

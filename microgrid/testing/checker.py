@@ -199,7 +199,10 @@ def assert_gradient(
     order: int = 1,
     reference: Reference = "auto",
 ) -> None:
-    """Raise GradientError, an AssertionError with the report, when `check_gradient` says FAIL."""
+    """Raise GradientError, an AssertionError with the report, when `check_gradient` says FAIL.
+
+    >>> assert_gradient(lambda x: x * x, 3.0)
+    """
     report = check_gradient(function, *at, gradient=gradient, order=order, reference=reference)
     if report.verdict == "FAIL":
         raise GradientError(report)

@@ -18,6 +18,11 @@ def mutated(op: Op, operand: int = 0, *, delta: float = 1e-12) -> Iterator[None]
     """Make an op's partial by one operand wrong by the factor 1 + delta within a context, for the whole process.
 
     `+` and `*` between values are recorded with their partials written out; there, the rules alone are wrong.
+
+    >>> from microgrid import tanh
+    >>> with mutated(tanh):
+    ...     print(check_gradient(tanh, 0.3).verdict)
+    FAIL
     """
     if not 0 <= operand < op.arity - op.static:
         raise ValueError(f"{op.name} has no partial {operand}")
@@ -44,6 +49,9 @@ def assert_detects_wrong_gradient(
 
     It makes each partial of each op wrong in turn and demands FAIL; AssertionError names the one that got by. Gives the
     (op, operand) that it tried: those whose partial has a share in the gradient.
+
+    >>> assert_detects_wrong_gradient(lambda x: x * x, 3.0)
+    [('mul', 0), ('mul', 1)]
     """
     subject = Subject(function, at)
     program = subject.program

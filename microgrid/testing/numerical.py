@@ -36,6 +36,10 @@ class Derivative(NamedTuple):
     """An enclosure of a derivative: exact bounds low and high, and the evidence for them.
 
     At a kink there is no derivative but two slopes, `left` and `right`, and `reason` says so.
+
+    >>> slope = derivative(lambda x: x * x, 3.0)
+    >>> slope.evidence, float(slope.middle), 6.0 in slope
+    ('certified', 6.0, True)
     """
 
     evidence: Evidence

@@ -23,6 +23,11 @@ class Check(NamedTuple):
     `ulps` is the distance between the two, from the far end of the enclosure; PASS says that it is at most `allowed`.
     `explained` is how many of them rounding accounts for. `rule` says whether the rules of the ops, applied in exact
     arithmetic, give the derivative: None where that cannot be told.
+
+    >>> from microgrid.testing import check_gradient
+    >>> check = check_gradient(lambda x: x * x, 3.0).checks[0]
+    >>> check.analytic, float(check.numerical.middle), check.verdict
+    (6.0, 6.0, 'PASS')
     """
 
     name: str
@@ -55,7 +60,15 @@ class Check(NamedTuple):
 
 
 class GradientError(AssertionError):
-    """A gradient is wrong; `report` has the details."""
+    """A gradient is wrong; `report` has the details.
+
+    >>> from microgrid.testing import assert_gradient
+    >>> try:
+    ...     assert_gradient(lambda x: x * x, 3.0, gradient=3.0)
+    ... except GradientError as error:
+    ...     print(error.report.verdict)
+    FAIL
+    """
 
     def __init__(self, report: Report) -> None:
         super().__init__(f"\n{report}")
@@ -81,6 +94,11 @@ class Report:
     which op computed a wrong value to begin with. On a FAIL of a claim, `mistakes` holds the mistake, or the two, that
     give exactly the claimed numbers, where they are known. The report of a Jacobian, or of second derivatives, has as
     many checks for each of its `rows` as there are inputs.
+
+    >>> from microgrid.testing import check_gradient
+    >>> report = check_gradient(lambda x: x * x, 3.0)
+    >>> report.verdict, len(report.checks)
+    ('PASS', 1)
     """
 
     def __init__(self, checks: Sequence[Check], subject: Subject, of: str = "") -> None:

@@ -24,7 +24,15 @@ Saved = Mapping[str, Any]
 
 
 class Run:
-    """A training run of `epochs` epochs, as callbacks see it after each."""
+    """A training run of `epochs` epochs, as callbacks see it after each.
+
+    >>> from microgrid import datasets, fit, nn
+    >>> model, (points, labels) = nn.MLP(2, [2, 1], seed=0), datasets.xor()
+    >>> seen = []
+    >>> _ = fit(model, points, labels, loss="mse", epochs=3, callbacks=[lambda run: seen.append(run.epoch)])
+    >>> seen
+    [1, 2, 3]
+    """
 
     def __init__(self, model: Module, optimizer: Optimizer, epochs: int) -> None:
         self.model = model
@@ -100,6 +108,16 @@ class Checkpoint:
 
     `fit(..., resume=path)` goes on from there, to the same bits as a run that was never stopped. The file holds the
     last whole epoch, with the state of the other callbacks, wherever among them this one stands.
+
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from microgrid import datasets, fit, nn
+    >>> model, (points, labels) = nn.MLP(2, [2, 1], seed=0), datasets.xor()
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = Path(folder, "run.json")
+    ...     _ = fit(model, points, labels, loss="mse", epochs=2, callbacks=[Checkpoint(path)])
+    ...     len(fit(model, points, labels, loss="mse", epochs=3, resume=path))
+    3
     """
 
     def __init__(self, path: PathLike, *, every: int = 1) -> None:
@@ -130,6 +148,11 @@ class EarlyStopping:
     epoch, on all samples, which takes about as long as the epoch.
 
     `best` is None as long as all numbers of the curve were nan.
+
+    >>> from microgrid import datasets, fit, nn
+    >>> model, (points, labels) = nn.MLP(2, [2, 1], seed=0), datasets.xor()
+    >>> len(fit(model, points, labels, loss="mse", epochs=9, lr=0.0, callbacks=[EarlyStopping(patience=2)]))
+    3
     """
 
     def __init__(

@@ -14,6 +14,12 @@ class History:
     last step. `measured` has "validation_loss", "accuracy", "validation_accuracy" and the names of the user's metrics,
     where they were asked for. `stopped` is the reason for an early end, `restored` says which parameters a callback
     restored, `how` whether batches were compiled or recorded, and why.
+
+    >>> from microgrid import datasets, fit, nn
+    >>> model, (points, labels) = nn.MLP(2, [2, 1], seed=0), datasets.xor()
+    >>> history = fit(model, points, labels, loss="mse", epochs=3)
+    >>> len(history), history["loss"] == history.loss
+    (3, True)
     """
 
     def __init__(self) -> None:

@@ -29,6 +29,13 @@ class TrainingError(RuntimeError):
     """A run that cannot go on. The model is as it was after the last whole epoch, not necessarily the best one.
 
     `history` tells of the epochs until then; `fit(..., resume=error.checkpoint)` goes on from there.
+
+    >>> from microgrid import fit, nn
+    >>> try:
+    ...     fit(nn.MLP(1, [1]), [[1e200]], [0.0], loss="mse", epochs=1)
+    ... except TrainingError as error:
+    ...     print(len(error.history))
+    0
     """
 
     def __init__(self, message: str, history: History, checkpoint: Saved) -> None:

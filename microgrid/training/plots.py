@@ -45,7 +45,10 @@ def bare(axes: Any) -> Any:
 
 
 def plot_curves(loss: Sequence[float], measured: Mapping[str, Sequence[float]], *, title: str = "") -> Any:
-    """Plot the loss by epoch, on a logarithmic scale where it is positive, beside the metrics."""
+    """Plot the loss by epoch, on a logarithmic scale where it is positive, beside the metrics.
+
+    >>> picture = plot_curves([1.0, 0.5, 0.25], {"accuracy": [0.5, 0.75, 1.0]})
+    """
     losses = {"loss": loss}
     others = dict(measured)
     if "validation_loss" in others:
@@ -76,6 +79,9 @@ def plot_boundary(
 
     Of one output its height, and the line where it is `threshold`: 0 where a label is negative, else 1/2. Of several
     the regions where each is largest. Raises ValueError when the points are not in the plane.
+
+    >>> from microgrid import datasets, nn
+    >>> picture = plot_boundary(nn.MLP(2, [2, 1], seed=0), *datasets.xor(), cells=4)
     """
     points = rows(x)
     if len(points[0]) != 2:
@@ -131,7 +137,13 @@ def plot_boundary(
 
 
 def gradients_by_layer(model: Module) -> dict[str, list[float]]:
-    """Group the grads of the parameters by layer: the part of their names up to the first number, layers[0]."""
+    """Group the grads of the parameters by layer: the part of their names up to the first number, layers[0].
+
+    >>> from microgrid import nn
+    >>> model = nn.MLP(2, [3, 1])
+    >>> {name: len(grads) for name, grads in gradients_by_layer(model).items()}
+    {'layers[0]': 9, 'layers[1]': 4}
+    """
     layers: dict[str, list[float]] = {}
     for name, parameter in model.named_parameters():
         found = re.match(r"[^\[.]*(\[[^\]]*\])?", name)
@@ -145,6 +157,11 @@ def plot_gradients(model: Module, *, title: str = "") -> Any:
     A box holds the middle half of a layer, its line the median, its whiskers the rest; gradients of exactly 0 are
     counted above it. Boxes that sink towards the first layer are vanishing gradients, boxes that rise exploding ones.
     Raises ValueError when all are 0.
+
+    >>> from microgrid import nn
+    >>> model = nn.MLP(2, [3, 1], seed=0)
+    >>> model([1.0, 2.0]).backward()
+    >>> picture = plot_gradients(model)
     """
     layers = gradients_by_layer(model)
     sizes = {name: [abs(g) for g in gradients if g and math.isfinite(g)] for name, gradients in layers.items()}

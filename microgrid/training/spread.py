@@ -25,6 +25,13 @@ class Spread(Objective):
 
     The executor is any of `concurrent.futures`, or a Dask client's. A batch is cut into so many `parts`, which the
     workers record. Their sums are added up in order, so that the bits do not depend on the number of workers.
+
+    >>> from concurrent.futures import ThreadPoolExecutor
+    >>> from microgrid import datasets, fit, nn
+    >>> model, (points, labels) = nn.MLP(2, [2, 1], seed=0), datasets.xor()
+    >>> with ThreadPoolExecutor(2) as executor:
+    ...     len(fit(model, points, labels, epochs=3, loss=Spread("mse", executor)))
+    3
     """
 
     def __init__(
