@@ -54,6 +54,8 @@ class Call(NamedTuple):
     parts: Sequence[tuple[str, str, Any, bool]]
     out: Any = None
     bound: bool = False
+    derived: bool = False
+    """The function is a gradient: what it returns is that of another one."""
 
 
 class Variant:
@@ -144,7 +146,7 @@ class Entries(bytearray):
 
     def add(self, call: Call, plan: Plan, seen: Callable[[], Seen | None], result: Any) -> None:
         """Let machine code take further calls like this one, if it can. `result` is the structure of the result."""
-        place = 0 if call.bound else PURPOSES.index(call.purpose)
+        place = 0 if call.bound or call.derived else PURPOSES.index(call.purpose)
         if not _ADDING.acquire(blocking=False):
             return  # in another thread, or by a finaliser within this very function: another call may do it
         try:

@@ -25,7 +25,11 @@ from microgrid.compiler.stages import told
 from microgrid.compiler.tracing import traced
 from microgrid.compiler.whole import whole_numbers
 from microgrid.core import tree
+from microgrid.functional import derivative_of
 from microgrid.program import Program
+
+DERIVED = "gradient of another"
+"""The purpose of code for a function that is the gradient of another one: it is that of the other one's gradient."""
 
 
 class Compiled(Shown):
@@ -250,8 +254,10 @@ class Compiled(Shown):
             if out is not None:
                 raise TypeError("an argument is or holds a Value: the call is recorded, and takes no out=") from None
             return self._recorded(purpose, args, kwargs, vectors)
+        derived = purpose == "value" and not kwargs and self._is_gradient_by(args)
+        purpose = "gradient" if derived else purpose
         differentiates = purpose in ("value_and_grad", "gradient")
-        asked = self._asked("gradient" if differentiates else purpose, given)
+        asked = self._asked(DERIVED if derived else "gradient" if differentiates else purpose, given)
         plan, structure = self._plan(asked, given, args, kwargs, derivative)
         np = plan.numpy
         outside = [value.item() for value in plan.traced.captured]
@@ -267,10 +273,23 @@ class Compiled(Shown):
         if not kwargs and len(asked) == 1 + len(given.key):  # no method, whose attributes may change
             static = [self._parameters.is_static(i, arg) for i, arg in enumerate(args)]
             every, static = (*args, *vectors), [*static, *[False] * len(vectors)]
-            call = Call(purpose, every, static, given.parts, out, bound is not None)
+            call = Call(purpose, every, static, given.parts, out, bound is not None, derived)
             entries = self._entries if bound is None else bound
             entries.add(call, plan, lambda: self._plans.seen(asked, plan), structure)
         return (numbers.item(0), result) if purpose == "value_and_grad" else result
+
+    def _is_gradient_by(self, args: Sequence[Any]) -> bool:
+        """Return True if the function is the gradient, by these arguments, of one that is no derivative itself."""
+        kind, inner, argnums = derivative_of(self._function)
+        if (
+            kind != "gradient"
+            or derivative_of(inner)[0]
+            or any(map(self._parameters.is_static, range(len(args)), args))
+        ):
+            return False
+        if isinstance(argnums, int):
+            return argnums == 0 and len(args) == 1
+        return len(args) > 1 and list(argnums) == list(range(len(args)))
 
     def _recorded(self, purpose: str, args: Any, kwargs: Any, vectors: Any) -> Any:
         if purpose == "value":
@@ -339,7 +358,8 @@ class Compiled(Shown):
         self, purpose: str, given: Arguments, args: Any, kwargs: Any, derivative: Derivative | None
     ) -> tuple[Plan, Any]:
         self._plans.reads = names_read(self._function)
-        function, numbers, count = self._parameters.numbers(self._function, args, kwargs)
+        called = derivative_of(self._function)[1] if purpose == DERIVED else self._function
+        function, numbers, count = self._parameters.numbers(called, args, kwargs)
         differentiated = "gradient" in purpose
         if (differentiated or derivative is not None) and not given.differentiable:
             raise TypeError(

@@ -129,3 +129,37 @@ def test_nested_gradients_have_the_same_bits_recorded_and_on_floats(
     g = nested(lambda x: f(*[x] * f.inputs), times)
     (at, traced_at) = data.draw(points(2))
     assert same(trace(g)(traced_at)(at) + 0.0, g(at) + 0.0, True)
+
+
+def test_a_compiled_gradient_is_the_code_of_the_gradient() -> None:
+    def f(x: Any) -> Any:
+        total = 0.0
+        for i in range(len(x) - 1):
+            total = total + sin(x[i]) * x[i + 1]
+        return total
+
+    def g(a: Any, b: Any) -> Any:
+        return f(a) * b
+
+    xs = np.array([0.1 * i for i in range(30)])
+    for strict in (False, True):
+        slopes, compiled = compile(grad(f), strict=strict), compile(f, strict=strict)
+        for at in (xs, 1.0 + xs, xs[:9], list(xs)):
+            for _ in range(2):  # the second call is machine code
+                assert np.array_equal(slopes(at), compiled.gradient(at))
+        assert str(slopes.loops) == str(compiled.loops)
+        out = np.empty(30)
+        assert slopes(xs, out=out) is out
+        assert slopes.bind(xs, out=np.empty(30))().tolist() == out.tolist() == compiled.gradient(xs).tolist()
+        assert np.allclose(slopes.batch(np.array([xs, xs + 1.0])), [compiled.gradient(xs), compiled.gradient(1.0 + xs)])
+        both = compile(grad(g, (0, 1)), strict=strict)
+        for _ in range(2):
+            by_a, by_b = both(xs, 2.0)
+            assert np.array_equal(by_a, 2.0 * compiled.gradient(xs)) or not strict
+            assert np.allclose(by_a, 2.0 * compiled.gradient(xs))
+            assert by_b == pytest.approx(compiled(xs), rel=1e-14)
+        by_first = compile(grad(g), strict=strict)
+        assert np.allclose(by_first(xs, 2.0), by_a)
+        assert np.allclose(compile(grad(f), strict=strict).jacobian(xs), compiled.hessian(xs))
+    assert isinstance(compile(grad(lambda x: x * x))(3), float)
+    assert grad(compile(grad(lambda x: x**3)))(2.0) == 12.0
