@@ -78,7 +78,7 @@ class SparsePasses:
         It takes a pass for each input or for each output, whichever are fewer.
         """
         with constants_recorded(record):
-            if lower or len(self._inputs) <= self._count:
+            if lower or len(self._inputs) < self._count:
                 found = [entry for j in range(len(self._inputs)) for entry in self._column(j, lower)]
             else:
                 found = [entry for slot in self._outputs for entry in self._rows(slot)]

@@ -134,7 +134,7 @@ def _fitting(source: str, modes: Sequence[str]) -> tuple[str, ...]:
     if "mg.scan" in source or "mg.while_loop" in source:
         unfit.append("c loops")
     if "mg.while_loop" in source:
-        unfit += ["numpy", "hessian"]  # another sample has another program
+        unfit += ["numpy", "hessian", "sparse"]  # another sample has another program
     return tuple(
         mode
         for mode in modes

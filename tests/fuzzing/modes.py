@@ -47,7 +47,7 @@ UNSIGNED = ("gradient", "python gradient", "simplified gradient", "hessian")
 """Modes in which a derivative may be -0.0 for 0.0: a leaf adds its products to 0.0, a program does not."""
 MADE = "machine code"
 """Code of one lane and of several is made, and thrown away: does the process last?"""
-SECOND = ("hessian", "gradient compiled", "simplified gradient compiled")
+SECOND = ("hessian", "sparse", "gradient compiled", "simplified gradient compiled")
 
 
 def function_of(source: str) -> Callable[..., Any]:
@@ -470,6 +470,33 @@ class _Run:
         got = _leaves(self.compiled(mg.hessian(f))(flat))
         bound = None if self.strict else Bound(lambda: trace(mg.hessian(f))(flat), flat)
         self.check("Hessian", got, expected, bound)
+
+    def sparse(self) -> None:
+        """The sparse Hessian, and the sparse Jacobian of all results, compiled and recorded."""
+        flat = self.flat(0)
+        several = function_of(self.case.several)
+        structure = tree.flatten(self.first(), lambda leaf, _: leaf, "")[1]
+        if not 0 < len(flat) <= 12 or len(self.program(0, several).instructions) > 400:
+            return
+
+        def one(xs: list[Any]) -> Any:
+            return self.f(*tree.unflatten(structure, xs))
+
+        def all_of(xs: list[Any]) -> Any:
+            return several(*tree.unflatten(structure, xs))
+
+        for where, f, dense, sparse, call in (
+            ("sparse Hessian", one, mg.hessian(one), mg.hessian(one, sparse=True), "hessian"),
+            ("sparse Jacobian", all_of, mg.jacobian(all_of), mg.jacobian(all_of, sparse=True), "jacobian"),
+        ):
+            expected = [x + 0.0 for x in _leaves(dense(flat))]
+            got = sparse(flat)
+            self.check(where, (got.toarray() + 0.0).ravel().tolist(), expected)
+            bound = None if self.strict else Bound(lambda dense=dense: trace(dense)(flat), flat)  # type: ignore[misc]
+            found = getattr(self.compiled(f), call)(flat, sparse=True)
+            self.check(f"{where}, compiled", (found.toarray() + 0.0).ravel().tolist(), expected, bound)
+            if not (np.array_equal(found.indices, got.indices) and np.array_equal(found.indptr, got.indptr)):
+                self.wrong.append(f"{where}, compiled: other places than recorded")
 
     def gradient_compiled(self, simplify: bool = False) -> None:
         """The program of the gradient, compiled, and the gradient of its sum."""

@@ -231,7 +231,45 @@ def _plant_state_overwritten() -> None:
     LoopPasses.record = first  # type: ignore[method-assign]  # the planted error
 
 
+def _plant_zero_times_anything() -> None:
+    """A product with 0 is 0 whatever the other factor is."""
+    from microgrid.graph.simplification import _Pass
+
+    setattr(_Pass, "vanishes", lambda self, value: not self.exact)  # noqa: B010  # the planted error
+
+
+def _plant_swapped_difference() -> None:
+    """The difference of two numbers is that of the other and the one."""
+    from microgrid import ops
+    from microgrid.graph.simplification import _Pass
+
+    def swapped(self: _Pass, i: int, j: int) -> int:
+        return 2 * self.emitted(ops.sub, (j, i))
+
+    _Pass.difference_of_slots = swapped  # type: ignore[method-assign]  # the planted error
+
+
+def _plant_lost_sign() -> None:
+    """A factor's sign is lost."""
+    from microgrid.graph.simplification import _Pass
+
+    product = _Pass.product
+    setattr(_Pass, "product", lambda self, x, y: product(self, x, y) & ~1)  # noqa: B010  # the planted error
+
+
+def _plant_lost_entry() -> None:
+    """A sparse derivative lacks its last entry."""
+    from microgrid.graph.sparsity import SparsePasses
+
+    entries = SparsePasses.entries
+    setattr(SparsePasses, "entries", lambda self, **how: entries(self, **how)[:-1])  # noqa: B010  # the planted error
+
+
 PLANTS = {
+    "zero times anything": _plant_zero_times_anything,
+    "swapped difference": _plant_swapped_difference,
+    "lost sign": _plant_lost_sign,
+    "lost entry": _plant_lost_entry,
     "reused slot": _plant_reused_slot,
     "side by side": _plant_side_by_side,
     "lost iteration": _plant_lost_iteration,
