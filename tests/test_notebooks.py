@@ -6,6 +6,7 @@ After a change, `python tests/test_notebooks.py` runs them anew and keeps what c
 from __future__ import annotations
 
 import copy
+import json
 import re
 import sys
 import tempfile
@@ -109,6 +110,44 @@ def test_a_notebook_reads_well_without_running(path: Path) -> None:
     assert [o for o in outputs(notebook) if o.get("name") == "stderr"] == []
     assert {"image/svg+xml", "image/png", "text/html"} & {kind for shown in kinds(notebook) for kind in shown}
     assert path.stat().st_size < LARGEST
+
+
+def faults(k: int, cells: list[str], last: bool) -> list[str]:
+    """List what the Markdown cells of the k-th notebook lack as a part of the course."""
+    wanted = {
+        "its number and a title": re.match(rf"# {k}\. \w", cells[0]),
+        "what one knows at its end": "At the end of this notebook" in cells[0],
+        "exercises": "## Exercises" in cells[-1],
+        "answers, folded away": "<details><summary>Answers</summary>\n\n" in cells[-1]
+        and "\n\n</details>" in cells[-1],
+        "a link forward": last or re.search(rf"\*\*Next:\*\* \[{k + 1}\. [^]]+\]\({k + 1}-", cells[-1]),
+        "a link back": k == 1 or re.search(rf"\*\*Back:\*\* \[{k - 1}\. [^]]+\]\({k - 1}-", cells[-1]),
+    }
+    return [name for name, found in wanted.items() if not found]
+
+
+def markdown(path: Path) -> list[str]:
+    """Return the Markdown cells of a notebook."""
+    cells = json.loads(path.read_text("utf-8"))["cells"]
+    return ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "markdown"]
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_a_notebook_is_a_part_of_the_course(path: Path) -> None:
+    k = NOTEBOOKS.index(path) + 1
+    assert faults(k, markdown(path), last=k == len(NOTEBOOKS)) == []
+
+
+def test_what_a_part_of_the_course_lacks_is_seen() -> None:
+    assert len(faults(2, ["# Title"], last=False)) == 6
+    assert faults(3, markdown(NOTEBOOKS[1]), last=False) == ["its number and a title", "a link forward", "a link back"]
+
+
+def test_titles_in_links_are_those_of_the_notebooks() -> None:
+    titles = {path.name: markdown(path)[0].splitlines()[0].removeprefix("# ") for path in NOTEBOOKS}
+    links = [link for path in NOTEBOOKS for link in re.findall(r"\[(\d+\. [^]]+)\]\(([^)]+)\)", markdown(path)[-1])]
+    assert len(links) >= 2 * len(NOTEBOOKS) - 2
+    assert [link for link in links if titles[link[1]] != link[0]] == []
 
 
 def test_a_number_that_drifts_is_seen() -> None:
