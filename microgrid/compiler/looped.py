@@ -93,16 +93,14 @@ class Looped:
         self.outputs = tuple(range(self.exported[-1], end))
 
 
-def size(program: Program | Looped, limit: int | None = None) -> int:
-    """Return the number of instructions that run where no loop has more iterations than the limit; None counts each
-    step once."""
+def size(program: Program | Looped, limit: int) -> int:
+    """Return the number of instructions that run where no loop has more iterations than the limit."""
     if isinstance(program, Program):
         return len(program.instructions)
     found = sum([len(stage.instructions) for stage in program.stages])
     for loop in program.loops:
-        times = 1 if limit is None else min(loop.times, limit)
         extra = 0 if loop.condition is None else len(loop.condition.instructions) + 1
-        found += times * (size(loop.step, limit) + extra)
+        found += min(loop.times, limit) * (size(loop.step, limit) + extra)
     return found
 
 

@@ -91,6 +91,49 @@ def newton(x: Any, y: Any) -> Any:
 
 
 FUNCTIONS = [trajectory, backwards, checkpointed, nested, halving, newton]
+EDGES: dict[str, Callable[..., Any]] = {
+    "no carry": lambda x, y: mg.sum(scan(lambda c, t: ((), t * x + y), (), [x, y, 1.0])[1]),
+    "a constant for y": lambda x, y: mg.sum(scan(lambda c, t: (c * t, 1.5), x, [x, y, 1.0])[1]) + x,
+    "no use": lambda x, y: (scan(lambda c, t: (c * t, c), x, [x, y, 1.0]), x * y)[1],
+    "no use of the carry": lambda x, y: scan(lambda c, t: (c * t, c + t), x, [x, y, 1.0])[1][1],
+    "one iteration": lambda x, y: scan(lambda c, t: (c * t, c + t), x, [y])[1][0],
+    "no iteration": lambda x, y: scan(lambda c, t: (c * t, c + t), x, [])[0] * y,
+    "a condition that never holds": lambda x, y: while_loop(lambda c: False, lambda c: c * y, x, max_iterations=3) + y,
+    "none allowed": lambda x, y: while_loop(lambda c: c > 1e9, lambda c: c * y, x, max_iterations=0) + y,
+    "constants alone": lambda x, y: scan(lambda c, t: (c * t, None), 2.0, [1.0, 2.0, 3.0])[0] * x * y,
+    "no operands": lambda x, y: scan(lambda c, t: (c * 2.0, c), 1.0, length=4)[0] * x * y,
+    "infinity": lambda x, y: scan(lambda c, t: (mg.exp(c * t), None), x * 100.0, [1.0, y, 3.0])[0] * y,
+    "the carry before": lambda x, y: mg.prod(scan(lambda c, t: (mg.sin(c) * y + c * x, c), x, length=5)[1]),
+    "x as y": lambda x, y: mg.prod(scan(lambda c, t: (mg.sin(c) * t, t), x, [x * 2.0, y * 3.0, x * y])[1]),
+    "x as carry": lambda x, y: scan(lambda c, t: (t, mg.sin(t) * c), x, [x * 2.0, y * 3.0, x * y])[0] * y,
+    "from outside as carry": lambda x, y: scan(lambda c, t: (OUTSIDE, mg.sin(t) * c), x, [y, x * y])[1][1] * OUTSIDE,
+    "swapped": lambda x, y: mg.prod(scan(lambda c, t: ([c[1], mg.sin(c[0]) * x], None), [x, y], length=5)[0]),
+    "one swapped": lambda x, y: mg.prod(scan(lambda c, t: ([c[1], mg.sin(c[0]) * x], None), [x, y], length=1)[0]),
+    "used before and after": lambda x, y: (
+        (s := mg.exp(x * y)) * scan(lambda c, t: (c * s + t, None), x, [1.0, y * s])[0] + mg.sin(s)
+    ),
+    "checkpoints within checkpoints": lambda x, y: scan(
+        lambda c, t: (fori_loop(0, 7, lambda i, d: mg.sin(d * t) + x * 0.1, c, checkpoint=True), c),
+        y,
+        [0.5, x * 2.0, x * y, 1.0],
+        checkpoint=2,
+        reverse=True,
+    )[0],
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", EDGES)
+def test_so_do_the_smallest_loops_and_the_oddest(name: str) -> None:
+    g = compiled(EDGES[name])
+    for at in POINTS:
+        value, slopes = eager(EDGES[name], at)
+        for _ in range(2):
+            got = g.value_and_grad(*at)
+            for a, b in zip((g(*at), got[0], *got[1]), (value, value, *slopes), strict=True):
+                assert same(a, b, True)
+
+
 POINTS = [(0.9, 0.4), (-1.3, 2.5), (0.0, 0.0), (7.5, -0.2)]
 
 
@@ -237,6 +280,27 @@ def test_a_model_may_have_a_loop() -> None:
     assert loss == pytest.approx(total.data, rel=1e-12)
     assert gradient == pytest.approx([p.grad for p in model.parameters()], rel=1e-9, abs=1e-12)
     assert isinstance(step._ran().traced.program, Looped)
+
+
+def test_a_step_that_draws_is_unrolled() -> None:
+    """Each iteration draws factors of its own."""
+
+    class Noisy(nn.Module):
+        def __init__(self) -> None:
+            self.weight, self.drop = Value(0.5), nn.Dropout(0.5, seed=3)
+
+        def __call__(self, xs: Any) -> Any:
+            return scan(lambda h, x: (mg.tanh(h * self.weight + self.drop([x])[0]), None), 0.0, list(xs))[0]
+
+        def parameters(self) -> list[Value]:
+            return [self.weight]
+
+    model = Noisy()
+    step = mg.compile(lambda out, y: out, model, cache=False)
+    x = np.ones((1, 6))
+    found = {step(x, np.zeros(1))[0] for _ in range(12)}
+    assert not isinstance(step._ran().traced.program, Looped)
+    assert len(found) > 4  # with one factor for all iterations there would be two
 
 
 def test_derivatives_of_other_kinds_unroll_and_say_so() -> None:
