@@ -208,11 +208,10 @@ class LoopPasses(FunctionText):
 
     def fail(self) -> None:
         """Call a function that raises an error, when the code has ended."""
-        times = self.repeated.times
-        name = f"while_loop of at most {times} iterations"
+        name, loop = f"while_loop {self.it.number} without an end", self.repeated
 
         def forward() -> float:
-            raise RuntimeError(unfinished(times))
+            raise RuntimeError(unfinished(loop.times, loop.line))
 
         self.module.ops[name] = Op(name, forward, lambda z: (), 0, 0, (), name, 0, "")
         place = self.module.called.setdefault(f"python:{name}", len(self.module.called))

@@ -12,7 +12,7 @@ from typing import Any
 
 from microgrid.core import tree
 from microgrid.core.primitive import as_float, one_line
-from microgrid.core.scope import current_loops, frame
+from microgrid.core.scope import current_loops, frame, user_line
 from microgrid.ops import identity
 
 
@@ -88,7 +88,7 @@ def while_loop(condition: Callable[[Any], bool], step: Callable[[Any], Any], car
         with frame(f"n={n}"):
             carry = carry_after(step, carry, structure, f"step of while_loop, in iteration {n},")
     if truth(condition(carry)):
-        raise RuntimeError(unfinished(max_iterations))
+        raise RuntimeError(unfinished(max_iterations, user_line()))
     return carry
 
 
@@ -118,11 +118,11 @@ def own_nodes(leaves: Sequence[Any], before: Sequence[Any]) -> list[Any]:
     return found
 
 
-def unfinished(max_iterations: int) -> str:
+def unfinished(max_iterations: int, line: str) -> str:
     """Return the message for a while_loop that does not end."""
     return (
-        f"while_loop has not ended after max_iterations={max_iterations}: its condition still holds; give more, or "
-        "a condition that comes to an end"
+        f"while_loop at {line} has not ended after max_iterations={max_iterations}: its condition still holds; give "
+        f"more, such as max_iterations={max(10 * max_iterations, 10)}, or a condition that comes to an end"
     )
 
 

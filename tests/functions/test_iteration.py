@@ -127,7 +127,11 @@ def one(c: Any, x: Any) -> Any:
             TypeError,
             "returned a Value: compare it",
         ),
-        (lambda: while_loop(lambda c: True, lambda c: c, 1.0, max_iterations=3), RuntimeError, "max_iterations=3"),
+        (
+            lambda: while_loop(lambda c: True, lambda c: c, 1.0, max_iterations=3),
+            RuntimeError,
+            "max_iterations=3.*such as",
+        ),
         (
             lambda: while_loop(lambda c: True, lambda c: (c, c), 1.0, max_iterations=3),
             TypeError,
