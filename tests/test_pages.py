@@ -160,6 +160,21 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
+def test_the_page_of_the_playground_links_it_where_it_is_built(tmp_path: Path) -> None:
+    for playground in (True, False):
+        source = tmp_path / str(playground)
+        source.mkdir()
+        built_by().gather(source, playground=playground)
+        assert ('href="playground/index.html"' in (source / "playground.md").read_text("utf-8")) == playground
+
+
+def test_a_file_that_is_linked_and_is_no_page_goes_with_the_pages(tmp_path: Path) -> None:
+    text = "[a test](../../tests/test_pages.py), [tests](../../tests), ![b](../pictures/step.svg), [c](https://a.org/x)"
+    linked = built_by().relinked(text, tmp_path)
+    assert linked == "[a test](test_pages.py), tests, ![b](pictures/step.svg), [c](https://a.org/x)"
+    assert (tmp_path / "test_pages.py").read_bytes() == Path(__file__).read_bytes()
+
+
 @pytest.mark.slow
 def test_the_pages_hold_every_public_function_notebook_and_op(site: Path) -> None:
     reference = "".join(page.read_text(encoding="utf-8") for page in site.glob("reference-*.html"))

@@ -25,13 +25,14 @@ from microgrid.core.primitive import Op
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
-REPOSITORY = "https://github.com/microgrid/microgrid/blob/main"
+PLAYGROUND = '<p><a href="playground/index.html">Open the playground</a></p>'
 HOW_TO = [
     "from-micrograd",
     "from-pytorch",
     "with-scipy",
     "checking",
     "stepping",
+    "playground",
     "drawing",
     "derivatives",
     "training",
@@ -106,10 +107,14 @@ def _example(op: Op) -> str:
     return f"`{op.name}({called})` is {value:.6g}"
 
 
-def gather(source: Path) -> None:
-    """Write all sources into a folder."""
+def gather(source: Path, *, playground: bool = False) -> None:
+    """Write all sources into a folder, with a link to the playground where that is built, too."""
     for page in HERE.glob("*.md"):
         shutil.copy(page, source)
+    if playground:
+        page = source / "playground.md"
+        title, text = page.read_text(encoding="utf-8").split("\n", 1)
+        page.write_text(f"{title}\n\n{PLAYGROUND}\n{text}", encoding="utf-8")
     shutil.copy(HERE / "conf.py", source)
     shutil.copytree(HERE.parent / "pictures", source / "pictures", ignore=shutil.ignore_patterns("*.py"))
     (source / "static").mkdir()
@@ -141,20 +146,26 @@ def gather(source: Path) -> None:
 
 
 def relinked(text: str, source: Path) -> str:
-    """Return a page with the links that lead where its target stands now, or to the repository."""
+    """Return a page whose links lead to where their targets stand now; a file that is no page is copied beside them.
+
+    A link to a folder is replaced by its text.
+    """
 
     def link(found: re.Match[str]) -> str:
-        target, anchor = found[1], found[2] or ""
+        text, target, anchor = found[1], found[2], found[3] or ""
         name = Path(target).name
         moved = {"CONTRIBUTING.md": "contributing.md", "CHANGELOG.md": "changelog.md"}.get(name, name)
         if target.startswith("../pictures/"):
-            return f"](pictures/{name})"
+            return f"[{text}](pictures/{name})"
         if (source / moved).is_file() and not target.startswith("../../tests"):
-            return f"]({moved}{anchor})"
+            return f"[{text}]({moved}{anchor})"
         inside = (HERE / target).resolve()
-        return f"]({REPOSITORY}/{inside.relative_to(ROOT)}{anchor})" if inside.exists() else found[0]
+        if inside.is_file():
+            shutil.copy(inside, source)
+            return f"[{text}]({name})"
+        return text if inside.is_dir() else found[0]
 
-    return re.sub(r"\]\((?!https?:|data:|#)([^)#\s]+)(#[^)\s]*)?\)", link, text)
+    return re.sub(r"\[([^]\[]*)\]\((?!https?:|data:|#)([^)#\s]+)(#[^)\s]*)?\)", link, text)
 
 
 def build(out: Path, *, playground: bool = False) -> None:
@@ -162,7 +173,7 @@ def build(out: Path, *, playground: bool = False) -> None:
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder, "pages")
         source.mkdir()
-        gather(source)
+        gather(source, playground=playground)
         if playground:
             script = HERE.parent / "playground" / "build.py"
             subprocess.run([sys.executable, str(script), str(source / "static" / "playground")], check=True)
