@@ -26,7 +26,7 @@ WORK = Work(
     "chain",
     "A chain",
 )
-QUICK = [work for work in WORKS if work not in ("mixed", "replay", "gathers", "hand", "gpt")]
+QUICK = [work for work in WORKS if work not in ("mixed", "replay", "gathers", "hand", "gpt", "mixture")]
 
 
 @pytest.mark.parametrize("peer", [OURS, *PEERS], ids=lambda peer: peer.module)

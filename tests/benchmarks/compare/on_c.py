@@ -17,6 +17,8 @@ from compare.works import (
     INTERVAL,
     LARGE,
     NEURON,
+    PARTICLES,
+    PLACES,
     RELEASED,
     SAMPLE,
     SEQUENCE,
@@ -33,11 +35,12 @@ HOW = {
     "steps": "a call for each step",
     "shift": f"a loop, cc {' '.join(FLAGS)}",
     "pendulum": f"loops, cc {' '.join(FLAGS)}",
+    "pairs": f"loops, cc {' '.join(FLAGS)}",
 }
 CANNOT = dict.fromkeys(
     (
         *"demo call pair_list pair_array pair_written long_list long_array chain mixed replay hessian orders".split(),
-        *LARGE,
+        *[work for work in LARGE if work != "pairs"],
     ),
     "not written in C here",
 )
@@ -45,7 +48,7 @@ CANNOT = dict.fromkeys(
 SOURCE = """\
 #include <math.h>
 #include <string.h>
-enum { H = %d, T = %d, Z = 1 + H, SWINGS = %d };
+enum { H = %d, T = %d, Z = 1 + H, SWINGS = %d, PARTICLES = %d };
 #define INTERVAL %r
 static double gates[T][4 * H], cells[T + 1][H], hidden[T + 1][H], bent[T][H];
 
@@ -144,6 +147,25 @@ double pendulum(const double *given, double *d) {
     return x * x + v;
 }
 
+double pairs(const double *x, double *d) {
+    double total = 0.0;
+    memset(d, 0, sizeof(double) * 3 * PARTICLES);
+    for (int i = 0; i < PARTICLES; i++) {
+        double ax = 0.0, ay = 0.0, az = 0.0;
+        for (int j = 0; j < i; j++) {
+            double gx = x[3 * i] - x[3 * j], gy = x[3 * i + 1] - x[3 * j + 1], gz = x[3 * i + 2] - x[3 * j + 2];
+            double inverse = 1.0 / (gx * gx + gy * gy + gz * gz);
+            double sixth = inverse * inverse * inverse;
+            double f = 24.0 * (1.0 - 2.0 * sixth) * sixth * inverse;
+            total += 4.0 * (sixth * sixth - sixth);
+            ax += f * gx; ay += f * gy; az += f * gz;
+            d[3 * j] -= f * gx; d[3 * j + 1] -= f * gy; d[3 * j + 2] -= f * gz;
+        }
+        d[3 * i] += ax; d[3 * i + 1] += ay; d[3 * i + 2] += az;
+    }
+    return total;
+}
+
 void shift(const double *x, double *y, long n) {
     for (long i = 0; i < n; i++) y[i] = x[i] + 0.5;
 }
@@ -153,7 +175,7 @@ void shift(const double *x, double *y, long n) {
 @functools.cache
 def _library() -> Any:
     folder = Path(tempfile.mkdtemp(prefix="compare-"))
-    (folder / "works.c").write_text(SOURCE % (CELLS, len(SEQUENCE), SWINGS, INTERVAL))
+    (folder / "works.c").write_text(SOURCE % (CELLS, len(SEQUENCE), SWINGS, PARTICLES, INTERVAL))
     command = ["cc", "-shared", "-fPIC", *FLAGS, "-o", str(folder / "works.so"), str(folder / "works.c"), "-lm"]
     subprocess.run(command, check=True, capture_output=True)
     library = ctypes.CDLL(str(folder / "works.so"))
@@ -161,6 +183,7 @@ def _library() -> Any:
     library.lstm.restype, library.lstm.argtypes = number, [pointer, pointer, number, pointer]
     library.step.restype, library.step.argtypes = None, [pointer, pointer, number, number]
     library.pendulum.restype, library.pendulum.argtypes = number, [pointer, pointer]
+    library.pairs.restype, library.pairs.argtypes = number, [pointer, pointer]
     library.shift.restype, library.shift.argtypes = None, [pointer, pointer, ctypes.c_long]
     return library
 
@@ -194,6 +217,12 @@ def steps() -> Callable[[], Any]:
 def pendulum() -> Callable[[], Any]:
     np: Any = import_module("numpy")
     x, d, function = np.array(RELEASED), np.empty(4), _library().pendulum
+    return lambda: [function(x.ctypes.data, d.ctypes.data), d]
+
+
+def pairs() -> Callable[[], Any]:
+    np: Any = import_module("numpy")
+    x, d, function = np.array(PLACES), np.empty(len(PLACES)), _library().pairs
     return lambda: [function(x.ctypes.data, d.ctypes.data), d]
 
 

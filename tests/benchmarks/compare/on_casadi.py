@@ -46,7 +46,7 @@ HOW = {
     "orders": "SX, function made once",
     **dict.fromkeys(("determinant", "gathers", "hand"), "SX, function made once"),
 }
-CANNOT = dict.fromkeys(("lstm", "steps", "shift", "pendulum", "gpt"), "not written for it")
+CANNOT = dict.fromkeys(("lstm", "steps", "shift", "pendulum", "gpt", "pairs", "mixture"), "not written for it")
 
 
 def demo() -> Callable[[], Any]:

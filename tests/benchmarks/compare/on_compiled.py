@@ -15,6 +15,7 @@ from compare.on_microgrid import (
     of_gathered,
     of_gpt,
     of_hand,
+    of_mixture,
     of_pair,
     of_two,
     rosenbrock,
@@ -23,6 +24,7 @@ from compare.on_microgrid import (
 )
 from compare.works import (
     AT,
+    CENTRES,
     DECAY,
     DESCENTS,
     EXPANDED,
@@ -35,12 +37,15 @@ from compare.works import (
     MATRIX,
     NEURON,
     ORDERS,
+    PLACES,
     POINT,
     POINTS,
     POSE,
     RATE,
     RELEASED,
+    ROOTS,
     SAMPLE,
+    SAMPLES,
     SEQUENCE,
     SHIFTED,
     SIZES,
@@ -48,6 +53,8 @@ from compare.works import (
     START,
     TOKENS,
     WANTED,
+    WEIGHTS,
+    energy,
     expanded,
 )
 from microgrid import compile, derivatives, nn, relu
@@ -73,6 +80,8 @@ HOW = {
     "gathers": "value_and_grad",
     "hand": "jacobian of an array",
     "gpt": "compile(loss, model)",
+    "pairs": "value_and_grad",
+    "mixture": "batch_value_and_grad",
 }
 CANNOT = {"mixed": "compiling once takes longer than recording once"}
 
@@ -201,6 +210,22 @@ def orders() -> Callable[[], Any]:
 def determinant() -> Callable[[], Any]:
     both, rows = compile(expanded).value_and_grad, np.array(MATRIX)
     return lambda: both(rows)
+
+
+def pairs() -> Callable[[], Any]:
+    both, x = compile(energy).value_and_grad, np.array(PLACES)
+    return lambda: both(x)
+
+
+def mixture() -> Callable[[], Any]:
+    density = compile(of_mixture)
+    given = np.array(SAMPLES), np.array(WEIGHTS), np.array(CENTRES), np.array(ROOTS)
+
+    def run() -> list[Any]:
+        values, (_, *slopes) = density.batch_value_and_grad(*given, in_axes=(0, None, None, None))
+        return [values.sum(), *slopes]
+
+    return run
 
 
 def gathers() -> Callable[[], Any]:

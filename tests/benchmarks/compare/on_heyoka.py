@@ -20,6 +20,8 @@ HOW = {
 CANNOT = dict.fromkeys(
     (
         "demo",
+        "pairs",
+        "mixture",
         "lstm",
         "steps",
         "shift",

@@ -8,7 +8,10 @@ from typing import Any
 
 from compare.works import (
     AT,
+    CENTRES,
+    COMPONENTS,
     DECAY,
+    DIMENSIONS,
     EXPANDED,
     FACTOR,
     INPUTS,
@@ -18,15 +21,20 @@ from compare.works import (
     MATRIX,
     OPERATIONS,
     ORDERS,
+    PARTICLES,
+    PLACES,
     POINT,
     POINTS,
     POSE,
     RATE,
     RELEASED,
+    ROOTS,
+    SAMPLES,
     START,
     SUMMED,
     SWINGS,
     TOKENS,
+    WEIGHTS,
     expanded,
     gpt_parameters,
     hand_positions,
@@ -48,6 +56,8 @@ HOW = {
     "hand": "jacfwd of scalars, jit",
     "gpt": "arrays, jit",
     "hessian": "jax.hessian, jit",
+    "pairs": "arrays of all pairs, jit",
+    "mixture": "arrays, jit",
 }
 CANNOT = {
     **dict.fromkeys(("lstm", "steps", "shift"), "not written for it"),
@@ -181,6 +191,43 @@ def orders() -> Callable[[], Any]:
 
     x = jnp.array(EXPANDED)
     return lambda: jax.block_until_ready(derivatives(x))
+
+
+def pairs() -> Callable[[], Any]:
+    jax, np = _jax(), import_module("numpy")
+    jnp = jax.numpy
+    i, j = np.tril_indices(PARTICLES, -1)
+
+    def of_pairs(x: Any) -> Any:
+        places = x.reshape(PARTICLES, 3)
+        gap = places[i] - places[j]
+        square = (gap * gap).sum(axis=1)
+        sixth = 1.0 / (square * square * square)
+        return jnp.sum(4.0 * (sixth * sixth - sixth))
+
+    both = jax.jit(jax.value_and_grad(of_pairs))
+    x = np.array(PLACES)
+    return lambda: jax.block_until_ready(both(x))
+
+
+def mixture() -> Callable[[], Any]:
+    jax, np = _jax(), import_module("numpy")
+    jnp = jax.numpy
+    rows, columns = np.tril_indices(DIMENSIONS)
+    samples = np.array(SAMPLES)
+
+    def total(weights: Any, centres: Any, roots: Any) -> Any:
+        lower = jnp.zeros((COMPONENTS, DIMENSIONS, DIMENSIONS)).at[:, rows, columns].set(roots)
+        diagonal = jnp.diagonal(lower, axis1=1, axis2=2)
+        lower = lower - jax.vmap(jnp.diag)(diagonal) + jax.vmap(jnp.diag)(jnp.exp(diagonal))
+        gaps = samples[:, None, :] - centres
+        turned = jnp.einsum("kij,nkj->nki", lower, gaps)
+        exponents = weights + diagonal.sum(axis=1) - 0.5 * (turned * turned).sum(axis=2)
+        return jax.nn.logsumexp(exponents, axis=1).sum()
+
+    both = jax.jit(jax.value_and_grad(total, (0, 1, 2)))
+    given = np.array(WEIGHTS), np.array(CENTRES), np.array(ROOTS)
+    return lambda: jax.block_until_ready(both(*given))
 
 
 def determinant() -> Callable[[], Any]:

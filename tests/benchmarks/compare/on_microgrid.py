@@ -11,6 +11,7 @@ import microgrid
 from compare.works import (
     AT,
     CELLS,
+    CENTRES,
     DECAY,
     DESCENTS,
     EXPANDED,
@@ -24,12 +25,15 @@ from compare.works import (
     NEURON,
     OPERATIONS,
     ORDERS,
+    PLACES,
     POINT,
     POINTS,
     POSE,
     RATE,
     RELEASED,
+    ROOTS,
     SAMPLE,
+    SAMPLES,
     SEQUENCE,
     SHIFTED,
     SIZES,
@@ -39,7 +43,10 @@ from compare.works import (
     SWINGS,
     TOKENS,
     WANTED,
+    WEIGHTS,
+    energy,
     expanded,
+    exponents,
     gathered,
     hand_positions,
     lstm_parameters,
@@ -69,6 +76,8 @@ HOW = {
     "gathers": "value_and_grad",
     "hand": "jacobian",
     "gpt": "scalars, by layers",
+    "pairs": "value_and_grad",
+    "mixture": "value_and_grad",
 }
 CANNOT: dict[str, str] = {}
 
@@ -291,6 +300,21 @@ def of_gathered(x: list[Any]) -> Any:
 def gathers() -> Callable[[], Any]:
     both = microgrid.value_and_grad(of_gathered)
     return lambda: both(list(GATHERED))
+
+
+def pairs() -> Callable[[], Any]:
+    both = microgrid.value_and_grad(energy)
+    return lambda: both(list(PLACES))
+
+
+def of_mixture(x: Any, weights: Any, centres: Any, roots: Any) -> Any:
+    return microgrid.logsumexp(exponents(x, weights, centres, roots, exp))
+
+
+def mixture() -> Callable[[], Any]:
+    both = microgrid.value_and_grad(lambda parameters: total_of([of_mixture(x, *parameters) for x in SAMPLES]))
+    parameters = list(WEIGHTS), [list(row) for row in CENTRES], [list(row) for row in ROOTS]
+    return lambda: both(parameters)
 
 
 def of_hand(q: list[Any]) -> list[Any]:

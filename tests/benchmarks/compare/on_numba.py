@@ -17,6 +17,8 @@ HOW = {
 CANNOT = dict.fromkeys(
     (
         "demo",
+        "pairs",
+        "mixture",
         "lstm",
         "steps",
         "shift",

@@ -43,11 +43,17 @@ _ALL = (
     Work("determinant", "A determinant of 7 x 7 numbers, expanded by its first row: value and gradient"),
     Work("gathers", "A graph of 8,000 operations on values drawn at random: value and gradient by 100 inputs"),
     Work("hand", "Positions on a hand of 22 bones, 300 of them: the Jacobian by 226 inputs"),
+    Work("pairs", "Lennard-Jones energy of 64 particles, a triangle of pairs: value and gradient"),
+    Work(
+        "mixture",
+        "A mixture of 25 normal distributions in 10 dimensions, packed triangles, 100 samples: the sum of the log "
+        "densities, and its derivatives by all parameters",
+    ),
     Work("gpt", "A step of a GPT of 4,192 parameters on one sequence of 16 tokens: loss and gradient"),
 )
 WORKS: Final = {work.name: work for work in _ALL}
 
-LARGE: Final = ("determinant", "gathers", "hand", "gpt")
+LARGE: Final = ("determinant", "gathers", "hand", "gpt", "pairs", "mixture")
 """Works of thousands of scalar operations, for those who compile such."""
 
 # --- the demo's step -----------------------------------------------------------------------------------------------
@@ -73,7 +79,7 @@ AT: Final = tuple((0.001 * i, 1.0 - 0.002 * i) for i in range(1, 1_001))
 
 LONG: Final = tuple(0.002 * i - 1.0 for i in range(1_000))
 
-# --- the LSTM: gates i, f, o and g of [x, *h]; c = f c + i g, h = o tanh(c); loss (w h - WANTED)^2 at the end ---------
+# --- the LSTM: gates i, f, o and g of [x, *h]; c = f c + i g, h = o tanh(c); loss (w h - WANTED)^2 at the end --------
 
 CELLS: Final = 16
 SEQUENCE: Final = tuple(math.sin(0.3 * t) for t in range(50))
@@ -135,7 +141,7 @@ OPERATIONS: Final = 10_000
 INPUTS: Final = tuple(float(i) for i in range(100))
 SUMMED: Final = (30, 25, 20, 15, 10)
 
-# --- Rosenbrock's function: the sum over i of 100 (x[i+1] - x[i]^2)^2 + (1 - x[i])^2 ----------------------------------
+# --- Rosenbrock's function: the sum over i of 100 (x[i+1] - x[i]^2)^2 + (1 - x[i])^2 ---------------------------------
 
 POINT: Final = tuple(0.1 * i for i in range(20))
 
@@ -219,6 +225,61 @@ def gathered(x: Sequence[Any], tanh: Callable[[Any], Any]) -> Any:
     for value in v[-50:]:
         total = total + value
     return total
+
+
+# --- pairs: the sum of 4 (r^-12 - r^-6) over all pairs of 64 particles, near the places of a lattice -----------------
+
+_more = random.Random(11)
+PARTICLES: Final = 64
+PLACES: Final = tuple(1.2 * (i // 4**k % 4) + _more.uniform(-0.1, 0.1) for i in range(PARTICLES) for k in range(3))
+
+
+def energy(x: Sequence[Any]) -> Any:
+    """The energy of particles whose coordinates follow one another."""
+    total: Any = 0.0
+    for i in range(PARTICLES):
+        for j in range(i):
+            square: Any = 0.0
+            for k in range(3):
+                gap = x[3 * i + k] - x[3 * j + k]
+                square = square + gap * gap
+            sixth = 1.0 / (square * square * square)
+            total = total + 4.0 * (sixth * sixth - sixth)
+    return total
+
+
+# --- a mixture: log of the sum over its components of exp(a + log of the determinant of L - |L (x - m)|^2 / 2) -------
+# L is a lower triangle, packed by rows, whose diagonal is the exponential of what is given.
+
+DIMENSIONS: Final = 10
+COMPONENTS: Final = 25
+SAMPLES: Final = tuple(tuple(_more.gauss(0.0, 1.0) for _ in range(DIMENSIONS)) for _ in range(100))
+WEIGHTS: Final = tuple(_more.gauss(0.0, 1.0) for _ in range(COMPONENTS))
+CENTRES: Final = tuple(tuple(_more.gauss(0.0, 1.0) for _ in range(DIMENSIONS)) for _ in range(COMPONENTS))
+ROOTS: Final = tuple(
+    tuple(_more.gauss(0.0, 0.3) for _ in range(DIMENSIONS * (DIMENSIONS + 1) // 2)) for _ in range(COMPONENTS)
+)
+
+
+def exponents(
+    x: Sequence[Any],
+    weights: Sequence[Any],
+    centres: Sequence[Sequence[Any]],
+    roots: Sequence[Sequence[Any]],
+    exp: Callable[[Any], Any],
+) -> list[Any]:
+    """The exponents of a sample, one for each component."""
+    found = []
+    for weight, centre, root in zip(weights, centres, roots, strict=True):
+        total = weight
+        for i in range(DIMENSIONS):
+            diagonal = root[i * (i + 1) // 2 + i]
+            row = exp(diagonal) * (x[i] - centre[i])
+            for j in range(i):
+                row = row + root[i * (i + 1) // 2 + j] * (x[j] - centre[j])
+            total = total + diagonal - 0.5 * row * row
+        found.append(total)
+    return found
 
 
 # --- the hand: 26 angles and places of bones, and two coordinates of each of 100 points ------------------------------
