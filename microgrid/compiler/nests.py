@@ -230,27 +230,27 @@ class Stack(Skeletons):
         more, loop.end = self.ahead(loop)
         loop.leaves = [loop.leaves[0] + more, *loop.leaves[1:]]
         first = loop.first
-        self.turn(loop)
+        alone = self.turn(loop)
         start = self.before(loop)
         while start >= 0:
             loop.leaves = [loop.leaves[0] + 1, *[earlier(leaf) for leaf in loop.leaves[1:]]]
             loop.first = start
             start = self.before(loop)
         self.cut(min(first, loop.first))
-        while first < loop.first:  # the body was turned: its first elements stand alone before it
-            self.push(self.statement(first))
-            first = self.elements[-1].end
+        if first < loop.first:
+            for element in alone:
+                self.push(element)
 
-    def turn(self, loop: Element) -> None:
+    def turn(self, loop: Element) -> list[Element]:
         """Let a loop whose next iteration is there in part begin as much later, where fewer numbers then pass from one
-        iteration to the next.
+        iteration to the next; return the elements of its body that then stand alone before it.
 
         A B A B A B is found as a loop over B A if another B stands before it, as at the end of the row before; but if
         B uses what A makes, iterations of A B are independent.
         """
         body, leaves = self.bodies[loop.skeleton], loop.leaves
         if not self.is_rectangular(loop.skeleton, leaves):
-            return
+            return []
         count: int = leaves[0]
         ends: list[int] = []
         place, begin = loop.end, 1
@@ -262,18 +262,22 @@ class Stack(Skeletons):
             ends.append(place)
             begin = end
         if not ends or len(ends) == len(body):
-            return
+            return []
         passing = self.passing(body, leaves, len(ends))
         best = passing.index(min(passing))
         if not best:
-            return
-        split = 1
+            return []
+        split, alone = 1, []
         for child in body[:best]:
+            own = [at(leaf, 0) for leaf in leaves[split : split + self.sizes[child]]]
             split += self.sizes[child]
-        loop.first += self.width(body[:best], leaves[1:split], 0)
+            first = loop.first
+            loop.first += self.width((child,), own, 0)
+            alone.append(Element(child, own, first, loop.first))
         loop.end = ends[best - 1]
         loop.skeleton = self.loop_over((*body[best:], *body[:best]))
         loop.leaves = [count, *leaves[split:], *[later(leaf) for leaf in leaves[1:split]]]
+        return alone
 
     def passing(self, body: tuple[int, ...], leaves: list[Leaf], most: int) -> list[int]:
         """Return how many operands an iteration takes from the one before, for a body that begins with its first

@@ -635,3 +635,19 @@ def test_a_truncated_layer_is_compiled_as_it_is_recorded() -> None:
     function(p, given).backward()
     slopes = outputs(compile(function).gradient(parameters, xs))
     assert slopes == pytest.approx([v.grad for v in [*p, *outputs(given)]], rel=1e-12, abs=1e-13)
+
+
+@pytest.mark.parametrize("kind", ["RNN", "GRU", "LSTM"])
+def test_the_loops_of_a_recurrent_layer_do_not_grow_with_its_size(kind: str) -> None:
+    pytest.importorskip("llvmlite")
+    elements = set()
+    for hidden, steps in ((4, 5), (6, 7)):
+        layer = getattr(nn, kind)(1, hidden, seed=0)
+
+        def last(out: Any, y: Any) -> Any:
+            return weighted(out[0][-1]) * y
+
+        step = compile(last, layer, check=False)
+        step([[[0.1 * t] for t in range(steps)]], [1.0])
+        elements.add(re.search(r"elements +([\d,]+)", step.report())[1])  # type: ignore[index]  # each report has them
+    assert len(elements) == 1
