@@ -52,7 +52,7 @@ def simplified(outputs: Sequence[Value], inputs: Sequence[Value], start: int) ->
     graph = flat(outputs, inputs, start)
     nans = certain_nans(len(graph.inputs), graph.numbers, graph.instructions, graph.outputs)
     sums = {tuple(places): sum([0.0 * graph.inputs[i] for i in places]) for places in nans}
-    return shorter(graph, signed_zeros=False), [sums[tuple(places)] for places in nans]
+    return shorter(graph, exactly=False), [sums[tuple(places)] for places in nans]
 
 
 def _argnums(count: int) -> functional.Argnums:

@@ -168,7 +168,7 @@ class Plan:
     def _shortened(self, program: Program) -> tuple[Tape, Rolled]:
         """Return the tape of the program, simplified where that pays, and its loops."""
         shorter = self.traced.shorter
-        self.source = Source(shorter or program, self.request)
+        self.source = Source(shorter or program, self.request, shorter is not None)
         straight = self._straight()
         self.before = len(program.instructions) + len(program.outputs) if shorter else len(straight.steps)
         # Many instructions without derivatives of their own are derivatives: shorter ones are looked through sooner.

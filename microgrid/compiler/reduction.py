@@ -27,10 +27,15 @@ WORTH = 0.9
 
 
 class Source(NamedTuple):
-    """A program, the task of its tape, and the index of the traced instruction that each of its own computes."""
+    """A program, the task of its tape, and the index of the traced instruction that each of its own computes.
+
+    `finite`: it is one of second derivatives, which may be nan where an argument is inf or nan and a factor of exactly
+    0 keeps that from the recorded ones.
+    """
 
     program: Program
     request: Request
+    finite: bool = False
     origins: dict[int, int] | None = None
 
     def tape(self, native: Native) -> Tape:
@@ -71,8 +76,9 @@ def reduced(
 
 def _simplified(source: Source, strict: bool) -> Source:
     program = source.program
-    found = simplified(len(program.inputs), program.constants, program.instructions, program.outputs, strict)
-    return Source(_program(source.program, found), source.request, _origins(source.program, found))
+    given = len(program.inputs), program.constants, program.instructions, program.outputs
+    found = simplified(*given, signed_zeros=strict, finite_arguments=source.finite)
+    return Source(_program(program, found), source.request, source.finite, _origins(program, found))
 
 
 def _differentiated(source: Source, strict: bool) -> Source:
@@ -89,7 +95,7 @@ def _differentiated(source: Source, strict: bool) -> Source:
     if not strict:
         found = _fused(found, len(slopes.inputs), _made(slopes, found, len(program.instructions)))
     task = Request(request.shared, sums=len(sums))
-    return Source(_program(slopes, found), task, _origins(slopes, found, len(program.instructions)))
+    return Source(_program(slopes, found), task, origins=_origins(slopes, found, len(program.instructions)))
 
 
 def _added_to_zero(program: Program, outputs: Sequence[int]) -> tuple[list[float], list[Instruction], list[int]]:

@@ -45,9 +45,10 @@ def flat(outputs: Sequence[Value], inputs: Sequence[Value], start: int = 0) -> F
     return Flat(every, given, results, instructions, [slots[node.number] for node in outputs])
 
 
-def shorter(graph: Flat, signed_zeros: bool = True) -> list[Value]:
-    """Record the outputs of a graph again, simplified; in the same bits with `signed_zeros`."""
-    found = simplified(len(graph.inputs), graph.numbers, graph.instructions, graph.outputs, signed_zeros)
+def shorter(graph: Flat, exactly: bool = True) -> list[Value]:
+    """Record the outputs of a graph again, simplified; in the same bits, or else as far as finite arguments allow."""
+    given = len(graph.inputs), graph.numbers, graph.instructions, graph.outputs
+    found = simplified(*given, signed_zeros=exactly, finite_arguments=not exactly)
     nodes = [*graph.inputs, *map(constant, found.constants)]
     for op, operands in found.instructions:
         nodes.append(record(op, [nodes[slot] for slot in operands]))

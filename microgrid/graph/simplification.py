@@ -28,19 +28,32 @@ class Simplified(NamedTuple):
 
 
 def simplified(
-    inputs: int, constants: Sequence[float], instructions: Given, outputs: Sequence[int], signed_zeros: bool = True
+    inputs: int,
+    constants: Sequence[float],
+    instructions: Given,
+    outputs: Sequence[int],
+    signed_zeros: bool = True,
+    finite_arguments: bool = False,
 ) -> Simplified:
     """Return equivalent instructions, as few as are found.
 
     With `signed_zeros` each output keeps its bits; without, the sign of an output that is zero may differ, small whole
-    powers become products, and factors are taken for finite where they are for all finite arguments: a product with 0
-    is 0, and one that is 0 where a factor is needs no test. Where an argument is inf or nan, a result may then be nan
-    which such a test kept from it, but none loses a nan.
+    powers become products, and a product with 0 is 0 where the other factor is known to be finite.
+
+    With `finite_arguments`, a product that is 0 where a factor is needs no test of it if the other one is finite for
+    all finite arguments. Where an argument is inf or nan, a result may then be nan which the test kept from it. None
+    loses a nan.
     """
     exact = _exactness(inputs, constants, instructions, outputs, signed_zeros)
-    best = _Pass(inputs, signed_zeros, False).run(constants, instructions, outputs, exact)
+
+    def passed(lifts: bool) -> Simplified:
+        one = _Pass(inputs, signed_zeros, lifts)
+        one.finite_arguments = finite_arguments
+        return one.run(constants, instructions, outputs, exact)
+
+    best = passed(lifts=False)
     if len(instructions) <= TWICE:
-        other = _Pass(inputs, signed_zeros, True).run(constants, instructions, outputs, exact)
+        other = passed(lifts=True)
         if len(other.instructions) < len(best.instructions):
             return other
     return best
@@ -216,7 +229,7 @@ class _Pass(ValueNumbers):
         if known is not None:
             return self.product(partial, carried) if known != 0.0 else self.number(0.0)
         if not self.exact:
-            if self.bounded(partial):
+            if self.follows(partial, carried):
                 return self.product(self.without_debts(partial), carried)
             factors = self.unsigned(partial), self.unsigned(carried)
             return 2 * self.emitted(ops.multiply_no_nan, factors) + ((partial ^ carried) & 1)
@@ -227,9 +240,9 @@ class _Pass(ValueNumbers):
         a, b = self.known(x), self.known(y)
         if a == 0.0 or b == 0.0:
             return self.number(0.0)
-        if b is not None or (not self.exact and self.bounded(x)):
+        if b is not None or (not self.exact and self.follows(x, y)):
             return self.passed(y, x)
-        if a is not None or (not self.exact and self.bounded(y)):
+        if a is not None or (not self.exact and self.follows(y, x)):
             return self.passed(x, y)
         return self.applied(ops.zero_product, (x, y))
 

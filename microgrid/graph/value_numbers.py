@@ -32,6 +32,7 @@ class ValueNumbers:
     def __init__(self, inputs: int, signed_zeros: bool, lifts: bool) -> None:
         self.inputs = inputs
         self.signed_zeros = signed_zeros
+        self.finite_arguments = False
         self.lifts = lifts
         self.exact = True
         self.tracks = not signed_zeros and inputs <= MOST_TRACKED
@@ -212,6 +213,14 @@ class ValueNumbers:
     def bounded(self, value: int) -> bool:
         """Return True if a value is finite wherever all arguments are."""
         return self.sizes[value >> 1] <= BIG
+
+    def follows(self, value: int, other: int) -> bool:
+        """Return True if a value is finite but where another, or the result in hand, is to be nan."""
+        slot = value >> 1
+        if self.finite_arguments or slot in self.numbers:
+            return self.bounded(value)
+        covered = self.nan[other >> 1] | self.owing if self.tracks else 0
+        return self.tracks and self.bounded(value) and not self.depends[slot] & ~covered
 
 
 _COMMUTE: Final = (ops.add, ops.mul, ops.zero_product)
