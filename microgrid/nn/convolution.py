@@ -11,7 +11,7 @@ from microgrid.engine import Value, neuron
 from microgrid.nn.initializers import Draw, Generator, Initializer, generator
 from microgrid.nn.linear import flat
 from microgrid.nn.module import Module
-from microgrid.nn.perceptron import Activation, activation_named
+from microgrid.nn.perceptron import Activation, activation_named, activation_shown
 from microgrid.nn.shapes import fitted, whole
 from microgrid.nn.windows import Sizes, padded, places_of, reshaped, short, sizes, windows_of
 
@@ -82,6 +82,7 @@ class _Convolution(Module):
             if any(size != n for size in getattr(self, name))
         ]
         channels = f"{self.in_channels}, {self.out_channels}"
+        given.append(activation_shown(self.activation))
         return f"{type(self).__name__}({channels}, {short(self.kernel_size)}{''.join(given)})"
 
 

@@ -211,5 +211,12 @@ def activation_named(activation: Activation) -> Op | Callable[[Any], Any] | None
     return ACTIVATIONS[activation]
 
 
+def activation_shown(activation: Op | Callable[[Any], Any] | None) -> str:
+    """Return the argument that made an activation, for the text of a layer; "" for the identity."""
+    if activation is None:
+        return ""
+    return f", activation={activation.name if isinstance(activation, Op) else _name_of(activation)!r}"
+
+
 def _name_of(function: Any) -> str:
     return str(getattr(function, "__name__", repr(function)))

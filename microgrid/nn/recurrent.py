@@ -91,6 +91,9 @@ class RNNCell(_Cell):
         super().__init__(input_size, hidden_size, **options)
         self.nonlinearity = nonlinearity
 
+    def __repr__(self) -> str:
+        return f"RNNCell({self.input_size}, {self.hidden_size}, nonlinearity={self.nonlinearity!r})"
+
     def step(self, x: list[Value], state: State) -> State:
         """Return the next state."""
         return self._gate(0, "state", x, state, ops.tanh if self.nonlinearity == "tanh" else ops.relu)
@@ -197,7 +200,8 @@ class _Steps(Module):
         return outputs[::-1] if self._backwards else outputs, state
 
     def __repr__(self) -> str:
-        return f"{self.cell!r}{' backwards' if self._backwards else ''}"
+        truncated = "" if self._truncate is None else f", truncate={self._truncate}"
+        return f"{self.cell!r}{' backwards' if self._backwards else ''}{truncated}"
 
 
 class _Recurrent(Module):

@@ -16,7 +16,7 @@ from microgrid.nn.initializers import Generator, Initializer, generator, normal
 from microgrid.nn.linear import Linear, added
 from microgrid.nn.module import Module, evaluating
 from microgrid.nn.normalization import LayerNorm, RMSNorm
-from microgrid.nn.perceptron import Activation, activation_named
+from microgrid.nn.perceptron import Activation, activation_named, activation_shown
 from microgrid.nn.shapes import fitted, lists, misfit, whole
 
 
@@ -66,7 +66,8 @@ class Transformer(Module):
 
     def __repr__(self) -> str:
         attention = self.attention
-        return f"Transformer({attention.embed_dim}, {attention.num_heads}, {len(self.linear1.weight)})"
+        sizes = f"{attention.embed_dim}, {attention.num_heads}, {len(self.linear1.weight)}"
+        return f"Transformer({sizes}{activation_shown(self.activation)})"
 
 
 class GPT(Module):

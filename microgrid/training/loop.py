@@ -87,10 +87,14 @@ class EpochLoop:
         return self.objective.hyperparameters(self.parameters) | self.optimizer.hyperparameters()
 
     def _activations(self) -> str:
-        """Return the activations of the neurons, each once; networks with equal parameters may differ in them."""
+        """Return the activations of the neurons, each once, and the layers that are described by more than parameters:
+        networks with equal parameters may differ in them."""
         neurons = [Neuron.__repr__(module) for module in self.model.modules() if isinstance(module, Neuron)]
         names = [re.sub(r"Neuron\(\d+\)$| at 0x[0-9a-fA-F]+", "", neuron) for neuron in neurons]
-        return ", ".join(dict.fromkeys(names))
+        files = ("perceptron", "module")
+        own = [m for m in self.model.modules() if type(m).__module__.startswith("microgrid.nn.")]
+        layers = sorted(repr(m) for m in own if not type(m).__module__.endswith(files))
+        return ", ".join([*dict.fromkeys(names), *layers])
 
     def run(
         self, epochs: int, callbacks: Sequence[Callback], resume: PathLike | Saved | None, progress: bool | None

@@ -651,3 +651,30 @@ def test_the_loops_of_a_recurrent_layer_do_not_grow_with_its_size(kind: str) -> 
         step([[[0.1 * t] for t in range(steps)]], [1.0])
         elements.add(re.search(r"elements +([\d,]+)", step.report())[1])  # type: ignore[index]  # each report has them
     assert len(elements) == 1
+
+
+@pytest.mark.parametrize(
+    ("layer", "other"),
+    [
+        (lambda: nn.Conv1d(1, 1, 2, activation="tanh", seed=0), lambda: nn.Conv1d(1, 1, 2, activation="relu", seed=0)),
+        (lambda: nn.Conv1d(1, 1, 2, padding=1, seed=0), lambda: nn.Conv1d(1, 1, 2, seed=0)),
+        (lambda: nn.RNN(2, 1, seed=0), lambda: nn.RNN(2, 1, nonlinearity="relu", seed=0)),
+        (lambda: nn.LSTM(2, 1, seed=0), lambda: nn.LSTM(2, 1, truncate=1, seed=0)),
+        (lambda: nn.Transformer(2, 1, seed=0), lambda: nn.Transformer(2, 1, activation="gelu", seed=0)),
+        (lambda: nn.Dropout(0.5, seed=0), lambda: nn.Dropout(0.4, seed=0)),
+    ],
+)
+def test_a_run_is_not_resumed_with_another_layer_of_the_same_parameters(
+    layer: Callable[[], nn.Module], other: Callable[[], nn.Module], tmp_path: Path
+) -> None:
+    def total(result: Any) -> Any:
+        return weighted(result) * 0.1
+
+    def run(make: Callable[[], nn.Module], **options: Any) -> None:
+        model = nn.Sequential(make(), total, nn.Layer(1, 1, nonlin=False, seed=0))
+        fit(model, [[[0.3, 0.1]], [[0.2, 0.4]]], [1.0, 2.0], loss="mse", epochs=2, progress=False, **options)
+
+    run(layer, callbacks=[Checkpoint(tmp_path / "run.json")])
+    run(layer, resume=tmp_path / "run.json")
+    with pytest.raises(ValueError, match="it is of a run with activations = "):
+        run(other, resume=tmp_path / "run.json")
