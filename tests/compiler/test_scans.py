@@ -314,6 +314,9 @@ def test_derivatives_of_other_kinds_unroll_and_say_so() -> None:
     g.value_and_grad(0.3, 0.4)
     assert "unrolled" not in g.report()
     assert compiled(mg.grad(f))(0.3, 0.4) == mg.grad(f)(0.3, 0.4)
+    whole = compiled(mg.grad(lambda x: f(x, 0.4)))
+    assert whole(0.3) == mg.grad(f)(0.3, 0.4)
+    assert is_loop(whole)
     with pytest.raises(TypeError, match=r"while_loop at .*test_scans.py:\d+ cannot be compiled within a derivative"):
         compiled(halving).hessian(0.9, 0.4)
 
