@@ -187,6 +187,14 @@ def test_the_pages_hold_every_public_function_notebook_and_op(site: Path) -> Non
 
 
 @pytest.mark.slow
+def test_formulas_are_shown_without_a_script_from_elsewhere(site: Path) -> None:
+    pages = {page.name: page.read_text(encoding="utf-8") for page in site.glob("*.html")}
+    assert pages["reference-ops.html"].count("<math") == len(OPS)
+    assert [name for name, text in pages.items() if r"\(" in text or "merror" in text] == []
+    assert [name for name, text in pages.items() if re.search(r'<(script|link)[^>]* (src|href)="https?:', text)] == []
+
+
+@pytest.mark.slow
 def test_links_between_the_pages_lead_to_pages_and_headings(site: Path) -> None:
     lost = []
     for page in site.glob("*.html"):
