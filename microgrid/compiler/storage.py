@@ -299,8 +299,9 @@ class _Placement:
         for (space, index), register in self.waiting.pop(counter, []):
             self.store((space, self.last(index, counter)), register, into)
         if before.always:
+            finals = {cell for _, _, cell in kept}
             for cell, register in inside.items():
-                lasts = cell in self.chained[counter] if jams or vectorises else True
+                lasts = cell in finals or not (jams or vectorises)
                 if cell[0] in ONCE and cell not in outer and lasts and not self.summing:
                     known[cell[0], self.last(cell[1], counter)] = register
             return

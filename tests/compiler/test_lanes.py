@@ -10,6 +10,7 @@ import pytest
 from eagerly import eager, same
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from unrolled import check
 
 import microgrid as mg
 from microgrid import Value, nn
@@ -225,6 +226,24 @@ def test_sums_in_loops_whose_iterations_are_lanes_are_added_in_order(n: int) -> 
     lanes = plain._ran().module.text
     assert "vector.reduce.fadd" in lanes
     assert "phi <" in lanes
+
+
+@pytest.mark.parametrize("n", [16, 19])
+@pytest.mark.parametrize("which", ["before", "between"])
+def test_a_partial_sum_that_is_read_after_its_loop(which: str, n: int) -> None:
+    def f(xs: Sequence[Any]) -> Any:
+        total: Any = mg.sin(xs[0])
+        read = total
+        for x in xs:
+            d = mg.tanh(x) * x
+            e = mg.exp(-d * d) * mg.cos(d)
+            k = mg.sin(e + d) * mg.cos(e * d)
+            first, between = total, total + mg.sin(e) * d
+            total = between + mg.sin(k)
+            read = first if which == "before" else between
+        return total * read
+
+    check(f, [0.1 + 0.07 * k for k in range(n)])
 
 
 def test_lanes_that_are_added_in_another_order_are_seen(monkeypatch: pytest.MonkeyPatch) -> None:
