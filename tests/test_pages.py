@@ -169,10 +169,14 @@ def test_the_page_of_the_playground_links_it_where_it_is_built(tmp_path: Path) -
 
 
 def test_a_file_that_is_linked_and_is_no_page_goes_with_the_pages(tmp_path: Path) -> None:
+    docs = ROOT / ".github" / "docs"
     text = "[a test](../../tests/test_pages.py), [tests](../../tests), ![b](../pictures/step.svg), [c](https://a.org/x)"
-    linked = built_by().relinked(text, tmp_path)
+    linked = built_by().relinked(text, docs, tmp_path)
     assert linked == "[a test](test_pages.py), tests, ![b](pictures/step.svg), [c](https://a.org/x)"
     assert (tmp_path / "test_pages.py").read_bytes() == Path(__file__).read_bytes()
+    moved = "[d](../../.github/CHANGELOG.md#a) and [e](README.md)"
+    linked = built_by().relinked(moved, ROOT / "tests" / "benchmarks", tmp_path)
+    assert linked == "[d](changelog.md#a) and [e](measurements.md)"
 
 
 @pytest.mark.slow

@@ -26,6 +26,11 @@ from microgrid.core.primitive import Op
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 PLAYGROUND = '<p><a href="playground/index.html">Open the playground</a></p>'
+MOVED = {
+    ROOT / "tests" / "benchmarks" / "README.md": "measurements.md",
+    HERE.parent / "CHANGELOG.md": "changelog.md",
+    HERE.parent / "CONTRIBUTING.md": "contributing.md",
+}
 HOW_TO = [
     "from-micrograd",
     "from-pytorch",
@@ -121,9 +126,8 @@ def gather(source: Path, *, playground: bool = False) -> None:
     notebooks = sorted((ROOT / "notebooks").glob("*.ipynb"), key=lambda path: int(path.name.split("-")[0]))
     for notebook in notebooks:
         shutil.copy(notebook, source)
-    shutil.copy(ROOT / "tests" / "benchmarks" / "README.md", source / "measurements.md")
-    shutil.copy(HERE.parent / "CHANGELOG.md", source / "changelog.md")
-    shutil.copy(HERE.parent / "CONTRIBUTING.md", source / "contributing.md")
+    for original, name in MOVED.items():
+        shutil.copy(original, source / name)
     names = []
     for name, title in MODULES.items():
         names.append(f"reference-{name.removeprefix('microgrid').removeprefix('.') or 'microgrid'}")
@@ -141,29 +145,29 @@ def gather(source: Path, *, playground: bool = False) -> None:
     ]
     index = source / "index.md"
     index.write_text("\n\n".join([index.read_text(encoding="utf-8"), *trees]) + "\n", encoding="utf-8")
+    folders = {name: original.parent for original, name in MOVED.items()}
     for page in source.glob("*.md"):
-        page.write_text(relinked(page.read_text(encoding="utf-8"), source), encoding="utf-8")
+        text = relinked(page.read_text(encoding="utf-8"), folders.get(page.name, HERE), source)
+        page.write_text(text, encoding="utf-8")
 
 
-def relinked(text: str, source: Path) -> str:
-    """Return a page whose links lead to where their targets stand now; a file that is no page is copied beside them.
+def relinked(text: str, folder: Path, source: Path) -> str:
+    """Return a page of a folder whose links lead to where their targets stand now.
 
-    A link to a folder is replaced by its text.
+    A file that is no page is copied beside the pages. A link to another folder is replaced by its text.
     """
 
     def link(found: re.Match[str]) -> str:
         text, target, anchor = found[1], found[2], found[3] or ""
-        name = Path(target).name
-        moved = {"CONTRIBUTING.md": "contributing.md", "CHANGELOG.md": "changelog.md"}.get(name, name)
-        if target.startswith("../pictures/"):
-            return f"[{text}](pictures/{name})"
-        if (source / moved).is_file() and not target.startswith("../../tests"):
-            return f"[{text}]({moved}{anchor})"
-        inside = (HERE / target).resolve()
-        if inside.is_file():
+        inside = (folder / target).resolve()
+        name = MOVED.get(inside, inside.name)
+        if inside.is_dir():
+            return text
+        if inside.parent == HERE.parent / "pictures":
+            name = f"pictures/{name}"
+        elif inside.is_file() and not (source / name).exists():
             shutil.copy(inside, source)
-            return f"[{text}]({name})"
-        return text if inside.is_dir() else found[0]
+        return f"[{text}]({name}{anchor})"
 
     return re.sub(r"\[([^]\[]*)\]\((?!https?:|data:|#)([^)#\s]+)(#[^)\s]*)?\)", link, text)
 

@@ -44,8 +44,9 @@ class Attention(Module):
 
     A call with a `Cache` takes x for the time steps after those in it, and adds them to it.
 
-    >>> [len(row) for row in Attention(4, 2)([[1.0, 0.0, 0.0, 0.0], [0.0, 1.0, 0.0, 0.0], [0.0, 0.0, 1.0, 0.0]])]
-    [4, 4, 4]
+    >>> sequence = [[1.0, 0.0], [0.0, 1.0], [1.0, 1.0]]
+    >>> [len(row) for row in Attention(2, 1)(sequence)]
+    [2, 2, 2]
     """
 
     def __init__(
