@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import itertools
 import os
 import random
@@ -16,7 +17,20 @@ import pytest
 np = pytest.importorskip("numpy")
 
 from numpy_network import LossName, NumpyAdam, NumpyNetwork  # noqa: E402  # they need NumPy
-from systems import five_labels, regression, two_sigmoid_layers, vanishing_gradients, xor  # noqa: E402
+from systems import (  # noqa: E402
+    bracket_counter,
+    chaotic_series,
+    digit_autoencoder,
+    digit_recogniser,
+    five_labels,
+    long_memory,
+    names_gpt,
+    regression,
+    ring,
+    two_sigmoid_layers,
+    vanishing_gradients,
+    xor,
+)
 
 from microgrid import losses, nn  # noqa: E402
 from microgrid.testing import check_gradient  # noqa: E402
@@ -221,7 +235,59 @@ def test_gradients_vanish_in_deep_sigmoid_networks_and_not_in_relu_networks() ->
     assert relu[0] > 0.1 * relu[-1]
 
 
-SCRIPTS = sorted((Path(__file__).parent / "systems").glob("[!_]*.py"))
+def error_of_the_best_plane() -> float:
+    """The mean square error of unseen digits projected on a plane, by a singular value decomposition."""
+    x, unseen, _ = digit_autoencoder.data()
+    middle = np.mean(x, axis=0)
+    plane = np.linalg.svd(np.array(x) - middle)[2][:2]
+    away = np.array(unseen) - middle
+    return float(np.mean((away - away @ plane.T @ plane) ** 2))
+
+
+Figures = dict[str, float]
+SEVEN: dict[str, tuple[Any, Callable[[Figures], bool]]] = {
+    "digits": (digit_recogniser, lambda f: f["unseen digits recognised"] > 0.95),
+    "brackets": (
+        bracket_counter,
+        lambda f: f["texts of 10 brackets counted"] == 1.0 and f["texts of 40 brackets counted"] > 0.95,
+    ),
+    "memory": (
+        long_memory,
+        lambda f: (
+            f["symbols remembered, LSTM"] > 0.95
+            and f["symbols remembered, plain"] < 0.5
+            and f["gradient through 50 steps, LSTM"] > 0.01
+            and f["gradient through 50 steps, plain"] < 1e-6
+        ),
+    ),
+    "series": (chaotic_series, lambda f: f["times better than naive"] > 5.0),
+    "ring": (
+        ring,
+        lambda f: f["distance after"] < 0.1 < 0.3 < f["distance before"] and f["emptiest of eight sectors"] > 0.4,
+    ),
+    "autoencoder": (digit_autoencoder, lambda f: f["mean square error"] < 0.85 * error_of_the_best_plane()),
+    "names": (names_gpt, lambda f: f["loss after"] < 2.35 < 3.2 < f["loss before"] and f["new names"] >= 5),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", SEVEN)
+def test_a_network_of_sequences_or_images_reaches_its_figure(name: str, tmp_path: Path) -> None:
+    pytest.importorskip("llvmlite")
+    pytest.importorskip("matplotlib")
+    system, reached = SEVEN[name]
+    draws = "folder" in inspect.signature(system.figures).parameters
+    found = system.figures(tmp_path) if draws else system.figures()
+    assert reached(found), found
+    assert len(list(tmp_path.iterdir())) == draws
+
+
+SCRIPTS = [
+    path
+    for path in sorted((Path(__file__).parent / "systems").glob("[!_]*.py"))
+    if path.stem not in [system.__name__.partition(".")[2] for system, _ in SEVEN.values()]
+]
+"""Scripts of networks without figures; what the others do as scripts, they do in `figures`."""
 
 
 @pytest.mark.slow

@@ -1,1 +1,1 @@
-"""Five networks that texts on backpropagation build, each a small program with the public interface only."""
+"""Networks that texts on backpropagation build, each a small program with the public interface only."""
