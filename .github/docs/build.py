@@ -41,6 +41,7 @@ HOW_TO = [
     "drawing",
     "derivatives",
     "training",
+    "sequences",
     "compiling",
     "adding-an-op",
     "command-line",

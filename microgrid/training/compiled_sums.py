@@ -22,6 +22,9 @@ ENOUGH = 20_000
 """Minimum of recorded operations in a batch for which `compile="auto"` compiles: below, recording ends before LLVM has
 begun."""
 
+ENOUGH_BY_EPOCH = 500_000
+"""The same of all samples, however small the batches: recording them once takes about as long as LLVM does."""
+
 CHANGES = 4
 """Number of recompilations, caused by changes in captured names or objects, after which recording takes over."""
 
@@ -29,11 +32,12 @@ WATCHED = 4
 """Number of samples that are also recorded in batches 1, 2, 4, 8, ..."""
 
 
-def why_not(operations: int) -> str:
-    """Return the reason for not compiling batches of so many operations by default; "" if there is none."""
+def why_not(operations: int, by_epoch: int) -> str:
+    """Return the reason for not compiling by default, given operations of a batch and of an epoch; "" if there is
+    none."""
     if importlib.util.find_spec("llvmlite") is None or importlib.util.find_spec("numpy") is None:
         return f"llvmlite is not installed: {install('compile')}"
-    return "" if operations >= ENOUGH else "there is little to compute"
+    return "" if operations >= ENOUGH or by_epoch >= ENOUGH_BY_EPOCH else "there is little to compute"
 
 
 class NotTheSame(RuntimeError):

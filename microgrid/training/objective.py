@@ -53,7 +53,8 @@ class Objective:
         """Choose the way to compute sums of losses over batches of these samples, with outputs if asked for."""
         why_recorded = "" if self.compile else "compile=False"
         if self.compile == "auto":
-            why_recorded = why_not(samples.batch_size * operations_of(model, max(samples.xs, key=len)))
+            operations = operations_of(model, max(samples.xs, key=len))
+            why_recorded = why_not(samples.batch_size * operations, len(samples.xs) * operations)
         if why_recorded:
             return RecordedSums(model, self.loss, f"recorded, since {why_recorded}")
         examples = samples.of_each_target() if kind_of(self.loss).targets == "any" else ([], [])

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, Protocol
 from microgrid.core.scope import no_grad, recording
 from microgrid.engine import Value, newest
 from microgrid.graph.anomaly import detect_anomaly
-from microgrid.losses import Loss
+from microgrid.losses import Loss, flat
 from microgrid.nn.module import Module, evaluating
 from microgrid.training.samples import Sample, Target, values_of
 
@@ -110,11 +110,14 @@ def outputs_of(model: Module, xs: Sequence[Sample]) -> list[list[Any]]:
 
 
 def operations_of(model: Module, x: Sample) -> int:
-    """Return the number of nodes that a sample records, in evaluation: a convolution has more of them than weights."""
+    """Return the number of nodes that a sample records, in evaluation: a convolution has more of them than weights.
+
+    Three for each output are those of a loss, as a square and a softmax have them: it is not called, since it may draw.
+    """
     with recording(), evaluating(model):
         first = newest()
-        model(values_of(x))
-        return newest() - first
+        outputs = flat(model(values_of(x)))
+        return newest() - first + 3 * len(outputs)
 
 
 def loss_and_outputs(

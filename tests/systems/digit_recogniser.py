@@ -30,7 +30,7 @@ def network(*, seed: int = 0) -> nn.Sequential:
     )
 
 
-def train(model: nn.Sequential, x: Any, y: Any, *, epochs: int = 8, batch_size: int = 32) -> History:
+def train(model: nn.Sequential, x: Any, y: Any, *, epochs: int = 12, batch_size: int = 32) -> History:
     """The history of the training, at a rate that falls to 0 along a half wave of the cosine."""
     lr = optim.cosine(0.02, epochs * -(-len(x) // batch_size))
     return fit(model, x, y, loss="cross_entropy", lr=lr, epochs=epochs, batch_size=batch_size)

@@ -767,6 +767,8 @@ def test_auto_compiles_where_there_is_enough_to_compute(capsys: pytest.CaptureFi
     shared = nn.Sequential(nn.Conv2d(1, 2, 3, seed=0), nn.Flatten(), nn.Linear(72, 1, seed=1))  # 93 weights, used often
     images = [[[[0.1 * (i + j + k) for k in range(8)] for j in range(8)]] for i in range(32)]
     assert fit(shared, images, [1.0] * 32, loss="mse", epochs=1, progress=False).how == "compiled"
+    often = fit(nn.MLP(2, [16, 16, 1]), x * 25, [1.0] * 5000, loss="mse", epochs=1, batch_size=10, progress=False)
+    assert often.how == "compiled"
 
 
 def test_a_weight_that_changes_is_seen_and_soon_recorded(monkeypatch: pytest.MonkeyPatch) -> None:
