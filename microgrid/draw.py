@@ -33,26 +33,29 @@ def draw(
 ) -> Any:
     """Draw the graph of a value, a program, or a model's neurons, as a picture that a notebook shows.
 
-    Of a graph each box has the label and the operation, the number and the gradient (a dash before `backward()`), and
-    each edge the local derivative, whose formula it says under the pointer; modules are frames. ① and ② are the first
-    and second operand where their order matters. `names=locals()` uses variable names where a value has no label.
-    `ops="node"` gives operations nodes of their own, as micrograd's notebook does. Above `max_nodes` boxes neurons,
-    then layers, fold into one box that says how many values it holds; `depth` folds modules below that level: 0
-    makes a model one box, 1 each of its layers, 2 each neuron. A sum of four terms or more is one box, as a mean is:
-    `unfold=True` draws each addition.
+    In a graph, each box shows the label, the operation, the number and the gradient (a dash before `backward()`). Each
+    edge shows the local derivative, and its formula under the pointer. Modules are frames. ① and ② mark the first and
+    the second operand where their order matters.
 
-    A model is drawn as neurons and weights, as one call of it shows them; one that computes anything else with its
-    inputs or its neurons' results is a ValueError: draw its output.
+    `names=locals()` uses variable names where a value has no label. `ops="node"` draws operations as nodes of their
+    own, as micrograd's notebook does. A graph of more than `max_nodes` boxes is folded: first each neuron, then each
+    layer becomes one box, which says how many values it holds. `depth` folds modules below that level: 0 makes a model
+    one box, 1 each of its layers, 2 each neuron. A mean, or a sum of four terms or more, is one box; `unfold=True`
+    draws each addition.
 
-    `colours` are fills of roles: input, parameter, constant, intermediate, output, folded. `styles` are Graphviz's
-    attributes of single boxes, by value, or by label: `styles={loss: {"fillcolor": "#FFD54F", "penwidth": 3}}`. The
-    parts of the SVG have ids: a box its label, or v and its number, an edge those of its boxes.
+    A model is drawn as neurons and weights, as one call of it shows them. A model that computes anything else with its
+    inputs or with its neurons' results raises ValueError: draw its output instead.
 
-    The result is a `graphviz.Digraph` where that package is installed. `.source` is the DOT text, the same for the same
-    graph, and `.svg` the picture, by Graphviz where it is installed and else by a layout of its own. `filename` and
-    `.save(path)` write the picture as the ending says, `filename` without an ending in `format`; `.render(view=True)`
-    opens it. All formats but SVG need Graphviz; `dpi` is the resolution of PNG and JPEG. Raises TypeError when root is
-    nothing that can be drawn, ValueError for an ending of no picture, ImportError where Graphviz is needed and missing.
+    `colours` gives fills by role: input, parameter, constant, intermediate, output, folded. `styles` gives Graphviz's
+    attributes of single boxes, by value or by label: `styles={loss: {"fillcolor": "#FFD54F", "penwidth": 3}}`. In the
+    SVG, the id of a box is its label, or v and its number; that of an edge is made of those of its boxes.
+
+    The result is a `graphviz.Digraph` where that package is installed. `.source` is the DOT text, which is the same for
+    the same graph. `.svg` is the picture, laid out by Graphviz where it is installed, and by microgrid otherwise.
+    `filename` and `.save(path)` write the picture in the format of the ending; a `filename` without an ending is
+    written in `format`. `.render(view=True)` opens it. All formats but SVG need Graphviz; `dpi` is the resolution of
+    PNG and JPEG. Raises TypeError when root cannot be drawn, ValueError when the ending is not that of a picture,
+    ImportError where Graphviz is needed and missing.
 
     >>> from microgrid.engine import Value
     >>> picture = draw(Value(2.0, label="a") * 3.0)  # a notebook shows it

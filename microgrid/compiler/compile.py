@@ -55,8 +55,8 @@ def compile(
     """Compile a function to machine code; also a decorator. With a model, compile its loss and gradients over batches.
 
     Arguments are numbers, whole ones included, NumPy's arrays, and nested lists, tuples, dicts, data classes and
-    registered types of them; results have their structure. `static` names parameters whose arguments are none, such as
-    indices and counts: they are compiled in, and another value recompiles.
+    registered types of them; results have their structure. `static` names parameters that are not differentiated, such
+    as indices and counts: their values are compiled in, and another value recompiles.
 
     With `strict`, each sample has the bits of eager evaluation; without it, products that are added to sums of many
     terms may be fused with them, and functions may differ in the last digits. Machine code is kept on disk, in the
@@ -67,9 +67,9 @@ def compile(
     batch, before it is returned. Where rounding does not explain the difference, a RuntimeError has both numbers. This
     takes less time than the compilation; `check=False` skips it.
 
-    Loops of Python are unrolled and found again. The steps of `scan`, `fori_loop` and `while_loop` are traced once, and
-    loops in machine code, forward and backward; a while_loop ends in each sample of a batch by itself. Of long ones the
-    first iterations are compared with recording.
+    Loops of Python are recorded iteration by iteration, and found again in the recording. The step of a `scan`, a
+    `fori_loop` or a `while_loop` is traced once, and becomes a loop in machine code, forward and backward. In a batch,
+    a `while_loop` ends for each sample separately. Of long loops the first iterations are compared with recording.
 
     A change of a global or free name of the function, of a default argument, or of an attribute read by name from a
     class or a module of your own recompiles. The contents of other objects are frozen at trace time.

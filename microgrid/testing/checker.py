@@ -44,11 +44,13 @@ def check_gradient(
     PyTorch's `autograd.Function` too, or a function with `fwd` and `bwd` like JAX's `custom_vjp`. Its forward pass must
     work on arrays of Values.
 
-    PASS means that the derivative is enclosed by a proof, or known to 50 digits where python-flint is missing, and that
-    the whole enclosure is near to the gradient: for a claim, within 2**-45 of the derivative, or of the contributions
-    that were summed to it, and of a millionth of it at most; for our own, within what rounding explains, once its rules
-    are known to give the derivative. FAIL means that all of it is farther away than that, and than rounding explains.
-    UNDECIDED says why: a kink, an edge of the domain, floats only, digits lost to cancellation, a wide enclosure.
+    PASS means that the derivative is proved to lie within bounds (or is known to 50 digits where python-flint is
+    missing), and that the gradient is near to all numbers within them. For a claim that is within 2**-45 times the
+    derivative, or times the contributions that were summed to it, but at most a millionth of the derivative; for the
+    engine's own gradient, within what rounding explains, once the rules are known to give the derivative. FAIL means
+    that the gradient is farther than that, and than rounding explains, from each number within the bounds. UNDECIDED
+    has a reason: a kink, an edge of the domain, a function on floats only, digits lost to cancellation, bounds that are
+    too wide.
 
     >>> from microgrid import tanh
     >>> check_gradient(lambda x, y: tanh(x * y), 0.3, 2.0).verdict

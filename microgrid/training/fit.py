@@ -45,10 +45,10 @@ def fit(
     `Objective` of `microgrid.training` selects the sum, a penalty, or compilation; `Spread` uses the workers of an
     executor. `optimizer` is one of `microgrid.optim`, or its name, with `lr` the learning rate.
 
-    Sequences may have unlike lengths. Where the model has a row of logits for each step, a target is a class for each
-    step, or -100 for one that does not count. Compiled code runs for those of one length together; those of a model
-    with an attribute `padding`, a number that has no effect on the steps before it, are continued with it to one
-    length.
+    Sequences may differ in length. Where the model has a row of logits for each step, a target is a class for each
+    step, or -100 for one that does not count. Compiled code runs the sequences of one length together. A model may have
+    an attribute `padding`, a number that has no effect on the steps before it; then shorter sequences are padded with
+    it.
 
     `batch_size` is all samples by default; 1 is stochastic gradient descent. Each epoch shuffles the samples by `seed`;
     with `seed=None` they stay in order. `validation` is a pair (x, y), or the fraction of the samples to hold out:
