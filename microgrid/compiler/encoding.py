@@ -231,15 +231,19 @@ def _distinct(constants: Sequence[float]) -> tuple[list[float], list[int]]:
 
 
 def words_of(encoded: Encoded, addresses: Sequence[int], end: int, lanes: int) -> Any:
-    """Return the words in memory, for handlers at these addresses; the last word ends them all."""
+    """Return the words in memory, for handlers at these addresses; the last word ends them all.
+
+    Raises MemoryError for more slots than the offsets reach.
+    """
     import numpy as np
 
-    count = [handler.words for handler in encoded.handlers]
-    every = (
-        [i for i in encoded.instructions for _ in range(count[i])]
-        if max(count, default=1) > 1
-        else encoded.instructions
-    )
+    if encoded.slots * 8 * lanes > 1 << 32:  # offsets have 32 bits
+        raise MemoryError(
+            f"{encoded.slots:,} numbers are needed at once, more than can be interpreted in {lanes} lanes"
+        )
+    count = np.array([handler.words for handler in encoded.handlers], dtype=np.int64)
+    instructions = np.array(encoded.instructions, dtype=np.int64)
+    every = np.repeat(instructions, count[instructions])
     words = np.zeros(len(every) + 1, dtype=[("handler", "<u8"), ("slots", "<u4", 4)])
     assert words.itemsize == WORD
     words["handler"][:-1] = np.array(addresses, dtype=np.uint64)[every]

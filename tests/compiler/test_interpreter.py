@@ -102,6 +102,13 @@ def test_ops_of_the_user_have_handlers_of_their_own() -> None:
         del mg.OPS["interpreted_gamma"]
 
 
+def test_more_slots_than_offsets_reach_are_refused() -> None:
+    encoded = encoding.Encoded([], [], [], [], [], 1 << 29)
+    assert len(encoding.words_of(encoded, [], 0, 1)) == 1
+    with pytest.raises(MemoryError, match="536,870,912 numbers are needed at once"):
+        encoding.words_of(encoded, [], 0, 16)
+
+
 def test_one_kernel_serves_all_programs() -> None:
     here = Mode(1, True, 1, 1)
     assert interpreter(here, True) is interpreter(here, True)
