@@ -189,7 +189,7 @@ class _Recorded:
             return passes.entries(lower=True)
         outputs, nans = find(self.outputs, self.inputs, self.start)
         found = {(i, j): slope for i, j, slope in SparsePasses(outputs, self.inputs, self.start).entries(lower=True)}
-        return [Entry(i, j, found.get((i, j), 0.0) + nans[i]) for i, j in passes.pattern() if i >= j]
+        return [Entry(i, j, found.get((i, j), 0.0) + nans[i]) for i, j, _ in passes.entries(lower=True)]
 
 
 def assembled(

@@ -2,7 +2,8 @@
 
 Passes over the whole graph, one for each input, cost the square of a banded problem's size. An entry is where a chain
 of partials leads from the input to the output. Only a partial of a piecewise op that is 0 whatever happens breaks it,
-such as that of `where` by its condition. That is a matter of the graph alone: an entry may be 0 at some numbers.
+such as that of `where` by its condition; and what is carried on as the constant 0 passes nothing further. That is a
+matter of the graph alone: an entry may be 0 at some numbers.
 """
 
 from __future__ import annotations
@@ -83,27 +84,6 @@ class SparsePasses:
             else:
                 found = [entry for slot in self._outputs for entry in self._rows(slot)]
         return sorted(found, key=lambda entry: entry[:2])
-
-    def pattern(self) -> list[tuple[int, int]]:
-        """Return the places of the entries, by rows, without recording them."""
-        found = []
-        for j, first in enumerate(self._inputs):
-            reached, waiting = {first}, [first]
-            while waiting:
-                slot = waiting.pop()
-                for user in self._from.get(slot, ()) if slot >= 0 else ():
-                    if user not in reached and self._passes(user, slot):
-                        reached.add(user)
-                        waiting.append(user)
-            found += [(i, j) for slot in self._outputs.keys() & reached for i in self._outputs[slot]]
-        return sorted(found)
-
-    def _passes(self, user: int, slot: int) -> bool:
-        """Return True if an operand has a partial other than the 0 of a piecewise op."""
-        return any(
-            operand == slot and not (piecewise and not isinstance(partial, Value) and partial == 0.0)
-            for operand, partial, piecewise in self._into[user]
-        )
 
     def _column(self, column: int, lower: bool) -> list[Entry]:
         """Push 1 from an input."""
