@@ -116,7 +116,7 @@ def faults(k: int, cells: list[str], last: bool) -> list[str]:
     """List what the Markdown cells of the k-th notebook lack as a part of the course."""
     wanted = {
         "its number and a title": re.match(rf"# {k}\. \w", cells[0]),
-        "what one knows at its end": "At the end of this notebook" in cells[0],
+        "what one knows at its end": re.search(r"At\s+the\s+end\s+of\s+this\s+notebook", cells[0]),
         "exercises": "## Exercises" in cells[-1],
         "answers, folded away": "<details><summary>Answers</summary>\n\n" in cells[-1]
         and "\n\n</details>" in cells[-1],
