@@ -50,7 +50,8 @@ class LoopPasses(FunctionText):
         if self.repeated.condition is not None:
             self.asked = self.set(f"alloca [{max(len(self.repeated.condition.outputs), 1)} x {self.vector}]")
         outside = [(self.inputs + j, slot) for j, slot in enumerate(self.repeated.outside)]
-        self.copy(self.cells, "%parent", [pair for pair in outside if pair[0] not in self.frame.shared])
+        absent = self.frame.shared.keys() - self.it.unit.taken()  # stages read what samples share where it lies
+        self.copy(self.cells, "%parent", [pair for pair in outside if pair[0] not in absent])
 
     # Forward.
 

@@ -51,6 +51,15 @@ class LoopUnit(NamedTuple):
     backward: list[Stage | None]
     loops: list[Placed]
 
+    def taken(self) -> set[int]:
+        """Return the slots that loops within take from the frame: a shared number has to be there, too, for them."""
+        found: set[int] = set()
+        for loop, unit in [(placed.loop, placed.unit) for placed in self.loops]:
+            found.update(loop.operands[: len(loop.operands) - len(loop.outside)])
+            within, first = unit.taken(), loop.carry + loop.xs
+            found.update([slot for i, slot in enumerate(loop.outside) if first + i in within])
+        return found
+
 
 class Stage(NamedTuple):
     """Functions of a stage's segments, their work memory, and the place of their constants."""

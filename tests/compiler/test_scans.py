@@ -90,7 +90,16 @@ def newton(x: Any, y: Any) -> Any:
     return while_loop(lambda c: abs(c * c - a) > 1e-10, step, a, max_iterations=60) * y
 
 
-FUNCTIONS = [trajectory, backwards, checkpointed, nested, halving, newton]
+def threefold(x: Any, y: Any) -> Any:
+    """Only the innermost loop uses y, among its xs."""
+
+    def innermost(d: Any, s: float) -> tuple[Any, None]:
+        return scan(lambda e, r: (mg.sin(e + r), None), 0.5, [1.5, y])[0] + d * s, None
+
+    return scan(lambda c, t: (scan(innermost, c, [1.0, 2.0])[0] * t, None), x, [0.7, -0.3])[0]
+
+
+FUNCTIONS = [trajectory, backwards, checkpointed, nested, halving, newton, threefold]
 EDGES: dict[str, Callable[..., Any]] = {
     "no carry": lambda x, y: mg.sum(scan(lambda c, t: ((), t * x + y), (), [x, y, 1.0])[1]),
     "a constant for y": lambda x, y: mg.sum(scan(lambda c, t: (c * t, 1.5), x, [x, y, 1.0])[1]) + x,
@@ -148,7 +157,7 @@ def test_value_and_gradient_have_the_bits_of_recording(f: Callable[..., Any]) ->
 
 
 @pytest.mark.parametrize(
-    "f", [f if f in (trajectory, halving) else pytest.param(f, marks=pytest.mark.slow) for f in FUNCTIONS]
+    "f", [f if f in (trajectory, halving, threefold) else pytest.param(f, marks=pytest.mark.slow) for f in FUNCTIONS]
 )
 def test_each_sample_of_a_batch_has_its_own_number_of_iterations(f: Callable[..., Any]) -> None:
     rng = np.random.default_rng(0)
