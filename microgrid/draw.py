@@ -82,12 +82,12 @@ def draw(
         raise ValueError(f"dpi is a resolution from 1 to 2400, got {dpi!r}")
     unknown = [role for role in colours or {} if role not in FILLS]
     if unknown:
-        raise ValueError(f"colours are of roles, which are {', '.join(FILLS)}; got {unknown[0]!r}")
+        raise ValueError(f"colours takes the roles {', '.join(FILLS)}; got {unknown[0]!r}")
     written = ending(filename, *ENDINGS)[1:] if filename is not None and Path(filename).suffix else format
     sketch = Sketch({"rankdir": rankdir, **({} if dpi is None else {"dpi": f"{dpi:g}"})})
     if isinstance(root, Module):
         if styles:
-            raise ValueError("styles are of values; a model is drawn as neurons: draw its output")
+            raise ValueError("styles apply to values, and a model is drawn as neurons: draw its output instead")
         boxes, text = architecture.add(
             sketch, root, precision=precision, show_grad=show_grad, max_nodes=max_nodes, fills=colours or {}
         )

@@ -812,7 +812,7 @@ def _give(node: Value, given: tuple[Any, ...]) -> None:
     children = given[0]
     local_grads = given[1] if len(given) == 2 else None
     if isinstance(children, str):
-        raise TypeError(f"a label goes by its name: Value({node._data!r}, label={children!r})")
+        raise TypeError(f"a label is passed by name: Value({node._data!r}, label={children!r})")
     nodes = [] if children is None else _listed("children", children)
     for i, child in enumerate(nodes):
         if not isinstance(child, Value):

@@ -52,7 +52,7 @@ class History:
             self.measured.setdefault(name, []).append(number)
 
     def plot(self, *, title: str = "") -> Any:
-        """Return a matplotlib figure of the curves; ImportError names the extra where matplotlib is missing."""
+        """Return a matplotlib figure of the curves; raises ImportError where matplotlib is missing."""
         return plot_curves(self.loss, self.measured, title=title)
 
     def _repr_png_(self) -> bytes | None:

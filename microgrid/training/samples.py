@@ -170,7 +170,7 @@ def _nested(item: Any, where: str) -> Sample:
     for j, cell in enumerate(cells):
         at = f"{where}, {j}"
         if not _is_listing(cell):
-            raise ValueError(f"{at} is no list, and others of its row are: each needs as many axes")
+            raise ValueError(f"{at} is a number, where others of its row are lists: all need the same number of axes")
         parts.append(_nested(cell, at))
         if shape_of(parts[j]) != shape_of(parts[0]):
             raise ValueError(
@@ -226,7 +226,7 @@ def _target(item: Any, given: Outputs, kind: Kind, where: str) -> Target:
         raise ValueError(f"{where} has {len(numbers)} number(s), the network has {outputs} output(s){hint}")
     for number in numbers:
         if kind.targets in ("probabilities", "classes") and not 0.0 <= number <= 1.0:
-            raise ValueError(f"{where}: {number:g} is no probability: cross-entropy takes targets from 0 to 1")
+            raise ValueError(f"{where}: {number:g} is not a probability: cross-entropy takes targets from 0 to 1")
         if kind.targets == "signs" and number not in (-1.0, 1.0):
             raise ValueError(f"{where}: label {number:g} is neither -1 nor 1, which the hinge loss takes")
     if kind.targets == "classes" and not math.isclose(sum(numbers), 1.0, abs_tol=1e-9):

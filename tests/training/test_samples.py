@@ -95,7 +95,7 @@ def test_targets_are_what_the_loss_takes() -> None:
         (losses.cross_entropy, [0, 1.5, 1], 3, r"row 1: label 1.5 is none"),
         (losses.cross_entropy, [0, 1, [0.5, 0.6]], 2, r"row 2: probabilities of classes add up to 1, these to 1.1"),
         (losses.hinge, [1, -1, 0], 1, r"row 2: label 0 is neither -1 nor 1"),
-        (losses.binary_cross_entropy, [1, 0, -1], 1, r"row 2: -1 is no probability"),
+        (losses.binary_cross_entropy, [1, 0, -1], 1, r"row 2: -1 is not a probability"),
         (losses.mse, [1, 0, float("nan")], 1, r"y, row 2 is nan"),
     ],
 )
@@ -126,7 +126,7 @@ def test_samples_of_one_axis_are_rows(x: Any) -> None:
     [
         ([[[1, 2]], [[3]]], r"x, row 1 has 1 x 1 number\(s\), row 0 has 1 x 2"),
         ([[[1, 2], [3]], [[3, 4], [5, 6]]], r"x, row 0, 1 has 1 number\(s\), x, row 0, 0 has 2"),
-        ([[[1, 2], 3]], "x, row 0, 1 is no list, and others of its row are"),
+        ([[[1, 2], 3]], "x, row 0, 1 is a number, where others of its row are lists"),
         ([[[1, 2]], [3, 4]], r"x, row 1 has 2 number\(s\), row 0 has 1 x 2"),
         ([[[1, 2], [3, "4"]]], "x, row 0, 1, column 1: expected a number, got the string '4'"),
         ([[[1, float("nan")]]], "x, row 0, 0, column 1 is nan"),
