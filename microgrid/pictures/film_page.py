@@ -252,7 +252,7 @@ class _Scale(NamedTuple):
             decades = range(math.floor(self.low), math.floor(self.high) + 1)
             for factors in ((1, 2, 5), (1, 3), (1,)):
                 found = [f * 10.0**k for k in decades for f in factors]
-                found = [x for x in found if self.low <= math.log10(x) <= self.high]
+                found = [x for x in found if x > 0.0 and self.low <= math.log10(x) <= self.high]
                 if 2 <= len(found) <= 6:
                     return found
             if len(found) > 6:

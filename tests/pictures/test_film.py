@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from microgrid import Film, Value, datasets, fit, nn
@@ -300,7 +300,15 @@ def test_an_animated_picture_shows_one_scene_at_a_time_and_rests_at_the_last(
     page.close()
 
 
-@given(st.lists(st.floats(1e-300, 1e300) | st.floats(-1e6, 1e6) | st.just(math.inf), min_size=1, max_size=5))
+@given(
+    st.lists(
+        st.floats(1e-300, 1e300) | st.floats(-1e6, 1e6, allow_subnormal=False) | st.just(math.inf),
+        min_size=1,
+        max_size=5,
+    )
+)
+@example([5e-324])
+@example([5e-324, 1.0])
 def test_the_scale_of_the_loss_has_round_numbers_within_it(losses: list[float]) -> None:
     scale = _scale(losses)
     finite = [x for x in losses if math.isfinite(x)] or [0.0]
