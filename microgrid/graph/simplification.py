@@ -41,8 +41,8 @@ def simplified(
     powers become products, and a product with 0 is 0 where the other factor is known to be finite.
 
     With `finite_arguments`, a product that is 0 where a factor is needs no test of it if the other one is finite for
-    all finite arguments. Where an argument is inf or nan, a result may then be nan which the test kept from it. None
-    loses a nan.
+    all finite arguments, and the first one is 0 by no choice or limit. Where an argument is inf or nan, a result may
+    then be nan which the test kept from it. None loses a nan.
     """
     exact = _exactness(inputs, constants, instructions, outputs, signed_zeros)
 

@@ -22,6 +22,9 @@ from microgrid.graph.probing import facts
 
 BIG: Final = sys.float_info.max
 
+EVERY: Final = -1
+"""The set of all arguments."""
+
 MOST_TRACKED: Final = 256
 """Maximum number of inputs of which it is known where their being inf or nan goes: sets of them are whole numbers."""
 
@@ -50,6 +53,9 @@ class ValueNumbers:
         self.depends = [1 << i for i in range(inputs)] if self.tracks else []
         self.nan = [0] * len(self.depends)
         self.infinite = list(self.depends)
+        # Those that may be inf or nan where it is 0 and nothing else shows that: a function of them has a finite limit,
+        # or a choice leaves them out, whoever makes it.
+        self.hidden = [0] * len(self.depends)
         self.finite: dict[int, int] = {}
         """For sets of arguments the slot of a result that is finite where all of them are, and only there."""
 
@@ -102,6 +108,7 @@ class ValueNumbers:
             owing = self._slots[key] = self.entered(None, (), self.sizes[slot], self.depends[slot] | arguments)
             self.nan[owing] = self.nan[slot] | arguments
             self.infinite[owing] = self.infinite[slot] | arguments
+            self.hidden[owing] = self.hidden[slot]
             self.owed[owing] = value, arguments
         return 2 * owing
 
@@ -113,6 +120,7 @@ class ValueNumbers:
             self.depends.append(depends)
             self.nan.append(0)
             self.infinite.append(0)
+            self.hidden.append(0)
         return len(self.instructions) - 1
 
     def plain(self, value: int) -> int:
@@ -185,17 +193,25 @@ class ValueNumbers:
         return found if found <= BIG else math.inf
 
     def track(self, slot: int, op: Op, operands: tuple[int, ...]) -> None:
-        """Enter the arguments that make a result nan, or inf or nan."""
+        """Enter the arguments that make a result nan, or inf or nan, and those that it hides."""
         static = () if not op.static else tuple([self.numbers[i] for i in operands[op.arity - op.static :]])
         known = facts(op, static)
-        nan = infinite = 0
+        nan = infinite = hidden = 0
+        product = op is ops.multiply_no_nan or op is ops.zero_product  # it is 0 where a factor is, and hides no more
         for i, operand in enumerate(operands):
+            hidden |= self.hidden[operand]
+            if self.depends[operand] and not product:
+                if op is ops.where or not known.nan_passes[i]:
+                    hidden = EVERY
+                elif not (known.inf_passes[i] or known.inf_is_nan[i]):
+                    hidden |= self.depends[operand]
             if known.nan_passes[i]:
                 nan |= self.infinite[operand] if known.inf_is_nan[i] else self.nan[operand]
                 infinite |= self.infinite[operand] if known.inf_passes[i] else 0
         if op is ops.mul and 0.0 in (self.numbers.get(operands[0]), self.numbers.get(operands[1])):
             nan |= self.infinite[operands[0]] | self.infinite[operands[1]]  # 0 * inf
         self.nan[slot] = nan
+        self.hidden[slot] = hidden
         self.infinite[slot] = infinite | nan
         if self.sizes[slot] <= BIG and self.depends[slot] == infinite | nan:
             self.finite[self.depends[slot]] = slot
@@ -215,10 +231,15 @@ class ValueNumbers:
         return self.sizes[value >> 1] <= BIG
 
     def follows(self, value: int, other: int) -> bool:
-        """Return True if a value is finite but where another, or the result in hand, is to be nan."""
+        """Return True if a value is finite but where another, or the result in hand, is to be nan.
+
+        With finite arguments: if it is for these, and no choice or limit makes the other one 0 where it is not.
+        """
         slot = value >> 1
-        if self.finite_arguments or slot in self.numbers:
+        if slot in self.numbers:
             return self.bounded(value)
+        if self.finite_arguments:
+            return self.tracks and self.bounded(value) and not self.depends[slot] & self.hidden[other >> 1]
         covered = self.nan[other >> 1] | self.owing if self.tracks else 0
         return self.tracks and self.bounded(value) and not self.depends[slot] & ~covered
 

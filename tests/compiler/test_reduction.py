@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from programs import KINKED, SMOOTH, RandomFunction, functions, points
 
-from microgrid import compile, cos, exp, grad, hessian, sin, sqrt, tanh, trace
+from microgrid import compile, cos, exp, grad, hessian, relu, silu, sin, sqrt, tanh, trace, where
 from microgrid.compiler import plan
 from microgrid.compiler.choice import Choice
 
@@ -93,6 +93,27 @@ def test_a_derivative_keeps_a_nan_that_a_simpler_function_does_not_have() -> Non
     value, slope = compiled.value_and_grad(0.0)
     assert value == 0.0
     assert math.isnan(slope)
+
+
+def masked(xs: Any) -> Any:
+    """A loss of which a sample with k <= 0 is left out."""
+    w, b, x, k = xs
+    return where(k.greater(0.0), (tanh(w * x + b) - 1.0) ** 2, 0.0) + w * w * b + sin(w) * b
+
+
+@pytest.mark.parametrize(
+    ("f", "at"),
+    [
+        (masked, [0.3, 0.4, math.nan, 0.0]),
+        (masked, [0.3, 0.4, -math.inf, 0.0]),
+        (lambda xs: silu(xs[0]) * xs[1], [math.inf, 0.5]),
+        (lambda xs: relu(xs[0] * xs[1]) + relu(xs[0] - xs[1]) * xs[1], [-0.5, math.inf]),
+    ],
+)
+def test_a_choice_or_a_limit_keeps_what_is_not_finite_from_second_derivatives(f: Any, at: list[float]) -> None:
+    expected = hessian(f)(at)
+    assert np.isfinite(np.array(expected)).any()
+    assert np.array_equal(compile(hessian(f), check=False)(at), expected, equal_nan=True)
 
 
 def test_loops_stay_loops() -> None:
