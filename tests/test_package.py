@@ -213,6 +213,7 @@ def test_public_names_are_exactly_all() -> None:
         "sum",
     }
     assert not set(microgrid.__all__) & set(dir(builtins))
+    assert set(microgrid.nn.__all__) <= set(dir(microgrid.nn))
 
 
 OPERATORS = "add sub mul div neg constant_power greater equal identity"

@@ -138,10 +138,20 @@ def without_collection() -> Iterator[None]:
             gc.enable()
 
 
-def _condition(how: str) -> str:
-    """Record a comparison, in place of Python's."""
-    recorded = {">": "x.greater(y)", ">=": "1 - y.greater(x)", "<": "y.greater(x)", "<=": "1 - x.greater(y)"}
-    return recorded.get(how, "x.equal(y)")
+def _choice(how: str, value: Value, other: Any) -> str:
+    """Return the text of a choice by a comparison that is recorded, and of Python's, in whose place it comes."""
+    x = value.label if value.label.isidentifier() else "x"
+    y = repr(other) if not isinstance(other, Value) else other.label if other.label.isidentifier() else "y"
+    if how in (">", "<="):
+        condition = f"{x}.greater({y})"
+    elif how not in ("<", ">="):
+        condition = f"{x}.equal({y})"
+    elif isinstance(other, Value):
+        condition = f"{y}.greater({x})"
+    else:  # a plain number has no such method
+        condition = f"(-{x}).greater({0 - other!r})"
+    paths = "b, a" if how in ("<=", ">=") else "a, b"
+    return f"where({condition}, {paths}) in place of `a if {x} {how} {y} else b`"
 
 
 def _refusal(name: str, how: str, value: Value, other: Any, answer: Any, line: str) -> str:
@@ -158,7 +168,7 @@ def _refusal(name: str, how: str, value: Value, other: Any, answer: Any, line: s
     right = (other.label or repr(other.item())) if isinstance(other, Value) else repr(other)
     return (
         f"{name} cannot be compiled: its path hangs on whether {text} {how} {right}, at {line}; keep both paths: "
-        f"where({_condition(how)}, a, b), for arrays numpy.where(x {how} y, a, b), maximum or minimum"
+        f"{_choice(how, value, other)}, for arrays numpy.where(x {how} y, a, b), maximum or minimum"
     )
 
 

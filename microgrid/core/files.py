@@ -25,7 +25,7 @@ def ending(path: PathLike, *endings: str) -> str:
         return found
     if Path(path).exists() and not Path(path).is_file():
         return endings[0]
-    raise ValueError(f"what {path} is to be cannot be told: its name must end in {' or '.join(endings)}")
+    raise ValueError(f"{path}: the name must end in {' or '.join(endings)}, which says what is written")
 
 
 def write_text(path: PathLike, text: str) -> None:

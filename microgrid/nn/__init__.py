@@ -77,6 +77,10 @@ _LAYERS = {
 """Layers that load when they are first used, by their file."""
 
 
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
+
+
 def __getattr__(name: str) -> Any:
     for file, names in _LAYERS.items():
         if name in names:

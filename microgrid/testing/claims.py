@@ -15,9 +15,10 @@ def claimed_gradient(gradient: Any, subject: Subject) -> list[float]:
     listed = _lists(gradient)
     numbers, shape = tree.flatten(listed, as_number, "gradient")
     count = len(subject.numbers)
-    if len(numbers) != count:
-        raise ValueError(f"the arguments have {count} number(s), the claimed gradient {len(numbers)}")
     names = subject.parameters()
+    if len(numbers) != count:
+        misfit = _misshapen(gradient, names, subject.structure)
+        raise ValueError(misfit or f"the arguments have {count} number(s), the claimed gradient {len(numbers)}")
     ways: list[Any] = [list(subject.structure)]
     if len(names) == 1:
         ways.append(subject.structure[0])  # the gradient of the only argument, without a tuple
@@ -29,7 +30,21 @@ def claimed_gradient(gradient: Any, subject: Subject) -> list[float]:
     if isinstance(shape, list) and shape == list(range(count)) and not _has_keys(subject.structure):
         return numbers  # one flat list
     expected = tree.shape(subject.structure[0] if len(names) == 1 else subject.structure)
-    raise ValueError(f"the claimed gradient is structured {tree.shape(shape)}, but the arguments {expected}")
+    misfit = _misshapen(gradient, names, subject.structure)
+    raise ValueError(misfit or f"the claimed gradient is structured {tree.shape(shape)}, but the arguments {expected}")
+
+
+def _misshapen(gradient: Any, names: Sequence[str], structure: Sequence[tree.Structure]) -> str:
+    """Return the text on the first array of a claim that has another shape than its argument; "" if there is none."""
+    claims = [gradient] if hasattr(gradient, "shape") else gradient
+    if not isinstance(claims, (list, tuple)) or len(claims) != len(names):
+        return ""
+    for name, claim, argument in zip(names, claims, structure, strict=True):
+        shape = getattr(claim, "shape", None)
+        if isinstance(argument, tree.Array) and shape is not None and tuple(shape) != argument.shape:
+            turned = ": it is transposed" if tuple(shape) == argument.shape[::-1] else ""
+            return f"the gradient of {name} has the shape {tuple(shape)}, {name} itself {argument.shape}{turned}"
+    return ""
 
 
 def _matched(claim: Any, structure: tree.Structure) -> list[tuple[int, float]] | None:

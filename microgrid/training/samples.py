@@ -250,6 +250,11 @@ def _row(item: Any, where: str) -> list[float]:
         try:
             number = as_float(cell)
         except (TypeError, OverflowError) as error:
+            if isinstance(cell, str) and "y" in where.partition(",")[0] and not _is_numeral(cell):
+                raise ValueError(
+                    f"{at} is the text {cell!r:.40}: number the classes, classes = sorted(set(y)) and "
+                    "y = [classes.index(label) for label in y]"
+                ) from None
             raise ValueError(f"{at}: {error}") from None
         if not math.isfinite(number):
             raise ValueError(f"{at} is {number}: leave the row out or fill it in")
@@ -257,6 +262,14 @@ def _row(item: Any, where: str) -> list[float]:
     if not row:
         raise ValueError(f"{where} is empty")
     return row
+
+
+def _is_numeral(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _is_listing(x: Any) -> bool:

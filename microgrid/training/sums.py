@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, Protocol
 from microgrid.core.scope import no_grad, recording
 from microgrid.engine import Value, newest
 from microgrid.graph.anomaly import detect_anomaly
-from microgrid.losses import Loss, flat
+from microgrid.losses import Loss, binary_cross_entropy, flat
 from microgrid.nn.module import Module, evaluating
 from microgrid.training.samples import Sample, Target, values_of
 
@@ -151,5 +151,11 @@ def birth_of_nan(
             with recording(), detect_anomaly():
                 sums.loss_and_gradients(parameters, [x], [y])
         except FloatingPointError as error:
-            return f"{name}: {error}"
+            hint = ""
+            if loss is binary_cross_entropy and "xlogy" in str(error):
+                hint = (
+                    "; binary_cross_entropy takes probabilities: end the network in a sigmoid, or take "
+                    "'binary_cross_entropy_with_logits'"
+                )
+            return f"{name}: {error}{hint}"
     return "each sample by itself is finite: their sum, or the penalty, is not"

@@ -7,6 +7,8 @@ import functools
 import importlib
 import inspect
 import math
+import operator
+import re
 from collections.abc import Callable
 from types import ModuleType
 from typing import Any, NamedTuple, cast
@@ -462,6 +464,29 @@ def test_a_path_that_hangs_on_a_number_is_refused_with_its_line(f: Callable[[Any
     with pytest.raises(TypeError, match=rf"test_compiled.py:{line}; keep both paths: where.*maximum") as caught:
         mg.compile(f)(2.0)
     assert ">" in str(caught.value)
+
+
+COMPARISONS = {"<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge, "==": operator.eq}
+
+
+@pytest.mark.parametrize("how", COMPARISONS)
+@pytest.mark.parametrize("between", ["numbers", "Values"])
+def test_the_choice_that_a_refusal_proposes_takes_the_path_of_the_comparison(how: str, between: str) -> None:
+    if between == "Values" and how == "==":
+        pytest.skip("identity between two Values, which is no path")
+    compare = COMPARISONS[how]
+    for x in (1.0, 2.0, 3.0):
+
+        def f(x: Any, y: Any) -> Any:
+            return 5.0 * x if compare(x, 2.0 if between == "numbers" else y) else 7.0 * x
+
+        with pytest.raises(TypeError, match="hangs on whether") as caught:
+            mg.compile(f)(x, 2.0)
+        proposed = re.search(r"keep both paths: (where.*) in place of `a if x (\S+) (\S+) else b`", str(caught.value))
+        assert proposed is not None
+        assert (proposed[2], proposed[3]) == (how, "2.0" if between == "numbers" else "y")
+        kept = eval(f"lambda x, y: {proposed[1]}", {"where": mg.where, "a": 5.0, "b": 7.0})
+        assert mg.compile(kept)(x, 2.0) == (5.0 if compare(x, 2.0) else 7.0)
 
 
 def test_so_is_one_that_hangs_on_a_value_from_outside_and_a_number_that_is_read() -> None:

@@ -543,6 +543,22 @@ def test_a_claim_is_matched_by_its_keys_and_shape() -> None:
         check_gradient(lambda w: w[0][0] * w[1][0], [[1.0], [2.0]], gradient=[[2.0, 1.0]])
 
 
+@pytest.mark.parametrize(
+    ("claimed", "said"),
+    [
+        ((2, 3), r"the gradient of w has the shape \(2, 3\), w itself \(3, 2\): it is transposed$"),
+        ((2, 2), r"the gradient of w has the shape \(2, 2\), w itself \(3, 2\)$"),
+    ],
+)
+def test_an_array_of_another_shape_than_its_argument_is_named(claimed: tuple[int, ...], said: str) -> None:
+    np = pytest.importorskip("numpy")
+    w, v = np.ones((3, 2)), np.ones(2)
+    with pytest.raises(ValueError, match=said):
+        check_gradient(lambda v, w: (w @ v).sum(), v, w, gradient=(np.full(2, 3.0), np.ones(claimed)))
+    with pytest.raises(ValueError, match=said):
+        check_gradient(lambda w: w.sum(), w, gradient=np.ones(claimed))
+
+
 def test_a_comparison_with_an_equal_number_is_said() -> None:
     """Nearby, the other branch is taken."""
     report = check_gradient(lambda x: x * 3 if x == 2.0 else x * x, 2.0)

@@ -451,6 +451,16 @@ def test_nan_stops_the_run_and_says_where_it_was_born() -> None:
     assert caught.value.history == History()
 
 
+def test_a_loss_of_probabilities_says_what_to_do_with_other_outputs() -> None:
+    advice = "; binary_cross_entropy takes probabilities: end the network in a sigmoid"
+    for loss, targets in (("binary_cross_entropy", 1.0), (lambda output, y: (output - 2.0).log(), 0.0)):
+        model = nn.Neuron(1, nonlin=False, seed=0)
+        model.w[0].data = -1.0
+        with pytest.raises(TrainingError, match="gave nan") as caught:
+            fit(model, [1.0, 2.0], [targets] * 2, loss=loss, epochs=1, progress=False)
+        assert (advice in str(caught.value)) == (loss == "binary_cross_entropy")
+
+
 def test_an_infinity_that_comes_to_nothing_is_not_blamed() -> None:
     class Clipped(nn.Module):
         def __init__(self) -> None:

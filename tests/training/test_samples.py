@@ -97,6 +97,8 @@ def test_targets_are_what_the_loss_takes() -> None:
         (losses.hinge, [1, -1, 0], 1, r"row 2: label 0 is neither -1 nor 1"),
         (losses.binary_cross_entropy, [1, 0, -1], 1, r"row 2: -1 is not a probability"),
         (losses.mse, [1, 0, float("nan")], 1, r"y, row 2 is nan"),
+        (losses.cross_entropy, [1, 0, "ripe"], 2, r"y, row 2 is the text 'ripe': number the classes, classes = sorted"),
+        (losses.mse, [1, 0, "4"], 1, r"y, row 2: expected a number, got the string '4'; convert it yourself"),
     ],
 )
 def test_a_wrong_target_is_named(loss: Any, y: Any, outputs: int, advice: str) -> None:
