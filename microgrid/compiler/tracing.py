@@ -150,7 +150,7 @@ def _choice(how: str, value: Value, other: Any) -> str:
         condition = f"{y}.greater({x})"
     else:  # a plain number has no such method
         condition = f"(-{x}).greater({0 - other!r})"
-    paths = "b, a" if how in ("<=", ">=") else "a, b"
+    paths = "b, a" if how in ("<=", ">=", "!=") else "a, b"
     return f"where({condition}, {paths}) in place of `a if {x} {how} {y} else b`"
 
 

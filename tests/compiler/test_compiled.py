@@ -489,6 +489,12 @@ def test_the_choice_that_a_refusal_proposes_takes_the_path_of_the_comparison(how
         assert mg.compile(kept)(x, 2.0) == (5.0 if compare(x, 2.0) else 7.0)
 
 
+def test_a_number_taken_for_a_truth_is_compared_with_zero() -> None:
+    proposed = r"where\(x.equal\(0.0\), b, a\) in place of `a if x != 0.0 else b`"
+    with pytest.raises(TypeError, match=proposed):
+        mg.compile(lambda x: x if x else -x)(1.0)
+
+
 def test_so_is_one_that_hangs_on_a_value_from_outside_and_a_number_that_is_read() -> None:
     w = Value(1.0, label="w")
     with pytest.raises(TypeError, match=r"hangs on whether w > 0"):
