@@ -147,21 +147,36 @@ class Module:
         return self
 
     def save(self, path: PathLike) -> None:
-        """Write the parameters to a JSON file, exact to the bit; the old file stays until the new one is complete."""
-        write_json(path, "parameters", {"module": type(self).__name__, "parameters": self.state_dict()})
+        """Write the parameters to a JSON file, exact to the bit, and the names of the activations; the old file stays
+        until the new one is complete."""
+        content = {"module": type(self).__name__, "parameters": self.state_dict(), "activations": self._activations()}
+        write_json(path, "parameters", content)
 
     def load(self, path: PathLike) -> Self:
         """Read the parameters that `save` wrote; return the module.
 
-        Raises ValueError, and changes nothing, when the file holds no parameters or those of another network.
+        Raises ValueError, and changes nothing, when the file holds no parameters or those of another network, or of one
+        with other activations.
         """
-        state = read_json(path, "parameters").get("parameters")
+        content = read_json(path, "parameters")
+        state, saved, own = content.get("parameters"), content.get("activations"), self._activations()
         if not isinstance(state, dict):
             raise ValueError(f"{path} holds no parameters")
+        if saved is not None and saved != own and state.keys() == self.state_dict().keys():
+            raise ValueError(
+                f"{path}: the network that was saved has other activations: {saved!s:.200}, not {own:.200}"
+            )
         try:
             return self.load_state_dict(state)
         except ValueError as error:
             raise ValueError(f"{path}: {error}") from None
+
+    def _activations(self) -> str:
+        """Return the names of the activations in the order of `modules`, with the number of equal ones in a row."""
+        kinds = ("activation", "nonlinearity")
+        chosen = [getattr(module, kind) for module in self.modules() for kind in kinds if hasattr(module, kind)]
+        names = ["identity" if x is None else x if isinstance(x, str) else _name_of(x) for x in chosen]
+        return ", ".join(f"{len([*run])} {name}" for name, run in itertools.groupby(names))
 
     def summary(self) -> str:
         """Return a line for each module directly inside: its name, its kind, its parameters; and their sum."""
@@ -174,6 +189,10 @@ class Module:
 
     def __repr__(self) -> str:
         return f"{type(self).__name__} of {self.count_parameters()} parameters"
+
+
+def _name_of(function: Any) -> str:
+    return str(getattr(function, "name", None) or getattr(function, "__name__", None) or type(function).__name__)
 
 
 def _in_scope(call: Callable[..., Any]) -> Callable[..., Any]:

@@ -19,7 +19,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from microgrid import Value, draw, grad, nn
+from microgrid import Value, draw, grad, nn, tanh
 from microgrid.core.files import read_json, write_json
 
 
@@ -164,6 +164,27 @@ def test_a_saved_network_loads_to_the_bit(tmp_path_factory: pytest.TempPathFacto
     json.loads(path.read_text("utf-8"), parse_constant=lambda name: pytest.fail(f"{name} is not JSON"))
 
 
+def test_a_network_with_other_activations_is_not_loaded(tmp_path: Path) -> None:
+    path = tmp_path / "model.json"
+    nn.MLP(2, [3, 1], activation="tanh", seed=0).save(path)
+    assert (
+        nn.MLP(2, [3, 1], activation=tanh).load(path)([0.5, 1.0]).data
+        == nn.MLP(2, [3, 1], activation="tanh", seed=0)([0.5, 1.0]).data
+    )
+    for other in (nn.MLP(2, [3, 1]), nn.MLP(2, [3, 1], activation="tanh", output="tanh")):
+        before = other.state_dict()
+        with pytest.raises(ValueError, match=r"other activations: .*tanh.*, not .*(relu|4 tanh)"):
+            other.load(path)
+        assert other.state_dict() == before
+    nn.RNN(2, 3).save(tmp_path / "rnn.json")
+    with pytest.raises(ValueError, match="other activations: 1 tanh, not 1 relu"):
+        nn.RNN(2, 3, nonlinearity="relu").load(tmp_path / "rnn.json")
+    content = json.loads(path.read_text("utf-8"))
+    del content["activations"]  # as files were
+    path.write_text(json.dumps(content), "utf-8")
+    nn.MLP(2, [3, 1]).load(path)
+
+
 @pytest.mark.parametrize(
     ("other", "advice"),
     [
@@ -214,7 +235,8 @@ FILE = """{
   "w[0]": 0.6888437030500962,
   "w[1]": 5e-324,
   "b": "-inf"
- }
+ },
+ "activations": "1 relu"
 }
 """
 
