@@ -91,9 +91,9 @@ def rounded(x: Any, y: Any) -> Any:
 
 
 @contextlib.contextmanager
-def exactly() -> Iterator[None]:
-    """Use the formulas for exact numbers within a context."""
-    token = _exact.set(True)
+def exactly(exact: bool = True) -> Iterator[None]:
+    """Use the formulas for exact numbers within a context; with False, those for rounded ones, whatever is around."""
+    token = _exact.set(exact)
     try:
         yield
     finally:

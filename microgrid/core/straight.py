@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from microgrid.core import forward
-from microgrid.core.primitive import OPS, Op, built_in, computing, constants_recorded
+from microgrid.core.primitive import OPS, Op, built_in, computing, constants_recorded, exactly
 
 _INFIX = {"add": "({} + {})", "sub": "({} - {})", "mul": "({} * {})", "neg": "(-{})", "identity": "{}"}
 _TOTAL_IN_MATH = frozenset("cbrt hypot atan atan2 tanh asinh erf erfc".split())
@@ -207,7 +207,8 @@ def terms(formula: Callable[..., Any], names: Sequence[str], static: Sequence[fl
 
     The `static` operands follow them as plain numbers. Raises TypeError where the formula reads a number.
     """
-    with constants_recorded(lambda op, operands: Term(op, tuple(operands))):
+    # The text is kept, and may be made in the midst of a computation with balls.
+    with exactly(False), constants_recorded(lambda op, operands: Term(op, tuple(operands))):
         return formula(*[Term(None, (name,)) for name in names], *static)
 
 
@@ -280,7 +281,8 @@ def _by_static_operand(rule: Function, name: str) -> Function:
 
     def first(z: float, x: float, static: float) -> Any:
         if len(texts) >= _MOST_TEXTS or static == 0.0:  # 0.0 and -0.0 would be one key
-            return computing(rule)(z, x, static)
+            with exactly(False):
+                return computing(rule)(z, x, static)
         texts[static] = straight(name, rule, 2, (static,))
         return texts[static](z, x)
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from test_ops import EDGES, TABLE, ids
 
 from microgrid import ops
-from microgrid.core.primitive import Op, computing
+from microgrid.core.primitive import Op, computing, exactly
 from microgrid.core.straight import source, straight
 
 NUMBERS = st.one_of(st.sampled_from(EDGES), st.floats(), st.floats(-3.0, 3.0))
@@ -66,3 +66,14 @@ def test_what_stands_twice_is_computed_once_and_choices_are_pythons_own() -> Non
 def test_a_formula_that_reads_a_number_is_refused() -> None:
     with pytest.raises(TypeError, match="the formula reads a number"):
         source("f", lambda x: x if x > 0.0 else 0.0, 1)
+
+
+@pytest.mark.parametrize("op", TABLE, ids=ids)
+def test_a_text_that_is_made_within_a_computation_with_balls_is_that_for_floats(op: Op) -> None:
+    static = (3.0,) * op.static
+    texts = []
+    for exact in (False, True):
+        with exactly(exact):
+            rule = source("rule", op.partials, 1 + op.arity - op.static, static)
+            texts.append((rule, source("forward", op.formula, op.arity - op.static, static) if op.formula else ""))
+    assert texts[0] == texts[1]
