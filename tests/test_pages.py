@@ -41,7 +41,15 @@ def run_examples(text: str, name: str) -> tuple[int, str]:
     return len(test.examples), "".join(report)
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+LONG = ("sequences", "training")
+"""Pages whose examples train networks."""
+
+
+@pytest.mark.parametrize(
+    "page",
+    [pytest.param(page, marks=[pytest.mark.slow] if page.stem in LONG else []) for page in PAGES],
+    ids=lambda page: page.stem,
+)
 def test_the_examples_give_what_they_say(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for package in ("llvmlite", "matplotlib", "scipy", "flint"):
         pytest.importorskip(package)

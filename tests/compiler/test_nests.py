@@ -69,6 +69,7 @@ def run(nest: Nest, xs: Sequence[Any], at: tuple[int, ...] = ()) -> Any:
     return carried
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=40)
 @given(nests(3), st.lists(st.floats(-1.0, 1.0), min_size=3, max_size=9), st.data())
 def test_storage_keeps_every_number_of_loops_that_share_them(nest: Nest, at: list[float], data: st.DataObject) -> None:
@@ -107,6 +108,7 @@ stretches = st.lists(
 )
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=30)
 @given(stretches, st.integers(4, 40), st.data())
 def test_storage_keeps_every_number_of_lists_that_are_read_at_strides(

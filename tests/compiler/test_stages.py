@@ -179,6 +179,7 @@ def test_by_default_they_agree_to_rounding(case: tuple[Program, list[float]]) ->
         assert math.isclose(a, b, rel_tol=1e-12, abs_tol=1e-12 * max(size, 1.0))
 
 
+@pytest.mark.slow
 @QUICK
 @given(looped())
 def test_lanes_compute_the_bits_of_single_samples(case: tuple[Program, list[float]]) -> None:
