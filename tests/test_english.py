@@ -71,6 +71,7 @@ class Node:
     assert [line.split(":")[0] for line in riddles(source)] == ["1", "3", "5", "7", "9", "12"]
 
 
+@pytest.mark.slow
 def test_no_docstring_is_passed_over() -> None:
     trees = [ast.parse(path.read_text("utf-8")) for path in FILES]
     kinds = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)

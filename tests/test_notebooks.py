@@ -18,7 +18,7 @@ import pytest
 NOTEBOOKS = sorted(
     (Path(__file__).parent.parent / "notebooks").glob("*.ipynb"), key=lambda path: int(path.name.partition("-")[0])
 )
-QUICK = ("1-", "2-")
+QUICK = ("1-",)
 """Notebooks that train and compile nothing: three seconds at most."""
 METADATA = {
     "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},

@@ -125,6 +125,7 @@ def patches(source: str) -> list[str]:
     return found
 
 
+@pytest.mark.slow
 def test_no_attribute_is_patched_on_from_afar() -> None:
     for path in PACKAGE.rglob("*.py"):
         assert patches(path.read_text("utf-8")) == [], path
@@ -163,6 +164,7 @@ def unused(sources: dict[str, str]) -> list[str]:
     return found
 
 
+@pytest.mark.slow
 def test_nothing_stands_in_the_package_for_tests_only() -> None:
     sources = {
         str(path.relative_to(PACKAGE).with_suffix("")): path.read_text("utf-8") for path in PACKAGE.rglob("*.py")

@@ -297,6 +297,7 @@ def test_the_stepper_follows_what_is_dragged(address: str, visited: Callable[...
     assert page.locator("#steps .mg-count").inner_text() == f"forward 3 of {len(found) // 2}"
 
 
+@pytest.mark.slow
 def test_latex_and_the_address_are_copied_also_in_a_frame(address: str, visited: Callable[..., Any]) -> None:
     page = visited(with_expression(address, "x * y", {"x": 3.0, "y": 2.0}))
     page.get_by_text("LaTeX", exact=True).click()
@@ -355,6 +356,7 @@ def test_an_error_stands_below_its_place_and_goes_with_it(address: str, visited:
     expect(page.locator("#rows tr")).to_have_count(4)
 
 
+@pytest.mark.slow
 def test_a_network_is_trained_on_points_that_are_clicked(address: str, visited: Callable[..., Any]) -> None:
     page = visited(address)
     page.get_by_role("tab", name="Network").click()

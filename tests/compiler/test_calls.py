@@ -94,6 +94,7 @@ def energy(*args: Any) -> Any:
     return mg.sum([mg.sin((i + 1.0) * x) * xs[i // 2] for i, x in enumerate(xs)])
 
 
+@pytest.mark.slow
 @settings(max_examples=40, deadline=None)
 @given(st.lists(TREES, min_size=1, max_size=3))
 def test_results_are_those_of_the_general_path_to_the_bit(args: list[Any]) -> None:

@@ -97,7 +97,7 @@ def test_colours_of_roles_are_given_for_graphs_and_models() -> None:
     assert draw(nn.MLP(2, [3, 1]), colours={"intermediate": "#102030"}).source.count("#102030") == 4
     look = draw(c, colours={"input": "#102030"}).sketch.nodes["v0"]
     assert look["fontcolor"] == "#FFFFFF"
-    with pytest.raises(ValueError, match="which are input, parameter"):
+    with pytest.raises(ValueError, match="takes the roles input, parameter"):
         draw(c, colours={"weights": "red"})
 
 

@@ -414,6 +414,7 @@ def test_a_graph_that_cannot_be_recomputed_shows_its_numbers_all_the_same(
         check(page, found, k)
 
 
+@pytest.mark.slow
 def test_every_op_has_a_page_with_its_numbers(opened_once: Open, tmp_path: Path) -> None:
     from operands import inside
 

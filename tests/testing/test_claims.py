@@ -180,6 +180,7 @@ def test_no_random_claim_about_a_random_function_passes_that_is_not_near(
         assert_sound(check, truth)
 
 
+@pytest.mark.slow
 def test_wrong_claims_fail_where_there_are_digits_to_compare() -> None:
     """Soundness alone would be had by never deciding."""
     verdicts = []
