@@ -21,6 +21,9 @@ LONGEST_NAME = 24
 MOST_FORMULAS = 2000
 """Maximum number of values of a graph whose edges say their formulas."""
 
+BUNDLED = 5
+"""Minimum number of edges from a folded box to one value that are drawn as one: a mean of a hundred losses."""
+
 ORDINALS = "①②③④⑤⑥⑦⑧⑨"
 
 
@@ -67,7 +70,17 @@ def add(
         if not box.folded:
             item = items[box.members[0]]
             head = f"v{i}_op" if apart and item.sign else f"v{i}"
+            from_folded = Counter(home[operand] for operand in item.operands if drawn[home[operand]].folded)
+            for tail, count in from_folded.items():
+                if count >= BUNDLED:
+                    of_all = {item.partials[k] for k, operand in enumerate(item.operands) if home[operand] == tail}
+                    partial = of_all.pop() if len(of_all) == 1 else None
+                    label = [] if partial is None else [number(partial, precision)]
+                    ends = f"{ids[tail]}-{ids[i]}"
+                    sketch.edge(f"v{tail}", head, " ".join(label), id=ends, tooltip=f"{count:,} edges")
             for k, operand in enumerate(item.operands):
+                if from_folded[home[operand]] >= BUNDLED:
+                    continue
                 partial = item.partials[k]
                 label = [ORDINALS[k]] if _places(item) and k < len(ORDINALS) else []
                 label += [] if partial is None else [number(partial, precision)]

@@ -126,3 +126,14 @@ def test_a_deep_chain_of_different_operations_folds_into_pieces() -> None:
     drawn = boxes(items_of(y, {}), max_nodes=200, depth=None)
     assert len(drawn) <= OVERVIEW
     assert drawn[-1].members == [len(items_of(y, {})) - 1]
+
+
+def test_many_edges_from_a_fold_to_one_value_are_drawn_as_one() -> None:
+    points, labels = datasets.moons(100)
+    model = nn.MLP(2, [8, 1], seed=1)
+    losses = [(1 - label * model(point)).relu() for point, label in zip(points, labels, strict=True)]
+    edges = draw(sum(losses) * (1.0 / len(losses)), depth=1).sketch.edges
+    assert len({(tail, head) for tail, head, _ in edges}) == len(edges)
+    last = max((head for _, head, _ in edges), key=lambda name: int(name[1:]))
+    ((_, _, look),) = [edge for edge in edges if edge[1] == last]
+    assert (look["tooltip"], look["label"]) == ("100 edges", "0.01")
