@@ -7,7 +7,7 @@ are lanes. The number of iterations may depend on the counters around.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from microgrid.compiler.code import Accumulate, Apply, Code, Guard, Load, Operand, Repeat, Store
 from microgrid.compiler.formulas import formula
@@ -122,23 +122,36 @@ class Body:
 
     def guard(self, item: Guard, copies: list[Copy]) -> None:
         """Write code that runs if a loop in it has any iterations; its results are merged with those of none."""
-        writer, name = self.writer, self.writer.name()[1:]
         times = self.place(item.times, copies[0][0])
-        without = [[self.operand(none, registers).text for _, none, _ in item.results] for _, registers in copies]
-        before = self.block
+        merged = [
+            (registers, register, self.operand(none, registers).text, after)
+            for _, registers in copies
+            for register, none, after in item.results
+        ]
+        self.if_any(times, lambda: self.run(item.body, copies), self.writer, merged)
+
+    def if_any(
+        self,
+        times: str,
+        body: Callable[[], None],
+        keeper: Writer,
+        merged: Sequence[tuple[dict[int, Number], int, str, int]],
+    ) -> None:
+        """Write a body that runs unless `times` is 0, then merge results: for registers, one of them, the text that it
+        has without the body, and the register that has it after the body."""
+        writer, name, before = self.writer, self.writer.name()[1:], self.block
         self.write(f"%{name}.any = icmp ne i64 {times}, 0")
         self.write(f"br i1 %{name}.any, label %{name}.some, label %{name}.done")
         writer.lines.append(f"{name}.some:")
         self.block = f"{name}.some"
         known = len(writer.known)
-        self.run(item.body, copies)
+        body()
         writer.forget(known)
         self.write(f"br label %{name}.done")
         writer.lines.append(f"{name}.done:")
-        for (_, registers), own in zip(copies, without, strict=True):
-            for (register, _, after), none in zip(item.results, own, strict=True):
-                merged = f"[ {none}, %{before} ], [ {registers[after].text}, %{self.block} ]"
-                registers[register] = writer.fresh(f"phi {writer.type} {merged}")
+        for registers, register, none, after in merged:
+            either = f"[ {none}, %{before} ], [ {registers[after].text}, %{self.block} ]"
+            registers[register] = keeper.fresh(f"phi {keeper.type} {either}")
         self.block = f"{name}.done"
 
     def repeat(self, loop: Repeat, copies: list[Copy]) -> None:
@@ -199,23 +212,12 @@ class Body:
         if times.isdigit():
             self.loop(loop, copies, jam, start, times)
             return
-        writer, name = self.writer, self.writer.name()[1:]
-        without = [[_text(first, registers, self.outer) for _, first, _ in loop.kept] for _, registers in copies]
-        before = self.block
-        self.write(f"%{name}.any = icmp ne i64 {times}, 0")
-        self.write(f"br i1 %{name}.any, label %{name}.some, label %{name}.none")
-        writer.lines.append(f"{name}.some:")
-        self.block = f"{name}.some"
-        known = len(writer.known)
-        self.loop(loop, copies, jam, start, times)
-        writer.forget(known)
-        self.write(f"br label %{name}.none")
-        writer.lines.append(f"{name}.none:")
-        for (_, registers), own in zip(copies, without, strict=True):
-            for (_, _, after), none in zip(loop.kept, own, strict=True):
-                merged = f"[ {none}, %{before} ], [ {registers[after].text}, %{self.block} ]"
-                registers[after] = self.outer.fresh(f"phi {self.outer.type} {merged}")
-        self.block = f"{name}.none"
+        merged = [
+            (registers, after, _text(first, registers, self.outer), after)
+            for _, registers in copies
+            for _, first, after in loop.kept
+        ]
+        self.if_any(times, lambda: self.loop(loop, copies, jam, start, times), self.outer, merged)
 
     def loop(self, loop: Repeat, copies: list[Copy], jam: int, start: str, times: str) -> None:
         """Write a loop of `times` iterations, each of which is `jam` iterations of the original, from `start` on."""

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from importlib import import_module
 from typing import Any
 
-from compare.works import AT, LONG
+from compare.works import AT, LONG, OTHERS
 
 HOW = {
     "call": "cfunc, an array made of the floats",
@@ -17,27 +17,7 @@ HOW = {
     "long_list": "cfunc",
     "long_array": "cfunc",
 }
-CANNOT = dict.fromkeys(
-    (
-        "demo",
-        "pairs",
-        "mixture",
-        "lstm",
-        "steps",
-        "shift",
-        "chain",
-        "mixed",
-        "replay",
-        "hessian",
-        "orders",
-        "pendulum",
-        "determinant",
-        "gathers",
-        "hand",
-        "gpt",
-    ),
-    "it is here for the cost of calls",
-)
+CANNOT = dict.fromkeys(OTHERS, "it is here for the cost of calls")
 
 
 def _both() -> Any:

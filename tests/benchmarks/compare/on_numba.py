@@ -6,7 +6,7 @@ from collections.abc import Callable
 from importlib import import_module
 from typing import Any
 
-from compare.works import AT, LONG
+from compare.works import AT, LONG, OTHERS
 
 HOW = {
     "call": "njit, derivatives by hand",
@@ -14,27 +14,7 @@ HOW = {
     "pair_written": "njit, derivatives by hand",
     "long_array": "njit, derivatives by hand",
 }
-CANNOT = dict.fromkeys(
-    (
-        "demo",
-        "pairs",
-        "mixture",
-        "lstm",
-        "steps",
-        "shift",
-        "chain",
-        "mixed",
-        "replay",
-        "hessian",
-        "orders",
-        "pendulum",
-        "determinant",
-        "gathers",
-        "hand",
-        "gpt",
-    ),
-    "it has no derivatives",
-) | dict.fromkeys(
+CANNOT = dict.fromkeys(OTHERS, "it has no derivatives") | dict.fromkeys(
     ("pair_list", "long_list"), "lists of Python are converted number by number, which it advises against"
 )
 

@@ -53,6 +53,10 @@ _ALL = (
 )
 WORKS: Final = {work.name: work for work in _ALL}
 
+CALLS: Final = ("call", "pair_list", "pair_array", "pair_written", "long_list", "long_array")
+"""Works that tell the cost of a call; what is computed costs next to nothing."""
+OTHERS: Final = tuple(name for name in WORKS if name not in CALLS)
+
 LARGE: Final = ("determinant", "gathers", "hand", "gpt", "pairs", "mixture")
 """Works of thousands of scalar operations, for those who compile such."""
 
