@@ -18,7 +18,7 @@ import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, ClassVar
 
-from microgrid.engine import Value, data_of, descend, give_data, grads_of
+from microgrid.engine import Value, data_of, descend, give_data, give_grads, grads_of
 from microgrid.nn.module import as_number
 from microgrid.schedules import Schedule, cosine, exponential_decay, rate_at, step_decay, warm_up
 
@@ -210,8 +210,7 @@ class Optimizer:
 
     def zero_grad(self) -> None:
         """Set the grad of every parameter to 0."""
-        for p in self.parameters:
-            p.grad = 0.0
+        give_grads(self.parameters, [0.0] * len(self.parameters))
 
     def state_dict(self) -> dict[str, Any]:
         """Return the number of steps made and the state."""

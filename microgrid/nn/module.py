@@ -14,7 +14,7 @@ from typing import Any, Final, NamedTuple, Self
 from microgrid.core.files import PathLike, read_json, write_json
 from microgrid.core.primitive import as_float
 from microgrid.core.scope import current_reader, enter_module, leave_module
-from microgrid.engine import Value
+from microgrid.engine import Value, give_grads
 
 
 class Module:
@@ -67,12 +67,14 @@ class Module:
 
     def parameters(self) -> list[Value]:
         """Return the values to train, each once, always in the same order."""
-        found: dict[int, Value] = {}
-        with _looked_through(self) as places:
-            for place in places:
-                for value in place.held.parameters() if isinstance(place.held, Module) else [place.held]:
-                    found[id(value)] = value
-        return list(found.values())
+        found: list[Value] = []
+        with _visited(self) as known:
+            for held in _held(self) if known else ():
+                if not isinstance(held, Module):
+                    found.append(held)
+                elif id(held) not in known:
+                    found += held.parameters()
+        return list(dict.fromkeys(found))
 
     def named_parameters(self) -> list[tuple[str, Value]]:
         """Return the parameters with their names, such as layers[0].neurons[3].w[1], in the order of `parameters()`."""
@@ -91,10 +93,10 @@ class Module:
         found: dict[int, Module] = {id(self): self}
         agenda: list[Module] = [self]
         while agenda:
-            for place in _places(agenda.pop(), private=True):
-                if isinstance(place.held, Module) and id(place.held) not in found:
-                    found[id(place.held)] = place.held
-                    agenda.append(place.held)
+            for held in _held(agenda.pop(), private=True):
+                if isinstance(held, Module) and id(held) not in found:
+                    found[id(held)] = held
+                    agenda.append(held)
         return list(found.values())
 
     def train(self, mode: bool = True) -> Self:
@@ -113,8 +115,8 @@ class Module:
 
     def zero_grad(self) -> None:
         """Set the grad of every parameter to 0."""
-        for parameter in self.parameters():
-            parameter.grad = 0.0
+        parameters = self.parameters()
+        give_grads(parameters, [0.0] * len(parameters))
 
     def named_buffers(self) -> list[tuple[str, Value]]:
         """Return what is saved and not trained, with its name: the running statistics of a `BatchNorm`."""
@@ -259,10 +261,32 @@ def _places(module: Module, *, private: bool = False) -> Iterator[_Place]:
             for inner, key_within, item in _items(held):
                 yield from walk(name + inner, item, held, key_within)
 
-    attributes = vars(module)
-    for name, held in attributes.items():
-        if private or not (name.startswith("_") or name in module._buffers):
-            yield from walk(name, held, attributes, name)
+    for name, held in _attributes(module, private):
+        yield from walk(name, held, vars(module), name)
+
+
+def _held(module: Module, *, private: bool = False) -> list[Value | Module]:
+    """Return what is at the places of a module, in their order: without names, in a quarter of the time."""
+    found: list[Value | Module] = []
+
+    def look(items: Iterable[Any]) -> None:
+        for item in items:
+            if isinstance(item, Value):
+                if item.op is None:
+                    found.append(item)
+            elif isinstance(item, Module):
+                found.append(item)
+            else:
+                look(item if type(item) is list else [inner for _, _, inner in _items(item)])
+
+    look([held for _, held in _attributes(module, private)])
+    return found
+
+
+def _attributes(module: Module, private: bool) -> list[tuple[str, Any]]:
+    """Return the attributes that may hold parameters and modules, and what they hold."""
+    attributes = vars(module).items()
+    return [item for item in attributes if private or not (item[0].startswith("_") or item[0] in module._buffers)]
 
 
 def _items(held: Any) -> Iterator[tuple[str, Any, Any]]:
@@ -282,15 +306,22 @@ _under_way: Final[ContextVar[frozenset[int]]] = ContextVar("microgrid_modules_un
 
 
 @contextlib.contextmanager
-def _looked_through(module: Module) -> Iterator[list[_Place]]:
-    """Return the contents of a module, except modules already visited further out: it may refer back to them."""
+def _visited(module: Module) -> Iterator[frozenset[int]]:
+    """Return the modules visited further out, to which this one may refer back, and itself; none if it is one."""
     outer = _under_way.get()
     known = outer | {id(module)}
     token = _under_way.set(known)
     try:
-        yield [] if id(module) in outer else [place for place in _places(module) if id(place.held) not in known]
+        yield frozenset() if id(module) in outer else known
     finally:
         _under_way.reset(token)
+
+
+@contextlib.contextmanager
+def _looked_through(module: Module) -> Iterator[list[_Place]]:
+    """Return the contents of a module, except modules already visited further out."""
+    with _visited(module) as known:
+        yield [place for place in _places(module) if id(place.held) not in known] if known else []
 
 
 def functional_call(module: Module, parameters: Iterable[Any], *args: Any) -> Any:

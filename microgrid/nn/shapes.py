@@ -90,9 +90,9 @@ def _values(x: Any, axes: Axes) -> tuple[Any, tuple[int, ...]]:
     if not isinstance(x, list) or len(x) != (axes[0] if isinstance(axes[0], int) else len(x) or 1):
         raise _Misfit
     if len(axes) == 1:
-        if any(isinstance(v, list) for v in x):
+        if list in (kinds := set(map(type, x))):
             raise _Misfit
-        return [v if type(v) is Value else constant(v) for v in x], (len(x),)
+        return (list(x) if kinds == {Value} else [v if type(v) is Value else constant(v) for v in x]), (len(x),)
     rows = [_values(row, axes[1:]) for row in x]
     if any(shape != rows[0][1] for _, shape in rows):
         raise _Misfit
