@@ -15,8 +15,8 @@ from typing import Any
 from microgrid import ops
 from microgrid.core import tree
 from microgrid.core.primitive import as_float, one_line
-from microgrid.core.scope import current_module, current_watch, recording
-from microgrid.engine import Value, constant, newest
+from microgrid.core.scope import current_loops, current_module, current_watch, recording
+from microgrid.engine import CONSTANT, Value, constant, newest
 from microgrid.graph.flat import flat, shorter
 from microgrid.graph.linearize import Linearization
 from microgrid.graph.running import Evaluation, run_noting_reads, value_and_slopes
@@ -94,13 +94,13 @@ class _Recorded:
             if not self.abstract:  # which the linearization knows for nothing after a pass
                 return self._out(pulled)
         with recording():
-            return self.linear.pull_values(cotangents)
+            return [_sum(slope) for slope in self.linear.pull_values(cotangents)]
 
     def push(self, tangents: Sequence[Any]) -> list[Any]:
         """Return the tangents of the outputs."""
         if self.abstract or (not self.quiet and any(isinstance(t, Value) for t in tangents)):
             with recording():
-                return self.linear.push_values(tangents)
+                return [_sum(slope) for slope in self.linear.push_values(tangents)]
         return self._out(self.linear.push(_floats(tangents)))
 
     def push_simplified(self) -> list[Any]:
@@ -115,7 +115,7 @@ class _Recorded:
             linear = self.linear
             if len(graph.results) > SMALL:
                 linear = Linearization(shorter(graph), self.inputs, self.start)
-            return linear.push_values([1.0])
+            return [_sum(slope) for slope in linear.push_values([1.0])]
 
     def scalar(self) -> _Recorded:
         """Return the recording if the function returned one value, alone or in an array. Raises TypeError otherwise."""
@@ -137,7 +137,7 @@ class _Recorded:
                 zero = constant(0.0)
                 rows: list[list[Any]] = [[zero] * inputs for _ in range(outputs)]
                 for i, j, slope in SparsePasses(self.outputs, self.inputs, self.start).entries():
-                    rows[i][j] = slope if isinstance(slope, Value) else constant(slope)
+                    rows[i][j] = _sum(slope)
         elif outputs <= inputs or not inputs:
             rows = [self.pull(unit) for unit in _units(outputs)]
         else:
@@ -154,7 +154,7 @@ class _Recorded:
                 zero = constant(0.0)
                 rows = [[zero] * n for _ in range(n)]
                 for i, j, slope in self._lower_half(find):
-                    rows[i][j] = rows[j][i] = slope if isinstance(slope, Value) else constant(slope)
+                    rows[i][j] = rows[j][i] = _sum(slope)
         else:
             for j, unit in enumerate(_units(n)):
                 for i, slope in enumerate(self.push(unit)[j:], j):
@@ -180,7 +180,7 @@ class _Recorded:
                 "or compiled: compile(f).jacobian(x, sparse=True)"
             )
         found, there = self.entries(symmetric)
-        return there.matrix(np.array(_floats([entry.slope for entry in found]), dtype=float))
+        return there.matrix(np.array(_floats([entry.slope for entry in found]), dtype=float) + 0.0)  # see `_sum`
 
     def _lower_half(self, find: Shorter | None) -> list[Entry]:
         """Return the entries on and below the diagonal of the Jacobian, recorded."""
@@ -334,7 +334,7 @@ def entries_by(
     recorded = _Recorded(grad(function, argnums) if second else function, args, kwargs, argnums)
     found, there = recorded.entries(second, find)
     with recording():
-        return [slope if isinstance(slope, Value) else constant(slope) for _, _, slope in found], there
+        return [_sum(slope) for _, _, slope in found], there
 
 
 def hessian_by(function: Callable[..., Any], argnums: Argnums, find: Shorter | None = None) -> Callable[..., Any]:
@@ -459,6 +459,17 @@ def _announce(outputs: Sequence[Value], cotangents: Sequence[Any]) -> None:
     if watch is not None:
         for output, cotangent in zip(outputs, _floats(cotangents), strict=True):
             watch.backward(output, cotangent)
+
+
+def _sum(slope: Any) -> Value:
+    """Return a derivative as a Value; plus 0.0 where that is a number for code that has the bits of recording.
+
+    Passes on floats begin each sum with 0.0, so that it is never -0.0; those on Values with the first contribution.
+    """
+    if not isinstance(slope, Value) or slope.op is CONSTANT:
+        return constant((slope.item() if isinstance(slope, Value) else slope) + 0.0)
+    tracer = current_loops()
+    return slope + 0.0 if tracer is not None and tracer.stands_for_floats() else slope
 
 
 def _units(n: int) -> list[list[float]]:

@@ -371,7 +371,8 @@ class Compiled(Shown):
         of_numbers = function if derivative is None else lambda *xs: derivative(function, xs, count)
         with told(self.__name__):
             strict = self._options.strict
-            record = traced(of_numbers, example, result=function.__name__, whole=whole, strict=strict)
+            signed = strict and not differentiated
+            record = traced(of_numbers, example, result=function.__name__, whole=whole, strict=strict, at_floats=signed)
             plain = self._function if not kwargs and count == len(args) else function
             shorter = None if strict else shortened(purpose, plain, count)
             if shorter is not None:

@@ -26,9 +26,10 @@ Trace = Callable[..., Any]
 class LoopTracer:
     """Tracer of the loops of a function, but of those in functions that it differentiates."""
 
-    def __init__(self, traced: Trace, strict: bool, notes: list[str]) -> None:
+    def __init__(self, traced: Trace, strict: bool, at_floats: bool, notes: list[str]) -> None:
         self.traced = traced
         self.strict = strict
+        self.at_floats = at_floats
         self.notes = notes
         """Loops that are unrolled, and why."""
         self.calls: list[LoopCall] = []
@@ -64,6 +65,25 @@ class LoopTracer:
         self.notes.append(f"{where}: within a derivative that is traced; compile(f).gradient has it as a loop")
         return False
 
+    def stands_for_floats(self) -> bool:
+        """Return True if derivatives that are taken now are to have the bits of those at floats.
+
+        In a function that is differentiated itself recording has Values, too.
+        """
+        return self.at_floats and current_reader() is self.reader
+
+    def step(self, function: Any, given: dict[str, Any], name: str, outside: Sequence[Value] = ()) -> Any:
+        """Trace the step of a loop."""
+        return self.traced(
+            function,
+            given,
+            outside,
+            result=f"the step of {name}",
+            strict=self.strict,
+            at_floats=self.at_floats,
+            notes=self.notes,
+        )
+
     def scan(
         self, name: str, step: Any, carry: Any, items: Sequence[Any], reverse: bool, segment: int
     ) -> tuple[Any, list[list[Any]], Any] | None:
@@ -95,7 +115,7 @@ class LoopTracer:
         given = {"carry": tree.unflatten(structure, _numbers(leaves))}
         given |= {f"x{i}": number for i, number in enumerate(_numbers([x[place] for place in places]))}
         try:
-            traced = self.traced(function, given, result=f"the step of {name}", strict=self.strict, notes=self.notes)
+            traced = self.step(function, given, name)
         except (TypeError, IndexError, ValueError) as error:
             if not Whole([name], []).taken_for_one(error):
                 raise
@@ -140,14 +160,7 @@ class LoopTracer:
             kept[:] = carried
             return carried
 
-        traced = self.traced(
-            function,
-            given,
-            asked.captured,
-            result="the step of while_loop",
-            strict=self.strict,
-            notes=self.notes,
-        )
+        traced = self.step(function, given, "while_loop", asked.captured)
         if self.strict and any(isinstance(x, Value) and x.number <= start and x.op is not CONSTANT for x in kept):
             raise TypeError(
                 f"the {where} returns a Value from outside as part of the carry; in strict mode write "

@@ -61,13 +61,15 @@ def traced(
     whole: Whole | None = None,
     *,
     strict: bool = False,
+    at_floats: bool = False,
     loops: bool = True,
     notes: list[str] | None = None,
 ) -> Traced:
     """Return the program of function(*arguments), trees of floats.
 
     Values that the function finds outside become inputs, those of `outside` first. The steps of its loops are traced
-    once, but without `loops`; `strict` unrolls those whose sums would have another order, of which `notes` tell.
+    once, but without `loops`; `strict` unrolls those whose sums would have another order, of which `notes` tell. With
+    `at_floats`, derivatives that the function takes have the signs of zeros that they have at floats.
     Raises TypeError with the line where the function looked at a number, or took one of `whole` for a whole number.
     """
     name = result or getattr(function, "__name__", type(function).__name__)
@@ -81,7 +83,7 @@ def traced(
         return inputs[-1]
 
     notes = [] if notes is None else notes
-    tracer = LoopTracer(traced, strict, notes) if loops else None
+    tracer = LoopTracer(traced, strict, at_floats, notes) if loops else None
     with plainly_recording(), recording_conditions(), without_collection(), tracing_loops(tracer):
         given = []
         structures = []

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from programs import KINKED, SMOOTH, RandomFunction, functions, points
 
-from microgrid import compile, cos, exp, grad, hessian, relu, silu, sin, sqrt, tanh, trace, where
+from microgrid import compile, copysign, cos, exp, grad, hessian, jvp, norm, relu, silu, sin, sqrt, tanh, trace, where
 from microgrid.compiler import plan
 from microgrid.compiler.choice import Choice
 
@@ -63,8 +63,19 @@ def test_an_arms_hessian_has_few_instructions(by_method: bool) -> None:
     assert not lost.any()
 
 
-def test_a_strict_hessian_has_the_bits_of_recording() -> None:
-    assert compile(hessian(of_arm), strict=True)(Q) == hessian(of_arm)(Q)
+@pytest.mark.parametrize(
+    ("f", "at"),
+    [
+        (hessian(of_arm), Q),
+        (hessian(lambda x: sin(x[0]) - x[1]), [0.0, 0.5]),  # which compiled was -0.0
+        (lambda x: jvp(lambda x: x[0] * x[1], (x,), ([0.0, 1.0],))[1], [-0.0, 0.5]),
+        (lambda x: [copysign(1.0, slope) for slope in grad(norm)(x)], [-0.0, 0.5]),
+        (grad(lambda x: copysign(1.0, grad(norm)(x)[0]) * x[1]), [-0.0, 0.5]),  # the inner one is of Values: -1.0
+        (hessian(lambda x: copysign(1.0, grad(norm)(x)[0]) * x[1] * x[1]), [-0.0, 0.5]),  # as above
+    ],
+)
+def test_strict_derivatives_have_the_bits_of_recording(f: Any, at: list[float]) -> None:
+    assert repr(compile(f, strict=True)(at)) == repr(f(at))
 
 
 def test_the_interpreter_knows_fused_products(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,7 +7,7 @@ finding the smallest program that shows it, as a script to run. An end of that p
 means just that. Where rounding may differ, a result may be as far off as it moves when the steps of the recorded
 program are moved by some ulps each.
 
-    PYTHONPATH=tests python -m fuzzing --mode "machine code" --cases 100000 --seconds 1e6
+    PYTHONPATH=tests python -m fuzzing --endure 100000 --seconds 1e6
 
-only compiles, for one sample and for many, at each effort of LLVM, in an hour or two: none may end the process.
+only compiles small programs, for one sample and for many, at each effort of LLVM: none may end the process.
 """

@@ -8,6 +8,7 @@ import sys
 import time
 
 import fuzzing
+from fuzzing.endurance import EACH, compile_from, endure
 from fuzzing.hunt import Hunt
 from fuzzing.modes import MODES
 from fuzzing.processes import PLANTS, serve
@@ -23,12 +24,19 @@ def main() -> int:
     parser.add_argument("--plant", default="", choices=["", *PLANTS], help="an error to plant, to see it found")
     parser.add_argument("--mode", action="append", choices=MODES, help="only this one; may be given several times")
     parser.add_argument("--worker", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--endure", type=int, metavar="N", help="only compile so many small programs, and run none")
+    parser.add_argument("--compile-from", type=int, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.worker:
         serve(options.plant)
         return 0
+    if options.compile_from is not None:
+        compile_from(options.seed, options.compile_from, options.compile_from + EACH)
+        return 0
     seed = options.seed if options.seed is not None else random.SystemRandom().getrandbits(32)
     print(f"seed {seed}", flush=True)
+    if options.endure is not None:
+        return min(endure(options.endure, seed, options.seconds), 1)
     hunt = Hunt(options.seconds, seed, plant=options.plant, modes=options.mode or MODES, most_cases=options.cases)
     began, count = time.monotonic(), 0
     for finding in hunt.findings(options.most):

@@ -433,7 +433,9 @@ class _Text:
 # --- growing ---------------------------------------------------------------------------------------------------------
 
 
-class _Grower:
+class Grower:
+    """Random blocks, within a budget of iterations."""
+
     def __init__(self, rng: random.Random, budget: int) -> None:
         self.rng = rng
         self.budget = budget  # of iterations
@@ -597,7 +599,7 @@ def grow(rng: random.Random) -> LoopProgram:
         shape = () if kind < 0.35 else (n,) if kind < 0.85 else (min(n, 7), m)
         arguments.append(Argument(f"x{i}", shape, own=i == 0 or rng.random() < 0.5))
     rng.shuffle(arguments)
-    grower = _Grower(rng, rng.choice((30, 60, 100, 150, 300)))
+    grower = Grower(rng, rng.choice((30, 60, 100, 150, 300)))
     blocks = grower.blocks(rng.choice((1, 1, 2, 2, 3, 4)), 1, 0)
     return LoopProgram(tuple(arguments), blocks, rng.choice((1, 1, 2, 3)), rng.choice((0, 1, 1, 2)))
 

@@ -18,18 +18,22 @@ from fuzzing.modes import run
 ROOT = Path(__file__).parent.parent.parent
 
 
+def environment() -> dict[str, str]:
+    """The environment of a process that imports from where this one does."""
+    return {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT / "tests"), *filter(None, sys.path)])}
+
+
 class Worker:
     """A process that runs cases, and may end."""
 
     def __init__(self, plant: str = "") -> None:
         self.log = tempfile.TemporaryFile()  # noqa: SIM115  # for as long as the process
-        environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT / "tests"), *filter(None, sys.path)])}
         self.process = subprocess.Popen(
             [sys.executable, "-W", "ignore", "-m", "fuzzing", "--worker", "--plant", plant],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self.log,
-            env=environment,
+            env=environment(),
             cwd=ROOT,
         )
         self.cases = 0
