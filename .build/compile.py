@@ -5,7 +5,9 @@ MICROGRID_BUILD=pure skips it; MICROGRID_BUILD=compiled turns the fallback into 
 
 from __future__ import annotations
 
+import ast
 import os
+import re
 import shutil
 import tempfile
 from pathlib import Path
@@ -64,6 +66,8 @@ def compile_module(root: Path, folder: Path) -> list[Path]:
     try:
         options = ["--strict", "--no-warn-unused-ignores", "--follow-imports=silent", "--always-true=COMPILING"]
         extensions = mypycify([*options, *MODULES], opt_level="3", debug_level="0", group_name="microgrid")
+        for path in Path("build").glob("*.c"):
+            path.write_text(documented(path.read_text(encoding="utf-8")), encoding="utf-8")
         # Without semantic interposition the compiler may inline one compiled function into another: 7 % less work.
         windows = os.name == "nt"
         # Without contraction, the default of GCC, both builds compute the same bits where processors fuse x - a * b.
@@ -81,3 +85,30 @@ def compile_module(root: Path, folder: Path) -> list[Path]:
     finally:
         os.chdir(here)
     return [path for path in (folder / "lib").rglob("*") if path.suffix in (".so", ".pyd")]
+
+
+def documented(text: str) -> str:
+    """Return the C that mypyc wrote with the docstrings of `MODULES`: mypyc keeps the signatures alone."""
+    from mypyc.codegen.cstring import encode_bytes_as_c_string
+
+    literals: dict[str, str] = {}
+    for path in map(Path, MODULES):
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        owners = [("", tree), *((f"{x.name}___", x) for x in tree.body if isinstance(x, ast.ClassDef))]
+        for prefix, owner in owners:
+            for part in owner.body:
+                if isinstance(part, ast.ClassDef | ast.FunctionDef) and (found := ast.get_docstring(part)):
+                    name = f"{path.stem}___{prefix}{part.name}"  # as in the C
+                    literals.setdefault(name, encode_bytes_as_c_string(found.encode()))  # a setter comes second
+
+    def extended(found: re.Match[str]) -> str:
+        return found[0] + literals.get(found[1], "")
+
+    def described(found: re.Match[str]) -> str:
+        literal = literals.get(f"{found[2]}___{found[3]}")
+        return f'{found[1]}PyDoc_STR("{literal}"), NULL}}' if literal else found[0]
+
+    signature = r"[^}]*?--\\n\\n"  # the literal goes on after it
+    text = re.sub(r"static PyTypeObject CPyType_(\w+)_template_ = \{" + signature, extended, text)
+    text = re.sub(r"\(PyCFunction\)CPyPy_(\w+)," + signature, extended, text)
+    return re.sub(r"(\(getter\)(\w+)_get_(\w+),[^}]*?)NULL, NULL\}", described, text)

@@ -6,8 +6,10 @@ import ast
 import builtins
 import inspect
 import os
+import pydoc
 import subprocess
 import sys
+from operator import attrgetter
 from pathlib import Path
 
 import pytest
@@ -278,3 +280,23 @@ def test_no_two_files_or_classes_have_one_name() -> None:
     ]
     for names in (files, classes):
         assert sorted(names) == sorted(set(names))
+
+
+def docstrings(path: Path) -> dict[str, str]:
+    """Return the docstrings of a module's classes, methods and functions, as its source has them."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    owners = [("", tree), *((f"{part.name}.", part) for part in tree.body if isinstance(part, ast.ClassDef))]
+    return {
+        prefix + part.name: found
+        for prefix, owner in owners
+        for part in owner.body
+        if isinstance(part, ast.ClassDef | ast.FunctionDef) and (found := ast.get_docstring(part))
+    }
+
+
+def test_help_shows_docstrings_of_the_compiled_engine_too() -> None:
+    kept = docstrings(PACKAGE / "engine.py")
+    assert {"Value", "Value.backward", "Value.grad", "topological"} <= set(kept)
+    for name, docstring in kept.items():
+        assert inspect.cleandoc(attrgetter(f"{name}.__doc__")(microgrid.engine) or "") == docstring, name
+    assert kept["Value"].splitlines()[-1] in pydoc.plain(pydoc.render_doc(microgrid.Value))

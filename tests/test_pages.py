@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import doctest
 import functools
 import importlib
@@ -112,16 +111,7 @@ def built_by() -> ModuleType:
 
 def without_example(module: ModuleType, names: list[str]) -> list[str]:
     """List the functions and classes whose docstrings have no example. Doctest runs those that there are."""
-    return [name for name in names if not doctest.DocTestParser().get_examples(documentation(getattr(module, name)))]
-
-
-def documentation(thing: Any) -> str:
-    """Return a docstring, from the source where it is that of a class that mypyc compiled: it keeps none."""
-    if thing.__doc__ or not inspect.isclass(thing):
-        return thing.__doc__ or ""
-    source = (ROOT / Path(*thing.__module__.split("."))).with_suffix(".py").read_text(encoding="utf-8")
-    (found,) = (x for x in ast.parse(source).body if isinstance(x, ast.ClassDef) and x.name == thing.__name__)
-    return ast.get_docstring(found) or ""
+    return [name for name in names if not doctest.DocTestParser().get_examples(getattr(module, name).__doc__ or "")]
 
 
 def test_each_public_function_and_class_has_an_example() -> None:
