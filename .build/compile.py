@@ -94,7 +94,8 @@ def documented(text: str) -> str:
     literals: dict[str, str] = {}
     for path in map(Path, MODULES):
         tree = ast.parse(path.read_text(encoding="utf-8"))
-        owners = [("", tree), *((f"{x.name}___", x) for x in tree.body if isinstance(x, ast.ClassDef))]
+        owners: list[tuple[str, ast.Module | ast.ClassDef]] = [("", tree)]
+        owners += [(f"{x.name}___", x) for x in tree.body if isinstance(x, ast.ClassDef)]
         for prefix, owner in owners:
             for part in owner.body:
                 if isinstance(part, ast.ClassDef | ast.FunctionDef) and (found := ast.get_docstring(part)):

@@ -285,7 +285,8 @@ def test_no_two_files_or_classes_have_one_name() -> None:
 def docstrings(path: Path) -> dict[str, str]:
     """Return the docstrings of a module's classes, methods and functions, as its source has them."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
-    owners = [("", tree), *((f"{part.name}.", part) for part in tree.body if isinstance(part, ast.ClassDef))]
+    owners: list[tuple[str, ast.Module | ast.ClassDef]] = [("", tree)]
+    owners += [(f"{part.name}.", part) for part in tree.body if isinstance(part, ast.ClassDef)]
     return {
         prefix + part.name: found
         for prefix, owner in owners
