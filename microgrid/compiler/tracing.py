@@ -169,7 +169,7 @@ def _refusal(name: str, how: str, value: Value, other: Any, answer: Any, line: s
         )
     right = (other.label or repr(other.item())) if isinstance(other, Value) else repr(other)
     return (
-        f"{name} cannot be compiled: its path hangs on whether {text} {how} {right}, at {line}; keep both paths: "
+        f"{name} cannot be compiled: its path depends on whether {text} {how} {right}, at {line}; keep both paths: "
         f"{_choice(how, value, other)}, for arrays numpy.where(x {how} y, a, b), maximum or minimum"
     )
 
