@@ -51,8 +51,8 @@ def smaller(script: str, kept: Sequence[str] = ()) -> str:
         if token.kind == "name" and text in names and not _is_property(tokens, k, within):
             text = f"{text}:{names[text]}" if _is_shorthand(tokens, k, within) else names[text]
         if before.kind != "part" and token.kind != "rest":
-            parts.append(_between(before, token, parts))
-        parts.append(text)
+            parts.append(_between(before, token))
+        parts.append("let" if text == "const" else text)
         before = token
     return "".join(parts)
 
@@ -232,11 +232,11 @@ def _parameters(tokens: Sequence[_Token], k: int) -> Iterator[str]:
             return
 
 
-def _between(before: _Token, token: _Token, parts: Sequence[str]) -> str:
+def _between(before: _Token, token: _Token) -> str:
     """Return what has to stand between two tokens: an end of line where a statement might end there, or a space."""
     last, first = before.text[-1:], token.text[:1]
     if token.line and last not in "{;,([=+-*&|?:<>!%" and first not in "}).,;?:&|*=%]":
-        return "\n"
+        return "\n" if last != "}" else "" if token.text in ("else", "catch", "finally") else ";"
     if re.fullmatch(r"[\w$]{2}|\+\+|--|/[*/]", last + first):
         return " "
     return ""

@@ -9,7 +9,7 @@ function again(other) {
   stop.abort();
   cancelAnimationFrame(animation);
   delete root.dataset.ready;
-  mg(id, css, { ...data, ...other, begun: 1 }, kinds);
+  mg(id, { ...data, ...other, begun: 1 }, kinds);
 }
 const { c: code, F, N, l: labels, s: seed, alone, live } = data, count = code.length, last = count - 1;
 const value = [], grad = [], start = [], edges = [], ins = [], users = [], computed = [], leaves = [], place = [];

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import re
 from collections.abc import Sequence
 
 from microgrid.pictures import web
@@ -16,10 +17,10 @@ FOLDED = 30
 """Maximum number of boxes of a picture that folds a larger graph, where folding by modules reaches it."""
 
 STYLE = (
-    "text{font:12px Helvetica,Arial,sans-serif;text-anchor:middle;fill:#17191c}rect{fill:#fff;stroke:#76808a;rx:8px}"
-    ".i rect{fill:#eef4fb}.c rect{fill:#f4f6f8;stroke-dasharray:2 2}.b{font-weight:700}.p{fill:#0067a3}.m{fill:#a83f00}"
-    "path{fill:none;stroke:#76808a;marker-end:url(#h)}#h{fill:#76808a}@media(prefers-color-scheme:dark){"
-    "text{fill:#eef0f2}rect{fill:#1b1f23}.i rect{fill:#1a2733}.c rect{fill:#22272c}.p{fill:#6cbcf0}.m{fill:#f0a45c}}"
+    "svg{fill:#fff}text{font:12px sans-serif;text-anchor:middle;fill:#111}rect{stroke:gray;rx:8px}.i{fill:#eef4fb}"
+    ".c{fill:#f5f5f5;stroke-dasharray:2 2}.b,.p,.m{font-weight:700}.p{fill:#06a}.m{fill:#a40}polygon{fill:gray}"
+    "path{fill:none;stroke:gray;marker-end:url(#h)}@media(prefers-color-scheme:dark){"
+    "svg{fill:#1b1f23}text{fill:#eee}.i{fill:#1a2733}.c{fill:#333}.p{fill:#6bf}.m{fill:#fa5}}"
 )
 
 
@@ -40,9 +41,9 @@ def still(final: Walk, view: Layered | None) -> str:
     curves = "".join(f"<path d='{curve(points)}'/>" for points in view.curves)
     return (
         f"<svg xmlns='http://www.w3.org/2000/svg' viewBox='-4 -4 {width} {height}' width='{width}' height='{height}'>"
-        f"<style>{STYLE}</style><marker id='h' viewBox='0 0 6 6' refX='6' refY='3' markerWidth='6' markerHeight='6' "
-        f"orient='auto'><path d='M0 0L6 3 0 6z' style='marker:none;stroke:none;fill:inherit'/></marker>"
-        f"{curves}{''.join(groups)}</svg>"
+        f"<style>{STYLE}</style><marker id='h' refX='6' refY='3' markerWidth='6' markerHeight='6' orient='auto'>"
+        "<polygon points='0 0 6 3 0 6'/></marker>"
+        f"{curves}{_framed(''.join(groups))}</svg>"
     )
 
 
@@ -57,9 +58,9 @@ def _lines(final: Walk, i: int) -> list[tuple[str, str]]:
     item, value, grad = final.items[i], web.number(final.values[i].data), final.grads[i]
     if item.role == "constant":
         return [(value, "b")]
-    signed = " p" if grad > 0.0 else " m" if grad < 0.0 else ""
+    signed = "p" if grad > 0.0 else "m" if grad < 0.0 else "b"
     head = " = ".join(part for part in (item.title or _nameless(final.names[i], item), item.sign) if part)
-    return [(head, ""), (value, "b"), (f"gradient {web.number(grad)}", f"b{signed}")]
+    return [(head, ""), (value, "b"), (f"gradient {web.number(grad)}", signed)]
 
 
 def _nameless(name: str, item: Item) -> str:
@@ -77,6 +78,14 @@ def _group(place: tuple[float, float], size: tuple[float, float], lines: Sequenc
     )
     frame = f"<rect x='{-width // 2}' y='{-height // 2}' width='{width}' height='{height}'/>"
     return f"<g{kind} transform='translate({x:.0f} {y:.0f})'>{frame}{texts}</g>"
+
+
+def _framed(groups: str) -> str:
+    """Return the groups with the frame of each size written once, and used by the others."""
+    for k, frame in enumerate(dict.fromkeys(re.findall("<rect[^>]*>", groups))):
+        first, *others = groups.split(frame)
+        groups = first + frame.replace("<rect", f"<rect id='r{k}'") + f"<use href='#r{k}'/>".join(others)
+    return groups
 
 
 def _text(text: str) -> str:

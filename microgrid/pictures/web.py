@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import html
 import itertools
@@ -20,9 +19,9 @@ ENDINGS = (".html", ".htm")
 
 _made = itertools.count()
 
-_BASE_85 = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz!#$%&()*+-;<=>?@^_`{|}~"
-_DIGITS = bytes.maketrans(_BASE_85, bytes(c for c in range(33, 123) if c not in b"\"&'<\\"))
-"""From Python's digits to those of unpack.js, which have a meaning neither in HTML nor in templates of sites."""
+_DIGITS = [chr(c) for c in range(32, 127) if chr(c) not in '"<\\{']
+_PAIRS = [first + second for first in _DIGITS for second in _DIGITS]
+"""Pairs of characters, one for each 13 bits. They mean nothing in HTML, in JavaScript and in templates of sites."""
 
 
 def new_id(content: str) -> str:
@@ -32,9 +31,8 @@ def new_id(content: str) -> str:
 
 def piece(uid: str, fallback: str, script: str, data: Any) -> str:
     """Return the fallback, which the script of this file replaces where scripts run; it gets uid, style and data."""
-    return _replacing(
-        uid, fallback, f"{_smaller(_file(script))}({json.dumps(uid)},{json.dumps(_file('page.css'))},{as_json(data)})"
-    )
+    arguments = f"({json.dumps(uid)},{json.dumps(_file('page.css'))},{as_json(data)})"
+    return _replacing(uid, fallback, _smaller(_file(script)), arguments)
 
 
 def widget(uid: str, fallback: str, scripts: Sequence[str], styles: Sequence[str], data: Any, kinds: str) -> str:
@@ -43,15 +41,15 @@ def widget(uid: str, fallback: str, scripts: Sequence[str], styles: Sequence[str
     `kinds` is JavaScript. `mg` is the whole function: a script calls it to begin anew with other data.
     """
     body = _smaller("\n".join(map(_file, scripts)), ("mg", "id", "css", "data", "kinds"))
-    css = json.dumps("".join(map(_file, styles)))
-    call = f'(function mg(id,css,data,kinds){{"use strict";{body}}})({json.dumps(uid)},{css},{as_json(data)},{kinds})'
-    return _replacing(uid, fallback, call)
+    css = f"{{let css={json.dumps(''.join(map(_file, styles)), ensure_ascii=False)};"
+    function = f'(function mg(id,data,kinds){{"use strict";{body}}})'
+    return _replacing(uid, fallback, css, function, f"({json.dumps(uid)},{as_json(data)},{kinds})}}")
 
 
-def _replacing(uid: str, fallback: str, call: str) -> str:
+def _replacing(uid: str, fallback: str, *script: str) -> str:
     return (
         f'<div class="mg-page" data-mg="{uid}" data-lm-suppress-shortcuts="true">{fallback}'
-        f"<script>{_smaller(_file('unpack.js'))}{_packed(call)}</script></div>"
+        f"<script>{_smaller(_file('unpack.js'))}{_packed(script)}</script></div>"
     )
 
 
@@ -60,9 +58,8 @@ def page(title: str, content: str) -> str:
     heading = html.escape(title)
     return (
         f'<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8"><title>{heading}</title>'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        "<style>body{margin:1rem;font-family:system-ui,sans-serif;background:#fff;color:#1a1a1a}"
-        "h1{font-size:1.15rem;font-weight:600}"
+        '<meta name="viewport" content="width=device-width">'
+        "<style>body{margin:1rem;font-family:system-ui,sans-serif}h1{font-size:1.15rem;font-weight:600}"
         "@media (prefers-color-scheme:dark){body{background:#121212;color:#eee}}</style></head>"
         f"<body><main><h1>{heading}</h1>{content}</main></body></html>\n"
     )
@@ -110,8 +107,18 @@ def _smaller(script: str, kept: Sequence[str] = ()) -> str:
     return smaller(script, kept)
 
 
-def _packed(script: str) -> str:
-    """Return the arguments of unpack.js: the script deflated, in base 85, and the number of its bytes."""
-    deflated = zlib.compressobj(9, zlib.DEFLATED, -15)
-    data = deflated.compress(script.encode("utf-8", "replace")) + deflated.flush()
-    return f'("{base64.b85encode(data, pad=True).translate(_DIGITS).decode()}",{len(data)})'
+def _packed(parts: Sequence[str]) -> str:
+    """Return the arguments of unpack.js: a script deflated, 13 bits in each two characters, and its size in bytes.
+
+    Each part has a Huffman code of its own: style, functions and data have other letters.
+    """
+    deflated, data = zlib.compressobj(9, zlib.DEFLATED, -15), b""
+    for part in parts:
+        data += deflated.compress(part.encode("utf-8", "replace")) + deflated.flush(zlib.Z_BLOCK)
+    data += deflated.flush()
+    found = []
+    for start in range(0, len(data), 13):  # 8 times 13 bits
+        block = data[start : start + 13]
+        bits = int.from_bytes(block.ljust(13, b"\0"))
+        found += [_PAIRS[bits >> shift & 8191] for shift in range(91, 91 - 8 * len(block), -13)]
+    return f'("{"".join(found)}",{len(data)})'

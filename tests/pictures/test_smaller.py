@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+import random
 import re
 from importlib import resources
 from typing import Any
@@ -10,6 +12,7 @@ from typing import Any
 import pytest
 
 from microgrid.pictures import smaller as module
+from microgrid.pictures import web
 
 SCRIPTS = r"""
 const alpha = 1, beta = {alpha, gamma: 2}; const { gamma, alpha: delta = 5 } = beta; return [gamma, delta, beta];
@@ -55,7 +58,7 @@ def test_a_wrong_name_would_be_seen(browser: Any, monkeypatch: pytest.MonkeyPatc
 def test_names_that_meet_are_told_apart() -> None:
     script = "const alpha = 1, beta = 2; const f = (first, second) => first + second + alpha; const g = third => beta;"
     found = re.fullmatch(
-        r"const (\w)=1,(\w)=2;const (\w)=\((\w),(\w)\)=>\4\+\5\+\1;const (\w)=(\w)=>\2;", module.smaller(script)
+        r"let (\w)=1,(\w)=2;let (\w)=\((\w),(\w)\)=>\4\+\5\+\1;let (\w)=(\w)=>\2;", module.smaller(script)
     )
     assert found
     assert len({found[k] for k in (1, 2, 3, 6)}) == 4
@@ -66,3 +69,20 @@ def test_the_scripts_of_pages_lose_a_fifth() -> None:
     for name in ("stepper.js", "picture.js", "film.js"):
         script = resources.files("microgrid.pictures").joinpath(name).read_text(encoding="utf-8")
         assert len(module.smaller(script)) < 0.8 * len(script)
+
+
+def test_scripts_of_every_size_are_unpacked(browser: Any) -> None:
+    """Eight pairs of characters hold thirteen bytes; the parts of a script are deflated apart."""
+    chance, sizes, page = random.Random(5), set[int](), browser.new_page()
+    page.evaluate("window.seen = []")
+    texts = (f"/* −{chance.randbytes(n // 2).hex()} */" for n in itertools.count())
+    told: list[str] = []
+    while len(sizes) < 13:
+        packed = web._packed(["seen.push", f"({len(told)});", next(texts)])
+        assert not set('"<\\{\n') & set(packed[2 : packed.rindex('"')])
+        sizes.add(int(packed.removesuffix(")").rpartition(",")[2]) % 13)
+        told.append(packed)
+    page.evaluate(f"{web._smaller(web._file('unpack.js'))}{(';' + web._smaller(web._file('unpack.js'))).join(told)}")
+    page.wait_for_function(f"seen.length === {len(told)}")
+    assert sorted(page.evaluate("seen")) == list(range(len(told)))
+    page.close()
