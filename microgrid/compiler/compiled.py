@@ -112,14 +112,14 @@ class Compiled(Shown):
         array, as the `jacobian` of functions gives it; `out=`, one that such a call has returned, gets its numbers.
         """
         if self._wants_sparse(kwargs):
-            return self._sparse("jacobian")(args, kwargs, self._out(kwargs))
+            return self._sparsely("jacobian", args, kwargs)
         return self._called("jacobian", args, kwargs, self._out(kwargs))
 
     def hessian(self, *args: Any, **kwargs: Any) -> Any:
         """Return all second derivatives of the value, as the Jacobian of its gradient; sparse as that is, with
         `sparse=True`."""
         if self._wants_sparse(kwargs):
-            return self._sparse("hessian")(args, kwargs, self._out(kwargs))
+            return self._sparsely("hessian", args, kwargs)
         return self._called("hessian", args, kwargs, self._out(kwargs))
 
     def hvp(self, *args: Any, **kwargs: Any) -> Any:
@@ -230,11 +230,13 @@ class Compiled(Shown):
         """Return `sparse=`, unless it is a parameter of the function."""
         return bool(kwargs) and not self._parameters.has("sparse") and bool(kwargs.pop("sparse", False))
 
-    def _sparse(self, kind: str) -> Sparse:
+    def _sparsely(self, kind: str, args: Any, kwargs: Any) -> Any:
         known = self._sparse_kinds.get(kind)
         if known is None:
             known = self._sparse_kinds[kind] = Sparse(self, kind == "hessian")
-        return known
+        result, self._plans.last = known(args, kwargs, self._out(kwargs))
+        self._entries.reset()
+        return result
 
     def _out(self, kwargs: dict[str, Any]) -> Any:
         """Return `out=`, unless it is a parameter of the function."""

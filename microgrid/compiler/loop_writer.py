@@ -89,6 +89,13 @@ class Placed(NamedTuple):
     """Memory for one carry, and for the counts of iterations."""
 
 
+def loops_in(unit: LoopUnit) -> Iterator[Repeated]:
+    """Yield the loops of a unit, each before those within."""
+    for placed in unit.loops:
+        yield placed.loop
+        yield from loops_in(placed.unit)
+
+
 def printed(unit: LoopUnit, indent: str = "", forward: bool = True) -> Iterator[str]:
     """Yield lines of text for the forward pass of a unit, or for the backward pass, its loops included.
 
@@ -102,11 +109,8 @@ def printed(unit: LoopUnit, indent: str = "", forward: bool = True) -> Iterator[
 
 
 def _printed_loop(placed: Placed, indent: str, forward: bool) -> Iterator[str]:
-    loop = placed.loop
-    most = "at most " if loop.condition is not None else ""
-    kept = f", one carry in {loop.segment} kept" if loop.segment else ""
     way = "" if forward else "backward through "
-    yield f"{indent}{way}{loop.name} of {most}{loop.times:,} iterations{kept}, at {loop.line}:"
+    yield f"{indent}{way}{placed.loop}:"
     if forward and placed.condition is not None:
         yield f"{indent}    condition:"
         yield from _indented(placed.condition, indent + "        ")

@@ -41,6 +41,11 @@ class Repeated(NamedTuple):
     condition: Program | None = None
     decision: Decision = True
 
+    def __str__(self) -> str:
+        most = "at most " if self.condition is not None else ""
+        kept = f", one carry in {self.segment} kept" if self.segment else ""
+        return f"{self.name} of {most}{self.times:,} iterations{kept}, at {self.line}"
+
     @property
     def outside(self) -> tuple[int, ...]:
         """Operands that the step takes from outside."""

@@ -7,7 +7,7 @@ import functools
 import os
 import struct
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -342,8 +342,15 @@ class Plan:
             f"scratch bytes  {8 * self.scratch:>10,}",
             f"code bytes     {self.size:>10,}{'  (from the cache)' if self.cached else ''}",
             f"run as         {self.choice}",
+            *[f"loop           {loop}" for loop in self._loops()],
             *[f"unrolled       {loop}" for loop in self.traced.unrolled],
         ]
+
+    def _loops(self) -> Iterable[object]:
+        """Return the loops that are traced once."""
+        from microgrid.compiler.loop_writer import loops_in
+
+        return loops_in(self.lowered.unit) if isinstance(self.traced.program, Looped) else ()
 
     def report(self) -> str:
         """Return sizes, how the program is run and why, and seconds for each stage, a line each."""

@@ -36,8 +36,8 @@ class Sparse:
         self._places: weakref.WeakKeyDictionary[Plan, Places] = weakref.WeakKeyDictionary()
         self._lock = threading.Lock()  # for the places of the call, of those for the structures of arguments
 
-    def __call__(self, args: Any, kwargs: Any, out: Any) -> Any:
-        """Return the matrix; or `out`, a matrix with the same places, with the numbers written."""
+    def __call__(self, args: Any, kwargs: Any, out: Any) -> tuple[Any, Plan]:
+        """Return the matrix, or `out`, a matrix with the same places, with the numbers written; and the code that ran."""
         if out is not None and getattr(out, "format", "") != "csr":
             raise TypeError("out= of a sparse derivative is a sparse array that a call without out= has returned")
         with self._lock:
@@ -45,21 +45,22 @@ class Sparse:
                 numbers = self._numbers(*args, **kwargs)
                 if numbers.dtype == object:
                     raise TypeError("a sparse derivative at Values: SciPy's arrays hold numbers only; pass numbers")
-                return self._there().matrix(numbers)
+                there, plan = self._there()
+                return there.matrix(numbers), plan
             self._numbers(*args, **kwargs, out=out.data)
-            there = self._there()
+            there, plan = self._there()
         if out.shape != there.shape or not (_same(out.indices, there.columns) and _same(out.indptr, there.starts)):
             raise ValueError("out= has other places than the result: take one that a call without out= has returned")
-        return out
+        return out, plan
 
-    def _there(self) -> Places:
-        """Return the places of the numbers that were computed last."""
+    def _there(self) -> tuple[Places, Plan]:
+        """Return the places of the numbers that were computed last, and the code that ran."""
         plan = self._numbers._ran()
         known = self._places.get(plan)
         if known is None:
             assert self._made is not None
             known = self._places[plan] = self._made
-        return known
+        return known, plan
 
 
 def _same(x: Any, y: Any) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -322,6 +323,7 @@ def test_derivatives_of_other_kinds_unroll_and_say_so() -> None:
     assert "within a derivative" in g.report()
     g.value_and_grad(0.3, 0.4)
     assert "unrolled" not in g.report()
+    assert re.search(r"loop +scan of 2 iterations, at .*test_scans.py:\d+", g.report())
     assert compiled(mg.grad(f))(0.3, 0.4) == mg.grad(f)(0.3, 0.4)
     whole = compiled(mg.grad(lambda x: f(x, 0.4)))
     assert whole(0.3) == mg.grad(f)(0.3, 0.4)

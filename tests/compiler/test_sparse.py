@@ -87,7 +87,10 @@ def test_compiled_ones_are_the_recorded_ones(strict: bool) -> None:
         again = compiled.hessian(2.0 * at, sparse=True, out=found)
         assert again is found
         assert alike(found, hessian(rosenbrock)(2.0 * at))
+    of_the_hessian = compiled.report()
+    assert f"result[{found.nnz - 1}]" in str(compiled.loops)
     assert alike(compiled.jacobian(x, sparse=True), jacobian(rosenbrock)(x))
+    assert compiled.report() != of_the_hessian
 
 
 def test_rows_are_results_and_columns_arguments_in_their_order() -> None:
