@@ -37,7 +37,7 @@ class Sparse:
         self._lock = threading.Lock()  # for the places of the call, of those for the structures of arguments
 
     def __call__(self, args: Any, kwargs: Any, out: Any) -> tuple[Any, Plan]:
-        """Return the matrix, or `out`, a matrix with the same places, with the numbers written; and the code that ran."""
+        """Return the matrix, or `out`, one with the same places, with the numbers written; and the code that ran."""
         if out is not None and getattr(out, "format", "") != "csr":
             raise TypeError("out= of a sparse derivative is a sparse array that a call without out= has returned")
         with self._lock:
