@@ -104,59 +104,99 @@ class _Sums(Body):
     def jam(self, loop: Repeat, copies: list[Copy]) -> int:
         return TILE if len(copies) <= TILE and not _bounds(loop.counter, loop.body) else 1
 
+    def repeat(self, loop: Repeat, copies: list[Copy]) -> None:
+        """Write a loop; those that add to one sum in all iterations stand within the loop over chunks."""
+        loops: list[Repeat] = []
+        body: Sequence[Code] = (loop,)
+        loads: list[Load] = []
+        while len(body) == 1 and isinstance(body[0], Repeat):
+            loops.append(body[0])
+            loads += [item for item in body[0].body if isinstance(item, Load)]
+            body = [item for item in body[0].body if not isinstance(item, Load)]
+        (item, *others) = body
+        counters = {repeat.counter for repeat in loops}
+        if others or not isinstance(item, Accumulate) or not counters.isdisjoint(item.cell.counters):
+            super().repeat(loop, copies)
+            return
+        for load in loads:
+            self.sources[load.target] = load
+        self.adds(item, copies, loops)
+
     def accumulate(self, item: Accumulate, copies: list[Copy]) -> None:
+        self.adds(item, copies, ())
+
+    def adds(self, item: Accumulate, copies: list[Copy], loops: Sequence[Repeat]) -> None:
+        """Write loops over chunks, and those within, that add to sums in registers."""
         writer, narrow = self.writer, self.narrow
-        seen: dict[tuple[object, ...], Callable[[str, int], Number]] = {}
-        operands: list[list[Callable[[str, int], Number]]] = []
+        inside = {loop.counter for loop in loops}
+        seen: dict[tuple[object, ...], Source] = {}
+        operands: list[list[Source]] = []
         for counters, _ in copies:
             row = []
             for x in item.operands:
-                key = (x, *[counters[c] for c in self.sources[x].cell.counters]) if isinstance(x, int) else (x,)
+                own = self.sources[x].cell.counters if isinstance(x, int) else ()
+                key = (x, *[counters[c] for c in own if c not in inside])
                 if key not in seen:
-                    seen[key] = self.source(x, counters)
+                    seen[key] = self.source(x, counters, loops)
                 row.append(seen[key])
             operands.append(row)
-        before = self.block
-        name = writer.name()[1:]
-        self.begin(name)
-        place = len(writer.lines)
-        offset = writer.line(f"mul i64 %{name}.counter, {self.chunk}").text
-        totals = [Number(narrow, f"{writer.name()}.sum") for _ in copies]
-        current = list(totals)
+        current = [Number(narrow, narrow.number(0.0)) for _ in copies]
+        opened: list[tuple[str, str, int, str, list[tuple[Number, Number]]]] = []
+        for times in ("%chunks", *[str(loop.times.base) for loop in loops]):
+            before, name = self.block, writer.name()[1:]
+            self.begin(name)
+            sums = [Number(narrow, f"{writer.name()}.sum") for _ in copies]
+            opened.append((name, times, len(writer.lines), before, list(zip(sums, current, strict=True))))
+            current = sums
+        chunk, *rest = [f"%{name}.counter" for name, *_ in opened]
+        offset = writer.line(f"mul i64 {chunk}, {self.chunk}").text
         for start in range(0, writer.mode.lanes, narrow.mode.lanes):
-            loaded: dict[int, Number] = {}
-            for source in seen.values():
-                loaded[id(source)] = source(offset, start)
+            loaded = {id(source): source(offset, start, rest) for source in seen.values()}
             for i, row in enumerate(operands):
                 given = [loaded[id(source)] for source in row]
                 current[i] = formula(item.op, narrow.mode)(narrow, *given, current[i])
-        zero = narrow.number(0.0)
-        phis = [
-            f"  {total.text} = phi {narrow.type} [ {zero}, %{before} ], [ {after.text}, %{self.block} ]"
-            for total, after in zip(totals, current, strict=True)
-        ]
-        writer.lines[place:place] = [self.counter(name, before), *phis]
-        self.end(name, "%chunks")
+        for name, times, place, before, phis in reversed(opened):
+            writer.lines[place:place] = [
+                self.counter(name, before),
+                *[
+                    f"  {total.text} = phi {narrow.type} [ {first.text}, %{before} ], [ {after.text}, %{self.block} ]"
+                    for (total, first), after in zip(phis, current, strict=True)
+                ],
+            ]
+            self.end(name, times)
         for (counters, _), total in zip(copies, narrow.totals(current), strict=True):
             at = self.address("double", "%d", item.cell, counters)
             old = narrow.fresh(f"load double, ptr {at}, align 8").text
             new = narrow.line(f"fadd double {old}, {total}").text
             self.write(f"store double {new}, ptr {at}, align 8")
 
-    def source(self, x: Operand, counters: Counters) -> Callable[[str, int], Number]:
-        """Return the operand of lanes from `start` on in a chunk at an offset."""
+    def source(self, x: Operand, counters: Counters, loops: Sequence[Repeat]) -> Source:
+        """Return the operand of lanes from `start` on in a chunk at an offset, in an iteration of loops."""
         narrow = self.narrow
         if not isinstance(x, int):
-            return lambda offset, start: Number(narrow, narrow.number(x))
+            return lambda offset, start, inside: Number(narrow, narrow.number(x))
         item = self.sources[x]
-        if item.array in ("p", "c"):
-            at = self.address("double", f"%{item.array}", item.cell, counters)
-            return lambda offset, start: narrow.spread(narrow.fresh(f"load double, ptr {at}, align 8"))
-        at = self.address(self.writer.type, f"%{item.array}", item.cell, counters)
+        alone = item.array in ("p", "c")
+        type = "double" if alone else self.writer.type
+        cell, steps = item.cell, [item.cell.step(loop.counter).base for loop in loops]
+        for loop in loops:
+            cell = cell.at(loop.counter, 0)
+        at = self.address(type, f"%{item.array}", cell, counters)
 
-        def load(offset: str, start: int) -> Number:
-            here = narrow.line(f"getelementptr double, ptr {at}, i64 {offset}").text
+        def load(offset: str, start: int, inside: Sequence[str]) -> Number:
+            here = at
+            for counter, step in zip(inside, steps, strict=True):
+                if step:
+                    place = narrow.line(f"mul i64 {counter}, {step}").text
+                    here = narrow.line(f"getelementptr {type}, ptr {here}, i64 {place}").text
+            if alone:
+                return narrow.spread(narrow.fresh(f"load double, ptr {here}, align 8"))
+            here = narrow.line(f"getelementptr double, ptr {here}, i64 {offset}").text
             here = narrow.line(f"getelementptr double, ptr {here}, i64 {start}").text if start else here
             return narrow.fresh(f"load {narrow.type}, ptr {here}, align 8")
 
         return load
+
+
+Source = Callable[[str, int, Sequence[str]], Number]
+"""Writer of an operand: given the offset of a chunk, the first lane, and the counters of loops within."""

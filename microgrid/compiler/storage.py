@@ -12,6 +12,7 @@ from typing import Any
 
 from microgrid.compiler.code import SUMMED, Accumulate, Apply, Code, Guard, Load, Operand, Repeat, Store, Stored
 from microgrid.compiler.density import densely
+from microgrid.compiler.interchange import interchanged
 from microgrid.compiler.poly import Poly
 from microgrid.compiler.roll import Loop, Node, Rolled, Statement, flattened, only, statements
 from microgrid.compiler.tape import ONCE, PASSED, Shape
@@ -30,6 +31,7 @@ SEGMENT = 400
 def place(rolled: Rolled, *, alone: bool = False) -> Stored:
     """Return the code of loops, with cells placed in registers or memory; `alone` for one sample at a time."""
     rolled = rolled._replace(nodes=flattened(rolled.nodes))
+    rolled = rolled if alone else interchanged(rolled)
     timeline = Timeline(rolled)
     first = _Placement(rolled, timeline, None, alone)
     first.all()
