@@ -205,6 +205,13 @@ def test_importing_the_package_loads_no_third_party_module_and_only_a_third_of_i
     assert {"dataclasses", "microgrid.training"} <= loaded_by("import microgrid, dataclasses; microgrid.fit")
 
 
+def test_the_playground_listens_before_anything_is_loaded_that_only_an_answer_needs() -> None:
+    """A class waits for it: numbers of the checker and training load with the first question about them."""
+    loaded = loaded_by("import microgrid.commands.cli, microgrid.commands.play as p; p.serve().server_close()")
+    assert "http.server" in loaded
+    assert loaded & {"numpy", "mpmath", "microgrid.testing", "microgrid.training", "microgrid.commands.demo"} == set()
+
+
 def test_public_names_are_exactly_all() -> None:
     public = {name for name in dir(microgrid) if not name.startswith("_")}
     public -= {name for name in public if inspect.ismodule(getattr(microgrid, name))}

@@ -12,17 +12,14 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from microgrid import datasets, losses, nn
-from microgrid.commands.check import as_json
 from microgrid.commands.given import plain
 from microgrid.engine import Value, constant
 from microgrid.exercises import exercise
-from microgrid.film import Film
 from microgrid.functional import hessian
 from microgrid.pictures import stepper
 from microgrid.program import trace
 from microgrid.steps import Steps, steps
 from microgrid.text.expression import Expression, ExpressionError, check_name, variables
-from microgrid.training import fit
 
 EXAMPLES = {
     "a neuron": "tanh(w1*x1 + w2*x2 + b)#w1=-3&x1=2&w2=1&x2=0.5&b=6.9",
@@ -130,6 +127,7 @@ def _latex(traced: Any, root: Value) -> list[tuple[str, str]]:
 
 
 def _check(function: Any, at: list[float]) -> dict[str, Any]:
+    from microgrid.commands.check import as_json
     from microgrid.testing import check_gradient
 
     report = check_gradient(function, *at)
@@ -138,6 +136,9 @@ def _check(function: Any, at: list[float]) -> dict[str, Any]:
 
 def train(asked: Mapping[str, Any]) -> dict[str, Any]:
     """Train a small network of scalars on points of the plane; return its film, loss and accuracy."""
+    from microgrid.film import Film
+    from microgrid.training import fit
+
     x, y = _points(asked)
     model = _model(asked)
     epochs = _whole(asked, "epochs", 60, MOST_EPOCHS)

@@ -10,10 +10,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import microgrid
-from microgrid.commands.check import check
-from microgrid.commands.demo import STEPS, DemoError, demo
-from microgrid.commands.given import CommandError, assignments, number
-from microgrid.commands.grad import grad
+from microgrid.commands.given import DEMO_STEPS, CommandError, assignments, number
 from microgrid.engine import COMPILED
 
 EXIT_CODES = """\
@@ -70,9 +67,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         code = _run(options)
         print(end="", flush=True)  # sys.stdout is None where it is closed
-    except (DemoError, CommandError) as error:
+    except CommandError as error:
         print(f"microgrid: {error}", file=sys.stderr)
-        return error.exit_code if isinstance(error, CommandError) else 1
+        return error.exit_code
     except KeyboardInterrupt:
         print("microgrid: interrupted before there was anything to keep", file=sys.stderr)
         return 130
@@ -93,7 +90,10 @@ def _finish_output() -> None:
 
 
 def _run(options: argparse.Namespace) -> int:
+    """Run the command; each loads what it alone needs, so that the playground is there at once."""
     if options.command == "grad":
+        from microgrid.commands.grad import grad
+
         return grad(
             options.expression,
             options.values,
@@ -106,6 +106,8 @@ def _run(options: argparse.Namespace) -> int:
             as_text=not options.json,
         )
     if options.command == "check":
+        from microgrid.commands.check import check
+
         return check(
             options.function,
             options.values,
@@ -114,16 +116,14 @@ def _run(options: argparse.Namespace) -> int:
             as_text=not options.json,
         )
     if options.command == "play":
-        return _play(options)
+        from microgrid.commands.play import play
+
+        values = {name: number(name, value) for name, value in assignments(options.values).items()}
+        return play(options.expression, values, port=options.port, browser=not options.no_browser)
+    from microgrid.commands.demo import demo
+
     demo(options.out, steps=options.steps, samples=options.samples, seed=options.seed, quiet=options.quiet)
     return 0
-
-
-def _play(options: argparse.Namespace) -> int:
-    from microgrid.commands.play import play  # with the http server, which no other command needs
-
-    values = {name: number(name, value) for name, value in assignments(options.values).items()}
-    return play(options.expression, values, port=options.port, browser=not options.no_browser)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -147,7 +147,7 @@ def _parser() -> argparse.ArgumentParser:
 
     train = command("demo", "train a small network of scalars on two moons, and draw it")
     train.add_argument("--out", type=Path, default=Path("microgrid-demo"), help="folder for the pictures (%(default)s)")
-    train.add_argument("--steps", type=_whole(0), default=STEPS, help="training steps (%(default)s)")
+    train.add_argument("--steps", type=_whole(0), default=DEMO_STEPS, help="training steps (%(default)s)")
     train.add_argument("--samples", type=_whole(2), default=100, help="points on the moons (%(default)s)")
     train.add_argument("--seed", type=int, default=1337, help="the same seed gives the same bits (%(default)s)")
     train.add_argument("--quiet", action="store_true", help="no progress bar")

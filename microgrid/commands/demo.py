@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from microgrid import nn
+from microgrid.commands.given import DEMO_STEPS, CommandError
 from microgrid.core.packages import missing
 from microgrid.datasets import moons
 from microgrid.draw import draw
@@ -15,30 +16,24 @@ from microgrid.optim import SGD
 from microgrid.training import Objective, fit
 from microgrid.training.plots import plot_boundary
 
-STEPS = 100
 
-
-class DemoError(Exception):
-    """An error that the user can mend; its text says how."""
-
-
-def demo(folder: Path, *, steps: int = STEPS, samples: int = 100, seed: int = 1337, quiet: bool = False) -> None:
+def demo(folder: Path, *, steps: int = DEMO_STEPS, samples: int = 100, seed: int = 1337, quiet: bool = False) -> None:
     """Train `MLP(2, [16, 16, 1])` on two moons with the hinge loss, and write three pictures into the folder.
 
     The same seed gives the same bits. Ctrl-C ends the training, and the pictures show what was learned so far. Raises
-    DemoError when the folder cannot be written or a package is missing.
+    CommandError when the folder cannot be written or a package is missing.
     """
     try:
         import matplotlib.figure  # noqa: F401  # fails before the training, not after it
         import tqdm  # noqa: F401
     except ImportError as error:
-        raise DemoError(missing(error.name or "matplotlib", "train")) from None
+        raise CommandError(missing(error.name or "matplotlib", "train")) from None
     try:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / ".writable").touch()
         (folder / ".writable").unlink()
     except OSError as error:
-        raise DemoError(f"cannot write into {folder}: {error.strerror}; choose a folder with --out") from None
+        raise CommandError(f"cannot write into {folder}: {error.strerror}; choose a folder with --out") from None
 
     points, labels = moons(samples, seed=seed)
     model = nn.MLP(2, [16, 16, 1], seed=seed)
@@ -48,7 +43,7 @@ def demo(folder: Path, *, steps: int = STEPS, samples: int = 100, seed: int = 13
         points,
         labels,
         loss=Objective("hinge", penalty=lambda parameters: l2(parameters, 1e-4)),
-        optimizer=SGD(model.parameters(), lambda step: max(1.0 - 0.9 * step / STEPS, 0.1)),
+        optimizer=SGD(model.parameters(), lambda step: max(1.0 - 0.9 * step / DEMO_STEPS, 0.1)),
         epochs=steps,
         metrics=["accuracy"],
         progress=False if quiet else None,

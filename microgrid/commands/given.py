@@ -9,6 +9,9 @@ from typing import Any
 
 from microgrid.text.expression import Expression, ExpressionError
 
+DEMO_STEPS = 100
+"""Training steps of the demo, unless others are asked for."""
+
 
 class CommandError(Exception):
     """An error that the user can mend; its text says how. The command ends with exit code 1."""
