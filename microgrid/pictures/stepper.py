@@ -53,15 +53,15 @@ def html(steps: Walk, *, practice: int = 0) -> str:
 def practice_page(exercises: Sequence[Sequence[Walk]], first: int) -> str:
     """Return a page of small graphs to practise on, those of each difficulty by seeds from the first on."""
     kinds = _Kinds()
-    sets = [[_graph(steps, kinds)[0] for steps in row] for row in exercises]
+    sets = [[_graph(steps, kinds, True)[0] for steps in row] for row in exercises]
     more = {"x": sets, "first": first, "drill": {"seed": first}, "practice": 1}
     return web.page("Practise backpropagation", _piece(exercises[0][0], alone=True, kinds=kinds, **more))
 
 
-def _graph(steps: Walk, kinds: _Kinds) -> tuple[dict[str, Any], dict[str, Layered]]:
-    """Return what the script is given of a graph, and its layouts; there are none of a large one."""
+def _graph(steps: Walk, kinds: _Kinds, pictured: bool) -> tuple[dict[str, Any], dict[str, Layered]]:
+    """Return what the script is given of a graph, and its layouts where the whole of it is pictured."""
     views: dict[str, Layered] = {}
-    if len(steps.items) <= MOST_VALUES:
+    if pictured:
         views = {direction: _layout(steps.items, direction) for direction in GAPS}
     data = _data(steps, kinds) | {
         "t": "" if isinstance(steps, Folded) else _latex(steps),
@@ -71,11 +71,11 @@ def _graph(steps: Walk, kinds: _Kinds) -> tuple[dict[str, Any], dict[str, Layere
 
 
 def _piece(steps: Walk, *, alone: bool, kinds: _Kinds | None = None, **more: Any) -> str:
-    kinds = kinds or _Kinds()
-    data, views = _graph(steps, kinds)
-    short = folded(steps) if views and not more.get("x") else None
+    kinds, whole = kinds or _Kinds(), len(steps.items) <= MOST_VALUES
+    data, views = _graph(steps, kinds, whole)
+    short = folded(steps) if not more.get("x") else None
     if short is not None:
-        first, views = _graph(short, kinds)
+        first, views = _graph(short, kinds, whole)
         own = ("live", "why", "t")  # of the whole: a sum would hide that a number in it was changed
         same: dict[str, Any] = {key: data[key] for key in own if key in data}
         data = {**first, **same, "u": data, "folded": 1}
@@ -83,7 +83,6 @@ def _piece(steps: Walk, *, alone: bool, kinds: _Kinds | None = None, **more: Any
     data |= {"alone": int(alone), "F": kinds_of_all, "N": _notations(kinds_of_all), **more}
     if short is None:
         data = {key: x for key, x in data.items() if x not in ([], {}, "")}
-    whole = bool(views)
     uid = web.new_id(web.as_json(data))
     fallback = web.image(still(short or steps, views.get("LR")), _in_words(steps))
     scripts = ["formulas.js", "copying.js", "stepper.js", "practice.js", "picture.js" if whole else "local.js"]

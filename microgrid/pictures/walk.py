@@ -87,16 +87,16 @@ def folded(whole: Walk) -> Folded | None:
     items, places = gathered(whole.items)
     if len(items) == len(whole.items):
         return None
-    at = [own[-1] for own in places]
+    at, names, grads = [own[-1] for own in places], whole.names, whole.grads
     new = {i: k for k, i in enumerate(at)}
     sums = {new[i]: text for i, text in whole.sums().items() if i in new}
     sums |= {k: item.sign for k, item in enumerate(items) if item.op is None and item.operands}
     return Folded(
         items,
         [whole.values[i] for i in at],
-        [whole.names[i] for i in at],
+        [names[i] for i in at],
         [whole.starts[i] for i in at],
-        [whole.grads[i] for i in at],
+        [grads[i] for i in at],
         whole.seed,
         {new[i]: x for i, x in whole.differences().items() if i in new},
         sums,

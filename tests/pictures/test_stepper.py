@@ -641,6 +641,19 @@ def test_a_networks_loss_is_stepped_with_real_numbers_at_every_step(opened_once:
     found.save(tmp_path / "loss.html")
     page = opened_once(tmp_path / "loss.html", "loss")
     chance = random.Random(5)
+    short = folded(found)
+    assert short is not None
+    backward = [i for i, item in enumerate(short.items) if item.operands][::-1]
+    assert short.items[backward[0]].sign == "sum of 4"
+    for k in [0, 1, *(chance.randrange(len(backward)) for _ in range(6))]:
+        i = backward[k]
+        go(page, len(backward) + k + 1)
+        assert page.locator(".here .card").get_attribute("data-go") == str(i)
+        assert page.locator(".here .what b").inner_text() == n(short.values[i].data)
+        assert page.locator(".here .strip").inner_text() == f"✓ gradient {n(short.grads[i])}"
+        wanted = [str(j) for j in short.items[i].operands if short.items[j].role != "constant"]
+        assert [card.get_attribute("data-go") for card in page.locator(".made button.card").all()] == wanted
+    page.get_by_role("button", name="Unfold sums").click()
     half = len(found) // 2
     for k in [0, half - 1, half, half + 1, len(found) - 1, *(chance.randrange(len(found)) for _ in range(20))]:
         go(page, k + 1)
@@ -679,6 +692,7 @@ def test_15_000_steps_open(opened_once: Open, tmp_path: Path) -> None:
     found.save(tmp_path / "large.html")
     assert (tmp_path / "large.html").stat().st_size < 250_000
     page = opened_once(tmp_path / "large.html")
+    page.get_by_role("button", name="Unfold sums").click()
     go(page, len(found))
     check_neighbourhood(page, found, len(found) - 1)
 
