@@ -11,6 +11,7 @@ import math
 import random
 import sys
 import time
+from array import array
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -18,6 +19,7 @@ from microgrid.compiler.kernel import CHUNKS
 from microgrid.compiler.looped import Looped, replayed, size
 from microgrid.core.scope import plainly_recording
 from microgrid.engine import Value
+from microgrid.graph.linearize import Linearization
 from microgrid.graph.passes import backpropagation
 from microgrid.numbers.arithmetic import VALUES
 from microgrid.program import Program
@@ -45,12 +47,11 @@ SHARE = 0.5
 
 
 class Recorded(NamedTuple):
-    """The outputs of a program, derivatives of the first one by some of its inputs, and the graph of both."""
+    """The outputs of a program, and derivatives of the first one by some of its inputs, or by all as a linear map."""
 
     outputs: list[float]
     derivatives: list[float]
-    root: Value | None = None
-    leaves: Sequence[Value] = ()
+    linear: Linearization | None = None
 
 
 def checked(plan: Plan, sources: Sequence[Any], shared: Any, samples: int, weight: float, got: tuple[Any, Any]) -> None:
@@ -66,16 +67,16 @@ def checked(plan: Plan, sources: Sequence[Any], shared: Any, samples: int, weigh
     if limit is not None:
         table = plan.limited(limit)
         got = plan.run(sources, shared, samples, weight, compare=False, table=table)
-    rows: dict[int, list[Recorded]] = {}
+    rows: dict[int, Recorded] = {}
     for row in dict.fromkeys([samples - 1, 0, samples // 2]):
         if rows and (time.perf_counter() - start) * (1 + 1 / len(rows)) > allowed:
             break
-        rows[row] = [_recorded(plan, _numbers(plan, sources, shared, row), weight)]
+        rows[row] = _recorded(plan, _numbers(plan, sources, shared, row), weight)
     replays = _Replays(plan, sources, shared, weight, rows)
     outputs, sums = got
     for row in rows:
         for place, mine in enumerate(outputs[row].tolist() if plan.outputs else []):
-            theirs = replays.output(place, rows[row][0])
+            theirs = replays.output(place, rows[row])
             if mine == theirs or (mine != mine and theirs != theirs):
                 continue
             if plan.options.strict:
@@ -95,7 +96,7 @@ def checked(plan: Plan, sources: Sequence[Any], shared: Any, samples: int, weigh
             _, sums = plan.run([source[order] for source in sources], shared, count, weight, False, table)
         times = {row: order.count(row) for row in rows}
         for place, mine in enumerate(sums.tolist()):
-            each = [replays.sum(place, rows[row][0]) for row in times]
+            each = [replays.sum(place, rows[row]) for row in times]
             parts = [n * x for n, x in zip(times.values(), each, strict=True)]
             theirs = sum(parts)
             if mine == theirs or (mine != mine and theirs != theirs) or _near(mine, theirs, sum(map(abs, parts))):
@@ -128,32 +129,51 @@ def _numbers(plan: Plan, sources: Sequence[Any], shared: Any, row: int) -> list[
     return [next(common if is_shared else own) for is_shared in plan.request.shared]
 
 
-def _recorded(plan: Plan, numbers: Sequence[float], seed: float, moves: random.Random | None = None) -> Recorded:
-    """Record the program and differentiate it; with `moves`, perturb each operation at random."""
-    program = plan.traced.program
+def _recorded(plan: Plan, numbers: Sequence[float], seed: float) -> Recorded:
+    """Record the program at these numbers, where they are not those it was traced with, and differentiate it."""
+    known = plan.traced.recording
+    if known is not None and known.numbers.tobytes() == array("d", numbers).tobytes():
+        return _differentiated(plan, seed, known.inputs, known.outputs)
+    return _differentiated(plan, seed, *_replayed(plan, numbers))
+
+
+def _differentiated(plan: Plan, seed: float, leaves: list[Value], outputs: list[Value]) -> Recorded:
+    values = [output.item() for output in outputs]
+    if not plan.request.by:
+        return Recorded(values, [])
+    linear = Linearization(outputs[:1], leaves)
+    slopes = linear.pull([seed])
+    return Recorded(values, [slopes[i] for i in plan.request.by], linear)
+
+
+def _perturbed(plan: Plan, numbers: Sequence[float], seed: float, moves: random.Random) -> Recorded:
+    """Record the program and differentiate it, with each operation moved at random."""
+    leaves, outputs = _replayed(plan, numbers, moves)
+    values = [output.item() for output in outputs]
+    if not plan.request.by:
+        return Recorded(values, [])
+    # Compiled code adds contributions in another order, in which those that cancel may have others between them.
+    found = _passed_back(outputs[0], seed, lambda c: c * (1.0 + MOVED * moves.uniform(-1.0, 1.0)))
+    return Recorded(values, [found.get(leaves[i].number, 0.0) for i in plan.request.by])
+
+
+def _replayed(
+    plan: Plan, numbers: Sequence[float], moves: random.Random | None = None
+) -> tuple[list[Value], list[Value]]:
+    """Return new inputs with these numbers, and the outputs that the program makes of them."""
     leaves = [Value(x) for x in numbers]
     limit = _limit(plan) or sys.maxsize
 
     def straight(program: Program, inputs: Sequence[Any]) -> list[Any]:
         slots: list[Any] = [*inputs, *map(VALUES.number, program.constants)]
-        for function, operands, done in program._steps(VALUES):
+        for function, operands, _ in program._steps(VALUES):
             result = function(*[slots[i] for i in operands])
             slots.append(result if moves is None else _moved(result, moves))
-            for i in done:
-                slots[i] = None
         return [slots[i] for i in program.outputs]
 
     with plainly_recording():
-        outputs = [VALUES.number(x) if type(x) is float else x for x in replayed(program, leaves, straight, limit)]
-        values = [output.item() for output in outputs]
-        if not plan.request.by:
-            return Recorded(values, [])
-        if moves is None:
-            outputs[0].backward(seed)
-            return Recorded(values, [leaves[i].grad for i in plan.request.by], outputs[0], leaves)
-    # Compiled code adds contributions in another order, in which those that cancel may have others between them.
-    found = _passed_back(outputs[0], seed, lambda c: c * (1.0 + MOVED * moves.uniform(-1.0, 1.0)))
-    return Recorded(values, [found.get(leaves[i].number, 0.0) for i in plan.request.by])
+        outputs = replayed(plan.traced.program, leaves, straight, limit)
+        return leaves, [VALUES.number(x) if type(x) is float else x for x in outputs]
 
 
 def _passed_back(root: Value, seed: float, move: Callable[[float], float]) -> dict[int, float]:
@@ -175,14 +195,16 @@ class _Replays:
     """Positions of a plan's results in the recording, and how far they scatter."""
 
     def __init__(
-        self, plan: Plan, sources: Sequence[Any], shared: Any, weight: float, rows: dict[int, list[Recorded]]
+        self, plan: Plan, sources: Sequence[Any], shared: Any, weight: float, rows: dict[int, Recorded]
     ) -> None:
         self.plan = plan
         self.given = sources, shared
         self.weight = weight
         self.rows = rows
         self.moves = random.Random(0)
-        self.sizes: dict[int, dict[int, float]] = {}
+        self.replayed: dict[int, list[Recorded]] = {}
+        """A replay of a row, which is not what was traced if that was laid flat wrongly, and perturbed ones."""
+        self.sizes: dict[int, list[float]] = {}
         request = plan.request
         self.plain = len(plan.traced.program.outputs) - request.total  # number of outputs before the derivatives
         self.own = [k for k, i in enumerate(request.by) if not request.shared[i]]
@@ -220,18 +242,20 @@ class _Replays:
         own, common = place - self.plain, place - outputs
         if own < 0 or common >= len(self.common):
             return 0.0
-        first = self.rows[row][0]
-        if row not in self.sizes and first.root is not None:
-            self.sizes[row] = _passed_back(first.root, abs(self.weight), abs)
+        linear = self.rows[row].linear
+        if row not in self.sizes and linear is not None:
+            self.sizes[row] = linear.pull([abs(self.weight)], absolute=True)
         k = self.own[own] if place < outputs else self.common[common]
-        return self.sizes[row].get(first.leaves[self.plan.request.by[k]].number, 0.0)
+        return self.sizes[row][self.plan.request.by[k]]
 
     def spread(self, row: int, place: int, count: int) -> float:
         """Return the spread of an output of a row, or of its contribution to a sum; inf if it is not always finite."""
-        known = self.rows[row]
+        known = self.replayed.setdefault(row, [])
         if len(known) <= count:
             numbers = _numbers(self.plan, *self.given, row)
-            known += [_recorded(self.plan, numbers, self.weight, self.moves) for _ in range(count + 1 - len(known))]
+            if not known:
+                known.append(_differentiated(self.plan, self.weight, *_replayed(self.plan, numbers)))
+            known += [_perturbed(self.plan, numbers, self.weight, self.moves) for _ in range(count + 1 - len(known))]
         outputs = self.plan.outputs
         first, *others = [
             self.output(place, each) if place < outputs else self.sum(place - outputs, each) for each in known

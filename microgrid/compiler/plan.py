@@ -111,6 +111,8 @@ class Plan:
         self._round = CHUNKS * self.mode.lanes
         self.fixed = self._fixed(self._table)
         self.checked = not options.check
+        if self.checked:
+            self.traced = traced._replace(recording=None)
 
     def _roll(self, program: Program, columns: Sequence[int] | None, like: Plan | None) -> None:
         """Find the loops of a straight program, and make code of it."""
@@ -311,6 +313,7 @@ class Plan:
                 enter("check")
                 checked(self, sources, shared, samples, weight, (outputs, total))
             self.checked = True
+            self.traced = self.traced._replace(recording=None)
         return outputs, total
 
     def taken_scratch(self) -> tuple[Any, int]:

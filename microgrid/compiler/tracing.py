@@ -9,6 +9,7 @@ import contextlib
 import functools
 import gc
 import time
+from array import array
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -33,6 +34,14 @@ from microgrid.graph.running import run_noting_reads
 from microgrid.program import Instruction, Program
 
 
+class Recording(NamedTuple):
+    """The graph that was recorded while tracing: the numbers of the program's inputs, their Values, and the outputs."""
+
+    numbers: array[float]
+    inputs: list[Value]
+    outputs: list[Value]
+
+
 class Traced(NamedTuple):
     """A program, the captured Values that are its last inputs, and the module path of each instruction.
 
@@ -51,6 +60,8 @@ class Traced(NamedTuple):
     shorter: Program | None = None
     """A program with the same results, up to rounding."""
     unrolled: tuple[str, ...] = ()
+    recording: Recording | None = None
+    """What was recorded, until the first result is compared with it; None of loops that are traced once."""
 
 
 def traced(
@@ -121,11 +132,23 @@ def traced(
         captured = list(outside)
         program: Program | Looped
         modules: tuple[str, ...] = ()
+        recording: Recording | None = None
         if tracer is not None and tracer.calls:
             program = split(outputs, out_structure, inputs, structures, captured, start, tracer.calls)
         else:
             program, modules = _laid_flat(outputs, out_structure, inputs, structures, captured, start)
-    return Traced(program, tuple(captured), modules, time.perf_counter() - began, name, unrolled=tuple(notes))
+            if all(value.op is None for value in captured):  # a captured result may depend on another captured Value
+                leaves = [*inputs, *captured]
+                recording = Recording(array("d", [leaf.item() for leaf in leaves]), leaves, outputs)
+    return Traced(
+        program,
+        tuple(captured),
+        modules,
+        time.perf_counter() - began,
+        name,
+        unrolled=tuple(notes),
+        recording=recording,
+    )
 
 
 @contextlib.contextmanager

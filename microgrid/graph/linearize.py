@@ -79,8 +79,11 @@ class Linearization:
 
     # On floats.
 
-    def pull(self, cotangents: list[float]) -> list[float]:
-        """Return the cotangents of the inputs: the vector-Jacobian product."""
+    def pull(self, cotangents: list[float], absolute: bool = False) -> list[float]:
+        """Return the cotangents of the inputs: the vector-Jacobian product.
+
+        With `absolute`, the sums of the absolute contributions of all paths: what cancels in a cotangent.
+        """
         window = self._window
         slot: i64 = len(window)
         carried = [0.0] * slot
@@ -98,12 +101,14 @@ class Linearization:
             if a is not None:
                 place = self._enter(a)
                 if place >= 0:
-                    carried[place] = carried[place] + pass_back(cotangent, node._da, node, 0)
+                    passed = pass_back(cotangent, node._da, node, 0)
+                    carried[place] = carried[place] + (-passed if absolute and passed < 0.0 else passed)
             b = node._b
             if b is not None:
                 place = self._enter(b)
                 if place >= 0:
-                    carried[place] = carried[place] + pass_back(cotangent, node._db, node, 1)
+                    passed = pass_back(cotangent, node._db, node, 1)
+                    carried[place] = carried[place] + (-passed if absolute and passed < 0.0 else passed)
         self._entered = True
         return [self._carried(carried, node) for node in self._inputs]
 

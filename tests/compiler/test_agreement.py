@@ -12,12 +12,13 @@ import numpy as np
 import pytest
 
 import microgrid as mg
-from microgrid import nn
-from microgrid.compiler import agreement, formulas, plan
+from microgrid import nn, ops
+from microgrid.compiler import agreement, formulas, plan, tracing
 from microgrid.compiler.code import Accumulate, Code, Repeat, Stored
 from microgrid.compiler.llvm import ModuleText, module_of
 from microgrid.compiler.roll import Loop, Node, Rolled, roll
 from microgrid.compiler.storage import place
+from microgrid.program import Instruction
 
 
 def energy(w: Sequence[Any], x: Any) -> Any:
@@ -86,7 +87,20 @@ def plant_in_formulas(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(formulas.FORMULAS, "sin", formulas.FORMULAS["tanh"])
 
 
-PLANTS = [plant_in_roll, plant_in_storage, plant_in_text, plant_in_formulas]
+def plant_in_the_trace(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The program is not what the function recorded, and the code is that of the program."""
+    laid_flat = tracing._laid_flat
+
+    def wrong(*given: Any) -> Any:
+        program, modules = laid_flat(*given)
+        instructions = [(ops.cos if op is ops.sin else op, operands) for op, operands in program.instructions]
+        program.instructions = tuple(Instruction(*each) for each in instructions)
+        return program, modules
+
+    monkeypatch.setattr(tracing, "_laid_flat", wrong)
+
+
+PLANTS = [plant_in_the_trace, plant_in_roll, plant_in_storage, plant_in_text, plant_in_formulas]
 
 
 def model() -> nn.MLP:
