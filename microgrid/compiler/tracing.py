@@ -61,7 +61,7 @@ class Traced(NamedTuple):
     """A program with the same results, up to rounding."""
     unrolled: tuple[str, ...] = ()
     recording: Recording | None = None
-    """What was recorded, until the first result is compared with it; None of loops that are traced once."""
+    """The recorded graph, until the first result is compared with it; None of loops that are traced once."""
 
 
 def traced(
