@@ -5,11 +5,13 @@ In strict mode they give the very bits that floats give. By default, exponential
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Sequence
 
 from microgrid.compiler.code import SUMMED
 from microgrid.compiler.elementary import exp, exp_and_less_one, log1p_of_fraction
+from microgrid.compiler.gradient import rule_of
 from microgrid.compiler.lanes import Mode, Number, Writer
 from microgrid.core.natives import SCIPY
 from microgrid.core.primitive import Op, built_in, is_formula, op_called
@@ -36,8 +38,8 @@ def _log1p(w: Writer, x: Number) -> Number:
 def _tanh(w: Writer, x: Number) -> Number:
     if _calls(w):
         return w.library("tanh", x)
-    _, less_one = exp_and_less_one(w, abs(x) * -2.0)
-    return w.intrinsic("copysign", less_one / (less_one + 2.0), x)
+    e, less_one = exp_and_less_one(w, abs(x) * -2.0)
+    return w.intrinsic("copysign", less_one * (w.one() / (1.0 + e)), x)  # the quotient of its derivative
 
 
 def _copysign(w: Writer, x: Number, y: Number) -> Number:
@@ -201,3 +203,30 @@ def formula(name: str, mode: Mode) -> Formula:
 def apply(op: Op, operands: Sequence[Number | float], w: Writer) -> Number:
     """Write an op within a formula."""
     return formula(op.name, w.mode)(w, *[x if isinstance(x, Number) else Number(w, w.number(x)) for x in operands])
+
+
+SHARED = 10
+"""Minimum number of calls and operations on floats that an op and its partials share for these to be computed beside
+it, in the forward pass."""
+
+
+@functools.lru_cache(maxsize=1024)
+def shares(mode: Mode, op: Op, static: tuple[float, ...]) -> bool:
+    """Return True if an op and its partials have much to share, as an exponential."""
+    rule = rule_of(op, static)
+    if not all(is_native(each, mode.strict) for each, _ in [(op, ()), *rule.program.instructions]):
+        return False
+    writer = Writer(mode)
+    operands = [Number(writer, f"%x{i}") for i in range(op.arity - op.static)]
+    constants = [Number(writer, writer.number(x)) for x in (*static, *rule.program.constants)]
+    result = apply(op, [*operands, *constants[: len(static)]], writer)
+
+    def partials() -> int:
+        before, slots = len(writer.lines), [result, *operands, *constants[len(static) :]]
+        for each, places in rule.program.instructions:
+            slots.append(apply(each, [slots[i] for i in places], writer))
+        return sum(" call " in line or " f" in line for line in writer.lines[before:])
+
+    together = partials()
+    writer.forget(0)
+    return partials() - together >= SHARED

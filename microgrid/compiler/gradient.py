@@ -37,20 +37,23 @@ class Request(NamedTuple):
     sums: int = 0
 
 
-def tape_of(program: Program, request: Request, native: Native) -> Tape:
+def tape_of(program: Program, request: Request, native: Native, early: Native | None = None) -> Tape:
     """Return the tape whose outputs are the program's, but for a total, then the derivatives by each of the inputs
     `by`.
 
     Derivatives by shared inputs go to the space d instead, in their order. Ops that are not native are taken apart.
+    Partials of the ops for which `early` is True stand behind these, in the forward pass.
     Raises ValueError for derivatives of several results, TypeError for a rule that branches.
     """
-    return _TapeWriter(program, request, native).tape
+    return _TapeWriter(program, request, native, early).tape
 
 
 class _TapeWriter:
-    def __init__(self, program: Program, request: Request, native: Native) -> None:
+    def __init__(self, program: Program, request: Request, native: Native, early: Native | None) -> None:
         self.tape = tape = Tape()
         self.native = functools.cache(native)
+        self.known: dict[int, Mapping[int, Cell]] = {}
+        """Partials that the forward pass has computed, by their instructions."""
         self.program = program
         self.first = len(program.inputs) + len(program.constants)
         cells: list[Cell] = []
@@ -60,16 +63,21 @@ class _TapeWriter:
             tape.sizes[space] += 1
         self.inputs = cells
         tape.sizes["v"] = len(program.instructions)
+        edges, count = self.edges(request) if request.by else ([], [])
+        early = functools.cache(early) if early and edges else None
         for k, (op, operands) in enumerate(interruptible(program.instructions)):
             tape.origins[len(tape.steps)] = k
-            self.apply(op, ("v", k), [self.cell(i) for i in operands], self.static(op, operands))
+            static = self.static(op, operands)
+            self.apply(op, ("v", k), [self.cell(i) for i in operands], static)
+            if early and edges[k] and early(op, static):
+                self.known[k] = self.partials(rule_of(op, static), k, [i for i, _ in edges[k]])
         values = len(program.outputs) - request.sums
         for slot in program.outputs[int(request.total) : values]:
             tape.add("identity", self.output(), self.cell(slot))
         for slot in program.outputs[values:]:
             self.sum_over_samples(slot)
         if request.by:
-            self.differentiate(request)
+            self.differentiate(request, edges, count)
         if request.total:
             self.sum_over_samples(program.outputs[0])
         tape.sizes["a"] = tape.sizes["g"] = tape.sizes["v"]
@@ -136,19 +144,12 @@ class _TapeWriter:
 
     # The backward pass.
 
-    def differentiate(self, request: Request) -> None:
+    def differentiate(self, request: Request, edges: Sequence[Sequence[tuple[int, int]]], count: Sequence[int]) -> None:
         program, tape = self.program, self.tape
-        if not request.total and not tree.is_number(program.out_structure):
-            result = tree.shape(program.out_structure)
-            raise ValueError(f"only a function with one result, a scalar, has a gradient, not {result}: use jacobian")
         goals: dict[int, Cell] = {}
         for i in request.by:
             goals[i] = ("d", tape.sizes["d"]) if request.shared[i] else self.output()
             tape.sizes["d"] += request.shared[i]
-        active = [i in goals for i in range(self.first)]
-        for _, operands in program.instructions:
-            active.append(any(map(active.__getitem__, operands)))
-        edges, count = self.edges(active)
         cotangents: dict[int, Cell] = {program.outputs[0]: ("s", 0)}
         begun: set[int] = set()
         if program.outputs[0] in goals:
@@ -160,8 +161,8 @@ class _TapeWriter:
                 continue
             op, operands = program.instructions[k]
             static = self.static(op, operands)
-            rule = _rule(op, static)
-            partials = self.partials(rule, k, [i for i, _ in edges[k]])
+            rule = rule_of(op, static)
+            partials = self.known[k] if k in self.known else self.partials(rule, k, [i for i, _ in edges[k]])
             for i, operand in edges[k]:
                 fixed = rule.constants.get(i)
                 if operand in goals:
@@ -178,7 +179,7 @@ class _TapeWriter:
             if target[0] == "y" and i not in begun:
                 tape.add("identity", target, tape.constant(0.0))
 
-    def partials(self, rule: _Rule, k: int, places: Sequence[int]) -> Mapping[int, Cell]:
+    def partials(self, rule: Rule, k: int, places: Sequence[int]) -> Mapping[int, Cell]:
         """Return the cells of an instruction's partials by the operands at these places, without constant ones."""
         op, operands = self.program.instructions[k]
         if rule.direct.issuperset(places):
@@ -191,12 +192,19 @@ class _TapeWriter:
         given = [("v", k), *[self.cell(j) for j in operands[:dynamic]]]
         return dict(enumerate(self.inline(rule.program, given, wanted)))
 
-    def edges(self, active: Sequence[bool]) -> tuple[list[list[tuple[int, int]]], list[int]]:
+    def edges(self, request: Request) -> tuple[list[list[tuple[int, int]]], list[int]]:
         """Return for each instruction its active (place, operand) pairs, and the number of contributions to each slot.
 
         Only instructions that the output depends on receive a cotangent, and only those pass one on.
         """
         program = self.program
+        if not request.total and not tree.is_number(program.out_structure):
+            result = tree.shape(program.out_structure)
+            raise ValueError(f"only a function with one result, a scalar, has a gradient, not {result}: use jacobian")
+        by = set(request.by)
+        active = [i in by for i in range(self.first)]
+        for _, operands in program.instructions:
+            active.append(any(map(active.__getitem__, operands)))
         count = [0] * (self.first + len(program.instructions))
         reached = {program.outputs[0]}
         edges: list[list[tuple[int, int]]] = [[] for _ in program.instructions]
@@ -205,7 +213,7 @@ class _TapeWriter:
             if slot not in reached or not active[slot]:
                 continue
             op, operands = program.instructions[k]
-            silent = _rule(op, self.static(op, operands)).silent
+            silent = rule_of(op, self.static(op, operands)).silent
             for i, operand in enumerate(operands[: op.arity - op.static]):
                 if active[operand] and i not in silent:
                     edges[k].append((i, operand))
@@ -228,7 +236,7 @@ class _TapeWriter:
             self.tape.add("chosen" if piecewise else "scaled", target, cotangent, cell, adds=adds)
 
 
-class _Rule(NamedTuple):
+class Rule(NamedTuple):
     """A traced rule: the program from (result, operands) to partials, and the roles of its inputs.
 
     There are plain numbers; the result or an operand itself, as those of a product; and silent ones, which are 0
@@ -242,7 +250,9 @@ class _Rule(NamedTuple):
 
 
 @functools.lru_cache(maxsize=1024)
-def _rule(op: Op, static: Static) -> _Rule:
+def rule_of(op: Op, static: Static) -> Rule:
+    """Return the traced rule of an op; raises TypeError where it branches, or gives another number of partials."""
+
     def branches(how: str, value: Value, other: Any, answer: Any) -> None:
         raise TypeError(f"the rule of {op.name} branches on a number; write it with where")
 
@@ -256,7 +266,7 @@ def _rule(op: Op, static: Static) -> _Rule:
     silent = frozenset(i for i, x in known.items() if x == 0.0 and op.piecewise[i])
     program = Program.of(outputs, inputs)
     direct = frozenset(i for i, slot in enumerate(program.outputs) if slot < len(inputs))
-    return _Rule(program, known, direct, silent)
+    return Rule(program, known, direct, silent)
 
 
 @functools.lru_cache(maxsize=1024)

@@ -54,7 +54,9 @@ class Number:
 
     def __mul__(self, other: Number | float) -> Number:
         product = self.writer.arithmetic("fmul", self, other)
-        if isinstance(other, Number) and (constant := self.writer.constants.get(self.text)) is not None:
+        if not isinstance(other, Number):
+            product.factor = other, self
+        elif (constant := self.writer.constants.get(self.text)) is not None:
             product.factor = constant, other
         return product
 
@@ -77,6 +79,8 @@ class Number:
 
     def __neg__(self) -> Number:
         low, high = self.bounds
+        if self.factor is not None:
+            return (self.factor[1] * -self.factor[0]).within(-high, -low)
         return self.writer.line(f"fneg {self.writer.type} {self.text}").within(-high, -low)
 
     def __abs__(self) -> Number:

@@ -15,6 +15,7 @@ from microgrid.compiler.agreement import checked
 from microgrid.compiler.choice import Choice, choose, reconsidered
 from microgrid.compiler.encoding import encode
 from microgrid.compiler.formulas import is_native as has_formula
+from microgrid.compiler.formulas import shares
 from microgrid.compiler.gradient import Native, Request, Static
 from microgrid.compiler.interpreted import Interpreted
 from microgrid.compiler.kernel import CHUNKS
@@ -186,9 +187,14 @@ class Plan:
     def _native(self) -> Native:
         return functools.partial(is_native, self.options.strict)
 
+    @property
+    def _early(self) -> Native:
+        here = machine()
+        return functools.partial(shares, Mode(2 * here.width, self.options.strict, here.vector))
+
     def _straight(self) -> Tape:
         """Return the tape of the program."""
-        tape: Tape = self._timed("gradient", lambda: self.source.tape(self._native))
+        tape: Tape = self._timed("gradient", lambda: self.source.tape(self._native, self._early))
         return tape
 
     def _compile(self, columns: Sequence[int]) -> None:

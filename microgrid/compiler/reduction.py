@@ -38,9 +38,9 @@ class Source(NamedTuple):
     finite: bool = False
     origins: dict[int, int] | None = None
 
-    def tape(self, native: Native) -> Tape:
+    def tape(self, native: Native, early: Native | None = None) -> Tape:
         """Return the tape."""
-        tape = tape_of(self.program, self.request, native)
+        tape = tape_of(self.program, self.request, native, early)
         if self.origins is not None:
             known = {step: self.origins.get(k) for step, k in tape.origins.items()}
             tape.origins = {step: k for step, k in known.items() if k is not None}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable
 from typing import Any
@@ -18,7 +19,9 @@ from unrolled import check_expansion, tape
 import microgrid as mg
 from microgrid import Program, Value, nn, trace
 from microgrid.compiler import plan
+from microgrid.compiler.formulas import shares
 from microgrid.compiler.gradient import Request, tape_of
+from microgrid.compiler.lanes import Mode
 from microgrid.compiler.roll import Loop, Node, roll
 from microgrid.compiler.storage import place
 from microgrid.core import tree
@@ -270,3 +273,23 @@ def test_long_straight_code_is_cut_into_segments() -> None:
     program = trace(f)(0.3, 0.7)
     assert len(place(roll(tape(program))).segments) > 3
     check_to_the_bit(program, [0.3, 0.7])
+
+
+def test_partials_that_share_an_exponential_with_their_op_stand_in_the_forward_pass() -> None:
+    mode = Mode(16, False, 8)
+    early = functools.partial(shares, mode)
+    assert [early(mg.OPS[name], ()) for name in ("tanh", "sigmoid", "sin", "log", "mul")] == [
+        True,
+        True,
+        False,
+        False,
+        False,
+    ]
+    program = trace(lambda x: mg.sin(mg.tanh(x)))(0.5)
+    lines = str(tape_of(program, Request((False,), (0,)), lambda op, static: True, early)).splitlines()
+    density = next(i for i, line in enumerate(lines) if "logistic_density" in line)
+    assert density < next(i for i, line in enumerate(lines) if "sin(" in line)
+    assert sorted(line.split(" = ")[1].split("(")[0] for line in lines) == sorted(
+        line.split(" = ")[1].split("(")[0]
+        for line in tape_of(program, Request((False,), (0,)), lambda op, static: True).lines()
+    )
