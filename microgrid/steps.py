@@ -12,12 +12,12 @@ from microgrid.core.primitive import SUM, has_rule
 from microgrid.engine import CONSTANT, Value
 from microgrid.graph.passes import backpropagation
 from microgrid.pictures import symbols
-from microgrid.pictures.outline import Item, items_of, short_paths, shown, static_operands
+from microgrid.pictures.outline import Item, items_of, number_names, short_paths, shown, static_operands
 from microgrid.program import Program
 from microgrid.text.notation import Written
 
 LONGEST_NAME = 24
-"""Maximum length of an expression that names a value without a label; a longer one is called v7 or so."""
+"""Maximum length of an expression that names a value without a label; a longer one is called v7 or so, the result z."""
 
 
 class Contribution(NamedTuple):
@@ -174,14 +174,14 @@ class Steps(Sequence[Step]):
     def _named(self) -> list[Written]:
         if self._written is None:
             self._written = []
-            sums = _different_sums(self.sums(), self.items)
+            sums, numbers = _different_sums(self.sums(), self.items), number_names(self.items)
             for i, title in enumerate(_different(self.items)):
                 value = self.values[i]
                 written = symbols.number(value.data) if value.op is CONSTANT else None
                 if written is None and not title and _computed(value):
                     written = self._expression(i)
                 if written is None or len(written.text) > LONGEST_NAME:
-                    written = symbols.name(title or sums.get(i) or f"v{i}")
+                    written = symbols.name(title or sums.get(i) or numbers[i])
                 self._written.append(written)
         return self._written
 

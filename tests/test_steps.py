@@ -139,7 +139,11 @@ def test_names_are_labels_variables_or_short_expressions() -> None:
     z = y * y * y * y * y * y
     assert "x" in steps(y, names=locals()).names
     assert steps(y, names={"x": x}).names == ["x", "tanh(x)", "1", "tanh(x) + 1"]
-    assert steps(z, names={"x": x}).names[-1].startswith("v")
+    names = steps(z, names={"x": x}).names
+    assert (names[-2][0], names[-1]) == ("v", "z")
+    assert steps(z, names={"z": x}).names[-1] == f"v{len(names) - 1}"  # the name of another
+    z.label = "loss"
+    assert steps(z).names[-1] == "loss"
     neurons = steps(nn.MLP(1, [2, 1])([Value(1.0)]))
     assert "layers[0].neurons[1].w[0]" in neurons.names
     assert len(set(neurons.names)) == len(neurons.names)

@@ -11,7 +11,7 @@ from typing import Any, cast
 from microgrid.core.primitive import OPS, has_rule
 from microgrid.engine import CONSTANT, Value
 from microgrid.pictures import web
-from microgrid.pictures.outline import static_operands
+from microgrid.pictures.outline import RESULT, static_operands
 from microgrid.pictures.symbols import CHOICE, COMPARED, Tree, filled, rule
 from microgrid.pictures.walk import Walk
 from microgrid.text import latex
@@ -88,8 +88,8 @@ class _Derivation:
             item = items[i]
             if item.title:
                 text = _label(item.title)
-            elif i == self.root and "z" not in labels:
-                text = "z"
+            elif i == self.root and RESULT not in labels:
+                text = RESULT
             else:
                 (text,) = latex.names([next(new) if item.operands else next(inputs)])
             if counts[item.title] > 1 and item.title:

@@ -15,6 +15,9 @@ from microgrid.program import Program
 
 Role = Literal["input", "parameter", "constant", "intermediate", "output"]
 
+RESULT = "z"
+"""Name of a result without a label, as textbooks have it; another value may have it as its label."""
+
 SUPERSCRIPTS = str.maketrans("0123456789-.", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻·")
 
 
@@ -165,6 +168,14 @@ def _outermost(path: str) -> str:
 def _numbered(path: str, instance: int) -> str:
     outermost = _outermost(path)
     return f"{outermost}#{instance + 1}{path[len(outermost) :]}"
+
+
+def number_names(items: Sequence[Item]) -> list[str]:
+    """Return names for values that have no other: v and the number of each, z for the result at the end."""
+    names = [f"v{i}" for i in range(len(items))]
+    if not any(item.title == RESULT for item in items):
+        names[-1] = RESULT
+    return names
 
 
 def short_paths(items: Iterable[Item]) -> dict[str, str]:

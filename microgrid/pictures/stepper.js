@@ -68,8 +68,8 @@ const inNumbers = i => [kindOf(i)[0], ...argumentsOf(i)];
 function nameOf(i) {
   if (constant(i)) return value[i];
   if (names[i] === undefined) {
-    names[i] = labels[i] || (leaf(i) ? "" : outputOf(i)) || "v" + i;
-    if (numbered(i) && !leaf(i)) { const f = fill(whole(i), {}); names[i] = plain(f).length <= 16 ? f : sums.get(i) || "v" + i; }
+    names[i] = labels[i] || (leaf(i) ? "" : outputOf(i)) || numberOf(i);
+    if (numbered(i) && !leaf(i)) { const f = fill(whole(i), {}); names[i] = plain(f).length <= 16 ? f : sums.get(i) || numberOf(i); }
   }
   return names[i];
 }
@@ -78,7 +78,7 @@ function outputOf(i) {
   const m = whereOf(i).match(/\[(\d+)\]$/);
   return users[i].some(e => whereOf(e.head) !== whereOf(i)) ? m ? `out[${m[1]}]` : "out" : "";
 }
-const numbered = i => names[i] === "v" + i && !labels[i];
+const numberOf = i => i === last && !labels.includes("z") ? "z" : "v" + i, numbered = i => names[i] === numberOf(i) && !labels[i];
 const textOf = i => plain(nameOf(i)), told_ = i => math(mathml(nameOf(i)));
 const bound = (e, f) => { const [, fixed, rules, , , , , variables] = kindOf(e.head); return rules[e.place] === 0 ? e.local : fill(rules[e.place], Object.fromEntries([["z", f(e.head)], ...ins[e.head].map((x, k) => [variables[k], f(x.tail)]), ...fixed.map((x, k) => [variables[ins[e.head].length + k], +x])])); };
 const ruleOf = e => bound(e, nameOf), ruleInNumbers = e => bound(e, i => value[i]);

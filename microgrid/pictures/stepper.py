@@ -19,7 +19,7 @@ from microgrid.engine import CONSTANT, Value
 from microgrid.pictures import symbols, web
 from microgrid.pictures.derivation import derivation
 from microgrid.pictures.layered import Layered, layered
-from microgrid.pictures.outline import Item, short_paths, sign, static_operands
+from microgrid.pictures.outline import Item, number_names, short_paths, sign, static_operands
 from microgrid.pictures.still import curve, still
 from microgrid.pictures.walk import Folded, Walk, folded
 from microgrid.text.javascript import Functions, Library, functions
@@ -40,8 +40,8 @@ GAPS = {"LR": (120.0, 26.0), "TB": (84.0, 14.0)}
 
 def page(steps: Walk) -> str:
     """Return the stepper as a page that opens by itself."""
-    last, name = len(steps.items) - 1, steps.names[-1]
-    nameless = not steps.items[last].title and (name == f"v{last}" or name.endswith(steps.sums().get(last, "?")))
+    name, number = steps.names[-1], number_names(steps.items)[-1]
+    nameless = not steps.items[-1].title and (name == number or any(text in name for text in steps.sums().values()))
     return web.page("Backpropagation, step by step" if nameless else f"Steps of {name}", _piece(steps, alone=True))
 
 
