@@ -147,6 +147,20 @@ class GPT(Module):
         tokens = [[self.end, *self._encoded(text), self.end] for text in texts]
         return [t[:-1][: self.context] for t in tokens], [t[1:][: self.context] for t in tokens]
 
+    def attention(self, text: str | Sequence[int]) -> list[list[list[list[float]]]]:
+        """Return the weights of attention over a text, as numbers of shape (layers, heads, time, time).
+
+        The first time step is the beginning of the text. A row belongs to a step, and has the weight of each step that
+        it attends to: those before it and itself.
+
+        >>> [[round(w, 2) for w in row] for row in GPT("an", seed=0).attention("an")[0][3]]
+        [[1.0, 0.0, 0.0], [0.5, 0.5, 0.0], [0.34, 0.34, 0.32]]
+        """
+        caches = [Cache() for _ in self.blocks]
+        with no_grad(), evaluating(self):
+            self([self.end, *self._encoded(text)], caches)
+        return [[[[w.data for w in row] for row in rows] for rows in cache.matrices()] for cache in caches]
+
     def generate(
         self,
         prompt: str | Sequence[int] | None = None,

@@ -34,6 +34,35 @@ def test_cached_keys_and_values_give_the_bits_of_a_run_without() -> None:
         assert [v.data for v in gpt(tokens[:end])[-1]] == expected[end - 1]
 
 
+@pytest.mark.parametrize("causal", [True, False])
+def test_what_heads_find_are_the_means_of_the_values_by_the_weights_that_are_told(causal: bool) -> None:
+    layer = nn.Attention(4, 2, causal=causal, seed=5)
+    x = [[0.5, -1.0, 2.0, 0.0], [1.0, 1.0, -3.0, 0.5], [2.0, 0.0, 1.0, -1.0]]
+    weights, values = layer.weights(x), layer.value(x)
+    assert [[sum(w.data for w in row) for row in rows] for rows in weights] == [pytest.approx([1.0] * 3)] * 2
+    assert [[w.data == 0.0 for w in row] for row in weights[1]] == [
+        [causal and s > t for s in range(3)] for t in range(3)
+    ]
+    found = [
+        [sum(w * v[j] for w, v in zip(weights[j // 2][t], values, strict=True)) for j in range(4)] for t in range(3)
+    ]
+    expected = [[v.data for v in row] for row in layer.output(found)]
+    assert [[v.data for v in row] for row in layer(x)] == [pytest.approx(row) for row in expected]
+
+
+def test_the_attention_of_a_text_is_that_of_its_tokens_however_they_come() -> None:
+    gpt = model()
+    told = gpt.attention("addb")
+    assert [len(told), len(told[0]), len(told[0][0]), len(told[0][0][0])] == [2, 2, 5, 5]
+    assert told == gpt.attention([0, 3, 3, 1])
+    caches = [nn.Cache() for _ in gpt.blocks]
+    for token in [4, 0, 3, 3, 1]:
+        gpt([token], caches)
+    assert [[[[w.data for w in row] for row in rows] for rows in c.matrices()] for c in caches] == told
+    assert [[row[:3] for row in rows[:3]] for rows in told[1]] == gpt.attention("ad")[1]  # what follows has no effect
+    assert len({repr(rows) for layer in told for rows in layer}) == 4
+
+
 def test_a_token_costs_a_constant_and_its_own_attention() -> None:
     gpt = nn.GPT("abcd", width=4, heads=2, context=30, seed=0)
     cache = nn.Cache()
@@ -94,6 +123,7 @@ def test_the_model_of_microgpt_has_its_size() -> None:
 @pytest.mark.parametrize(
     ("misuse", "advice"),
     [
+        (lambda: model().attention("abcdabcd"), "takes at most 7 tokens, got 9"),
         (lambda: nn.GPT("aba"), "the letters of a vocabulary stand in it once each, got 'aba'"),
         (lambda: nn.GPT(0), "GPT: vocabulary must be a whole number from 1 on, got 0"),
         (lambda: nn.GPT(3, width=6, heads=4), "num_heads must divide embed_dim, got 4 and 6"),
