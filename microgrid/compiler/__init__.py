@@ -14,7 +14,7 @@ Each stage is a function from one plain data structure to the next, each of whic
 | `loop_tracing`, `loop_splitting` | a function with `scan` or the like | a `Looped` program: stages and loops |
 | `loop_tapes`, `loop_kernel` | a `Looped` program | a `Module`, by `loop_passes` and `loop_writer` |
 | `agreement` | a first result | the same, once recording has agreed |
-| `c_loops` | `Stored` | a function in C |
+| `c_loops`, `c_scans` | `Stored`, or a `Looped` program | a function in C |
 
 `plan` runs them in a row. `compiled` and `training` are what people hold, `loops` what they read, `arguments` what they
 give.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import cast
 
 from microgrid.compiler.code import SUMMED, Accumulate, Apply, Code, Guard, Load, Operand, Repeat, Store, Stored
@@ -14,6 +14,9 @@ from microgrid.compiler.storage import place
 from microgrid.core.primitive import Op, op_called
 from microgrid.program import Program, definition, not_in_other_ops
 from microgrid.text import c_source
+
+PARAMETERS = "const double *x, const double *p, double *y, double *d"
+"""Parameters of every function."""
 
 _PASSED = {
     "passed": "{0} + 0.0",
@@ -30,12 +33,14 @@ def c(program: Program, request: Request, name: str) -> str:
     Raises ValueError for a name that no function can have there, TypeError for an op that cannot be written in C.
     """
     name = c_source.checked_name(name)
-    tape = tape_of(program, request, _is_native)
-    stored = place(roll(tape))
-    return _LoopWriter(stored, name).text()
+    tape = tape_of(program, request, is_native)
+    sizes = tape.sizes
+    writer = CodeWriter()
+    calls = [f"    {function}(x, p, y, d);" for function in writer.functions(place(roll(tape)), name)]
+    return writer.text(name, sizes, calls)
 
 
-def _is_native(op: Op, static: Static) -> bool:
+def is_native(op: Op, static: Static) -> bool:
     """Return True if there is C for the op, False if for its definition; TypeError if there is none for that either."""
     if c_source.is_native(op):
         return True
@@ -46,78 +51,78 @@ def _is_native(op: Op, static: Static) -> bool:
     return False
 
 
-class _LoopWriter:
-    def __init__(self, stored: Stored, name: str) -> None:
-        self.stored = stored
-        self.name = name
+class CodeWriter:
+    """Writer of functions in C, which share the functions that they call, and of the memory that they use."""
+
+    def __init__(self) -> None:
         self.helpers: dict[str, str] = {}
-        self.lines: list[str] = []
-        self.registers: set[int] = set()
+        self.memory: list[str] = []
+        self._name = ""
+        self._lines: list[str] = []
+        self._registers: set[int] = set()
 
-    def text(self) -> str:
-        name = self.name
-        segments = [segment for segment in (*self.stored.segments, self.stored.sums) if segment]
+    def functions(self, stored: Stored, name: str) -> list[str]:
+        """Write a function of (x, p, y, d) for each segment of code; return their names."""
+        self._name = name
+        segments = [segment for segment in (*stored.segments, stored.sums) if segment]
         for number, segment in enumerate(segments):
-            self.lines, self.registers = [], set()
-            self.run(segment, "    ")
-            self.drop_unused()
-            declared = self.declarations()
-            head = f"static void {name}_{number}(const double *x, const double *p, double *y, double *d) {{"
-            self.helpers[f"{name} {number}"] = "\n".join([head, *declared, *self.lines, "}"])
-        memory = [
-            f"static double {name}_{array}[{size}];"
-            for array, size in self.stored.sizes.items()
-            if array in "vtga" and size
+            self._lines, self._registers = [], set()
+            self._run(segment, "    ")
+            self._drop_unused()
+            self.helpers[f"{name} {number}"] = "\n".join(
+                [f"static void {name}_{number}({PARAMETERS}) {{", *self._declarations(), *self._lines, "}"]
+            )
+        self.memory += [
+            f"static double {name}_{array}[{size}];" for array, size in stored.sizes.items() if array in "vtga" and size
         ]
-        table = ", ".join(c_source.literal(x) for x in self.stored.table)
+        table = ", ".join(c_source.literal(x) for x in stored.table)
         if table:
-            memory.append(f"static const double {name}_c[] = {{{table}}};")
-        sizes = self.stored.sizes
-        comment = f"/* x has {sizes['x']} numbers, p {sizes['p']}; y gets {sizes['y']}; {sizes['d']} are added to d */"
-        calls = [f"    {name}_{number}(x, p, y, d);" for number in range(len(segments))]
-        body = [comment, f"void {name}(const double *x, const double *p, double *y, double *d) {{", *calls, "}"]
-        functions = list(self.helpers.values())
-        return (
-            "\n\n".join(part for part in ["#include <math.h>", "\n".join(memory), *functions, "\n".join(body)] if part)
-            + "\n"
-        )
+            self.memory.append(f"static const double {name}_c[] = {{{table}}};")
+        return [f"{name}_{number}" for number in range(len(segments))]
 
-    def drop_unused(self) -> None:
+    def text(self, name: str, sizes: Mapping[str, int], body: Sequence[str]) -> str:
+        """Return the text of a file whose last function has these lines."""
+        comment = f"/* x has {sizes['x']} numbers, p {sizes['p']}; y gets {sizes['y']}; {sizes['d']} are added to d */"
+        last = "\n".join([comment, f"void {name}({PARAMETERS}) {{", *body, "}"])
+        parts = ["#include <math.h>", "\n".join(self.memory), *self.helpers.values(), last]
+        return "\n\n".join(part for part in parts if part) + "\n"
+
+    def _drop_unused(self) -> None:
         """Drop terms that the C text of an op does not use, such as the count of a tied maximum."""
         while True:
-            read = {int(r) for line in self.lines for r in re.findall(r"\br(\d+)\b", line.partition("=")[2])}
-            unused = {f"r{register} =" for register in self.registers - read}
+            read = {int(r) for line in self._lines for r in re.findall(r"\br(\d+)\b", line.partition("=")[2])}
+            unused = {f"r{register} =" for register in self._registers - read}
             if not unused:
                 return
-            self.lines = [line for line in self.lines if line.strip()[: line.strip().find("=") + 1] not in unused]
-            self.registers &= read
+            self._lines = [line for line in self._lines if line.strip()[: line.strip().find("=") + 1] not in unused]
+            self._registers &= read
 
-    def declarations(self) -> list[str]:
-        names = [f"r{register}" for register in sorted(self.registers)]
+    def _declarations(self) -> list[str]:
+        names = [f"r{register}" for register in sorted(self._registers)]
         rows = [names[i : i + 16] for i in range(0, len(names), 16)]
         return ["    (void)x, (void)p, (void)y, (void)d;", *[f"    double {', '.join(row)};" for row in rows]]
 
-    def run(self, code: Sequence[Code], indent: str) -> None:
+    def _run(self, code: Sequence[Code], indent: str) -> None:
         for item in code:
             if isinstance(item, Load):
-                self.set(indent, item.target, "1.0" if item.array == "s" else self.cell(item.array, item.cell))
+                self._set(indent, item.target, "1.0" if item.array == "s" else self._cell(item.array, item.cell))
             elif isinstance(item, Apply):
-                self.set(indent, item.target, self.expression(item.op, item.operands))
+                self._set(indent, item.target, self._expression(item.op, item.operands))
             elif isinstance(item, Store):
-                self.lines.append(f"{indent}{self.cell(item.array, item.cell)} = {_operand(item.value)};")
+                self._lines.append(f"{indent}{self._cell(item.array, item.cell)} = {_operand(item.value)};")
             elif isinstance(item, Accumulate):
-                text = self.expression(item.op, item.operands)
-                self.lines.append(f"{indent}{self.cell(item.array, item.cell)} += {text};")
+                text = self._expression(item.op, item.operands)
+                self._lines.append(f"{indent}{self._cell(item.array, item.cell)} += {text};")
             elif isinstance(item, Guard):
-                self.guard(item, indent)
+                self._guard(item, indent)
             else:
-                self.repeat(item, indent)
+                self._repeat(item, indent)
 
-    def set(self, indent: str, register: int, text: str) -> None:
-        self.registers.add(register)
-        self.lines.append(f"{indent}r{register} = {text};")
+    def _set(self, indent: str, register: int, text: str) -> None:
+        self._registers.add(register)
+        self._lines.append(f"{indent}r{register} = {text};")
 
-    def expression(self, op: str, operands: Sequence[Operand]) -> str:
+    def _expression(self, op: str, operands: Sequence[Operand]) -> str:
         texts = [_operand(x) for x in operands]
         if op == SUMMED["mul"]:
             return f"{texts[2]} + {texts[0]} * {texts[1]}"
@@ -129,30 +134,30 @@ class _LoopWriter:
         more = len(texts) - (2 if "{1}" in _PASSED[op] else 1)
         return f"{texts[-1]} + ({passed})" if more else passed
 
-    def cell(self, array: str, index: Poly) -> str:
-        return f"{array if array in 'xpyd' else self.name + '_' + array}[{_number(index)}]"
+    def _cell(self, array: str, index: Poly) -> str:
+        return f"{array if array in 'xpyd' else self._name + '_' + array}[{_number(index)}]"
 
-    def guard(self, item: Guard, indent: str) -> None:
+    def _guard(self, item: Guard, indent: str) -> None:
         for register, none, _ in item.results:
-            self.set(indent, register, _operand(none))
-        self.lines.append(f"{indent}if ({_number(item.times)} > 0) {{")
-        self.run(item.body, indent + "    ")
+            self._set(indent, register, _operand(none))
+        self._lines.append(f"{indent}if ({_number(item.times)} > 0) {{")
+        self._run(item.body, indent + "    ")
         for register, _, after in item.results:
-            self.set(indent + "    ", register, f"r{after}")
-        self.lines.append(f"{indent}}}")
+            self._set(indent + "    ", register, f"r{after}")
+        self._lines.append(f"{indent}}}")
 
-    def repeat(self, loop: Repeat, indent: str) -> None:
+    def _repeat(self, loop: Repeat, indent: str) -> None:
         for register, first, _ in loop.kept:
-            self.set(indent, register, _operand(first))
+            self._set(indent, register, _operand(first))
         i = f"i{loop.counter}"
-        self.lines.append(f"{indent}for (int {i} = 0; {i} < {_number(loop.times)}; {i}++) {{")
+        self._lines.append(f"{indent}for (int {i} = 0; {i} < {_number(loop.times)}; {i}++) {{")
         inner = indent + "    "
-        self.run(loop.body, inner)
+        self._run(loop.body, inner)
         # a kept number may be another one's next: all are taken before any is changed
         for number, (_, _, after) in enumerate(loop.kept):
-            self.lines.append(f"{inner}const double n{number} = r{after};")
-        self.lines += [f"{inner}r{register} = n{number};" for number, (register, _, _) in enumerate(loop.kept)]
-        self.lines.append(f"{indent}}}")
+            self._lines.append(f"{inner}const double n{number} = r{after};")
+        self._lines += [f"{inner}r{register} = n{number};" for number, (register, _, _) in enumerate(loop.kept)]
+        self._lines.append(f"{indent}}}")
 
 
 def _operand(x: Operand) -> str:

@@ -163,6 +163,18 @@ def place_of(slots: Sequence[int]) -> Place:
     return Place(0, 0, tuple(slots))
 
 
+def runs_of(pairs: Sequence[tuple[int, int]]) -> list[tuple[int, int, int]]:
+    """Return pairs of places as (first, first, number) of those that follow one another."""
+    runs: list[tuple[int, int, int]] = []
+    for to, source in pairs:
+        first, begin, length = runs[-1] if runs else (to, source, 0)
+        if runs and (to, source) == (first + length, begin + length):
+            runs[-1] = first, begin, length + 1
+        else:
+            runs.append((to, source, 1))
+    return runs
+
+
 def _results(tape: Tape, steps: Iterable[int]) -> Iterable[int]:
     """Yield the instructions whose results some steps read."""
     for i in steps:

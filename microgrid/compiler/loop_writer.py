@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from microgrid.compiler.lanes import Mode
-from microgrid.compiler.loop_tapes import LoopFrame
+from microgrid.compiler.loop_tapes import LoopFrame, runs_of
 from microgrid.compiler.looped import Repeated
 from microgrid.compiler.roll import Rolled
 from microgrid.core.primitive import Op
@@ -210,12 +210,7 @@ class FunctionText:
             for to, place in pairs:
                 self.store(self.number(source, place, spread), target, to)
             return
-        runs: list[list[int]] = []
-        for to, place in pairs:
-            if runs and (to - runs[-1][0], place - runs[-1][1]) == (runs[-1][2], runs[-1][2]):
-                runs[-1][2] += 1
-            else:
-                runs.append([to, place, 1])
+        runs = runs_of(pairs)
         if len(runs) <= STRAIGHT:
             for to, place, length in runs:
                 with self.loop("0", str(length)) as i:

@@ -83,16 +83,15 @@ class Shown:
 
         `void name(const double *x, const double *p, double *y, double *d)` takes the numbers of one sample, and those
         that samples share; it writes the results and derivatives to y, and adds derivatives by shared numbers to d.
+        Results of a `while_loop` that has not ended after its maximum of iterations are NAN.
         """
-        from microgrid.compiler.c_loops import c
+        from microgrid.compiler import c_loops, c_scans
 
         plan = self._ran()
-        if isinstance(plan.traced.program, Looped):
-            raise TypeError(
-                f"{plan.traced.name} has a loop that is traced once, by scan, fori_loop or while_loop, which is not "
-                "written in C: trace(f)(...).c() unrolls it"
-            )
-        return c(plan.traced.program, plan.request, name)
+        program = plan.traced.program
+        if isinstance(program, Looped):
+            return c_scans.c(program, plan.request, name)
+        return c_loops.c(program, plan.request, name)
 
     def _ran(self) -> Plan:
         if self._plans.last is None:

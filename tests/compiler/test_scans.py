@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from eagerly import eager, same
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from programs import RandomFunction, functions, points
+from running_c import built, run_c
 
 import microgrid as mg
 from microgrid import Value, fori_loop, losses, nn, scan, while_loop
@@ -104,6 +106,7 @@ FUNCTIONS = [trajectory, backwards, checkpointed, nested, halving, newton, three
 EDGES: dict[str, Callable[..., Any]] = {
     "no carry": lambda x, y: mg.sum(scan(lambda c, t: ((), t * x + y), (), [x, y, 1.0])[1]),
     "a constant for y": lambda x, y: mg.sum(scan(lambda c, t: (c * t, 1.5), x, [x, y, 1.0])[1]) + x,
+    "checkpoints of nothing": lambda x, y: mg.sum(scan(lambda c, t: ((), t * x), (), [x, y, 1.0], checkpoint=2)[1]),
     "no use": lambda x, y: (scan(lambda c, t: (c * t, c), x, [x, y, 1.0]), x * y)[1],
     "no use of the carry": lambda x, y: scan(lambda c, t: (c * t, c + t), x, [x, y, 1.0])[1][1],
     "one iteration": lambda x, y: scan(lambda c, t: (c * t, c + t), x, [y])[1][0],
@@ -114,6 +117,9 @@ EDGES: dict[str, Callable[..., Any]] = {
     "no operands": lambda x, y: scan(lambda c, t: (c * 2.0, c), 1.0, length=4)[0] * x * y,
     "infinity": lambda x, y: scan(lambda c, t: (mg.exp(c * t), None), x * 100.0, [1.0, y, 3.0])[0] * y,
     "the carry before": lambda x, y: mg.prod(scan(lambda c, t: (mg.sin(c) * y + c * x, c), x, length=5)[1]),
+    "the carry after, in reverse": lambda x, y: mg.prod(
+        scan(lambda c, t: (h := mg.sin(c) * t + 0.1, h), x, [2.0, y, 3.0], reverse=True, checkpoint=2)[1]
+    ),
     "x as y": lambda x, y: mg.prod(scan(lambda c, t: (mg.sin(c) * t, t), x, [x * 2.0, y * 3.0, x * y])[1]),
     "x as carry": lambda x, y: scan(lambda c, t: (t, mg.sin(t) * c), x, [x * 2.0, y * 3.0, x * y])[0] * y,
     "from outside as carry": lambda x, y: scan(lambda c, t: (OUTSIDE, mg.sin(t) * c), x, [y, x * y])[1][1] * OUTSIDE,
@@ -174,6 +180,49 @@ def test_each_sample_of_a_batch_has_its_own_number_of_iterations(f: Callable[...
                 assert same(got, expected, True) if strict else got == pytest.approx(expected, rel=1e-7, abs=1e-9)
             total += eager(f, (x[i], 0.4))[1][1]
         assert shared == pytest.approx(total, rel=1e-9)
+
+
+class Recurrent(nn.Module):
+    def __init__(self) -> None:
+        self.cell = nn.MLP(3, [2, 2])
+
+    def __call__(self, xs: Any) -> Any:
+        carry, _ = scan(lambda h, x: (self.cell([*h, x]), None), [0.0, 0.0], list(xs))
+        return carry[0]
+
+    def parameters(self) -> list[Value]:
+        return self.cell.parameters()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("f", [*FUNCTIONS, *[pytest.param(f, id=name) for name, f in EDGES.items()]])
+def test_loops_in_c_have_the_bits_of_recording(f: Callable[..., Any], tmp_path: Path) -> None:
+    g = compiled(f)
+    g.batch_value_and_grad(np.ones(1), 1.0, in_axes=(0, None))
+    run = built(g.c(), tmp_path)
+    outside = [OUTSIDE.data] * len(g._ran().traced.captured)
+    for x, y in POINTS:
+        value, slopes = eager(f, (x, y))
+        (got, by_x), (by_y, *_) = run([x], [y, *outside], 2, 1 + len(outside))
+        for a, b in zip((got, by_x, by_y), (value, *slopes), strict=True):
+            assert same(a, b, True)
+
+
+@pytest.mark.slow
+def test_a_loss_with_a_loop_in_c_computes_the_same(tmp_path: Path) -> None:
+    loss = mg.compile(losses.mse, (model := Recurrent()), cache=False)
+    x, y = [0.1, -0.4, 0.3, 0.7], 0.5
+    value, gradient = loss(np.array([x]), np.array([y]))
+    _, sums = run_c(loss.c(), tmp_path, [*x, y], [p.data for p in model.parameters()], 0, len(gradient) + 1)
+    assert sums == pytest.approx([*gradient, value], rel=1e-13)
+
+
+def test_a_loop_in_c_that_does_not_end_gives_nan(tmp_path: Path) -> None:
+    g = compiled(lambda x, y: while_loop(lambda c: c > y, lambda c: c * 0.5, x, max_iterations=4))
+    g.value_and_grad(1.0, 0.1)
+    run = built(g.c(), tmp_path)
+    assert run([1.0, 0.1], [], 3, 0)[0] == [0.0625, 0.0625, 0.0]
+    assert np.isnan(run([2.0, 0.1], [], 3, 0)[0][0])
 
 
 def shapes(f: RandomFunction, xs: bool, length: int, checkpoint: int, reverse: bool) -> Callable[..., Any]:
@@ -270,17 +319,6 @@ def test_arrays_go_in_and_come_out() -> None:
 
 
 def test_a_model_may_have_a_loop() -> None:
-    class Recurrent(nn.Module):
-        def __init__(self) -> None:
-            self.cell = nn.MLP(3, [2, 2])
-
-        def __call__(self, xs: Any) -> Any:
-            carry, _ = scan(lambda h, x: (self.cell([*h, x]), None), [0.0, 0.0], list(xs))
-            return carry[0]
-
-        def parameters(self) -> list[Value]:
-            return self.cell.parameters()
-
     model = Recurrent()
     x, y = np.random.default_rng(1).normal(size=(20, 5)), np.linspace(-1.0, 1.0, 20)
     step = mg.compile(losses.mse, model, cache=False)

@@ -24,6 +24,7 @@ def main() -> int:
     parser.add_argument("--plant", default="", choices=["", *PLANTS], help="an error to plant, to see it found")
     parser.add_argument("--mode", action="append", choices=MODES, help="only this one; may be given several times")
     parser.add_argument("--worker", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--nests", type=float, default=0.15, help="the share of programs of scans within scans")
     parser.add_argument("--endure", type=int, metavar="N", help="only compile so many small programs, and run none")
     parser.add_argument("--compile-from", type=int, help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -37,7 +38,8 @@ def main() -> int:
     print(f"seed {seed}", flush=True)
     if options.endure is not None:
         return min(endure(options.endure, seed, options.seconds), 1)
-    hunt = Hunt(options.seconds, seed, plant=options.plant, modes=options.mode or MODES, most_cases=options.cases)
+    modes = options.mode or MODES
+    hunt = Hunt(options.seconds, seed, plant=options.plant, modes=modes, most_cases=options.cases, nests=options.nests)
     began, count = time.monotonic(), 0
     for finding in hunt.findings(options.most):
         count += 1

@@ -83,6 +83,9 @@ class _Scope:
 
 GROWS = -1
 
+TRACED = ("scan", "fori", "while")
+"""Kinds of loops whose step is traced once."""
+
 COMPUTED = "computed"
 """A comment where rounding may decide how many iterations there are."""
 
@@ -271,16 +274,21 @@ class _Text:
     def _scan(self, block: Block, scope: _Scope, indent: str) -> None:
         """A scan over a list, or over none, whose y may be the carry before or after, a number, or a pair."""
         n, kind, style, k, *index = block.numbers
-        step, x = self.new("s"), self.new("x")
+        step, x = self.new("s"), self.new("z")
         names = [self.new("h") for _ in block.exprs[::2]]
         values, length = self.whole(k, index, scope) if kind % 3 else ("None", n)
-        if values != "None" and scope.lists and _back(scope.lists, k)[2] == GROWS:
+        rows = _back(scope.lists, k)[2] if values != "None" and scope.lists else 0
+        if rows == GROWS:
             values = f"{values}[:{length}]"
+        columns = 0
+        if rows > 0 and style % 2:  # over the rows of a matrix
+            values, columns, length = _back(scope.lists, k)[0], length, rows
         starts = [self.expr(start, scope) for start in block.exprs[::2]]
         self.line(indent, f"def {step}(carry, {x}):")
         self.line(indent + "    ", f"{', '.join(names)}, = carry")
         inner = scope.inner()
-        inner.scalars += [*names, *([x] if values != "None" else [])]
+        inner.scalars += [*names, *([x] if values != "None" and not columns else [])]
+        inner.lists += [(x, columns, 0)] if columns else []
         self.blocks(block.body, inner, indent + "    ")
         after = [self.new("h") for _ in names]
         for name, e in zip(after, block.exprs[1::2], strict=True):
@@ -291,7 +299,7 @@ class _Text:
         self.line(indent + "    ", f"return ({', '.join(after)},), {y}")
         options = [f"length={length}"]
         options += ["reverse=True"] if index[0] % 3 == 0 else []
-        options += [f"checkpoint={(True, 2, 3)[index[1] % 3]}"] if index[2] % 2 else []
+        options += self.checkpoint(index)
         kept = self.new("L")
         given = f"({', '.join(starts)},), {values}"
         self.line(indent, f"({', '.join(names)},), {kept} = mg.scan({step}, {given}, {', '.join(options)})")
@@ -300,6 +308,29 @@ class _Text:
             scope.lists.append((kept, length, 0))
         elif style == 3 and length:
             scope.lists += [(f"{kept}[0]", length, 0), (f"{kept}[1]", length, 0)]
+
+    def checkpoint(self, index: Sequence[int]) -> list[str]:
+        return [f"checkpoint={(True, 2, 3)[index[1] % 3]}"] if index[2] % 2 == 0 and index[0] % 2 else []
+
+    def _fori(self, block: Block, scope: _Scope, indent: str) -> None:
+        """A loop whose counter is a number."""
+        n, kind, style, _, *index = block.numbers
+        step, counter = self.new("s"), self.new("k")
+        names = [self.new("h") for _ in block.exprs[::2]]
+        starts = [self.expr(start, scope) for start in block.exprs[::2]]
+        self.line(indent, f"def {step}({counter}, carry):")
+        self.line(indent + "    ", f"{', '.join(names)}, = carry")
+        inner = scope.inner()
+        inner.scalars += [f"(0.1 * {counter})", *names]
+        self.blocks(block.body, inner, indent + "    ")
+        after = [self.expr(e, inner) for e in block.exprs[1::2]]
+        after = [*names[1:], after[0]] if kind == 5 else after
+        self.line(indent + "    ", f"return ({', '.join(after)},)")
+        options = ", ".join(
+            [f"{style - 2}", f"{style - 2 + n}", step, f"({', '.join(starts)},)", *self.checkpoint(index)]
+        )
+        self.line(indent, f"{', '.join(names)}, = mg.fori_loop({options})")
+        scope.scalars += names
 
     def _while(self, block: Block, scope: _Scope, indent: str) -> None:
         """A loop whose end hangs on numbers: on those of an argument, or computed ones, where rounding decides."""
@@ -436,16 +467,18 @@ class _Text:
 class Grower:
     """Random blocks, within a budget of iterations."""
 
-    def __init__(self, rng: random.Random, budget: int) -> None:
+    def __init__(self, rng: random.Random, budget: int, nests: bool = False) -> None:
+        """`nests`: all loops are traced once, many of them within one another."""
         self.rng = rng
+        self.nests = nests
         self.budget = budget  # of iterations
         self.plain = rng.random() < 0.5  # smooth ops only
 
     def length(self, times: int) -> int:
         """Mostly one that makes a loop: those of two iterations or fewer are compiled as they stand."""
         rng = self.rng
-        least = 3 if rng.random() < 0.85 else 0
-        fitting = [n for n in LENGTHS if n >= least and n * times <= self.budget]
+        least = 3 if rng.random() < 0.85 and not self.nests else 0
+        fitting = [n for n in LENGTHS if n >= least and n * times <= self.budget and not (self.nests and n > 4)]
         return rng.choice(fitting or [3])
 
     def index(self) -> tuple[int, int, int]:
@@ -494,7 +527,9 @@ class Grower:
         loops = deep and rng.random() < (0.85, 0.7, 0.4)[depth]
         plain = ("let", "let", "branch", "reduce", "dot", "list")
         kind = rng.choice(
-            ("sum", "sum", "map", "carry", "poke", "grow", "grow", "form", "form", "form", "scan", "scan", "while")
+            ("scan", "scan", "fori", "while")
+            if self.nests and loops
+            else ("sum", "sum", "map", "carry", "poke", "grow", "grow", "form", "form", "form", "scan", "scan", "while")
             if loops
             else plain
         )
@@ -510,14 +545,14 @@ class Grower:
         numbers = (n, shape, rng.randrange(4), *numbers)
         if kind == "grow":
             return self.grown(n, times)
-        if kind in ("scan", "while"):
+        if kind in TRACED:
             numbers = (n, rng.randrange(6), rng.randrange(5), rng.randrange(5), *self.index())
         body = self.blocks(rng.choice((0, 1, 1, 1, 2, 2, 3)), times * max(n, 1), depth + 1)
         exprs: tuple[Expr, ...] = (self.leaf() if rng.random() < 0.3 else Expr("constant", name="0.0"), self.expr())
-        if kind in ("carry", "scan", "while"):
+        if kind in ("carry", *TRACED):
             tied = Expr("call", (), (self.expr(3),), rng.choice(SMOOTH[:5]))
             exprs = (self.leaf(), tied) * rng.choice((1, 1, 2))
-        return Block(kind, numbers, exprs if kind in ("sum", "carry", "scan", "while") else exprs[1:], body)
+        return Block(kind, numbers, exprs if kind in ("sum", "carry", *TRACED) else exprs[1:], body)
 
     def grown(self, n: int, times: int) -> Block:
         rng = self.rng
@@ -590,8 +625,8 @@ class Grower:
         return Block("map", (n, 0, 0), (last,), (Block("map", (m, 0, 0), (product,)), weights, read))
 
 
-def grow(rng: random.Random) -> LoopProgram:
-    """A random program."""
+def grow(rng: random.Random, nests: bool = False) -> LoopProgram:
+    """A random program; one whose loops are all traced once, many of them within one another, if `nests`."""
     arguments = []
     for i in range(rng.choice((1, 2, 2, 3, 3, 4))):
         kind = rng.random()
@@ -599,7 +634,7 @@ def grow(rng: random.Random) -> LoopProgram:
         shape = () if kind < 0.35 else (n,) if kind < 0.85 else (min(n, 7), m)
         arguments.append(Argument(f"x{i}", shape, own=i == 0 or rng.random() < 0.5))
     rng.shuffle(arguments)
-    grower = Grower(rng, rng.choice((30, 60, 100, 150, 300)))
+    grower = Grower(rng, rng.choice((30, 60, 100, 150, 300)), nests)
     blocks = grower.blocks(rng.choice((1, 1, 2, 2, 3, 4)), 1, 0)
     return LoopProgram(tuple(arguments), blocks, rng.choice((1, 1, 2, 3)), rng.choice((0, 1, 1, 2)))
 
@@ -627,7 +662,7 @@ def _smaller_blocks(blocks: tuple[Block, ...]) -> Iterator[tuple[Block, ...]]:
         before, after = blocks[:i], blocks[i + 1 :]
         for body in _smaller_blocks(block.body):
             yield (*before, replace(block, body=body), *after)
-        if block.kind in ("sum", "carry", "map", "poke", "grow", "solve", "scan", "while"):
+        if block.kind in ("sum", "carry", "map", "poke", "grow", "solve", *TRACED):
             n, kind, style, *rest = block.numbers
             for n_, kind_, style_ in ((n // 2, kind, style), (n - 1, kind, style), (n, 0, style), (n, kind, 0)):
                 if n_ >= 0 and (n_, kind_, style_) != (n, kind, style):

@@ -58,12 +58,15 @@ class Hunt:
         plant: str = "",
         modes: Sequence[str] = MODES,
         most_cases: int | None = None,
+        nests: float = 0.15,
     ):
         self.seconds = seconds
         self.rng = random.Random(seed)
         self.modes = modes
         self.plant = plant
         self.most_cases = most_cases
+        self.nests = nests
+        """The share of programs whose loops are traced once, and within one another."""
         self.cases = 0
         self.worker = Worker(plant)
 
@@ -75,7 +78,7 @@ class Hunt:
             while most and time.monotonic() < end and self.cases != self.most_cases:
                 seed = self.rng.getrandbits(48)
                 rng = random.Random(seed)
-                program = grow(rng)
+                program = grow(rng, rng.random() < self.nests)
                 instructions = _length(program)
                 if instructions is None or instructions > 2000:
                     continue
@@ -131,8 +134,6 @@ class Hunt:
 def _fitting(source: str, modes: Sequence[str]) -> tuple[str, ...]:
     """The modes that programs with loops that are traced once have."""
     unfit: list[str] = []
-    if "mg.scan" in source or "mg.while_loop" in source:
-        unfit.append("c loops")
     if "mg.while_loop" in source:
         unfit += ["numpy", "hessian", "sparse"]  # another sample has another program
     return tuple(
