@@ -26,10 +26,10 @@ def c(program: Looped, request: Request, name: str) -> str:
     Where a while_loop has not ended after its maximum of iterations, its results are NAN. Raises what `c_loops.c`
     raises.
     """
-    return _Writer(program, request, c_source.checked_name(name)).text()
+    return _ProgramInC(program, request, c_source.checked_name(name)).text()
 
 
-class _Unit(NamedTuple):
+class _UnitInC(NamedTuple):
     """A frame, with the functions of its stages, and the names of its loops."""
 
     frame: LoopFrame
@@ -57,7 +57,7 @@ class _Unit(NamedTuple):
         return lines
 
 
-class _Writer:
+class _ProgramInC:
     def __init__(self, program: Looped, request: Request, name: str) -> None:
         self.program = program
         self.request = request
@@ -99,12 +99,12 @@ class _Writer:
         self.code.memory.append(f"static {kind} {name}[{max(size, 1)}];")
         return name
 
-    def unit(self, program: Program | Looped, shared: Mapping[int, int]) -> _Unit:
+    def unit(self, program: Program | Looped, shared: Mapping[int, int]) -> _UnitInC:
         """Write the functions of a program, and of all loops within."""
         frame = LoopFrame(program, shared, is_native, self.gradient)
         forward, backward = [[self.stage(tape) for tape in tapes] for tapes in (frame.forward, frame.backward)]
         loops = [self.loop(loop, first, frame) for loop, first in zip(frame.loops, frame.repeated, strict=True)]
-        return _Unit(frame, forward, backward, loops)
+        return _UnitInC(frame, forward, backward, loops)
 
     def stage(self, tape: Tape) -> list[str]:
         """Write the functions of a tape."""
@@ -123,18 +123,25 @@ class _Writer:
             some = {loop.carry + i: parent.shared[slot] for i, slot in enumerate(loop.outside) if slot in parent.shared}
             asked = self.stage(LoopFrame(loop.condition, some, is_native, gradient=False).forward[0])
         self.names += 1
-        writer = _LoopWriter(self, f"loop{self.names}", loop, first, parent, unit, asked)
+        writer = _LoopInC(self, f"loop{self.names}", loop, first, parent, unit, asked)
         writer.forward()
         if self.gradient:
             writer.backward()
         return f"{self.name}_{writer.name}"
 
 
-class _LoopWriter:
+class _LoopInC:
     """Writer of the two functions of a loop."""
 
     def __init__(
-        self, writer: _Writer, name: str, loop: Repeated, first: int, parent: LoopFrame, unit: _Unit, asked: list[str]
+        self,
+        writer: _ProgramInC,
+        name: str,
+        loop: Repeated,
+        first: int,
+        parent: LoopFrame,
+        unit: _UnitInC,
+        asked: list[str],
     ) -> None:
         self.writer = writer
         self.name = name
