@@ -38,9 +38,7 @@ def split(
     stages = _Stages([*inputs, *outside], outside, start, calls)
     nodes = stages.nodes(outputs)
     given = [*inputs, *outside]
-    labels = [*[node.label for node in inputs], *[node.label or f"outside{i}" for i, node in enumerate(outside)]]
-    names = [*[parameter for parameter, _ in structures], *[f"outside{i}" for i in range(len(outside))]]
-    in_structure = [*[s for _, s in structures], *range(len(inputs), len(given))]
+    names, labels, in_structure = signature(inputs, structures, outside)
     slots = {node.number: i for i, node in enumerate(given)}
     total = len(given)
     exports = [[*stage.values()] for stage in stages.exports[:-1]]
@@ -55,6 +53,15 @@ def split(
     ]
     loops = [call.loop._replace(operands=tuple([slots[x.number] for x in call.operands])) for call in calls]
     return Looped(names, labels, programs, loops, in_structure, out_structure)
+
+
+def signature(
+    inputs: Sequence[Value], structures: Sequence[tuple[str, Any]], outside: Sequence[Value]
+) -> tuple[list[str], list[str], list[Any]]:
+    """Return names of parameters, labels of inputs, and structures of parameters, captured Values being the last."""
+    names = [*[parameter for parameter, _ in structures], *[f"outside{i}" for i in range(len(outside))]]
+    labels = [*[node.label for node in inputs], *[node.label or f"outside{i}" for i, node in enumerate(outside)]]
+    return names, labels, [*[s for _, s in structures], *range(len(inputs), len(inputs) + len(outside))]
 
 
 class _Stages:

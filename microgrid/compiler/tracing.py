@@ -13,7 +13,7 @@ from array import array
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from microgrid.compiler.loop_splitting import split
+from microgrid.compiler.loop_splitting import signature, split
 from microgrid.compiler.loop_tracing import LoopTracer
 from microgrid.compiler.looped import Looped
 from microgrid.compiler.whole import Whole
@@ -27,9 +27,10 @@ from microgrid.core.scope import (
     tracing_loops,
     user_line,
 )
-from microgrid.engine import CONSTANT, Value, edges_of, newest, topological
+from microgrid.engine import Value, newest, topological
 from microgrid.functional import returned
 from microgrid.graph.dependence import Dependence
+from microgrid.graph.flat import flat
 from microgrid.graph.running import run_noting_reads
 from microgrid.program import Instruction, Program
 
@@ -207,35 +208,18 @@ def _laid_flat(
 ) -> tuple[Program, tuple[str, ...]]:
     """Return the program and the module of each instruction; captured Values from before the start are appended to
     `outside`."""
-    slots = {node.number: i for i, node in enumerate([*inputs, *outside])}
-    older: dict[int, Value] = {}
-    nodes = topological(outputs, inputs=[*inputs, *outside], start=start, older=older)
-    for node in older.values():
-        slots[node.number] = len(slots)
-        outside.append(node)
-    constants: list[float] = []
-    results = []
-    for node in nodes:
-        if node.op is None or node.op is CONSTANT:
-            slots[node.number] = len(inputs) + len(outside) + len(constants)
-            constants.append(node.item())
-        else:
-            results.append((node, node.op, edges_of(node)))
-    first = len(slots)
-    for k, (node, _, _) in enumerate(results):
-        slots[node.number] = first + k
-    instructions = [Instruction(op, tuple([slots[operand.number] for operand, _ in edges])) for _, op, edges in results]
-    modules = tuple([node.module for node, _, _ in results])
-    names = [*[parameter for parameter, _ in structures], *[f"outside{i}" for i in range(len(outside))]]
-    labels = [*[node.label for node in inputs], *[node.label or f"outside{i}" for i, node in enumerate(outside)]]
+    graph = flat(outputs, [*inputs, *outside], start)
+    outside[:] = graph.inputs[len(inputs) :]
+    results = enumerate(graph.results, len(graph.inputs) + len(graph.constants))
+    names, labels, in_structure = signature(inputs, structures, outside)
     program = Program(
         names,
         labels,
-        constants,
-        instructions,
-        [slots[node.number] for node in outputs],
-        in_structure=[*[s for _, s in structures], *range(len(inputs), len(inputs) + len(outside))],
+        graph.numbers,
+        [Instruction(op, operands) for op, operands in graph.instructions],
+        graph.outputs,
+        in_structure=in_structure,
         out_structure=out_structure,
-        labels={slots[node.number]: node.label for node, _, _ in results if node.label},
+        labels={slot: node.label for slot, node in results if node.label},
     )
-    return program, modules
+    return program, tuple([node.module for node in graph.results])
