@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 
 import pytest
@@ -18,10 +19,14 @@ from microgrid.testing.pytest_plugin import sent
 settings.register_profile("microgrid", deadline=None, derandomize="MICROGRID_GATE" in os.environ)
 settings.load_profile("microgrid")
 
+# Modules are compiled once for all workers, and for the hundreds of processes that tests start.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
+
 pytest_plugins = ["chromium"]  # fixtures of the pages' tests
 
 MOST = 8
-"""Workers at most: each one imports and collects all tests, some two seconds."""
+"""Workers at most: each one imports and collects all tests, some three seconds."""
 
 
 def pytest_configure() -> None:
@@ -40,6 +45,27 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
         return 0
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return min(cores + 1, MOST) if cores > 1 else 0  # tests of pages and processes wait
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(
+    collector: pytest.Collector,
+) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    """Let each worker read folders from another file on, and so find compiled what the others have read."""
+    report = yield
+    worker = getattr(collector.config, "workerinput", None)
+    if worker is not None and isinstance(collector, pytest.Dir) and report.result:
+        turn = int(worker["workerid"].removeprefix("gw")) % worker["workercount"]
+        start = len(report.result) * turn // worker["workercount"]
+        report.result = report.result[start:] + report.result[:start]
+    return report
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Give all workers the tests in one order again."""
+    if hasattr(config, "workerinput"):
+        items.sort(key=lambda item: str(item.path))
 
 
 @pytest.fixture
