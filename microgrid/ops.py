@@ -900,7 +900,7 @@ where: Op = primitive(
     "where",
     forward.where,
     lambda z, condition, x, y: (0.0, where(condition, 1.0, 0.0), where(condition, 0.0, 1.0)),
-    latex=r"\operatorname{where}\left(#1, #2, #3\right)",
+    latex=r"\begin{cases} #2 & #1 \\ #3 & \text{otherwise} \end{cases}",
     piecewise=True,
     textbook=("0", "1 if condition else 0", "0 if condition else 1"),
     unrounded=True,

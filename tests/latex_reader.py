@@ -15,7 +15,9 @@ Numbers = Mapping[str, Any]
 Formula = Callable[[Numbers], Any]
 Token = Any  # a text, or the list of tokens of an argument
 
-_TOKEN = re.compile(r"\\(?:left|right)(?:\\[A-Za-z]+|.)|\\[A-Za-z]+|\\.|[0-9]+\.?[0-9]*|\S")
+_TOKEN = re.compile(
+    r"\\(?:begin|end)\{cases\}|\\text\{otherwise\}|\\(?:left|right)(?:\\[A-Za-z]+|.)|\\[A-Za-z]+|\\.|[0-9]+\.?[0-9]*|\S"
+)
 _ARGUMENTS = {"^": 1, "_": 1, r"\frac": 2, r"\sqrt": 1, r"\mathrm": 1, r"\mathtt": 1, r"\operatorname": 1}
 _FUNCTIONS: dict[str, Callable[..., Any]] = {
     r"\log": mpmath.log,
@@ -40,7 +42,6 @@ _FUNCTIONS: dict[str, Callable[..., Any]] = {
     r"\max": max,
     r"\min": min,
     r"\sigma": lambda x: 1 / (1 + mpmath.exp(-x)),
-    "where": lambda condition, x, y: x if condition else y,
 }
 
 
@@ -107,10 +108,12 @@ class _Reader:
     def comparison(self) -> Formula:
         x = self.sum()
         sign = self.peek()
-        if sign not in (">", "="):
+        if sign not in (">", "=", r"\ne"):
             return x
         self.next()
         y = self.sum()
+        if sign == r"\ne":
+            return lambda n: mpmath.mpf(x(n) != y(n))
         return (lambda n: mpmath.mpf(x(n) > y(n))) if sign == ">" else (lambda n: mpmath.mpf(x(n) == y(n)))
 
     def sum(self) -> Formula:
@@ -181,7 +184,9 @@ class _Reader:
             return (lambda n: mpmath.sign(x(n)) * mpmath.root(abs(x(n)), 3)) if degree == 3 else (
                 lambda n: mpmath.sqrt(x(n))
             ), True
-        if token == r"\operatorname" or token in self.functions:
+        if token == r"\begin{cases}":
+            return self.cases(), False
+        if token == r"\operatorname" or (token in self.functions and (token, self.peek()) != (r"\sigma", "_")):
             return self.function("".join(self.next()) if token == r"\operatorname" else token)
         name = token
         if token in (r"\mathrm", r"\mathtt"):
@@ -191,9 +196,28 @@ class _Reader:
             name += "_{" + "".join(self.next()) + "}"
         if name == "e":
             return lambda n: mpmath.e, False
-        if not re.match(r"[^\W\d]|\\mathrm|\\mathtt", name):
+        if not re.match(r"[^\W\d]|\\(mathrm|mathtt|alpha|beta|theta|lambda|mu|sigma|omega|Delta)(?![a-z])", name):
             raise Ambiguous(f"{name} in {self.tokens}")
         return lambda n: n[name], False
+
+    def cases(self) -> Formula:
+        """Return the first value whose condition holds."""
+        rows: list[list[list[Token]]] = [[[]]]
+        depth = 1
+        while depth:
+            token = self.next()
+            depth += (token == r"\begin{cases}") - (token == r"\end{cases}")
+            if depth == 1 and token == "&":
+                rows[-1].append([])
+            elif depth == 1 and token == "\\\\":
+                rows.append([[]])
+            elif depth:
+                rows[-1][-1].append(token)
+        *tried, (other, always) = rows
+        assert always == [r"\text{otherwise}"]
+        pairs = [(self.within(condition), self.within(value)) for value, condition in tried]
+        last = self.within(other)
+        return lambda n: next((value for condition, value in pairs if condition(n)), last)(n)
 
     def bracketed(self, token: str) -> Formula:
         inner = self.arguments(token)

@@ -387,6 +387,12 @@ def test_a_long_program_is_shown_in_part_and_printed_whole() -> None:
         (lambda x, y: mg.sqrt(x) * -1e-7, r"\sqrt{x} \cdot \left(-1 \cdot 10^{-7}\right)"),
         (lambda x, y: mg.maximum(x, y) ** y, r"{\max\left(x, y\right)}^{y}"),
         (lambda x, y: [x, y + 1], r"\left(x, y + 1\right)"),
+        (
+            lambda x, y: x + ops.where(x.greater(y), x * y, -y),
+            r"x + \left(\begin{cases} x \cdot y & x > y \\ -y & \text{otherwise} \end{cases}\right)",
+        ),
+        (lambda x, y: ops.where(x, y, 1.0), r"\begin{cases} y & x \ne 0 \\ 1 & \text{otherwise} \end{cases}"),
+        (lambda x, y: ops.where(x > y, x, y), "y"),
     ],
 )
 def test_latex_has_parentheses_where_they_are_needed(f: Any, latex: str) -> None:
@@ -400,6 +406,11 @@ def test_latex_has_parentheses_where_they_are_needed(f: Any, latex: str) -> None
         ("x_1", "x_{1}"),
         ("x1", "x_{1}"),
         ("rate_of_x2", r"\mathrm{rate}_{of,x,2}"),
+        ("theta", r"\theta"),
+        ("lambda_", r"\lambda"),
+        ("Delta1", r"\Delta_{1}"),
+        ("w_sigma", r"w_{\sigma}"),
+        ("pi", r"\mathrm{pi}"),
         ("_", r"\mathrm{\_}"),
         ("__", r"\mathrm{\_\_}"),
         ("_1", r"\mathrm{\_1}"),

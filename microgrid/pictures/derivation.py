@@ -182,17 +182,21 @@ class _Derivation:
     def _choice(self, operands: Sequence[Any]) -> Formula:
         value, condition, otherwise = operands
         if (value, otherwise) == (1.0, 0.0):  # Iverson's bracket
-            text = rf"\left[{self._latex(condition).text}\right]"
+            text = rf"\left[{self._condition(condition)}\right]"
             return Formula(text, ATOM, text)
         cases = []
         rest: Any = (CHOICE, *operands)
         while isinstance(rest, tuple) and rest[0] == CHOICE:
-            cases.append(rf"{self._latex(rest[1]).text} & {self._latex(rest[2]).text}")
+            cases.append(rf"{self._latex(rest[1]).text} & {self._condition(rest[2])}")
             rest = rest[3]
         cases.append(rf"{self._latex(rest).text} & \text{{otherwise}}")
         lines = " \\\\ ".join(cases)
         text = rf"\begin{{cases}} {lines} \end{{cases}}"
         return Formula(text, latex.OPEN, text)
+
+    def _condition(self, tree: Any) -> str:
+        text = self._latex(tree).text
+        return text if isinstance(tree, tuple) and tree[0] == COMPARED else latex.holds(text)
 
 
 def _is_short(value: Value) -> bool:

@@ -46,9 +46,12 @@ def _plain_templates() -> dict[str, int]:
 OPEN = 0
 """Precedence of a formula that needs brackets everywhere; as a need, that nothing needs them."""
 
+_CASES = r"\begin{cases}"
 _RELATION = re.compile(r"[<>=]\s*$|^\s*[<>=]")
-_BRACKET_BEFORE = re.compile(r"(\\left\W|[(\[,<>=]|\\l(floor|ceil)|([\^_}\]]|\\[A-Za-z]+)\{)\s*$")
-_BRACKET_AFTER = re.compile(r"\s*([)\],<>=]|\}|\\right)")
+_BRACKET_BEFORE = re.compile(
+    r"(\\left\W|[(\[,<>=&]|\\\\|\\begin\{cases\}|\\l(floor|ceil)|([\^_}\]]|\\[A-Za-z]+)\{)\s*$"
+)
+_BRACKET_AFTER = re.compile(r"\s*([)\],<>=&]|\}|\\right|\\\\|\\end)")
 _BRACKETS = re.compile(r"\\left(?:\\\w+|.)(?:(?!\\left|\\right).)*\\right(?:\\\w+|.)")
 _FUNCTION = re.compile(r"\\[A-Za-z]+(_\w?)? #\d")
 _OPERATOR = re.compile(r"[-+*/<>=,!#\s]|\\(cdot|times|bmod|circ)")
@@ -90,6 +93,12 @@ def applied(template: str, operands: Sequence[Formula]) -> Formula:
     """Return the template with its operands in brackets where they need them, or where a reader could miss them."""
     if template == "#1":
         return operands[0]
+    if template.startswith(_CASES):
+        condition = operands[0].text
+        if re.fullmatch(r"-?[\d.]+", condition):  # decided when the program was traced
+            return operands[1 if float(condition) else 2]
+        condition = holds(condition)
+        operands = [Formula(condition, OPEN, condition), *operands[1:]]
 
     def filled(match: re.Match[str]) -> str:
         operand, least = operands[int(match[0][1:]) - 1], needs(template, match[0])
@@ -106,6 +115,12 @@ def applied(template: str, operands: Sequence[Formula]) -> Formula:
     return Formula(text, precedence, beside)
 
 
+def holds(formula: str) -> str:
+    """Return the condition that a number is not 0: of a comparison in its bracket, what is compared."""
+    bracket = re.fullmatch(r"\\left\[((?:(?!\\left\[).)*)\\right\]", formula)
+    return bracket[1] if bracket else rf"{formula} \ne 0"
+
+
 def names(given: Sequence[str]) -> list[str]:
     """Return names as a formula has them; as typed, where the formula's form is taken."""
     taken = {"e", r"\mathrm{NaN}"}
@@ -119,13 +134,21 @@ def names(given: Sequence[str]) -> list[str]:
     return found
 
 
+_GREEK = frozenset(
+    "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi rho sigma tau upsilon phi chi psi omega "
+    "Gamma Delta Theta Lambda Xi Pi Sigma Upsilon Phi Psi Omega".split()
+)
+"""Names of the letters that LaTeX has as commands; pi is a number."""
+
+
 def name_of(name: str) -> str:
-    """Return a name: several letters upright, digits and what follows an underscore below."""
+    """Return a name: Greek letters, other words upright, digits and what follows an underscore below."""
     rest = name.lstrip("_")
     first, *below = [part for part in re.split(r"_|(?<=[A-Za-z])(?=\d)", rest) if part] or [""]
     first = r"\_" * (len(name) - len(rest)) + first
-    first = first if len(first) == 1 else rf"\mathrm{{{first}}}"
-    return f"{first}_{{{','.join(below)}}}" if below else first
+    first = first if len(first) == 1 else rf"\{first}" if first in _GREEK else rf"\mathrm{{{first}}}"
+    indices = ",".join(rf"\{part}" if part in _GREEK else part for part in below)
+    return f"{first}_{{{indices}}}" if below else first
 
 
 def number(x: float) -> Formula:

@@ -98,6 +98,10 @@ class _Reader:
             opening = _sign(self._next())
             inside = self._until(r"\right")
             return f"<mrow>{opening}{inside}{_sign(self._next())}</mrow>"
+        if token == r"\begin":
+            return self._cases()
+        if token == r"\text":
+            return f"<mtext>{html.escape(self._raw())}</mtext>"
         if token == r"\operatorname":
             return f"<mi>{html.escape(self._raw())}</mi>"
         if token.startswith("#") and len(token) == 2:
@@ -107,6 +111,23 @@ class _Reader:
         if token in _LETTERS or token.isalpha():
             return f"<mi>{_LETTERS.get(token, token)}</mi>"
         return f"<mn>{token}</mn>" if token[0].isdigit() else _sign(token)
+
+    def _cases(self) -> str:
+        if self._raw() != "cases":
+            raise ValueError("no other table is known")
+        rows = ""
+        while self._peek() != r"\end":
+            value, condition = self._until("&"), ""
+            while self._peek() not in (r"\\", r"\end"):
+                condition += self._scripted()
+            if condition.startswith("#"):
+                condition = f"<mtext>if </mtext>{condition}<mo>≠</mo><mn>0</mn>"
+            if self._peek() == r"\\":
+                self._next()
+            rows += f"<mtr><mtd>{value}</mtd><mtd>{condition}</mtd></mtr>"
+        self._next()
+        self._raw()
+        return f"<mrow><mo>{{</mo><mtable>{rows}</mtable></mrow>"
 
     def _raw(self) -> str:
         if self._next() != "{":

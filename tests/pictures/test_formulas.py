@@ -142,7 +142,9 @@ def test_every_ops_latex_is_read_as_mathml(op: Op) -> None:
         Template(op.latex, op.arity)  # raises where it is not understood
 
 
-@pytest.mark.parametrize("latex", [r"\weird{#1}", r"\frac{#1", r"#1}", r"\left(#1", r"\operatorname#1", "a ^"])
+@pytest.mark.parametrize(
+    "latex", [r"\weird{#1}", r"\frac{#1", r"#1}", r"\left(#1", r"\operatorname#1", "a ^", r"\begin{cases} #1"]
+)
 def test_latex_that_is_not_understood_is_replaced_by_a_call(latex: str) -> None:
     assert template(latex, "f", 1).mathml == "<mrow><mi>f</mi><mrow><mo>(</mo>#1<mo>)</mo></mrow></mrow>"
 
