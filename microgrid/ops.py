@@ -454,6 +454,7 @@ xlogy: Op = primitive(
     formula=lambda x, y: where(equal(x, 0.0), 0.0 * greater(y, 0.0), x * log(y)),
     domain=(REAL, POSITIVE),
     irrational=True,
+    textbook=("log(y)", "x / y"),
 )
 
 # Roots and lengths. The C library's cbrt may be 4 ulps off (glibc manual, 19.7), and its derivative then is, too.
@@ -715,6 +716,7 @@ gelu: Op = primitive(
     formula=_gelu,
     sensitive=True,
     irrational=True,
+    textbook=("0.5 * (1 + erf(x / sqrt(2))) + x * exp(-x**2 / 2) / sqrt(2 * pi)",),
 )
 relu: Op = primitive(
     "relu",
@@ -789,6 +791,7 @@ copysign: Op = primitive(
     lambda z, x, y: (sign(x) * sign(z), _nothing(z)),
     domain=(NONZERO, NONZERO),
     formula=lambda x, y: where(greater(0.0, y), -abs(x), abs(x)),
+    textbook=("sign(x) * sign(y)", "0"),
 )
 
 # Steps and choices. `where` connects both branches, and through the one that is not chosen nothing passes back.
@@ -856,6 +859,7 @@ mod: Op = primitive(
     latex=r"#1 \bmod #2",
     formula=_mod,
     aliases=("remainder",),
+    textbook=("1", "-floor(x / y)"),
 )
 fmod: Op = primitive(
     "fmod",
@@ -863,6 +867,7 @@ fmod: Op = primitive(
     lambda z, x, y: (1.0 + _nothing(z), -round(div(x - z, y))),
     domain=(REAL, NONZERO),
     formula=lambda x, y: x - y * trunc(div(x, y)),
+    textbook=("1", "-trunc(x / y)"),
 )
 floor_divide: Op = primitive(
     "floor_divide",
@@ -875,6 +880,7 @@ floor_divide: Op = primitive(
     formula=_floor_divide,
     piecewise=True,
     unrounded=True,
+    textbook=("0", "0"),
 )
 greater: Op = primitive(
     "greater",
@@ -885,6 +891,7 @@ greater: Op = primitive(
     sign=">",
     unrounded=True,
     range=(0.0, 1.0),
+    textbook=("0", "0"),
 )
 equal: Op = primitive(
     "equal",
@@ -895,6 +902,7 @@ equal: Op = primitive(
     sign="=",
     unrounded=True,
     range=(0.0, 1.0),
+    textbook=("0", "0"),
 )
 where: Op = primitive(
     "where",
@@ -939,6 +947,7 @@ divide_no_nan: Op = primitive(
     sign="÷",
     latex=r"\frac{#1}{#2}",
     formula=lambda x, y: where(equal(x, 0.0), 0.0, div(x, y)),
+    textbook=("1 / y", "-x / y**2"),
 )
 identity: Op = primitive(
     "identity",

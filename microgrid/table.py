@@ -14,7 +14,11 @@ from microgrid.core.files import PathLike
 
 
 class Table(NamedTuple):
-    """Rows of numbers to learn from, and their targets."""
+    """Rows of numbers to learn from, and their targets.
+
+    >>> Table([[1.0], [2.0]], [0.0, 1.0], ["size"], ["green", "ripe"]).classes
+    ['green', 'ripe']
+    """
 
     x: list[list[float]]
     y: list[float]
@@ -38,6 +42,13 @@ def read_csv(
     Raises ValueError with the file, the line and the column for what is missing, is no number, or is not finite, for a
     quote that is not closed, and for bytes of another encoding. A row over several lines, with line breaks in quotes,
     has the number of its last.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     _ = Path(folder, "fruit.csv").write_text("size,state\\n4.1,ripe\\n2.0,green\\n")
+    ...     fruit = read_csv(Path(folder, "fruit.csv"), target="state")
+    >>> fruit.x, fruit.y, fruit.classes
+    ([[4.1], [2.0]], [1.0, 0.0], ['green', 'ripe'])
     """
     text = _decoded(path, encoding)
     if delimiter is not None and (len(delimiter) != 1 or delimiter in '"\r\n'):

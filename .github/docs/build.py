@@ -10,6 +10,7 @@ Sphinx; its warnings are errors. --playground adds the static playground, which 
 from __future__ import annotations
 
 import argparse
+import builtins
 import importlib
 import inspect
 import re
@@ -17,11 +18,15 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from operator import attrgetter
 from pathlib import Path
 from types import ModuleType
 
-from microgrid import OPS
+import microgrid
+from microgrid import OPS, Value
 from microgrid.core.primitive import Op
+from microgrid.pictures import symbols
+from microgrid.text.notation import Written, operators
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
@@ -54,13 +59,30 @@ MODULES = {
     "microgrid.training": "Training",
     "microgrid.testing": "Checking",
     "microgrid.datasets": "Data",
+    "microgrid.table": "Tables",
     "microgrid.special": "Special functions",
 }
+
+GROUPS = {
+    "Values and ops": ("engine", "core", "graph"),
+    "Derivatives": ("functional", "expansion", "implicit"),
+    "Steps and pictures": ("steps", "draw", "film", "pictures", "exercises"),
+    "Programs and loops": ("program", "functions.iteration"),
+    "Compiled functions": ("compiler",),
+    "Training": ("training",),
+    "Functions": ("functions",),
+}
+"""Headings of the page of `microgrid`, and modules whose functions and classes stand under them."""
+METHODS = [name for name, method in vars(Value).items() if str(getattr(method, "__doc__", "")).startswith("The op ")]
+"""Methods of Value that the page of the ops describes, as functions."""
+RESULTS = {"microgrid": ["compiler.compiled.Compiled", "compiler.training.CompiledLoss"]}
+"""Classes of results that a page documents, too, though the module does not import them."""
 
 
 def public(module: ModuleType) -> list[str]:
     """Return the names of a module that are documented: its own functions and classes, in its order."""
     names = getattr(module, "__all__", None) or [name for name in vars(module) if not name.startswith("_")]
+    names = [*names, *(name for name in vars(builtins) if name in vars(module) and name not in names)]
     found = []
     for name in names:
         thing = getattr(module, name)
@@ -73,44 +95,80 @@ def public(module: ModuleType) -> list[str]:
 def reference(name: str, title: str) -> str:
     """Return the page of a module as Markdown for Sphinx."""
     module = importlib.import_module(name)
+    for result in RESULTS.get(name, []):
+        importlib.import_module(f"{name}.{result.rpartition('.')[0]}")
     blocks = [f"# {title}: `{name}`", inspect.getdoc(module) or ""]
-    for part in sorted(public(module), key=str.lower):
-        kind = "class" if inspect.isclass(getattr(module, part)) else "function"
-        blocks.append(f"```{{eval-rst}}\n.. auto{kind}:: {name}.{part}\n```")
+    parts = sorted([*public(module), *RESULTS.get(name, [])], key=lambda part: part.rsplit(".", 1)[-1].lower())
+    groups = GROUPS if name == "microgrid" else {"": ("",)}
+    for heading, owners in groups.items():
+        if heading:
+            blocks.append(f"## {heading}")
+        for owner in owners:
+            for part in [part for part in parts if _owner(module, part).startswith(owner)]:
+                parts.remove(part)
+                kind = "class" if inspect.isclass(attrgetter(part)(module)) else "function"
+                option = f"\n   :exclude-members: {', '.join(METHODS)}" if part == "Value" else ""
+                blocks.append(f"```{{eval-rst}}\n.. auto{kind}:: {name}.{part}{option}\n```")
+    if parts:
+        raise SystemExit(f"GROUPS has no heading for {', '.join(parts)}")
+    if name == "microgrid.special":
+        ops = {part: getattr(module, part) for part in module.__all__}
+        listed = {part: op for part, op in ops.items() if isinstance(op, Op) and OPS.get(op.name) is not op}
+        blocks += ["## Ops", NOTE, _table(listed)]
     return "\n\n".join(blocks) + "\n"
 
 
+def _owner(module: ModuleType, part: str) -> str:
+    return str(attrgetter(part)(module).__module__).removeprefix("microgrid.")
+
+
+NOTE = "Each takes numbers, `Value`s and arrays. Local derivatives are by the operands in order; z is the value."
+
+
 def ops() -> str:
-    """Return the page of the ops: of each its value and its local derivatives, as the table has them."""
-    lines = [
-        "# Ops",
-        "Each takes numbers, `Value`s and arrays. Derivatives are by the operands in order; z is the value.\n",
+    """Return the page of the ops: of each its value and its local derivatives, as the stepper shows them."""
+    written = {op.name for op in operators().values()} | {"equal", "greater"}
+    called = {name: op for name, op in sorted(OPS.items()) if hasattr(microgrid, name) or name in written}
+    others = {name: op for name, op in sorted(OPS.items()) if name not in called}
+    inner = "Derivatives and compositions are recorded with these, too. They are attributes of `microgrid.ops`."
+    return "\n\n".join(["# Ops", NOTE, _table(called), "## Ops within derivatives", inner, _table(others)]) + "\n"
+
+
+def _table(listed: dict[str, Op]) -> str:
+    rows = [
+        "<style>article td:nth-child(3) { min-width: 17em } article td:nth-child(4) { min-width: 9em }</style>\n",
         "| op | value | local derivatives | an example |",
         "|---|---|---|---|",
     ]
-    for name, op in sorted(OPS.items()):
-        lines.append(f"| `{name}` | {_formula(op)} | {_derivatives(op)} | {_example(op)} |")
-    return "\n".join(lines) + "\n"
+    for name, op in listed.items():
+        rows.append(f"| `{name}` | {_formula(op)} | {_derivatives(op)} | {_example(name, op)} |")
+    return "\n".join(rows)
 
 
 def _formula(op: Op) -> str:
-    text = op.latex
+    text = re.sub(r"operatorname{(\w*(?:\d|\\_)\w*)}", lambda x: f"text{{{x[1]}}}".replace("\\_", "_"), op.latex)
     for k, variable in enumerate(op.variables, 1):
-        text = text.replace(f"#{k}", variable)
+        text = text.replace(f"#{k}", variable if len(variable) == 1 else rf"\mathrm{{{variable}}}")
     return f"${text}$".replace("|", r"\vert ")
 
 
 def _derivatives(op: Op) -> str:
-    return ", ".join(f"`{text}`" for text in op.textbook).replace("|", r"\|")
+    texts = op.textbook
+    if not texts and not op.static:
+        names = [Written(name) for name in op.variables]
+        texts = tuple(symbols.partial(op, k, Written("z"), names).text for k in range(op.arity))
+    return "<br>".join(f"`{text}`" for text in texts).replace("|", r"\|")
 
 
-def _example(op: Op) -> str:
-    operands = [interval.low + 0.5 if interval.low > float("-inf") else 0.5 for interval in op.domain]
-    operands += [2.0] * (op.arity - len(operands))
+def _example(name: str, op: Op) -> str:
+    operands = [0.5, 2.0, 3.0, 4.0][: op.arity]
+    for k, interval in enumerate(op.domain):
+        if not interval.low < operands[k] < interval.high:
+            operands[k] = interval.low + 0.5
     operands[op.arity - op.static :] = [2.0] * op.static  # orders of derivatives, and exponents
     value = op(*operands)
     called = ", ".join(f"{x:g}" for x in operands)
-    return f"`{op.name}({called})` is {value:.6g}"
+    return f"`{name}({called})` is {value:.6g}"
 
 
 def gather(source: Path, *, playground: bool = False) -> None:

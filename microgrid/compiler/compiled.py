@@ -66,6 +66,11 @@ class Compiled(Shown):
     Machine code is kept on disk: in the folder that the environment variable MICROGRID_CACHE names, else in
     ~/.cache/microgrid (on Windows in %LOCALAPPDATA%\\microgrid). MICROGRID_CACHE=off switches that off, as does
     compile(..., cache=False) for one function. The folder may be deleted at any time.
+
+    >>> from microgrid import compile
+    >>> area = compile(lambda radius: 3.0 * radius**2)
+    >>> area.value_and_grad(2.0), area.batch([1.0, 2.0])
+    ((12.0, 12.0), array([ 3., 12.]))
     """
 
     __name__: str
@@ -139,26 +144,33 @@ class Compiled(Shown):
         return self._called("hvp", args[:count], kwargs, self._out(kwargs), args[count:])
 
     def bind(self, *args: Any, out: Any = None) -> Callable[[], Any]:
-        """Return a function without arguments that is `self(*args, out=out)`, for those who call a million times.
+        """Return a function without arguments that computes `self(*args, out=out)`: each call saves their conversion.
 
         The arguments are arrays of float64, or tuples and dicts of them, whose numbers are read where they lie in
         memory: change them in place between calls. Numbers stay as they are.
 
-            x, y = np.zeros(3), np.empty(3)
-            step = compile(f).bind(x, out=y)
-            for x[:] in points:
-                step()  # y has the results
+        >>> import numpy as np
+        >>> from microgrid import compile
+        >>> x, y = np.zeros(3), np.empty(3)
+        >>> step = compile(lambda x: x * x).bind(x, out=y)
+        >>> x[:] = 1.0, 2.0, 3.0
+        >>> step()
+        array([1., 4., 9.])
         """
         return Bound(self, "value", args, out).function()
 
     def bind_value_and_grad(self, *args: Any, out: Any = None) -> Callable[[], tuple[float, Any]]:
-        """Return a function without arguments that is `self.value_and_grad(*args, out=out)`: see `bind`.
+        """Return a function without arguments that computes `self.value_and_grad(*args, out=out)`, as `bind` does.
 
-        x, g = np.zeros(3), np.empty(3)
-        step = compile(f).bind_value_and_grad(x, out=g)
-        for _ in range(1000):
-            value, _ = step()
-            x -= 0.1 * g
+        >>> import numpy as np
+        >>> from microgrid import compile
+        >>> x, g = np.ones(3), np.empty(3)
+        >>> step = compile(lambda x: (x * x).sum()).bind_value_and_grad(x, out=g)
+        >>> for _ in range(2):
+        ...     value, _ = step()
+        ...     x -= 0.25 * g
+        >>> x
+        array([0.25, 0.25, 0.25])
         """
         return Bound(self, "value_and_grad", args, out).function()
 

@@ -62,6 +62,8 @@ def apply_ufunc(ufunc: Any, method: str, inputs: tuple[Any, ...], kwargs: dict[s
         recorded = _condition(name, inputs, kwargs)
         if recorded is not None:
             return recorded
+    if name == "real":  # `.real` of an array, which numpy.var and numpy.std take from NumPy 2.5 on
+        ufunc, name = np.positive, "positive"
     inputs = tuple(map(_bare, inputs))
     if _holds_objects(kwargs.get("where")):
         kwargs = {**kwargs, "where": np.array(_bare(kwargs["where"]), dtype=bool)}  # a read of each

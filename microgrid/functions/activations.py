@@ -56,6 +56,7 @@ mish: Op = primitive(
     sensitive=True,
     ulps=8.0,
     irrational=True,
+    textbook=("tanh(softplus(x)) + x * sigmoid(x) / cosh(softplus(x)) ** 2",),
 )
 
 # --- composed ------------------------------------------------------------------------------------------------------

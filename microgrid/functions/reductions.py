@@ -18,7 +18,11 @@ Numbers = Iterable[Any]
 
 
 def sum(xs: Numbers) -> Any:
-    """Return x1 + x2 + ..., from the left; 0.0 for none."""
+    """Return x1 + x2 + ..., from the left; 0.0 for none.
+
+    >>> sum([1.0, 2.0, 3.0])
+    6.0
+    """
     return _from_the_left(ops.add, _list(xs, "sum"), 0.0)
 
 
@@ -97,7 +101,12 @@ def norm(xs: Numbers) -> Any:
 
 
 def max(xs: Numbers) -> Any:
-    """Return the largest; k equal largest share its derivative, 1/k each. Raises ValueError for none."""
+    """Return the largest; k equal largest share its derivative, 1/k each. Raises ValueError for none.
+
+    >>> from microgrid import grad
+    >>> max([1.0, 3.0, 2.0]), grad(max)([3.0, 1.0, 3.0])
+    (3.0, [0.5, 0.0, 0.5])
+    """
     xs = _list(xs, "max", at_least=1)
     if len(xs) == 2:
         return ops.maximum(*xs)
@@ -111,7 +120,11 @@ def max(xs: Numbers) -> Any:
 
 
 def min(xs: Numbers) -> Any:
-    """Return the smallest; k equal smallest share its derivative, 1/k each. Raises ValueError for none."""
+    """Return the smallest; k equal smallest share its derivative, 1/k each. Raises ValueError for none.
+
+    >>> min([1.0, 3.0, 2.0])
+    1.0
+    """
     return ops.neg(max([ops.neg(x) for x in _list(xs, "min", at_least=1)]))
 
 
