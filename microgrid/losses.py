@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Literal, NamedTuple
 
 from microgrid import ops
+from microgrid.core.scope import frame
 from microgrid.functions import reductions
 
 __all__ = [
@@ -246,14 +247,18 @@ def _over_steps(rows: Sequence[Any], targets: Any) -> Any:
     if len(rows) != len(classes):
         raise ValueError(f"the network has outputs for {len(rows)} step(s), the target {len(classes)} class(es)")
     counted = [ops.sub(1.0, ops.equal(t, IGNORED)) for t in classes]
-    pairs = zip(rows, classes, counted, strict=True)
-    if not any(hasattr(t, "_apply_op") for t in classes):
-        losses = [cross_entropy(row, t) for row, t, counts in pairs if counts]
+    varying = any(hasattr(t, "_apply_op") for t in classes)
+    losses = []
+    with frame("cross_entropy"):
+        for step, (row, t, counts) in enumerate(zip(rows, classes, counted, strict=True)):
+            with frame(f"t={step}"):
+                if varying:
+                    losses.append(ops.where(counts, cross_entropy(row, t), 0.0))
+                elif counts:
+                    losses.append(cross_entropy(row, t))
         if not losses:
             raise ValueError(f"the targets of all {len(rows)} steps are {IGNORED:g}, which does not count")
-    else:
-        losses = [ops.where(counts, cross_entropy(row, t), 0.0) for row, t, counts in pairs]
-    return ops.div(reductions.sum(losses), reductions.sum(counted))
+        return ops.div(reductions.sum(losses), reductions.sum(counted))
 
 
 def _against(logit: Any, scale: Any, others: Any) -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
 from microgrid.core.primitive import POWER, Op
@@ -251,19 +251,22 @@ def boxes(items: Sequence[Item], *, max_nodes: int, depth: int | None) -> list[B
 
     `depth` counts the levels of modules that stay open: 0 makes each model one box, 1 each of its layers. Boxes of a
     graph, which has no cycles, have none either: a module that is used again on its own results is a box each time,
-    and operations fold with others of their sign that come at the same stage.
+    and operations fold with others of their sign that come at the same stage. Where `depth` makes too many boxes, a
+    lower one is taken. The order of recording is cut into parts only if nothing else helps.
     """
     kinds = Counter((item.module, item.role, item.sign) for item in items)
     deepest = max((module.count(".") + 1 for module, _, _ in kinds if module), default=0)
+    holders = {module[:end] for module, _, _ in kinds for end, sign in enumerate(module) if sign == "."}
+    steps = range(deepest if depth is None else min(depth, deepest), -1, -1)
     if depth is not None:
-        levels = [(depth, False), (depth, True)]
+        levels = [(depth, _ALL), (depth, _INSIDE), *[(step, _NONE) for step in steps]]
     else:
-        levels = [(level, outside) for outside in (False, True) for level in range(deepest, -1, -1)]
+        levels = [*[(step, _ALL) for step in steps], *[(step, apart) for step in steps for apart in (_INSIDE, _NONE)]]
     most = max_nodes
     groups: list[tuple[tuple[str, str] | None, list[int]]] = []
-    for level, outside in levels:
-        homes = {kind: _home(*kind, level, outside) for kind in kinds}
-        most = min(OVERVIEW, max_nodes) if outside else max_nodes
+    for level, apart in levels:
+        homes = {kind: _home(*kind, level, apart, holders) for kind in kinds}
+        most = max_nodes if apart == _ALL or (apart == _NONE and depth is not None) else min(OVERVIEW, max_nodes)
         least = len({home for home in homes.values() if home}) + sum(kinds[kind] for kind in kinds if not homes[kind])
         if least > most:
             continue
@@ -331,14 +334,26 @@ def _pieces(items: Sequence[Item], most: int) -> list[tuple[tuple[str, str] | No
     return [*pieces, *((None, [i]) for i in outputs)]
 
 
-def _home(module: str, role: Role, sign: str, depth: int, outside: bool) -> tuple[str, str] | None:
-    """Return title and module of the box that an item of this kind folds into; None where it has its own."""
+_ALL, _INSIDE, _NONE = "all", "inside modules", "none"
+"""Items with a box of their own: all that are in no folded module; of those, only what is in a module; or none."""
+
+
+def _home(
+    module: str, role: Role, sign: str, depth: int, apart: str, holders: Collection[str]
+) -> tuple[str, str] | None:
+    """Return title and module of the box that an item of this kind folds into; None where it has its own.
+
+    Where none has, items directly in a module of `holders`, which has modules inside, fold with others of their sign,
+    as do those in no module; those of any other module fold into it, at whatever level it is.
+    """
     path = module.split(".") if module else []
     if role == "output":
         return None
     if len(path) > depth:
         return path[depth], ".".join(path[:depth])
-    return (sign or f"{role}s", "") if outside and not path else None
+    if apart == _NONE and path and module not in holders:
+        return path[-1], ".".join(path[:-1])
+    return (sign or f"{role}s", module) if apart == _NONE or (apart == _INSIDE and not path) else None
 
 
 def arrows(items: Sequence[Item], drawn: Sequence[Box]) -> Counter[tuple[int, int]]:

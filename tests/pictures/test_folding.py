@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from microgrid import Program, Value, datasets, draw, frame, nn, sum, tanh
+from microgrid import Program, Value, datasets, draw, frame, losses, nn, sum, tanh
 from microgrid.numbers.arithmetic import VALUES
 from microgrid.pictures import drawing
 from microgrid.pictures.outline import MOST_EDGES, OVERVIEW, Box, Item, arrows, boxes, items_of
@@ -126,6 +126,29 @@ def test_a_deep_chain_of_different_operations_folds_into_pieces() -> None:
     drawn = boxes(items_of(y, {}), max_nodes=200, depth=None)
     assert len(drawn) <= OVERVIEW
     assert drawn[-1].members == [len(items_of(y, {})) - 1]
+
+
+def test_a_language_model_folds_into_its_parts_its_heads_and_the_time_steps_in_them() -> None:
+    model = nn.GPT("an", width=4, heads=2, context=6, seed=0)
+    tokens, classes = model.samples(["nanna"])
+    items = items_of(losses.cross_entropy(model(tokens[0]), classes[0]), {})
+    times = {f"t={t}" for t in range(6)}
+    attention = "GPT.blocks[0].attention"
+    inside: dict[int | None, dict[str, set[str]]] = {}
+    for depth in (0, 2, 3, 4, 9, None):
+        drawn = boxes(items, max_nodes=200, depth=depth)
+        assert not has_cycle(items, drawn)
+        of_depth = inside[depth] = {}
+        for box in drawn:
+            of_depth.setdefault(box.module, set()).add(box.title)
+    assert inside[0][""] == {"inputs", "GPT", "cross_entropy"}
+    assert inside[2]["GPT"] == {"+", "norm", "head"}
+    assert inside[2]["GPT.blocks[0]"] == {"norm1", "attention", "+", "norm2", "linear1", "ReLU", "linear2"}
+    assert inside[2]["cross_entropy"] >= times
+    assert inside[3][attention] == {"query", "key", "value", "head=0", "head=1", "output"}
+    assert inside[4][f"{attention}.head=1"] == times
+    assert inside[9] == inside[4]  # each value has no box of its own: there are thousands
+    assert inside[None] == inside[3]  # with 12 boxes more it is no overview
 
 
 def test_many_edges_from_a_fold_to_one_value_are_drawn_as_one() -> None:
