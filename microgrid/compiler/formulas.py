@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable, Sequence
 
 from microgrid.compiler.code import SUMMED
-from microgrid.compiler.elementary import exp, exp_and_less_one, log1p_of_fraction
+from microgrid.compiler.elementary import exp, exp_and_less_one, gaussian, log1p_of_fraction
 from microgrid.compiler.gradient import rule_of
 from microgrid.compiler.lanes import Mode, Number, Writer
 from microgrid.core.natives import SCIPY
@@ -18,6 +18,9 @@ from microgrid.core.primitive import Op, built_in, is_formula, op_called
 from microgrid.text.c_source import in_math_h
 
 Formula = Callable[..., Number]
+
+FUSES = 4
+"""Minimum width of a machine's registers, in numbers, from which on it fuses multiplications and additions."""
 
 
 def _calls(w: Writer) -> bool:
@@ -40,6 +43,15 @@ def _tanh(w: Writer, x: Number) -> Number:
         return w.library("tanh", x)
     e, less_one = exp_and_less_one(w, abs(x) * -2.0)
     return w.intrinsic("copysign", less_one * (w.one() / (1.0 + e)), x)  # the quotient of its derivative
+
+
+def _gaussian(w: Writer, x: Number) -> Number:
+    if not _calls(w) and w.mode.width >= FUSES:
+        return gaussian(w, x)
+    op = op_called("gaussian")
+    assert op is not None and op.formula is not None
+    result: Number = op.formula(x)
+    return result
 
 
 def _copysign(w: Writer, x: Number, y: Number) -> Number:
@@ -139,6 +151,7 @@ FORMULAS: dict[str, Formula] = {
     "exp": _exp,
     "log1p": _log1p,
     "tanh": _tanh,
+    "gaussian": _gaussian,
     "abs": lambda w, x: abs(x),
     "copysign": _copysign,
     "greater": _indicator("ogt"),

@@ -15,6 +15,9 @@ EVERYWHERE = -math.inf, math.inf
 SHORT = 8
 """Number of lanes in which sums over samples accumulate; further lanes are added at once."""
 
+AVX512 = 8
+"""Number of lanes of the widest registers of x86."""
+
 
 class Mode(NamedTuple):
     """Number of lanes, strictness (same bits as recording), and lanes per call of the vector library (1: none).
@@ -195,6 +198,16 @@ class Writer:
         self.intrinsics.add(f"declare {self.type} @llvm.{name}.{suffix}({types})")
         given = ", ".join(f"{self.type} {self.number(x)}" for x in operands)
         return self.line(f"call {self.type} @llvm.{name}.{suffix}({given})")
+
+    def scaled(self, x: Number, n: Number) -> Number:
+        """Write x * 2**n, rounded once, for whole n, by the instruction of AVX-512."""
+        type, name = f"<{AVX512} x double>", "@llvm.x86.avx512.mask.scalef.pd.512"
+        self.intrinsics.add(f"declare {type} {name}({type}, {type}, {type}, i8, i32)")
+        parts = []
+        for start in range(0, self.mode.lanes, AVX512):
+            given = f"{type} {self.part(x.text, start, AVX512)}, {type} {self.part(n.text, start, AVX512)}"
+            parts.append(self.line(f"call {type} {name}({given}, {type} zeroinitializer, i8 -1, i32 4)").text)
+        return Number(self, self.joined(parts, AVX512))
 
     def function(self, symbol: str, type: str, *operands: str) -> str:
         """Write a call of an external function, by its address in the table of functions."""
