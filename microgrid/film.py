@@ -68,7 +68,11 @@ class Film:
     def __init__(self, x: Any, y: Any, *, frames: int = 60) -> None:
         self.points = rows(x)
         if len(self.points[0]) != 2:
-            raise ValueError(f"a film shows the plane; these points have {len(self.points[0])} coordinate(s)")
+            count = f"{len(self.points[0])} coordinate{'s' if len(self.points[0]) > 1 else ''}"
+            raise ValueError(
+                f"a film shows how a network of two inputs divides the plane; these points have {count}: leave the film "
+                "out, fit(...).plot() draws the loss, and draw(model) the network"
+            )
         if frames < 2:
             raise ValueError(f"a film has at least 2 frames, got {frames}")
         self.labels = [row[0] for row in rows(y, "y")]
