@@ -16,8 +16,13 @@ from microgrid.core.files import PathLike
 class Table(NamedTuple):
     """Rows of numbers to learn from, and their targets.
 
-    >>> Table([[1.0], [2.0]], [0.0, 1.0], ["size"], ["green", "ripe"]).classes
-    ['green', 'ripe']
+    Printed, a table of many rows or columns shows the first and the last ones.
+
+    >>> Table([[4.1], [2.0]], [1.0, 0.0], ["size"], ["green", "ripe"])
+       size  target
+    0   4.1    ripe
+    1   2.0   green
+    [2 rows, 1 column and the target]
     """
 
     x: list[list[float]]
@@ -26,6 +31,32 @@ class Table(NamedTuple):
     """Names of the columns of x."""
     classes: list[str]
     """Names of the classes 0, 1, ... of y, in alphabetical order; empty where y are numbers."""
+
+    def __repr__(self) -> str:
+        rows, columns = _ends(len(self.x), 20), _ends(len(self.columns), 10)
+        shown = [["", *("..." if j is None else self.columns[j] for j in columns), "target"]]
+        for i in rows:
+            if i is None:
+                shown.append(["..."] * len(shown[0]))
+                continue
+            target = self.classes[int(self.y[i])] if self.classes else _short(self.y[i])
+            shown.append([str(i), *("..." if j is None else _short(self.x[i][j]) for j in columns), target])
+        widths = [max(map(len, cells)) for cells in zip(*shown, strict=True)]
+        lines = ["  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) for row in shown]
+        counts = (("row", len(self.x)), ("column", len(self.columns)))
+        told = ", ".join(f"{count:,} {noun}{'' if count == 1 else 's'}" for noun, count in counts)
+        return "\n".join([*lines, f"[{told} and the target]"])
+
+
+def _ends(count: int, most: int) -> list[int | None]:
+    """Return the places that are shown of so many: all, or the first and last ones and None for those between."""
+    if count <= most:
+        return list(range(count))
+    return [*range(most // 2), None, *range(count - most // 2, count)]
+
+
+def _short(x: float) -> str:
+    return repr(x) if len(repr(x)) <= 8 else f"{x:.6g}"
 
 
 def read_csv(

@@ -315,6 +315,7 @@ def no_graphviz(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("no_graphviz")
 def test_without_any_graphviz_a_notebook_shows_the_picture_and_text(tmp_path: Path) -> None:
     _, c = expression()
+    assert repr(draw(c)).startswith("<picture of ")
     bundle = draw(c)._repr_mimebundle_()
     ET.fromstring(bundle["image/svg+xml"])
     assert bundle["text/plain"].splitlines() == [

@@ -26,6 +26,18 @@ def test_a_table_with_names_is_read_by_name(tmp_path: Path) -> None:
     assert read(tmp_path, text, 0).columns == ["price", "rooms"]
 
 
+def test_a_long_table_shows_its_ends() -> None:
+    table = Table([[float(i), *[0.1 + 0.2] * 30] for i in range(5000)], [1.0] * 5000, [f"c{j}" for j in range(31)], [])
+    lines = str(table).splitlines()
+    assert lines[0].split() == [*(f"c{j}" for j in range(5)), "...", *(f"c{j}" for j in range(26, 31)), "target"]
+    assert [line.split()[:2] for line in lines[10:13]] == [["9", "9.0"], ["...", "..."], ["4990", "4990.0"]]
+    assert len(lines) == 23
+    assert len({*map(len, lines[:-1])}) == 1
+    assert lines[-1] == "[5,000 rows, 31 columns and the target]"
+    assert str(table._replace(x=table.x[:20], y=table.y[:20])).count("\n") == 21
+    assert str(Table([[1.0]], [0.0], ["a"], ["yes"])).splitlines()[1].split() == ["0", "1.0", "yes"]
+
+
 @pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
 def test_the_delimiter_is_found_and_names_are_optional(tmp_path: Path, delimiter: str) -> None:
     text = "1,2,3\n4,5,6\n".replace(",", delimiter)

@@ -25,6 +25,7 @@ from types import ModuleType
 import microgrid
 from microgrid import OPS, Value
 from microgrid.core.primitive import Op
+from microgrid.functions.composed import COMPOSED
 from microgrid.pictures import symbols
 from microgrid.text.notation import Written, operators
 
@@ -73,8 +74,12 @@ GROUPS = {
     "Functions": ("functions",),
 }
 """Headings of the page of `microgrid`, and modules whose functions and classes stand under them."""
-METHODS = [name for name, method in vars(Value).items() if str(getattr(method, "__doc__", "")).startswith("The op ")]
-"""Methods of Value that the page of the ops describes, as functions."""
+METHODS = [
+    name
+    for name, method in vars(Value).items()
+    if name in COMPOSED or str(getattr(method, "__doc__", "")).startswith("The op ")
+]
+"""Methods of Value that are described as functions."""
 RESULTS = {"microgrid": ["compiler.compiled.Compiled", "compiler.training.CompiledLoss"]}
 """Classes of results that a page documents, too, though the module does not import them."""
 
@@ -136,7 +141,7 @@ def ops() -> str:
 
 def _table(listed: dict[str, Op]) -> str:
     rows = [
-        "<style>article td:nth-child(3) { min-width: 17em } article td:nth-child(4) { min-width: 9em }</style>\n",
+        "<style>article td:nth-child(3) { min-width: 15em }</style>\n",
         "| op | value | local derivatives | an example |",
         "|---|---|---|---|",
     ]

@@ -63,6 +63,13 @@ class Kept(Generic[T]):
         return seen if known is not None and known[0][0] is plan else None
 
 
+class Printed(str):
+    """A text that a notebook shows as it is printed."""
+
+    __slots__ = ()
+    __repr__ = str.__str__
+
+
 class Shown:
     """Mixin that shows the code that ran last."""
 
@@ -76,7 +83,7 @@ class Shown:
 
     def report(self) -> str:
         """Return a report on the code that ran last: instructions, elements, bytes, seconds per stage."""
-        return self._ran().report()
+        return Printed(self._ran().report())
 
     def c(self, name: str = "f") -> str:
         """Return the same loops as a C99 function that needs only the C library's mathematics.

@@ -132,6 +132,8 @@ class Layer(Module):
         return out[0] if len(out) == 1 else out
 
     def __repr__(self) -> str:
+        if len(self.neurons) > 16:
+            return f"Layer of {len(self.neurons)} [{self.neurons[0]}, ..., {self.neurons[-1]}]"
         return f"Layer of [{', '.join(str(neuron) for neuron in self.neurons)}]"
 
 

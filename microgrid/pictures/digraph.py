@@ -104,6 +104,9 @@ class Drawn:
             open_file(target)
         return str(target)
 
+    def __repr__(self) -> str:
+        return f"<picture of {self.boxes} boxes: a notebook shows it, and .save('picture.svg') writes it>"
+
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None, **_: Any) -> dict[str, Any]:
         try:
             return {"image/svg+xml": self.svg, "text/plain": self.as_text}

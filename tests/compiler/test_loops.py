@@ -67,4 +67,5 @@ def test_the_report_has_sizes_and_seconds() -> None:
     f = mg.compile(lambda xs: mg.sum([x * x for x in xs]))
     f([1.0] * 50)
     assert re.search(r"instructions +100\n", f.report())
+    assert repr(f.report()) == str(f.report())
     assert all(stage in f.report() for stage in ("elements", "bytes", "trace", "roll", "storage", "machine code"))

@@ -187,6 +187,7 @@ def test_the_output_may_have_an_activation_of_its_own() -> None:
     model = nn.MLP(2, [3, 2], activation="tanh", output="sigmoid")
     assert repr(model.layers[1]) == "Layer of [sigmoidNeuron(3), sigmoidNeuron(3)]"
     assert repr(model.layers[0].neurons[0]) == "tanhNeuron(2)"
+    assert repr(nn.Layer(2, 17)) == "Layer of 17 [ReLUNeuron(2), ..., ReLUNeuron(2)]"
 
 
 def weights(model: nn.MLP) -> list[float]:
