@@ -136,7 +136,7 @@ def film() -> Film:
     points, labels = datasets.moons(60)
     film = Film(points, labels)
     model = nn.MLP(2, [6, 4, 1], activation="tanh", seed=1)
-    fit(model, points, labels, loss="hinge", lr=0.05, epochs=60, batch_size=20, callbacks=[film], progress=False)
+    fit(model, points, labels, loss="mse", lr=0.05, epochs=60, batch_size=20, callbacks=[film], progress=False)
     return film
 
 

@@ -198,31 +198,35 @@ def _charts(contents: Contents, chosen: Sequence[int]) -> str:
     points, right, floor = curve(losses), CHART_X + CHART_WIDTH, CURVE_Y + CURVE_HEIGHT
     path = " ".join(f"{x},{y}" for x, y in points)
     scale = _scale(losses)
-    dots = _stacked([f"<circle class='dot' r='4' cx='{points[i][0]}' cy='{points[i][1]}'/>" for i in chosen])
+    width = CHART_WIDTH / max(1, len(layers))
+    heights, (low, high) = bars(gradients), _decades(gradients)
+    moving = [
+        f"<text class='end now' x='{right}' y='{TITLE - 4}'>{number(losses[i], 4)}</text>"
+        f"<circle class='dot' r='4' cx='{points[i][0]}' cy='{points[i][1]}'/>"
+        f"<text class='epoch mid' x='{CHART_X + CHART_WIDTH / 2:.0f}' y='{floor + 16}'>epoch {epochs[i]}</text>"
+        + "".join(
+            f"<rect class='bar' x='{CHART_X + k * width + 4:.0f}' y='{BARS_Y + BARS_HEIGHT - height}' "
+            f"width='{max(2.0, width - 8):.0f}' height='{height}'/>"
+            for k, height in enumerate(heights[i])
+        )
+        for i in chosen
+    ]
     parts = [
-        f"<text x='{CHART_X}' y='{TITLE - 4}'>loss{', logarithmic' if scale.log else ''}</text>"
-        f"<text class='end now' x='{right}' y='{TITLE - 4}'>{number(losses[-1], 4)}</text>",
+        f"<text x='{CHART_X}' y='{TITLE - 4}'>loss{', logarithmic' if scale.log else ''}</text>",
         *(_tick(scale.height(tick, CURVE_Y, CURVE_HEIGHT), tick) for tick in scale.ticks()),
         f"<path class='axis' d='M{CHART_X} {CURVE_Y}v{CURVE_HEIGHT}h{CHART_WIDTH}'/>"
-        f"<polyline class='all' points='{path}'/><polyline class='loss' points='{path}'/>{dots}"
+        f"<polyline class='all' points='{path}'/><polyline class='loss' points='{path}'/>"
         f"<text class='soft' x='{CHART_X}' y='{floor + 16}'>{epochs[0]}</text>"
         f"<text class='soft end' x='{right}' y='{floor + 16}'>{epochs[-1]}</text>"
-        f"<text class='epoch mid' x='{CHART_X + CHART_WIDTH / 2:.0f}' y='{floor + 16}'>epoch {epochs[-1]}</text>"
         f"<text x='{CHART_X}' y='{BARS_Y - 12}'>size of the gradients, by layer, logarithmic</text>",
     ]
-    heights, (low, high) = bars(gradients)[-1], _decades(gradients)
     for tick in range(math.ceil(low), math.floor(high) + 1):
         parts.append(_tick(BARS_Y + BARS_HEIGHT * (1.0 - (tick - low) / (high - low)), 10.0**tick))
-    width = CHART_WIDTH / max(1, len(layers))
     told = layers if width >= 7 * max(map(len, layers), default=0) else [str(k) for k in range(len(layers))]
-    for k, (name, height) in enumerate(zip(told, heights, strict=True)):
+    for k, name in enumerate(told):
         x = CHART_X + k * width
-        parts.append(
-            f"<rect class='bar' x='{x + 4:.0f}' y='{BARS_Y + BARS_HEIGHT - height}' width='{max(2.0, width - 8):.0f}' "
-            f"height='{height}'/><text class='layer' x='{x + 4:.0f}' y='{BARS_Y + BARS_HEIGHT + 16}'>"
-            f"{html.escape(name)}</text>"
-        )
-    return "".join(parts)
+        parts.append(f"<text class='layer' x='{x + 4:.0f}' y='{BARS_Y + BARS_HEIGHT + 16}'>{html.escape(name)}</text>")
+    return "".join([*parts, _stacked(moving)])
 
 
 def _tick(y: float, value: float) -> str:

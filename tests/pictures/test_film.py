@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from microgrid import Film, Value, datasets, fit, nn
 from microgrid.film import CELLS, SMALL
-from microgrid.pictures.film_page import COLOURS, _scale, svg
+from microgrid.pictures.film_page import COLOURS, _scale, bars, svg
 from microgrid.training import History
 
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
@@ -293,6 +293,11 @@ def test_an_animated_picture_shows_one_scene_at_a_time_and_rests_at_the_last(
     count = min(epochs, 12)
     shown = [page.evaluate(seen, (k + 0.5) / (count + 4)) for k in range(count + 4)]
     assert shown == [[min(k, count - 1)] for k in range(count + 4)]
+    chosen = [round(k * (epochs - 1) / max(1, count - 1)) for k in range(count)]
+    assert re.findall(r">epoch (\d+)<", picture) == [str(film.frames[i].epoch) for i in chosen]
+    assert re.findall(r"class='end now'[^>]*>([^<]*)<", picture) == [f"{film.frames[i].loss:.4g}" for i in chosen]
+    heights = bars([frame.gradients for frame in film.frames])
+    assert re.findall(r"class='bar'[^>]* height='(\d+)'", picture) == [str(x) for i in chosen for x in heights[i]]
     images = re.findall(r"class='output'[^>]*href='([^']*)'", picture)
     assert images[-1] in svg(film.contents())
     page.emulate_media(reduced_motion="reduce")
