@@ -70,8 +70,8 @@ class Film:
         if len(self.points[0]) != 2:
             count = f"{len(self.points[0])} coordinate{'s' if len(self.points[0]) > 1 else ''}"
             raise ValueError(
-                f"a film shows how a network of two inputs divides the plane; these points have {count}: leave the film "
-                "out, fit(...).plot() draws the loss, and draw(model) the network"
+                f"a film shows how a network of two inputs divides the plane; these points have {count}: leave the "
+                "film out, fit(...).plot() draws the loss, and draw(model) the network"
             )
         if frames < 2:
             raise ValueError(f"a film has at least 2 frames, got {frames}")

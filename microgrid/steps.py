@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, NamedTuple, overload
@@ -18,6 +19,10 @@ from microgrid.text.notation import Written
 
 LONGEST_NAME = 24
 """Maximum length of an expression that names a value without a label; a longer one is called v7 or so, the result z."""
+
+
+_MADE = re.compile(r"\bv\d| of \d")
+"""Names that `steps` makes: the result is no expression in these."""
 
 
 class Contribution(NamedTuple):
@@ -175,12 +180,13 @@ class Steps(Sequence[Step]):
         if self._written is None:
             self._written = []
             sums, numbers = _different_sums(self.sums(), self.items), number_names(self.items)
+            last = len(self.items) - 1
             for i, title in enumerate(_different(self.items)):
                 value = self.values[i]
                 written = symbols.number(value.data) if value.op is CONSTANT else None
                 if written is None and not title and _computed(value):
                     written = self._expression(i)
-                if written is None or len(written.text) > LONGEST_NAME:
+                if written is None or len(written.text) > LONGEST_NAME or (i == last and _MADE.search(written.text)):
                     written = symbols.name(title or sums.get(i) or numbers[i])
                 self._written.append(written)
         return self._written

@@ -93,6 +93,7 @@ function frame(t) {
     p.name.textContent = titleOf(i);
     p.value.textContent = known ? num(value[i]) : "?";
     p.grad.textContent = said;
+    p.grad.style.fontSize = said.length > 18 ? "9.8px" : "";
     p.g.setAttribute("aria-label", `${whereOf(i)} ${textOf(i)}, value ${known ? num(value[i]) : "not computed yet"}${back() ? `, ${state || "nothing yet"} ${said.slice(2)}` : ""}`.trim());
   });
   if (here >= 0) {
@@ -128,7 +129,7 @@ function pass(e, u, here, more, taken) {
 function look() {
   const L = data.g[shown], width = svg.clientWidth || 600, pad = 22, fit = width / (L.w + 2 * pad), most = Math.max(innerHeight * .62, 260);
   const scale = (fit < .74 ? .85 : Math.min(fit, Math.max(.85, most / (L.h + 2 * pad)), 1.5)) * zoom, high = Math.min((L.h + 2 * pad) * scale, most), w = width / scale, h = high / scale;
-  const here = picked >= 0 ? picked : nodeAt(at), around = here < 0 ? [at ? inputs[0] ?? 0 : last] : [here, ...ins[here].map(e => e.tail)];
+  const here = picked >= 0 ? picked : nodeAt(at), around = here < 0 ? [inputs[0] ?? 0] : [here, ...ins[here].map(e => e.tail)];
   const middle = k => { const xs = around.map(i => L.b[i][k]), own = L.b[around[0]][k], room = (k ? h : w) / 2 - 90, m = (Math.min(...xs) + Math.max(...xs)) / 2; return Math.max(own - room, Math.min(own + room, m)); };
   const hold = (m, size, all) => size >= all + 2 * pad ? (all - size) / 2 : Math.max(-pad, Math.min(all + pad - size, m - size / 2));
   const goal = [hold(middle(0), w, L.w), hold(middle(1), h, L.h), w, h];

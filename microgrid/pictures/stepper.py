@@ -40,8 +40,8 @@ GAPS = {"LR": (120.0, 26.0), "TB": (84.0, 14.0)}
 
 def page(steps: Walk) -> str:
     """Return the stepper as a page that opens by itself."""
-    name, number = steps.names[-1], number_names(steps.items)[-1]
-    nameless = not steps.items[-1].title and (name == number or any(text in name for text in steps.sums().values()))
+    name, number, last = steps.names[-1], number_names(steps.items)[-1], len(steps.items) - 1
+    nameless = not steps.items[last].title and (name == number or name.endswith(steps.sums().get(last, "?")))
     return web.page("Backpropagation, step by step" if nameless else f"Steps of {name}", _piece(steps, alone=True))
 
 

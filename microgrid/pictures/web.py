@@ -59,7 +59,7 @@ def page(title: str, content: str) -> str:
     return (
         f'<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8"><title>{heading}</title>'
         '<meta name="viewport" content="width=device-width">'
-        "<style>body{margin:1rem;font-family:system-ui,sans-serif}h1{font-size:1.15rem;font-weight:600}"
+        "<style>body{margin:1rem;font-family:system-ui,sans-serif;background:#fff}h1{font-size:1.15rem;font-weight:600}"
         "@media (prefers-color-scheme:dark){body{background:#121212;color:#eee}}</style></head>"
         f"<body><main><h1>{heading}</h1>{content}</main></body></html>\n"
     )
@@ -98,7 +98,7 @@ def as_json(data: Any) -> str:
 def _file(name: str) -> str:
     text = resources.files("microgrid.pictures").joinpath(name).read_text(encoding="utf-8")
     text = re.sub(r"/\*.*?\*/", "", text, flags=re.DOTALL)
-    return "\n".join(line.strip() for line in text.splitlines() if line.strip())
+    return ("" if name.endswith(".css") else "\n").join(line.strip() for line in text.splitlines() if line.strip())
 
 
 def _smaller(script: str, kept: Sequence[str] = ()) -> str:
