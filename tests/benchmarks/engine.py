@@ -1,32 +1,31 @@
 """The engine beside micrograd, in one process: `python tests/benchmarks/engine.py`.
 
-Times are taken in turn, ours and theirs, and compared pair by pair: the median of the ratios, and their spread. It
-needs the `micrograd` package (pip install micrograd==0.1.0).
+Times are taken in turn, ours and theirs, and compared pair by pair. It needs micrograd (pip install micrograd==0.1.0).
 """
 
 from __future__ import annotations
 
 import gc
-import platform
 import random
 import statistics
 import subprocess
 import sys
 import time
+import timeit
 import tracemalloc
 from collections.abc import Callable
 from typing import Any
 
+from compare.alone import Figures, told
+from compare.tables import AGAINST_MICROGRAD
 from tqdm import tqdm
 
 import microgrid
-import microgrid.commands.cli
 from microgrid import Value, nn
 from microgrid.datasets import moons
 from microgrid.engine import topological
 
 POINTS, LABELS = moons(100)
-NODES = 65818  # of the demo's loss, in both engines
 
 
 def demo_step(value: Any, mlp: Any) -> Callable[[], float]:
@@ -51,8 +50,8 @@ def demo_step(value: Any, mlp: Any) -> Callable[[], float]:
     return step
 
 
-def ratios(pairs: int) -> dict[str, list[tuple[float, float]]]:
-    """Pairs of seconds (theirs, ours) for one step, with the cycle collector as it is, and switched off.
+def against_micrograd(*, collect: bool, pairs: int = 5) -> list[float]:
+    """Ratios of micrograd's time for a step to ours, with the cycle collector as it is, or switched off.
 
     Each of a pair is the median of several steps after one that is not counted, from a collected heap: with the
     collector off, micrograd leaves every graph it made behind, and nobody is to pay for the other's.
@@ -61,25 +60,22 @@ def ratios(pairs: int) -> dict[str, list[tuple[float, float]]]:
     from micrograd.nn import MLP as TheirMLP
 
     sys.setrecursionlimit(10_000)
-    result: dict[str, list[tuple[float, float]]] = {}
-    for name, collect in (("as shipped", True), ("collector off", False)):
-        theirs, ours = demo_step(TheirValue, TheirMLP), demo_step(Value, nn.MLP)
-        seen = []
-        for _ in tqdm(range(pairs), desc=f"demo step, {name}", leave=False):
-            seconds = []
-            for step in (theirs, ours):
-                gc.collect()
-                if not collect:
-                    gc.disable()
-                step()
-                seconds.append(statistics.median(step() for _ in range(5)))
-                gc.enable()
-            seen.append((seconds[0], seconds[1]))
-        result[name] = seen
-    return result
+    theirs, ours = demo_step(TheirValue, TheirMLP), demo_step(Value, nn.MLP)
+    seen = []
+    for _ in tqdm(range(pairs), desc="demo step", leave=False, disable=None):
+        seconds = []
+        for step in (theirs, ours):
+            gc.collect()
+            if not collect:
+                gc.disable()
+            step()
+            seconds.append(statistics.median(step() for _ in range(3)))
+            gc.enable()
+        seen.append(seconds[0] / seconds[1])
+    return seen
 
 
-def bytes_per_node() -> float:
+def bytes_per_node() -> list[float]:
     """Bytes that a node of the demo's loss takes after backward, with everything that it alone keeps alive."""
     random.seed(1337)
     model = nn.MLP(2, [16, 16, 1])
@@ -91,7 +87,7 @@ def bytes_per_node() -> float:
     gc.collect()
     used = tracemalloc.get_traced_memory()[0] - before
     tracemalloc.stop()
-    return used / (len(topological([total])) - len(model.parameters()))
+    return [used / (len(topological([total])) - len(model.parameters()))]
 
 
 CHAIN = """
@@ -123,34 +119,34 @@ def chain(length: int) -> float:
     In a new process each time: memory that a graph before has warmed up serves a short chain twice as fast.
     """
     command = [sys.executable, "-P", "-c", CHAIN, str(length)]
-    runs = [float(subprocess.run(command, capture_output=True, check=True).stdout) for _ in range(5)]
-    return statistics.median(runs) / length
+    return float(subprocess.run(command, capture_output=True, check=True).stdout) / length
 
 
-def import_seconds() -> float:
-    """Seconds that `import microgrid` adds to an interpreter that has started."""
-    code = "import time; t = time.perf_counter(); import microgrid; print(time.perf_counter() - t)"
-    runs = [float(subprocess.run([sys.executable, "-P", "-c", code], capture_output=True).stdout) for _ in range(7)]
-    return statistics.median(runs)
+def long_chain() -> list[float]:
+    """The cost of a node among five millions, to that of one among a thousand."""
+    return [chain(5_000_000) / statistics.median(chain(1_000) for _ in range(3)) for _ in range(2)]
 
 
-def main() -> None:
-    """Print the table."""
-    print(f"microgrid {microgrid.__version__} ({microgrid.commands.cli.build()}), Python {platform.python_version()}")
-    print(f"demo loss, {NODES:,} nodes, forward and backward, against micrograd; median of pairs [least - most]")
-    for name, pairs in ratios(15).items():
-        each = sorted(theirs / ours for theirs, ours in pairs)
-        theirs, ours = (1e3 * statistics.median(side) for side in zip(*pairs, strict=True))
-        print(
-            f"  {name:14} {statistics.median(each):6.1f} times faster [{each[0]:.1f} - {each[-1]:.1f}]"
-            f"   ({theirs:.1f} ms and {ours:.1f} ms)"
-        )
-    print(f"bytes a node   {bytes_per_node():6.1f}")
-    short, *longer = [(length, chain(length)) for length in (1_000, 100_000, 1_000_000, 5_000_000)]
-    print(f"chain of {short[0]:,}: {1e9 * short[1]:.0f} ns a node; in proportion to it:", end=" ")
-    print(", ".join(f"{length:,} {seconds / short[1]:.2f}" for length, seconds in longer))
-    print(f"import         {1e3 * import_seconds():6.1f} ms")
+def import_milliseconds() -> list[float]:
+    """The time that `import microgrid` adds to an interpreter that has started."""
+    code = "import time; t = time.perf_counter(); import microgrid; print(1e3 * (time.perf_counter() - t))"
+    return [float(subprocess.run([sys.executable, "-P", "-c", code], capture_output=True).stdout) for _ in range(7)]
 
+
+def recorded_call() -> list[float]:
+    """Microseconds of a recorded value and gradient of two floats."""
+    both = microgrid.value_and_grad(lambda x, y: x * y + x * x, (0, 1))
+    return [min(timeit.repeat(lambda: both(0.5, 2.0), number=1_000, repeat=20)) * 1e3]
+
+
+FIGURES: Figures = {
+    AGAINST_MICROGRAD: lambda: against_micrograd(collect=True),
+    "the same, with the cycle collector off": lambda: against_micrograd(collect=False),
+    "bytes a node": bytes_per_node,
+    "a node of a chain of 5,000,000 operations, to one of 1,000, on a stack of 1 MB": long_chain,
+    "a value and gradient of two floats, recorded: µs": recorded_call,
+    "`import microgrid`: ms": import_milliseconds,
+}
 
 if __name__ == "__main__":
-    main()
+    told(FIGURES)

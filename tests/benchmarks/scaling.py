@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import random
 import resource
 import subprocess
@@ -82,21 +83,26 @@ def measured(family: str, size: int) -> tuple[int, float, float]:
     return int(compiled.report().split()[1].replace(",", "")), seconds, memory
 
 
-def main() -> None:
-    """Measure each size in a process of its own, print a table, draw the plot."""
-    import matplotlib.pyplot as plt
+def growth() -> dict[str, list[list[float]]]:
+    """Instructions, seconds and megabytes of each size, measured in a process of its own, by family."""
     from tqdm import tqdm
 
-    figure, (left, right) = plt.subplots(1, 2, figsize=(9.0, 3.4), layout="constrained")
-    print(f"{'':20} {'instructions':>12} {'seconds':>8} {'us each':>8} {'MB':>7}")
+    found: dict[str, list[list[float]]] = {}
     for family in FAMILIES:
-        rows = []
         for size in tqdm(SIZES, desc=family, leave=False, disable=None):
             command = [sys.executable, __file__, family, str(size)]
-            done = subprocess.run(command, capture_output=True, text=True, check=True)
-            rows.append(json.loads(done.stdout.splitlines()[-1]))
-        for count, seconds, memory in rows:
-            print(f"{family:20} {count:12,} {seconds:8.3f} {1e6 * seconds / count:8.1f} {memory:7.1f}")
+            environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+            done = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
+            found.setdefault(family, []).append(json.loads(done.stdout.splitlines()[-1]))
+    return found
+
+
+def plot(found: dict[str, list[list[float]]]) -> None:
+    """Draw both, with logarithmic axes, into the picture of the page."""
+    import matplotlib.pyplot as plt
+
+    figure, (left, right) = plt.subplots(1, 2, figsize=(9.0, 3.4), layout="constrained")
+    for family, rows in found.items():
         left.loglog([row[0] for row in rows], [row[1] for row in rows], "o-", label=family)
         right.loglog([row[0] for row in rows], [max(row[2], 0.1) for row in rows], "o-", label=family)
     for axes, what in ((left, "processor seconds of the first call"), (right, "megabytes, at the peak")):
@@ -107,6 +113,15 @@ def main() -> None:
         axes.grid(alpha=0.3)
     left.legend(fontsize=8)
     figure.savefig(PICTURE)
+
+
+def main() -> None:
+    """Print a table, and draw the plot."""
+    found = growth()
+    for family, rows in found.items():
+        for count, seconds, memory in rows:
+            print(f"{family:20} {count:12,} {seconds:8.3f} s {1e6 * seconds / count:8.1f} us each {memory:7.1f} MB")
+    plot(found)
     print(f"the plot is in {PICTURE}")
 
 

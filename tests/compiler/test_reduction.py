@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from compare.works import arm
+from compare.data import arm
 from eagerly import eager, same
 from hypothesis import given, settings
 from hypothesis import strategies as st

@@ -3,56 +3,88 @@
 from __future__ import annotations
 
 import argparse
+import json
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
-from compare import race
-from compare.tables import FORMATS, written
+from compare import race, tables
+from compare.peers import OURS, PEERS
 from compare.works import WORKS
 
 DESCRIPTION = """\
-Measure microgrid and each of micrograd, PyTorch, JAX, autograd, NumPy, CasADi,
-numba, heyoka and C
-that is installed, each in a process of its own, in turn: a pair of times gives a
-ratio, and the table has the median of the ratios, the least and the most. Before
-that, all have to give the same numbers. What is missing is listed as missing.
-All of it takes about ten minutes; --pairs 3 --limit 20 is quicker. The exit code
-is 1 when one of them gave other numbers.
+Measure microgrid and each of its peers that is installed, each in a process of
+its own with one thread: they get ready one by one, then run in turn, round
+after round. Each round gives ratios; tables have the median of the times, the
+median of the ratios, the least and the most. Before that, all have to give the
+same numbers. The exit code is 1 when one of them gave other numbers.
+
+With --all the figures of microgrid alone, of both builds, and the growth of
+first calls are measured, too: all that the page of measurements has.
 """
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Print the table of the works asked for, of all for none, and return the exit code."""
+    """Print the tables of the works asked for, of all for none, and return the exit code."""
     parser = argparse.ArgumentParser(
         prog="compare", description=DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("works", nargs="*", metavar="WORK", help=f"which of {', '.join(WORKS)} (all of them)")
-    parser.add_argument("--format", choices=FORMATS, default="text", help="how the table is written (%(default)s)")
-    parser.add_argument("--pairs", type=int, default=15, help="ratios for each entry (%(default)s)")
-    parser.add_argument("--limit", type=float, default=120.0, help="seconds for an entry to get ready (%(default)s)")
-    parser.add_argument("--out", type=Path, metavar="FILE", help="write the table there, too")
+    parser.add_argument("--all", action="store_true", help="measure all that is on the page")
+    parser.add_argument("--rounds", type=int, default=9, help="ratios for each entry (%(default)s)")
+    parser.add_argument("--limit", type=float, default=20.0, help="seconds for an entry to get ready (%(default)s)")
+    parser.add_argument("--out", type=Path, metavar="FILE", help="write the results there, as JSON")
+    parser.add_argument("--render", type=Path, metavar="FILE", help="write the tables of such a file into the pages")
     options = parser.parse_args(arguments)
     for name in options.works:
         if name not in WORKS:
             parser.error(f"there is no work {name}: choose from {', '.join(WORKS)}")
-    if options.pairs < 1 or options.limit <= 0.0:
-        parser.error(f"--pairs and --limit must be positive, got {options.pairs} and {options.limit:g}")
+    if options.rounds < 1 or options.limit <= 0.0:
+        parser.error(f"--rounds and --limit must be positive, got {options.rounds} and {options.limit:g}")
+    if options.all and options.works:
+        parser.error("--all measures all works: name none")
     if options.out is not None and not options.out.parent.is_dir():
         parser.error(f"cannot write {options.out}: there is no folder {options.out.parent}")
+    if options.render is not None:
+        tables.render(json.loads(options.render.read_text(encoding="utf-8")))
+        return 0
+    results = measured(options.works or list(WORKS), options.rounds, options.limit, more=options.all)
+    if options.out is not None:
+        options.out.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+    print(tables.written(results))
+    return int(any(entry["wrong"] for entries in results["works"].values() for entry in entries))
+
+
+def measured(works: Sequence[str], rounds: int, limit: float, *, more: bool) -> dict[str, Any]:
+    """Return all results of a run, as JSON has them."""
+    start = time.perf_counter()
 
     def tell(text: str) -> None:
-        if sys.stderr.isatty():
-            print(text, file=sys.stderr)
+        if sys.stderr.isatty() or "round" not in text:
+            print(f"{time.perf_counter() - start:6.0f} s  {text}", file=sys.stderr, flush=True)
 
-    results = race.run(
-        [WORKS[name] for name in options.works or WORKS], pairs=options.pairs, limit=options.limit, tell=tell
-    )
-    text = written(results, options.format)
-    print(text)
-    if options.out is not None:
-        options.out.write_text(text + "\n", encoding="utf-8")
-    return int(any(entry.wrong for entry in results.entries))
+    results: dict[str, Any] = {
+        "machine": race.machine(),
+        "versions": {peer.package or peer.command: race.version(peer) for peer in PEERS if peer is not OURS},
+        "rounds": rounds,
+        "works": {},
+    }
+    for name in works:
+        entries = race.race(WORKS[name], rounds=rounds, limit=limit, tell=tell)
+        results["works"][name] = [entry._asdict() for entry in entries]
+    if more:
+        import scaling
+
+        from compare import alone
+
+        results["figures"] = alone.all_figures(tell)
+        tell("growth of first calls")
+        results["scaling"] = scaling.growth()
+        scaling.plot(results["scaling"])
+    results["minutes"] = (time.perf_counter() - start) / 60.0
+    return results
 
 
 if __name__ == "__main__":

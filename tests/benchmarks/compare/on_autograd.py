@@ -6,13 +6,12 @@ from collections.abc import Callable
 from importlib import import_module
 from typing import Any
 
-from compare.works import (
+from compare.data import (
     AT,
     DECAY,
     FACTOR,
     INPUTS,
     LABELS,
-    LARGE,
     LINKS,
     LONG,
     OPERATIONS,
@@ -34,7 +33,6 @@ HOW = {
     "hessian": "arrays",
 }
 CANNOT = {
-    **dict.fromkeys(("lstm", "steps", "shift", "orders", "pendulum", *LARGE), "not written for it"),
     "pair_list": "its arguments are arrays",
     "pair_written": "its arrays are not written to",
     "long_list": "its arguments are arrays",

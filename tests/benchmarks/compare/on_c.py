@@ -9,16 +9,20 @@ import tempfile
 from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
-from compare.works import (
+from compare.data import (
     CELLS,
+    DECAY,
     DESCENTS,
     INTERVAL,
-    LARGE,
+    LABELS,
+    LONG_SWINGS,
     NEURON,
     PARTICLES,
     PLACES,
+    POINTS,
+    RATE,
     RELEASED,
     SAMPLE,
     SEQUENCE,
@@ -26,29 +30,24 @@ from compare.works import (
     SLOWLY,
     SWINGS,
     WANTED,
+    layers,
     lstm_parameters,
+    options,
 )
 
-FLAGS = ("-O3", "-march=native")
+FLAGS: Final = ("-O3", "-march=native", "-ffast-math")
+"""With the last, GCC computes several exponentials, sines and error functions at once."""
+_HOW: Final = f"loops, cc {' '.join(FLAGS)}"
 HOW = {
-    "lstm": f"loops over arrays, cc {' '.join(FLAGS)}",
+    **dict.fromkeys(("demo", "lstm", "shift", "pendulum", "scan", "unrolled", "pairs", "greeks"), _HOW),
     "steps": "a call for each step",
-    "shift": f"a loop, cc {' '.join(FLAGS)}",
-    "pendulum": f"loops, cc {' '.join(FLAGS)}",
-    "pairs": f"loops, cc {' '.join(FLAGS)}",
 }
-CANNOT = dict.fromkeys(
-    (
-        *"demo call pair_list pair_array pair_written long_list long_array chain mixed replay hessian orders".split(),
-        *[work for work in LARGE if work != "pairs"],
-    ),
-    "not written in C here",
-)
+CANNOT: dict[str, str] = {}
 
 SOURCE = """\
 #include <math.h>
 #include <string.h>
-enum { H = %d, T = %d, Z = 1 + H, SWINGS = %d, PARTICLES = %d };
+enum { H = %d, T = %d, Z = 1 + H, MOST = %d, PARTICLES = %d };
 #define INTERVAL %r
 static double gates[T][4 * H], cells[T + 1][H], hidden[T + 1][H], bent[T][H];
 
@@ -106,13 +105,13 @@ void step(double *p, const double *x, double y, double rate) {
     p[2] -= rate * (2.0 * e);
 }
 
-static double angles[SWINGS][4], velocities[SWINGS][4], sines[SWINGS][4];
+static double angles[MOST][4], velocities[MOST][4], sines[MOST][4];
 
-double pendulum(const double *given, double *d) {
+double pendulum(const double *given, double *d, long steps) {
     double x = given[0], v = given[1], g = given[2], c = given[3];
     const double part[4] = {0.0, 0.5 * INTERVAL, 0.5 * INTERVAL, INTERVAL};
     const double share[4] = {INTERVAL / 6, INTERVAL / 3, INTERVAL / 3, INTERVAL / 6};
-    for (int n = 0; n < SWINGS; n++) {
+    for (long n = 0; n < steps; n++) {
         double a = 0.0, p = 0.0, dx = 0.0, dv = 0.0;
         for (int k = 0; k < 4; k++) {
             double at = x + part[k] * a, by = v + part[k] * p;
@@ -128,7 +127,7 @@ double pendulum(const double *given, double *d) {
         v += dv;
     }
     double bx = 2.0 * x, bv = 1.0, bg = 0.0, bc = 0.0;
-    for (int n = SWINGS - 1; n >= 0; n--) {
+    for (long n = steps - 1; n >= 0; n--) {
         double ba = 0.0, bp = 0.0, sx = bx, sv = bv;
         for (int k = 3; k >= 0; k--) {
             double da = share[k] * bx + ba, dp = share[k] * bv + bp;
@@ -166,6 +165,58 @@ double pairs(const double *x, double *d) {
     return total;
 }
 
+#define DECAY %r
+double demo(const double *x, const double *y, long n, double *p, double *d, double rate) {
+    enum { W = 16, COUNT = 3 * W + W * (W + 1) + W + 1 };
+    const double *w1 = p, *w2 = p + 3 * W, *w3 = w2 + W * (W + 1);
+    double *d1 = d, *d2 = d + 3 * W, *d3 = d2 + W * (W + 1), loss = 0.0, h1[W], h2[W], g1[W], g2[W];
+    for (int k = 0; k < COUNT; k++) { loss += DECAY * p[k] * p[k]; d[k] = 2.0 * DECAY * p[k]; }
+    for (long s = 0; s < n; s++) {
+        for (int i = 0; i < W; i++) {
+            double z = w1[3 * i] * x[2 * s] + w1[3 * i + 1] * x[2 * s + 1] + w1[3 * i + 2];
+            h1[i] = z > 0.0 ? z : 0.0;
+        }
+        for (int i = 0; i < W; i++) {
+            double z = w2[17 * i + W];
+            for (int j = 0; j < W; j++) z += w2[17 * i + j] * h1[j];
+            h2[i] = z > 0.0 ? z : 0.0;
+        }
+        double z = w3[W];
+        for (int j = 0; j < W; j++) z += w3[j] * h2[j];
+        double margin = 1.0 - y[s] * z, up = -y[s] / n;
+        if (margin <= 0.0) continue;
+        loss += margin / n;
+        for (int j = 0; j < W; j++) { d3[j] += up * h2[j]; g2[j] = h2[j] > 0.0 ? up * w3[j] : 0.0; g1[j] = 0.0; }
+        d3[W] += up;
+        for (int i = 0; i < W; i++) {
+            for (int j = 0; j < W; j++) { d2[17 * i + j] += g2[i] * h1[j]; g1[j] += g2[i] * w2[17 * i + j]; }
+            d2[17 * i + W] += g2[i];
+        }
+        for (int i = 0; i < W; i++) {
+            double g = h1[i] > 0.0 ? g1[i] : 0.0;
+            d1[3 * i] += g * x[2 * s]; d1[3 * i + 1] += g * x[2 * s + 1]; d1[3 * i + 2] += g;
+        }
+    }
+    for (int k = 0; k < COUNT; k++) p[k] -= rate * d[k];
+    return loss;
+}
+
+void greeks(const double *restrict o, double *restrict out, long n) {
+    const double root = 0.70710678118654752440, density = 0.39894228040143267794;
+    for (long i = 0; i < n; i++) {
+        double s = o[i], k = o[n + i], r = o[2 * n + i], v = o[3 * n + i], t = o[4 * n + i];
+        double width = v * sqrt(t), d = (log(s / k) + (r + 0.5 * v * v) * t) / width;
+        double first = 0.5 + 0.5 * erf(d * root), second = 0.5 + 0.5 * erf((d - width) * root);
+        double paid = k * exp(-r * t), slope = s * density * exp(-0.5 * d * d);
+        out[i] = s * first - paid * second;
+        out[n + i] = first;
+        out[2 * n + i] = -paid / k * second;
+        out[3 * n + i] = t * paid * second;
+        out[4 * n + i] = slope * sqrt(t);
+        out[5 * n + i] = 0.5 * slope * v / sqrt(t) + r * paid * second;
+    }
+}
+
 void shift(const double *x, double *y, long n) {
     for (long i = 0; i < n; i++) y[i] = x[i] + 0.5;
 }
@@ -175,14 +226,16 @@ void shift(const double *x, double *y, long n) {
 @functools.cache
 def _library() -> Any:
     folder = Path(tempfile.mkdtemp(prefix="compare-"))
-    (folder / "works.c").write_text(SOURCE % (CELLS, len(SEQUENCE), SWINGS, PARTICLES, INTERVAL))
+    (folder / "works.c").write_text(SOURCE % (CELLS, len(SEQUENCE), LONG_SWINGS, PARTICLES, INTERVAL, DECAY))
     command = ["cc", "-shared", "-fPIC", *FLAGS, "-o", str(folder / "works.so"), str(folder / "works.c"), "-lm"]
     subprocess.run(command, check=True, capture_output=True)
     library = ctypes.CDLL(str(folder / "works.so"))
     pointer, number = ctypes.c_void_p, ctypes.c_double
     library.lstm.restype, library.lstm.argtypes = number, [pointer, pointer, number, pointer]
     library.step.restype, library.step.argtypes = None, [pointer, pointer, number, number]
-    library.pendulum.restype, library.pendulum.argtypes = number, [pointer, pointer]
+    library.pendulum.restype, library.pendulum.argtypes = number, [pointer, pointer, ctypes.c_long]
+    library.demo.restype, library.demo.argtypes = number, [pointer, pointer, ctypes.c_long, pointer, pointer, number]
+    library.greeks.restype, library.greeks.argtypes = None, [pointer, pointer, ctypes.c_long]
     library.pairs.restype, library.pairs.argtypes = number, [pointer, pointer]
     library.shift.restype, library.shift.argtypes = None, [pointer, pointer, ctypes.c_long]
     return library
@@ -214,10 +267,46 @@ def steps() -> Callable[[], Any]:
     return run
 
 
-def pendulum() -> Callable[[], Any]:
+def demo() -> Callable[[], Any]:
+    np: Any = import_module("numpy")
+    x, y, p = np.array(POINTS), np.array(LABELS, dtype=float), np.concatenate([np.array(m).ravel() for m in layers()])
+    d, function = np.empty(len(p)), _library().demo
+    at = (x.ctypes.data, y.ctypes.data, len(x), p.ctypes.data, d.ctypes.data, RATE)
+
+    def step(_kept: Any = (x, y, d)) -> Any:
+        return [function(*at), p]
+
+    return step
+
+
+def _pendulum(steps: int) -> Callable[[], Any]:
     np: Any = import_module("numpy")
     x, d, function = np.array(RELEASED), np.empty(4), _library().pendulum
-    return lambda: [function(x.ctypes.data, d.ctypes.data), d]
+    return lambda: [function(x.ctypes.data, d.ctypes.data, steps), d]
+
+
+def pendulum() -> Callable[[], Any]:
+    return _pendulum(SWINGS)
+
+
+def scan() -> Callable[[], Any]:
+    return _pendulum(LONG_SWINGS)
+
+
+unrolled = scan
+
+
+def greeks() -> Callable[[], Any]:
+    np: Any = import_module("numpy")
+    x = options()
+    results, function = np.empty((6, x.shape[1])), _library().greeks
+    at = x.ctypes.data, results.ctypes.data, x.shape[1]
+
+    def run(_kept: Any = x) -> Any:
+        function(*at)
+        return results
+
+    return run
 
 
 def pairs() -> Callable[[], Any]:

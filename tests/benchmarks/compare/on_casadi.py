@@ -6,8 +6,9 @@ from collections.abc import Callable
 from importlib import import_module
 from typing import Any
 
-from compare.works import (
+from compare.data import (
     AT,
+    DAMPED,
     DECAY,
     EXPANDED,
     FACTOR,
@@ -19,16 +20,26 @@ from compare.works import (
     MATRIX,
     OPERATIONS,
     ORDERS,
+    PLACE,
+    PLACES,
     POINT,
     POINTS,
     POSE,
     RATE,
+    RELEASED,
+    SEVENTH,
     START,
     SUMMED,
+    arm,
+    energy,
     expanded,
     gathered,
     hand_positions,
     layers,
+    options,
+    poses,
+    price,
+    swung,
 )
 
 HOW = {
@@ -41,12 +52,11 @@ HOW = {
     "call": "SX, function made once",
     "chain": "SX, function made each time",
     "mixed": "SX, function made each time",
-    "replay": "SX, function made once",
-    "hessian": "SX, function made once",
-    "orders": "SX, function made once",
-    **dict.fromkeys(("determinant", "gathers", "hand"), "SX, function made once"),
+    **dict.fromkeys(("replay", "hessian", "orders", "determinant", "gathers", "hand"), "SX, bound buffers"),
+    **dict.fromkeys(("damped", "seventh", "pairs", "sparse"), "SX, bound buffers"),
+    **dict.fromkeys(("arms", "arm_hessian", "greeks"), "SX, map, bound buffers"),
 }
-CANNOT = dict.fromkeys(("lstm", "steps", "shift", "pendulum", "gpt", "pairs", "mixture"), "not written for it")
+CANNOT: dict[str, str] = {}
 
 
 def demo() -> Callable[[], Any]:
@@ -69,6 +79,35 @@ def demo() -> Callable[[], Any]:
         return [value, *state[0]]
 
     return step
+
+
+def _bound(function: Any, given: Any, results: Any) -> Callable[[], Any]:
+    """A call that reads and writes these arrays, in the order of columns."""
+    buffers, call = function.buffer()
+    views = [memoryview(array) for array in (given, *results)]
+    buffers.set_arg(0, views[0])
+    for k, view in enumerate(views[1:]):
+        buffers.set_res(k, view)
+
+    def run(_kept: Any = (buffers, views)) -> None:  # the call keeps none of them alive
+        call()
+
+    return run
+
+
+def _called(x: Any, outputs: Any, at: Any) -> Callable[[], Any]:
+    """A call of the function of those symbols at that array, whose results are written into arrays."""
+    ca: Any = import_module("casadi")
+    np: Any = import_module("numpy")
+    outputs = [ca.densify(output) for output in outputs]
+    results = [np.empty(output.shape[::-1]) for output in outputs]
+    run = _bound(ca.Function("f", [x], outputs), np.asfortranarray(at).ravel(order="K"), results)
+
+    def call() -> Any:
+        run()
+        return lambda: [result.T for result in results]
+
+    return call
 
 
 def call() -> Callable[[], Any]:
@@ -101,17 +140,10 @@ def pair_written() -> Callable[[], Any]:
     np: Any = import_module("numpy")
     both = _of_pair(import_module("casadi"))
     pairs, values, gradients = np.array(AT), np.empty((len(AT), 1)), np.empty((len(AT), 2))
-    bound = []
-    for arrays in zip(pairs, values, gradients, strict=True):
-        buffers, call = both.buffer()
-        views = [memoryview(array) for array in arrays]
-        buffers.set_arg(0, views[0])
-        buffers.set_res(0, views[1])
-        buffers.set_res(1, views[2])
-        bound.append((call, buffers, views))  # it keeps none of them alive
+    calls = [_bound(both, pair, results) for pair, *results in zip(pairs, values, gradients, strict=True)]
 
     def run() -> Any:
-        for call, _, _ in bound:
+        for call in calls:
             call()
         return [values, gradients]
 
@@ -149,8 +181,8 @@ def chain() -> Callable[[], Any]:
     return run
 
 
-def _function(ca: Any) -> Any:
-    """The value and the gradient of the mixed graph."""
+def _graph(ca: Any) -> tuple[Any, list[Any]]:
+    """The inputs, and the value and the gradient, of the mixed graph."""
     inputs = ca.SX.sym("x", len(INPUTS))
     v = [inputs[i] for i in range(len(INPUTS))]
     for k in range(OPERATIONS):
@@ -167,28 +199,28 @@ def _function(ca: Any) -> Any:
             total = sum(powers)
             v.extend([power / total for power in powers])
     result = sum(v)
-    return ca.Function("graph", [inputs], [result, ca.gradient(result, inputs)])
+    return inputs, [result, ca.gradient(result, inputs)]
 
 
 def mixed() -> Callable[[], Any]:
     ca: Any = import_module("casadi")
-    return lambda: _function(ca)(INPUTS)
+
+    def run() -> Any:
+        x, outputs = _graph(ca)
+        return ca.Function("graph", [x], outputs)(INPUTS)
+
+    return run
 
 
 def replay() -> Callable[[], Any]:
-    ca: Any = import_module("casadi")
-    function = _function(ca)
-    x = ca.DM(INPUTS)
-    return lambda: function(x)
+    return _called(*_graph(import_module("casadi")), INPUTS)
 
 
 def hessian() -> Callable[[], Any]:
     ca: Any = import_module("casadi")
     x = ca.SX.sym("x", len(POINT))
     value = ca.sum1(100.0 * (x[1:] - x[:-1] ** 2) ** 2 + (1.0 - x[:-1]) ** 2)
-    function = ca.Function("second", [x], [ca.hessian(value, x)[0]])
-    at = ca.DM(POINT)
-    return lambda: function(at)
+    return _called(x, [ca.hessian(value, x)[0]], POINT)
 
 
 def orders() -> Callable[[], Any]:
@@ -197,32 +229,107 @@ def orders() -> Callable[[], Any]:
     found = [ca.tanh(ca.sin(x) * ca.exp(x))]
     for _ in range(ORDERS):
         found.append(ca.jacobian(found[-1], x))
-    function = ca.Function("orders", [x], [ca.vertcat(*found)])
-    return lambda: function(EXPANDED)
+    return _called(x, [ca.vertcat(*found)], [EXPANDED])
 
 
 def determinant() -> Callable[[], Any]:
     ca: Any = import_module("casadi")
     x = ca.SX.sym("x", len(MATRIX), len(MATRIX))
     value = expanded([[x[i, j] for j in range(len(MATRIX))] for i in range(len(MATRIX))])
-    both = ca.Function("both", [x], [value, ca.gradient(value, x)])
-    at = ca.DM(MATRIX)
-    return lambda: both(at)
+    return _called(x, [value, ca.gradient(value, x)], MATRIX)
 
 
 def gathers() -> Callable[[], Any]:
     ca: Any = import_module("casadi")
     x = ca.SX.sym("x", len(GATHERED))
     value = gathered([x[i] for i in range(len(GATHERED))], ca.tanh)
-    both = ca.Function("both", [x], [value, ca.gradient(value, x)])
-    at = ca.DM(GATHERED)
-    return lambda: both(at)
+    return _called(x, [value, ca.gradient(value, x)], GATHERED)
 
 
 def hand() -> Callable[[], Any]:
     ca: Any = import_module("casadi")
     q = ca.SX.sym("q", len(POSE))
     positions = ca.vertcat(*hand_positions([q[i] for i in range(len(POSE))], ca.sin, ca.cos))
-    slopes = ca.Function("slopes", [q], [ca.jacobian(positions, q)])
-    at = ca.DM(POSE)
-    return lambda: slopes(at)
+    return _called(q, [ca.jacobian(positions, q)], POSE)
+
+
+def pairs() -> Callable[[], Any]:
+    ca: Any = import_module("casadi")
+    x = ca.SX.sym("x", len(PLACES))
+    value = energy([x[i] for i in range(len(PLACES))])
+    return _called(x, [value, ca.gradient(value, x)], PLACES)
+
+
+def sparse() -> Callable[[], Any]:
+    ca: Any = import_module("casadi")
+    np: Any = import_module("numpy")
+    x = ca.SX.sym("x", len(PLACE))
+    value = ca.sum1(100.0 * (x[1:] - x[:-1] ** 2) ** 2 + (1.0 - x[:-1]) ** 2)
+    second = ca.Function("second", [x], [ca.hessian(value, x)[0]])
+    numbers = np.empty(second.nnz_out(0))
+    run = _bound(second, np.array(PLACE), [numbers])
+
+    def call() -> Any:
+        run()
+        return numbers
+
+    return call
+
+
+def damped() -> Callable[[], Any]:
+    ca: Any = import_module("casadi")
+    x = ca.SX.sym("x", len(RELEASED))
+    value = swung([x[i] for i in range(len(RELEASED))], DAMPED, ca.sin)
+    return _called(x, [ca.hessian(value, x)[0]], RELEASED)
+
+
+def seventh() -> Callable[[], Any]:
+    ca: Any = import_module("casadi")
+    x = ca.SX.sym("x")
+    z = ca.tanh(ca.sin(x) * ca.exp(x))
+    for _ in range(SEVENTH):
+        z = ca.gradient(z, x)
+    return _called(x, [z], [EXPANDED])
+
+
+def _batch(x: Any, outputs: Any, columns: Any) -> Callable[[], Any]:
+    """The outputs for each column of an array, whose memory goes column by column."""
+    np: Any = import_module("numpy")
+    ca: Any = import_module("casadi")
+    function = ca.Function("one", [x], outputs)
+    results = [np.empty((len(columns), *shape)) for shape in ([o.numel()] for o in outputs)]
+    run = _bound(function.map(len(columns)), columns, results)
+
+    def call() -> Any:
+        run()
+        return results
+
+    return call
+
+
+def arms() -> Callable[[], Any]:
+    ca: Any = import_module("casadi")
+    q = ca.SX.sym("q", 7)
+    z = arm([q[i] for i in range(7)], ca.sin, ca.cos)
+    return _batch(q, [z, ca.gradient(z, q)], poses())
+
+
+def arm_hessian() -> Callable[[], Any]:
+    ca: Any = import_module("casadi")
+    q = ca.SX.sym("q", 7)
+    z = arm([q[i] for i in range(7)], ca.sin, ca.cos)
+    return _batch(q, [ca.densify(ca.hessian(z, q)[0])], poses())
+
+
+def greeks() -> Callable[[], Any]:
+    ca: Any = import_module("casadi")
+    np: Any = import_module("numpy")
+    x = ca.SX.sym("x", 5)
+    z = price([x[i] for i in range(5)], ca)
+    run = _batch(x, [z, ca.gradient(z, x)], np.ascontiguousarray(options().T))
+
+    def results() -> Any:
+        values, slopes = run()
+        return lambda: [values, slopes.T]
+
+    return results

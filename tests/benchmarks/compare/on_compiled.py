@@ -7,36 +7,28 @@ from typing import Any
 
 import numpy as np
 
-from compare.on_microgrid import (
-    Lstm,
-    graph,
-    long,
-    nested,
-    of_gathered,
-    of_gpt,
-    of_hand,
-    of_mixture,
-    of_pair,
-    of_two,
-    rosenbrock,
-    squared,
-    swinging,
-)
-from compare.works import (
+from compare.data import (
     AT,
     CENTRES,
+    DAMPED,
     DECAY,
     DESCENTS,
     EXPANDED,
     FACTOR,
     GATHERED,
+    GENTLY,
     INPUTS,
     LABELS,
+    LARGE,
     LINKS,
     LONG,
+    LONG_SWINGS,
     MATRIX,
+    MIDDLE,
     NEURON,
     ORDERS,
+    PACE,
+    PLACE,
     PLACES,
     POINT,
     POINTS,
@@ -51,14 +43,46 @@ from compare.works import (
     SIZES,
     SLOWLY,
     START,
+    STEPS,
+    SWINGS,
+    TEXTS,
     TOKENS,
     WANTED,
     WEIGHTS,
+    arm,
     energy,
     expanded,
+    labelled,
+    options,
+    poses,
+    price,
+    samples_of,
+    sequences,
 )
-from microgrid import compile, derivatives, nn, relu
+from compare.on_microgrid import (
+    Labels,
+    Lstm,
+    Lstm32,
+    graph,
+    long,
+    mean_cross_entropy,
+    nested,
+    of_gathered,
+    of_gpt,
+    of_hand,
+    of_mixture,
+    of_pair,
+    of_swung,
+    of_two,
+    rosenbrock,
+    seventh_of_nested,
+    squared,
+    swinging,
+    with_numbers,
+)
+from microgrid import compile, cos, derivatives, erf, exp, log, nn, relu, sin, sqrt
 from microgrid import hessian as hessian_of
+from microgrid.functions.reductions import sum as total_of
 
 HOW = {
     "pair_list": "value_and_grad",
@@ -73,6 +97,19 @@ HOW = {
     "shift": "batch",
     "chain": "a function of a loop",
     "pendulum": "fori_loop",
+    "scan": "fori_loop",
+    "unrolled": "a function of a loop",
+    "net64": "compile(loss, model)",
+    "net784": "compile(loss, model)",
+    "labels": "compile(loss, model)",
+    "lstm32": "compile(loss, model)",
+    "gpt16": "compile(loss, model)",
+    "sparse": "hessian, sparse, out=",
+    "damped": "compile(hessian(f))",
+    "seventh": "compile(grad(... grad(f)))",
+    "arms": "batch_value_and_grad",
+    "arm_hessian": "compile(hessian(f)).batch",
+    "greeks": "batch_value_and_grad",
     "replay": "value_and_grad",
     "orders": "a function of derivatives",
     "hessian": "compile(hessian(f))",
@@ -91,17 +128,61 @@ def hinge(score: Any, label: Any) -> Any:
 
 
 def demo() -> Callable[[], Any]:
-    batch = compile(hinge, nn.MLP(SIZES[0], list(SIZES[1:]), seed=1337))
+    batch = compile(hinge, nn.MLP(SIZES[0], list(SIZES[1:]), seed=1337), threads=1)
     points, labels = np.array(POINTS), np.array(LABELS, dtype=float)
 
-    def step() -> list[float]:
+    def step() -> list[Any]:
         p = batch.parameters
         loss, gradient = batch(points, labels)
         loss += DECAY * float(p @ p)
         p -= RATE * (gradient + 2.0 * DECAY * p)
-        return [loss, *p.tolist()]
+        return [loss, p]
 
     return step
+
+
+def summed_squares(out: Any, y: Any) -> Any:
+    return total_of([(a - b) ** 2 for a, b in zip(out, y, strict=True)])
+
+
+def _network(sizes: Any) -> Callable[[], Any]:
+    x, y, matrices = samples_of(sizes)
+    model = with_numbers(nn.MLP(sizes[0], list(sizes[1:])), matrices)
+    step = compile(summed_squares, model, threads=1)
+
+    def run() -> Any:
+        loss, gradient = step(x, y)
+        step.parameters -= GENTLY * gradient
+        return [loss, step.parameters]
+
+    return run
+
+
+def net64() -> Callable[[], Any]:
+    return _network(MIDDLE)
+
+
+def net784() -> Callable[[], Any]:
+    return _network(LARGE)
+
+
+def labels() -> Callable[[], Any]:
+    step = compile(mean_cross_entropy, Labels(), threads=1)
+    (x, y, _), start = labelled(), step.parameters.copy()
+
+    def run() -> Any:
+        step.parameters = start.copy()
+        for _ in range(STEPS):
+            _, gradient = step(x, y)
+            step.parameters -= PACE * gradient
+        return step.parameters
+
+    return run
+
+
+def lstm32() -> Callable[[], Any]:
+    step, (x, y) = compile(squared, Lstm32(), threads=1), sequences()
+    return lambda: step(x, y)
 
 
 def call() -> Callable[[], Any]:
@@ -166,7 +247,7 @@ def steps() -> Callable[[], Any]:
 
 
 def shift() -> Callable[[], Any]:
-    shifted, x = compile(lambda x: x + 0.5), np.array(SHIFTED)
+    shifted, x = compile(lambda x: x + 0.5, threads=1), np.array(SHIFTED)
     return lambda: shifted.batch(x)
 
 
@@ -183,23 +264,67 @@ def chain() -> Callable[[], Any]:
 
 
 def pendulum() -> Callable[[], Any]:
-    both = compile(swinging).value_and_grad
+    both = compile(swinging(SWINGS)).value_and_grad
     return lambda: both(*RELEASED)
 
 
+def scan() -> Callable[[], Any]:
+    both = compile(swinging(LONG_SWINGS)).value_and_grad
+    return lambda: both(*RELEASED)
+
+
+def unrolled() -> Callable[[], Any]:
+    both, at = compile(of_swung(LONG_SWINGS)).value_and_grad, np.array(RELEASED)
+    return lambda: both(at)
+
+
+def of_arm(q: Any) -> Any:
+    return arm(q, sin, cos)
+
+
+def arms() -> Callable[[], Any]:
+    slopes, q = compile(of_arm, threads=1), poses()
+    return lambda: slopes.batch_value_and_grad(q)
+
+
+def arm_hessian() -> Callable[[], Any]:
+    second, q = compile(hessian_of(of_arm), threads=1), poses()
+    return lambda: second.batch(q)
+
+
+class Functions:
+    log, exp, sqrt, erf = log, exp, sqrt, erf
+
+
+def greeks() -> Callable[[], Any]:
+    slopes, columns = compile(lambda s, k, r, v, t: price((s, k, r, v, t), Functions), threads=1), list(options())
+    return lambda: slopes.batch_value_and_grad(*columns)
+
+
 def replay() -> Callable[[], Any]:
-    compiled = compile(graph)
-
-    def run() -> list[float]:
-        value, slopes = compiled.value_and_grad(list(INPUTS))
-        return [value, *slopes]
-
-    return run
+    both, at = compile(graph).value_and_grad, np.array(INPUTS)
+    return lambda: both(at)
 
 
 def hessian() -> Callable[[], Any]:
-    compiled = compile(hessian_of(rosenbrock))
-    return lambda: compiled(list(POINT))
+    compiled, at = compile(hessian_of(rosenbrock)), np.array(POINT)
+    return lambda: compiled(at)
+
+
+def sparse() -> Callable[[], Any]:
+    compiled, at = compile(rosenbrock), np.array(PLACE)
+    kept = compiled.hessian(at, sparse=True)
+    return lambda: compiled.hessian(at, sparse=True, out=kept).data
+
+
+def damped() -> Callable[[], Any]:
+    second, at = compile(hessian_of(of_swung(DAMPED))), np.array(RELEASED)
+    return lambda: second(at)
+
+
+def seventh() -> Callable[[], Any]:
+    compiled = compile(seventh_of_nested())
+    return lambda: compiled(EXPANDED)
 
 
 def orders() -> Callable[[], Any]:
@@ -218,7 +343,7 @@ def pairs() -> Callable[[], Any]:
 
 
 def mixture() -> Callable[[], Any]:
-    density = compile(of_mixture)
+    density = compile(of_mixture, threads=1)
     given = np.array(SAMPLES), np.array(WEIGHTS), np.array(CENTRES), np.array(ROOTS)
 
     def run() -> list[Any]:
@@ -242,13 +367,16 @@ def _hand_as_array(q: Any) -> Any:
     return np.array(of_hand(list(q)))
 
 
-def gpt() -> Callable[[], Any]:
-    step = compile(of_gpt, nn.GPT(27, seed=0))
-    tokens = np.array([TOKENS], dtype=float)
+def _gpt(texts: Any) -> Callable[[], Any]:
+    step = compile(of_gpt, nn.GPT(27, seed=0), threads=1)
+    tokens = np.array(texts, dtype=float)
     x, hot = tokens[:, :-1], np.eye(27)[tokens[:, 1:].astype(int)]
+    return lambda: step(x, hot)
 
-    def run() -> Any:
-        loss, gradient = step(x, hot)
-        return [loss, gradient]
 
-    return run
+def gpt() -> Callable[[], Any]:
+    return _gpt([TOKENS])
+
+
+def gpt16() -> Callable[[], Any]:
+    return _gpt(TEXTS)

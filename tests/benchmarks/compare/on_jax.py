@@ -6,21 +6,29 @@ from collections.abc import Callable
 from importlib import import_module
 from typing import Any
 
-from compare.works import (
+from compare.data import (
+    AIM,
     AT,
     CENTRES,
     COMPONENTS,
+    DAMPED,
     DECAY,
     DIMENSIONS,
     EXPANDED,
     FACTOR,
+    GENTLY,
     INPUTS,
     LABELS,
+    LARGE,
     LINKS,
+    LINKS_OF_ARM,
     LONG,
+    LONG_SWINGS,
     MATRIX,
+    MIDDLE,
     OPERATIONS,
     ORDERS,
+    PACE,
     PARTICLES,
     PLACES,
     POINT,
@@ -30,16 +38,27 @@ from compare.works import (
     RELEASED,
     ROOTS,
     SAMPLES,
+    SEVENTH,
     START,
+    STEPS,
     SUMMED,
     SWINGS,
+    TEXTS,
     TOKENS,
     WEIGHTS,
+    arm,
     expanded,
     gpt_parameters,
     hand_positions,
+    labelled,
     layers,
+    options,
+    poses,
+    price,
+    samples_of,
+    sequences,
     swing,
+    units,
 )
 
 HOW = {
@@ -57,10 +76,21 @@ HOW = {
     "gpt": "arrays, jit",
     "hessian": "jax.hessian, jit",
     "pairs": "arrays of all pairs, jit",
+    "net64": "arrays, jit",
+    "net784": "arrays, jit",
+    "labels": "arrays, jit",
+    "lstm32": "lax.scan, jit",
+    "gpt16": "vmap, jit",
+    "scan": "lax.scan, jit",
+    "arms": "arrays, vmap, jit",
+    "arm_hessian": "scalars, vmap, jit",
+    "greeks": "scalars, vmap, jit",
+    "damped": "lax.scan, jax.hessian, jit",
+    "seventh": "grad, seven times, jit",
     "mixture": "arrays, jit",
 }
 CANNOT = {
-    **dict.fromkeys(("lstm", "steps", "shift"), "not written for it"),
+    "unrolled": "unrolled, it takes its compiler minutes",
     "gathers": "thousands of scalars take its compiler minutes",
     "pair_list": "its arguments are arrays",
     "pair_written": "its arrays are not written to",
@@ -69,7 +99,7 @@ CANNOT = {
 
 
 def demo() -> Callable[[], Any]:
-    jax = _jax()
+    jax = jax_of()
     jnp = jax.numpy
     x, y = jnp.array(POINTS), jnp.array(LABELS, dtype=float)
     state = [[jnp.array(matrix) for matrix in layers()]]
@@ -94,28 +124,108 @@ def demo() -> Callable[[], Any]:
     return step
 
 
+def _network(sizes: Any) -> Callable[[], Any]:
+    jax = jax_of()
+    x, y, matrices = samples_of(sizes)
+    state = [[(jax.numpy.array(m[:, :-1]), jax.numpy.array(m[:, -1])) for m in matrices]]
+    x, y = jax.numpy.array(x), jax.numpy.array(y)
+
+    def loss(weights: Any, x: Any, y: Any) -> Any:
+        for k, (w, b) in enumerate(weights):
+            x = x @ w.T + b
+            if k < len(weights) - 1:
+                x = jax.nn.relu(x)
+        return ((x - y) ** 2).sum() / len(x)
+
+    @jax.jit  # type: ignore[untyped-decorator]  # jax is an Any here
+    def update(weights: Any, x: Any, y: Any) -> Any:
+        value, slopes = jax.value_and_grad(loss)(weights, x, y)
+        return value, jax.tree_util.tree_map(lambda p, slope: p - GENTLY * slope, weights, slopes)
+
+    def step() -> Any:
+        value, state[0] = jax.block_until_ready(update(state[0], x, y))
+        return lambda: [value, *map(jax.numpy.column_stack, state[0])]
+
+    return step
+
+
+def net64() -> Callable[[], Any]:
+    return _network(MIDDLE)
+
+
+def net784() -> Callable[[], Any]:
+    return _network(LARGE)
+
+
+def labels() -> Callable[[], Any]:
+    jax = jax_of()
+    jnp = jax.numpy
+    x, y, matrices = labelled()
+
+    def loss(matrices: Any) -> Any:
+        h = x
+        for m in matrices:
+            h = jax.nn.sigmoid(h @ m[:, :-1].T + m[:, -1])
+        return -(y * jnp.log(h) + (1.0 - y) * jnp.log(1.0 - h)).mean()
+
+    @jax.jit  # type: ignore[untyped-decorator]  # jax is an Any here
+    def trained(matrices: Any) -> Any:
+        def step(_: Any, matrices: Any) -> Any:
+            slopes = jax.grad(loss)(matrices)
+            return [m - PACE * slope for m, slope in zip(matrices, slopes, strict=True)]
+
+        return jax.lax.fori_loop(0, STEPS, step, matrices)
+
+    start = [jnp.array(m) for m in matrices]
+    return lambda: jax.block_until_ready(trained(start))
+
+
+def lstm32() -> Callable[[], Any]:
+    jax = jax_of()
+    jnp = jax.numpy
+    x, y = sequences()
+    arrays, out = units()
+
+    def loss(arrays: Any, out: Any) -> Any:
+        wi, wh, bi, bh = arrays
+        zeros = jnp.zeros((len(x), wh.shape[1]))
+
+        def step(state: Any, at: Any) -> Any:
+            h, c = state
+            i, f, g, o = jnp.split(at[:, None] * wi[:, 0] + h @ wh.T + (bi + bh), 4, axis=1)
+            c = jax.nn.sigmoid(f) * c + jax.nn.sigmoid(i) * jnp.tanh(g)
+            return (jax.nn.sigmoid(o) * jnp.tanh(c), c), None
+
+        (h, _), _ = jax.lax.scan(step, (zeros, zeros), x.T)
+        return ((h @ out - y) ** 2).mean()
+
+    both = jax.jit(jax.value_and_grad(loss, (0, 1)))
+    given = [jnp.array(array) for array in arrays], jnp.array(out)
+    return lambda: jax.block_until_ready(both(*given))
+
+
 def call() -> Callable[[], Any]:
-    jax = _jax()
+    jax = jax_of()
     both = jax.jit(jax.value_and_grad(lambda x, y: x * y + x * x, (0, 1)))
     return lambda: [jax.block_until_ready(both(x, y)) for x, y in AT]
 
 
 def pair_array() -> Callable[[], Any]:
-    jax = _jax()
+    jax = jax_of()
     both = jax.jit(jax.value_and_grad(lambda x: x[0] * x[1] + x[0] * x[0]))
     pairs = list(import_module("numpy").array(AT))
     return lambda: [jax.block_until_ready(both(pair)) for pair in pairs]
 
 
 def long_array() -> Callable[[], Any]:
-    jax = _jax()
+    jax = jax_of()
     both = jax.jit(jax.value_and_grad(lambda x: (x[:-1] ** 2 * x[1:]).sum()))
     x = import_module("numpy").array(LONG)
     return lambda: jax.block_until_ready(both(x))
 
 
 def chain() -> Callable[[], Any]:
-    jax = _jax()
+    jax = jax_of()
 
     def links(x: Any) -> Any:
         return jax.lax.scan(lambda y, _: (FACTOR * y + x, None), x, None, length=LINKS)[0]
@@ -124,18 +234,82 @@ def chain() -> Callable[[], Any]:
     return lambda: jax.block_until_ready(both(START))
 
 
-def pendulum() -> Callable[[], Any]:
-    jax = _jax()
+def _end(steps: int) -> Callable[..., Any]:
+    jax = jax_of()
 
     def end(angle: Any, velocity: Any, g: Any, c: Any) -> Any:
         def step(at: Any, _: Any) -> Any:
             return swing(at[0], at[1], g, c, jax.numpy.sin), None
 
-        angle, velocity = jax.lax.scan(step, (angle, velocity), None, length=SWINGS)[0]
+        angle, velocity = jax.lax.scan(step, (angle, velocity), None, length=steps)[0]
         return angle * angle + velocity
 
-    both = jax.jit(jax.value_and_grad(end, (0, 1, 2, 3)))
+    return end
+
+
+def _swinging(steps: int) -> Callable[[], Any]:
+    jax = jax_of()
+    both = jax.jit(jax.value_and_grad(_end(steps), (0, 1, 2, 3)))
     return lambda: jax.block_until_ready(both(*RELEASED))
+
+
+def pendulum() -> Callable[[], Any]:
+    return _swinging(SWINGS)
+
+
+def scan() -> Callable[[], Any]:
+    return _swinging(LONG_SWINGS)
+
+
+def damped() -> Callable[[], Any]:
+    jax = jax_of()
+    end = _end(DAMPED)
+    second = jax.jit(jax.hessian(lambda x: end(x[0], x[1], x[2], x[3])))
+    x = jax.numpy.array(RELEASED)
+    return lambda: jax.block_until_ready(second(x))
+
+
+def arms() -> Callable[[], Any]:
+    jax = jax_of()
+    jnp = jax.numpy
+
+    def one(q: Any) -> Any:
+        c, s, rotation, place = jnp.cos(q), jnp.sin(q), jnp.eye(3), jnp.zeros(3)
+        for i, (offset, turn) in enumerate(LINKS_OF_ARM):
+            ca, sa = (0.0, turn) if turn else (1.0, 0.0)
+            place = place + rotation[:, 2] * offset
+            rotation = rotation @ jnp.array(
+                [[c[i], -s[i] * ca, s[i] * sa], [s[i], c[i] * ca, -c[i] * sa], [0.0, sa, ca]]
+            )
+        gaps = place - jnp.array(AIM)
+        return gaps @ gaps
+
+    both, q = jax.jit(jax.vmap(jax.value_and_grad(one))), jnp.array(poses())
+    return lambda: jax.block_until_ready(both(q))
+
+
+def arm_hessian() -> Callable[[], Any]:
+    jax = jax_of()
+
+    def one(q: Any) -> Any:  # by scalars, Hessians take a quarter of the time that they take by matrices
+        return arm([q[i] for i in range(7)], jax.numpy.sin, jax.numpy.cos)
+
+    second, q = jax.jit(jax.vmap(jax.hessian(one))), jax.numpy.array(poses())
+    return lambda: jax.block_until_ready(second(q))
+
+
+def greeks() -> Callable[[], Any]:
+    jax = jax_of()
+
+    class Functions:
+        log, exp, sqrt, erf = jax.numpy.log, jax.numpy.exp, jax.numpy.sqrt, jax.scipy.special.erf
+
+    def of_option(*option: Any) -> Any:
+        return price(option, Functions)
+
+    both = jax.jit(jax.vmap(jax.value_and_grad(of_option, tuple(range(5)))))
+    columns = [jax.numpy.array(column) for column in options()]
+    return lambda: jax.block_until_ready(both(*columns))
 
 
 def _graph(jax: Any, inputs: Any) -> Any:
@@ -155,21 +329,21 @@ def _graph(jax: Any, inputs: Any) -> Any:
 
 
 def mixed() -> Callable[[], Any]:
-    jax = _jax()
+    jax = jax_of()
     both = jax.value_and_grad(lambda x: _graph(jax, x))
     x = jax.numpy.array(INPUTS)
     return lambda: jax.block_until_ready(both(x))
 
 
 def replay() -> Callable[[], Any]:
-    jax = _jax()
+    jax = jax_of()
     both = jax.jit(jax.value_and_grad(lambda x: _graph(jax, x)))
     x = jax.numpy.array(INPUTS)
     return lambda: jax.block_until_ready(both(x))
 
 
 def hessian() -> Callable[[], Any]:
-    jax = _jax()
+    jax = jax_of()
     second = jax.jit(
         jax.hessian(lambda x: (100.0 * (x[1:] - x[:-1] ** 2) ** 2 + (1.0 - x[:-1]) ** 2).sum()),
     )
@@ -178,7 +352,7 @@ def hessian() -> Callable[[], Any]:
 
 
 def orders() -> Callable[[], Any]:
-    jax, jets = _jax(), import_module("jax.experimental.jet")
+    jax, jets = jax_of(), import_module("jax.experimental.jet")
     jnp = jax.numpy
 
     def f(x: Any) -> Any:
@@ -193,8 +367,17 @@ def orders() -> Callable[[], Any]:
     return lambda: jax.block_until_ready(derivatives(x))
 
 
+def seventh() -> Callable[[], Any]:
+    jax = jax_of()
+    f: Any = lambda x: jax.numpy.tanh(jax.numpy.sin(x) * jax.numpy.exp(x))  # noqa: E731  # it is wrapped in turn
+    for _ in range(SEVENTH):
+        f = jax.grad(f)
+    compiled, x = jax.jit(f), jax.numpy.array(EXPANDED)
+    return lambda: jax.block_until_ready(compiled(x))
+
+
 def pairs() -> Callable[[], Any]:
-    jax, np = _jax(), import_module("numpy")
+    jax, np = jax_of(), import_module("numpy")
     jnp = jax.numpy
     i, j = np.tril_indices(PARTICLES, -1)
 
@@ -211,7 +394,7 @@ def pairs() -> Callable[[], Any]:
 
 
 def mixture() -> Callable[[], Any]:
-    jax, np = _jax(), import_module("numpy")
+    jax, np = jax_of(), import_module("numpy")
     jnp = jax.numpy
     rows, columns = np.tril_indices(DIMENSIONS)
     samples = np.array(SAMPLES)
@@ -231,14 +414,14 @@ def mixture() -> Callable[[], Any]:
 
 
 def determinant() -> Callable[[], Any]:
-    jax = _jax()
+    jax = jax_of()
     both = jax.jit(jax.value_and_grad(expanded))
     x = import_module("numpy").array(MATRIX)
     return lambda: jax.block_until_ready(both(x))
 
 
 def hand() -> Callable[[], Any]:
-    jax = _jax()
+    jax = jax_of()
     jnp = jax.numpy
     slopes = jax.jit(jax.jacfwd(lambda q: jnp.stack(hand_positions(q, jnp.sin, jnp.cos))))
     q = jnp.array(POSE)
@@ -246,7 +429,15 @@ def hand() -> Callable[[], Any]:
 
 
 def gpt() -> Callable[[], Any]:
-    jax = _jax()
+    return _gpt([TOKENS])
+
+
+def gpt16() -> Callable[[], Any]:
+    return _gpt(TEXTS)
+
+
+def _gpt(texts: Any) -> Callable[[], Any]:
+    jax = jax_of()
     jnp = jax.numpy
     time, width, heads = len(TOKENS) - 1, 16, 4
     sizes = [(27, 16), (16, 16), *[(16, 16)] * 4, (64, 16), (16, 64), (27, 16)]
@@ -254,12 +445,12 @@ def gpt() -> Callable[[], Any]:
     for rows, columns in sizes:
         matrices.append(flat[at : at + rows * columns].reshape(rows, columns))
         at += rows * columns
-    tokens, after = jnp.array(TOKENS[:-1]), jnp.array(TOKENS[1:])
+    every = jnp.array(texts)
 
     def norm(x: Any) -> Any:
         return x / jnp.sqrt((x * x).mean(axis=1, keepdims=True) + 1e-5)
 
-    def loss(matrices: Any) -> Any:
+    def one(matrices: Any, tokens: Any, after: Any) -> Any:
         letters, places, wq, wk, wv, wo, first, second, head = matrices
         x = norm(letters[tokens] + places[:time])
         h = norm(x)
@@ -272,11 +463,17 @@ def gpt() -> Callable[[], Any]:
         logits = x @ head.T
         return -jax.nn.log_softmax(logits)[jnp.arange(time), after].mean()
 
+    def loss(matrices: Any) -> Any:
+        if len(texts) == 1:
+            return one(matrices, every[0, :-1], every[0, 1:])
+        return jax.vmap(one, (None, 0, 0))(matrices, every[:, :-1], every[:, 1:]).mean()
+
     both = jax.jit(jax.value_and_grad(loss))
     return lambda: jax.block_until_ready(both(matrices))
 
 
-def _jax() -> Any:
+def jax_of() -> Any:
+    """JAX, set up."""
     jax: Any = import_module("jax")
     jax.config.update("jax_enable_x64", True)
     jax.config.update("jax_platforms", "cpu")

@@ -8,22 +8,19 @@ from collections.abc import Callable
 from importlib import import_module
 from typing import Any
 
-from compare.works import AT, DECAY, FACTOR, LABELS, LARGE, LINKS, LONG, POINTS, RATE, SIZES, START, layers
+from compare.data import AT, DECAY, FACTOR, LABELS, LINKS, LONG, POINTS, RATE, SIZES, START, layers
 
 HOW = {"demo": "scalars", "call": "scalars", "pair_list": "scalars", "long_list": "scalars", "chain": "scalars"}
 CANNOT = {
-    **dict.fromkeys(LARGE, "not written for it"),
     "lstm": "it has no exp and no tanh",
-    "pendulum": "it has no sin",
+    **dict.fromkeys(("pendulum", "scan", "unrolled", "arms", "orders", "hand"), "it has no sin"),
     "shift": "it has no arrays",
-    "steps": "not written for it",
     "pair_array": "it has no arrays",
     "pair_written": "it has no arrays",
     "long_array": "it has no arrays",
     "mixed": "it has no exp and no log",
     "replay": "it has no exp and no log, and records anew each time",
-    "hessian": "it has no second derivatives",
-    "orders": "it has no second derivatives",
+    **dict.fromkeys(("hessian", "sparse", "damped", "seventh", "arm_hessian"), "it has no second derivatives"),
 }
 
 

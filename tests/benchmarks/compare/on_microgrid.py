@@ -8,49 +8,58 @@ from importlib import import_module
 from typing import Any
 
 import microgrid
-from compare.works import (
+from compare.data import (
     AT,
     CELLS,
-    CENTRES,
+    DAMPED,
     DECAY,
     DESCENTS,
     EXPANDED,
     FACTOR,
     GATHERED,
     INPUTS,
+    LABELLED,
     LABELS,
     LINKS,
     LONG,
+    LONG_SWINGS,
     MATRIX,
     NEURON,
     OPERATIONS,
     ORDERS,
+    PACE,
+    PLACE,
     PLACES,
     POINT,
     POINTS,
     POSE,
     RATE,
     RELEASED,
-    ROOTS,
     SAMPLE,
-    SAMPLES,
     SEQUENCE,
+    SEVENTH,
     SHIFTED,
     SIZES,
     SLOWLY,
     START,
+    STEPS,
     SUMMED,
     SWINGS,
+    TEXTS,
     TOKENS,
+    UNITS,
     WANTED,
-    WEIGHTS,
     energy,
     expanded,
     exponents,
     gathered,
     hand_positions,
+    labelled,
     lstm_parameters,
+    sequences,
     swing,
+    swung,
+    units,
 )
 from microgrid import Value, cos, derivatives, exp, nn, sigmoid, sin, softmax, softplus, tanh, trace
 from microgrid.functions.reductions import sum as total_of
@@ -68,6 +77,14 @@ HOW = {
     "shift": "scalars",
     "chain": "scalars",
     "pendulum": "fori_loop, recorded each time",
+    "scan": "fori_loop, recorded each time",
+    "unrolled": "scalars",
+    "labels": "scalars",
+    "lstm32": "scalars",
+    "gpt16": "scalars",
+    "sparse": "sparse Hessian, recorded each time",
+    "damped": "scalars, recorded each time",
+    "seventh": "grad, seven times",
     "mixed": "scalars",
     "replay": "a program, as Python",
     "orders": "derivatives",
@@ -77,9 +94,10 @@ HOW = {
     "hand": "jacobian",
     "gpt": "scalars, by layers",
     "pairs": "value_and_grad",
-    "mixture": "value_and_grad",
 }
-CANNOT: dict[str, str] = {}
+CANNOT = dict.fromkeys(
+    ("net64", "net784", "mixture", "arms", "arm_hessian", "greeks"), "recorded one by one, they are millions of values"
+)
 
 
 def demo() -> Callable[[], Any]:
@@ -124,6 +142,86 @@ class Lstm(nn.Module):
             c = [sigmoid(f) * c + sigmoid(i) * tanh(g) for i, f, g, c in zip(i, f, g, c, strict=True)]
             h = [sigmoid(o) * tanh(c) for o, c in zip(o, c, strict=True)]
         return total_of([w * v for w, v in zip(self.out, h, strict=True)])
+
+
+class Labels(nn.Module):
+    """The network of five labels."""
+
+    def __init__(self) -> None:
+        model = nn.MLP(LABELLED[0], list(LABELLED[1:]), activation="sigmoid", output="sigmoid")
+        self.layers = with_numbers(model, labelled()[2]).layers
+
+    def __call__(self, x: Any) -> Any:
+        for layer in self.layers:
+            x = layer(x)
+        return x
+
+
+def with_numbers(model: Any, arrays: Any) -> Any:
+    """The model, its parameters those numbers."""
+    numbers = [float(x) for array in arrays for x in array.ravel()]
+    for p, x in zip(model.parameters(), numbers, strict=True):
+        p.data = x
+    return model
+
+
+def mean_cross_entropy(out: Any, y: Any) -> Any:
+    terms = [t * microgrid.log(p) + (1.0 - t) * microgrid.log(1.0 - p) for p, t in zip(out, y, strict=True)]
+    return -total_of(terms) / len(terms)
+
+
+def descended(model: Any, loss: Callable[[], Any], rate: float, steps: int) -> list[float]:
+    """The parameters after steps of plain descent, with which the model starts anew afterwards."""
+    parameters = model.parameters()
+    start = [p.data for p in parameters]
+    for _ in range(steps):
+        model.zero_grad()
+        loss().backward()
+        for p in parameters:
+            p.data -= rate * p.grad
+    end = [p.data for p in parameters]
+    for p, x in zip(parameters, start, strict=True):
+        p.data = x
+    return end
+
+
+def labels() -> Callable[[], Any]:
+    model, (x, y, _) = Labels(), labelled()
+    samples = list(zip(x.tolist(), y.tolist(), strict=True))
+
+    def loss() -> Any:
+        return total_of([mean_cross_entropy(model(x), y) for x, y in samples]) / len(samples)
+
+    return lambda: descended(model, loss, PACE, STEPS)
+
+
+class Lstm32(nn.Module):
+    """`nn.LSTM`, and the weights of its last outputs."""
+
+    def __init__(self) -> None:
+        arrays, out = units()
+        self.lstm = with_numbers(nn.LSTM(1, UNITS), arrays)
+        self.out = [Value(x) for x in out.tolist()]
+
+    def __call__(self, xs: Any) -> Any:
+        _, (h, _) = self.lstm([[x] for x in xs])
+        return total_of([w * v for w, v in zip(self.out, h[0], strict=True)])
+
+
+def _loss_and_gradient(model: Any, loss: Callable[[], Any]) -> Callable[[], Any]:
+    def run() -> Any:
+        model.zero_grad()
+        value = loss()
+        value.backward()
+        return [value.data, [p.grad for p in model.parameters()]]
+
+    return run
+
+
+def lstm32() -> Callable[[], Any]:
+    model, (xs, ys) = Lstm32(), sequences()
+    samples = list(zip(xs.tolist(), ys.tolist(), strict=True))
+    return _loss_and_gradient(model, lambda: total_of([squared(model(x), y) for x, y in samples]) / len(samples))
 
 
 def squared(out: Any, y: Any) -> Any:
@@ -243,16 +341,37 @@ def graph(inputs: list[Any]) -> Any:
     return total_of(v)
 
 
-def swinging(angle: Any, velocity: Any, g: Any, c: Any) -> Any:
-    """The end of the pendulum."""
-    start = (angle, velocity)
-    angle, velocity = microgrid.fori_loop(0, SWINGS, lambda i, at: swing(at[0], at[1], g, c, microgrid.sin), start)
-    return angle * angle + velocity
+def swinging(steps: int) -> Callable[..., Any]:
+    """The end of the pendulum, by a loop that is traced once."""
+
+    def end(angle: Any, velocity: Any, g: Any, c: Any) -> Any:
+        def step(_: Any, at: Any) -> Any:
+            return swing(at[0], at[1], g, c, sin)
+
+        angle, velocity = microgrid.fori_loop(0, steps, step, (angle, velocity))
+        return angle * angle + velocity
+
+    return end
+
+
+def of_swung(steps: int) -> Callable[..., Any]:
+    """The same by a loop of Python, of a list."""
+    return lambda at: swung(at, steps, sin)
 
 
 def pendulum() -> Callable[[], Any]:
-    both = microgrid.value_and_grad(swinging, range(4))
+    both = microgrid.value_and_grad(swinging(SWINGS), range(4))
     return lambda: both(*RELEASED)
+
+
+def scan() -> Callable[[], Any]:
+    both = microgrid.value_and_grad(swinging(LONG_SWINGS), range(4))
+    return lambda: both(*RELEASED)
+
+
+def unrolled() -> Callable[[], Any]:
+    both = microgrid.value_and_grad(of_swung(LONG_SWINGS))
+    return lambda: both(list(RELEASED))
 
 
 def mixed() -> Callable[[], Any]:
@@ -280,12 +399,35 @@ def hessian() -> Callable[[], Any]:
     return lambda: second(list(POINT))
 
 
+def sparse() -> Callable[[], Any]:
+    second = microgrid.hessian(rosenbrock, sparse=True)
+    return lambda: second(list(PLACE)).data
+
+
+def damped() -> Callable[[], Any]:
+    second = microgrid.hessian(of_swung(DAMPED))
+    return lambda: second(list(RELEASED))
+
+
 def nested(x: Any) -> Any:
     return tanh(sin(x) * exp(x))
 
 
 def orders() -> Callable[[], Any]:
     return lambda: derivatives(nested, EXPANDED, ORDERS)
+
+
+def seventh_of_nested() -> Callable[..., Any]:
+    """The seventh derivative."""
+    f: Callable[..., Any] = nested
+    for _ in range(SEVENTH):
+        f = microgrid.grad(f)
+    return f
+
+
+def seventh() -> Callable[[], Any]:
+    f = seventh_of_nested()
+    return lambda: f(EXPANDED)
 
 
 def determinant() -> Callable[[], Any]:
@@ -311,12 +453,6 @@ def of_mixture(x: Any, weights: Any, centres: Any, roots: Any) -> Any:
     return microgrid.logsumexp(exponents(x, weights, centres, roots, exp))
 
 
-def mixture() -> Callable[[], Any]:
-    both = microgrid.value_and_grad(lambda parameters: total_of([of_mixture(x, *parameters) for x in SAMPLES]))
-    parameters = list(WEIGHTS), [list(row) for row in CENTRES], [list(row) for row in ROOTS]
-    return lambda: both(parameters)
-
-
 def of_hand(q: list[Any]) -> list[Any]:
     return hand_positions(q, sin, cos)
 
@@ -330,14 +466,20 @@ def of_gpt(logits: Any, hot: Any) -> Any:
     return total_of([microgrid.losses.cross_entropy(*pair) for pair in zip(logits, hot, strict=True)]) / len(logits)
 
 
-def gpt() -> Callable[[], Any]:
+def _gpt(texts: Any) -> Callable[[], Any]:
     model = nn.GPT(27, seed=0)
-    hot = [[float(k == token) for k in range(27)] for token in TOKENS[1:]]
+    hot = [[[float(k == token) for k in range(27)] for token in text[1:]] for text in texts]
 
-    def step() -> Any:
-        model.zero_grad()
-        loss = of_gpt(model(list(TOKENS[:-1])), hot)
-        loss.backward()
-        return [loss.data, [p.grad for p in model.parameters()]]
+    def loss() -> Any:
+        losses = [of_gpt(model(list(text[:-1])), rows) for text, rows in zip(texts, hot, strict=True)]
+        return total_of(losses) / len(losses)
 
-    return step
+    return _loss_and_gradient(model, loss)
+
+
+def gpt() -> Callable[[], Any]:
+    return _gpt([TOKENS])
+
+
+def gpt16() -> Callable[[], Any]:
+    return _gpt(TEXTS)

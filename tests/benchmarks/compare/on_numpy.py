@@ -6,16 +6,19 @@ from collections.abc import Callable
 from importlib import import_module
 from typing import Any
 
-from compare.works import (
+from compare.data import (
     CELLS,
     DECAY,
     DESCENTS,
+    GENTLY,
     INPUTS,
     LABELS,
     LARGE,
     LONG,
+    MIDDLE,
     NEURON,
     OPERATIONS,
+    PACE,
     POINT,
     POINTS,
     RATE,
@@ -23,16 +26,22 @@ from compare.works import (
     SEQUENCE,
     SHIFTED,
     SLOWLY,
+    STEPS,
     SUMMED,
     WANTED,
+    labelled,
     layers,
     lstm_parameters,
+    samples_of,
 )
 
 HOW = {
     "long_list": "backward by hand, from and to lists",
     "long_array": "backward by hand",
     "demo": "arrays, backward by hand",
+    "net64": "arrays, backward by hand",
+    "net784": "arrays, backward by hand",
+    "labels": "arrays, backward by hand",
     "lstm": "arrays, backward by hand",
     "steps": "arrays, backward by hand",
     "shift": "x + 0.5",
@@ -41,9 +50,9 @@ HOW = {
     "hessian": "arrays, derived by hand",
 }
 CANNOT = dict.fromkeys(
-    ("call", "pair_list", "pair_array", "pair_written", "chain", "pendulum"),
+    ("call", "pair_list", "pair_array", "pair_written", "chain", "pendulum", "scan", "unrolled"),
     "one number at a time, there is nothing for an array to do",
-) | dict.fromkeys(("orders", *LARGE), "not written for it")
+)
 
 
 def demo() -> Callable[[], Any]:
@@ -69,6 +78,68 @@ def demo() -> Callable[[], Any]:
         return [loss, *matrices]
 
     return step
+
+
+def _network(sizes: Any) -> Callable[[], Any]:
+    np: Any = import_module("numpy")
+    x, y, arrays = samples_of(sizes)
+    weights = [(np.ascontiguousarray(m[:, :-1]), m[:, -1].copy()) for m in arrays]
+
+    def step() -> Any:
+        layers = [x]
+        for k, (w, b) in enumerate(weights):
+            z = layers[-1] @ w.T
+            z += b
+            layers.append(np.maximum(z, 0.0, out=z) if k < len(weights) - 1 else z)
+        error = layers[-1] - y
+        loss = (error * error).sum() / len(x)
+        upstream = error * (2.0 / len(x))
+        for k in range(len(weights) - 1, -1, -1):
+            w, b = weights[k]
+            slope = upstream.T @ layers[k]
+            offset = upstream.sum(axis=0)
+            if k:
+                upstream = upstream @ w
+                upstream *= layers[k] > 0.0
+            slope *= GENTLY
+            w -= slope
+            b -= GENTLY * offset
+        return lambda: [loss, *map(np.column_stack, weights)]
+
+    return step
+
+
+def net64() -> Callable[[], Any]:
+    return _network(MIDDLE)
+
+
+def net784() -> Callable[[], Any]:
+    return _network(LARGE)
+
+
+def labels() -> Callable[[], Any]:
+    np: Any = import_module("numpy")
+    x, y, arrays = labelled()
+
+    def run() -> Any:
+        weights = [(m[:, :-1].copy(), m[:, -1].copy()) for m in arrays]
+        for _ in range(STEPS):
+            layers = [x]
+            for w, b in weights:
+                z = layers[-1] @ w.T
+                z += b
+                layers.append(1.0 / (1.0 + np.exp(-z)))
+            upstream = (layers[-1] - y) / y.size
+            for k in range(len(weights) - 1, -1, -1):
+                w, b = weights[k]
+                slope, offset = upstream.T @ layers[k], upstream.sum(axis=0)
+                if k:
+                    upstream = (upstream @ w) * layers[k] * (1.0 - layers[k])
+                w -= PACE * slope
+                b -= PACE * offset
+        return lambda: [*map(np.column_stack, weights)]
+
+    return run
 
 
 def _long(x: Any) -> tuple[Any, Any]:

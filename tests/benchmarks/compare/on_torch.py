@@ -6,28 +6,41 @@ from collections.abc import Callable
 from importlib import import_module
 from typing import Any
 
-from compare.works import (
+from compare.data import (
     AT,
     DECAY,
     FACTOR,
+    GENTLY,
     INPUTS,
     LABELS,
     LARGE,
     LINKS,
     LONG,
+    MIDDLE,
     OPERATIONS,
+    PACE,
     POINT,
     POINTS,
     RATE,
     START,
+    STEPS,
     SUMMED,
+    UNITS,
+    labelled,
     layers,
+    samples_of,
+    sequences,
+    units,
 )
 
 HOW = {
     "pair_array": "tensors, eager",
     "long_array": "tensors, eager",
     "demo": "tensors, eager",
+    "net64": "tensors, eager",
+    "net784": "tensors, eager",
+    "labels": "tensors, eager",
+    "lstm32": "torch.nn.LSTM, eager",
     "call": "tensors without axes",
     "chain": "scalar tensors, eager",
     "mixed": "scalar tensors, eager",
@@ -35,7 +48,6 @@ HOW = {
     "hessian": "torch.func.hessian, eager",
 }
 CANNOT = {
-    **dict.fromkeys(("lstm", "steps", "shift", "orders", "pendulum", *LARGE), "not written for it"),
     "pair_list": "its arguments are arrays",
     "pair_written": "backward makes arrays of its own",
     "long_list": "its arguments are arrays",
@@ -63,6 +75,89 @@ def demo() -> Callable[[], Any]:
         return [loss.detach(), *(m.detach() for m in matrices)]
 
     return step
+
+
+def _network(sizes: Any) -> Callable[[], Any]:
+    torch = _torch()
+    x, y, arrays = samples_of(sizes)
+    x, y = torch.tensor(x), torch.tensor(y)
+    weights = _weights(torch, arrays)
+
+    def step() -> Any:
+        h = x
+        for k, (w, b) in enumerate(weights):
+            h = torch.addmm(b, h, w.T)
+            if k < len(weights) - 1:
+                h = h.relu()
+        loss = ((h - y) ** 2).sum() / len(x)
+        _descend(torch, loss, weights, GENTLY)
+        return lambda: [loss.detach(), *_stacked(torch, weights)]
+
+    return step
+
+
+def _weights(torch: Any, arrays: Any) -> Any:
+    return [[torch.tensor(part.copy(), requires_grad=True) for part in (m[:, :-1], m[:, -1])] for m in arrays]
+
+
+def _stacked(torch: Any, weights: Any) -> Any:
+    return [torch.column_stack([w, b]).detach() for w, b in weights]
+
+
+def _descend(torch: Any, loss: Any, weights: Any, rate: float) -> None:
+    parameters = [p for pair in weights for p in pair]
+    for p in parameters:
+        p.grad = None
+    loss.backward()
+    with torch.no_grad():
+        for p in parameters:
+            p.sub_(p.grad, alpha=rate)
+
+
+def net64() -> Callable[[], Any]:
+    return _network(MIDDLE)
+
+
+def net784() -> Callable[[], Any]:
+    return _network(LARGE)
+
+
+def labels() -> Callable[[], Any]:
+    torch = _torch()
+    x, y, arrays = labelled()
+    x, y = torch.tensor(x), torch.tensor(y)
+
+    def run() -> Any:
+        weights = _weights(torch, arrays)
+        for _ in range(STEPS):
+            h = x
+            for w, b in weights:
+                h = torch.addmm(b, h, w.T).sigmoid()
+            _descend(torch, torch.nn.functional.binary_cross_entropy(h, y), weights, PACE)
+        return lambda: _stacked(torch, weights)
+
+    return run
+
+
+def lstm32() -> Callable[[], Any]:
+    torch = _torch()
+    x, y = map(torch.tensor, sequences())
+    arrays, numbers = units()
+    model, out = torch.nn.LSTM(1, UNITS, batch_first=True), torch.tensor(numbers, requires_grad=True)
+    parameters = list(model.parameters())
+    with torch.no_grad():
+        for p, array in zip(parameters, arrays, strict=True):
+            p.copy_(torch.tensor(array))
+
+    def run() -> Any:
+        _, (h, _) = model(x[:, :, None])
+        loss = ((h[0] @ out - y) ** 2).mean()
+        for p in (*parameters, out):
+            p.grad = None
+        loss.backward()
+        return [loss.detach(), *(p.grad for p in parameters), out.grad]
+
+    return run
 
 
 def call() -> Callable[[], Any]:
@@ -162,4 +257,5 @@ def hessian() -> Callable[[], Any]:
 def _torch() -> Any:
     torch: Any = import_module("torch")
     torch.set_default_dtype(torch.float64)
+    torch.set_num_threads(1)
     return torch

@@ -2,7 +2,7 @@
 
 Such a function gets everything ready and returns what is timed: a function without arguments that does the work once
 and returns its result, nested lists or arrays of numbers in an order that all share. `HOW` says in a few words how it
-does each work, `CANNOT` why it does not do one.
+does each work; `CANNOT` why it does not do one, where there is more to say than that nobody wrote it.
 """
 
 from __future__ import annotations
@@ -24,18 +24,21 @@ class Peer(NamedTuple):
         return f"missing: no command {self.command}" if self.command else f"missing: pip install {self.package}"
 
 
-OURS: Final = Peer("microgrid", "on_microgrid", "")
-"""The baseline of all ratios."""
+OURS: Final = Peer("recorded", "on_microgrid", "")
+COMPILE: Final = Peer("`compile`", "on_compiled", "llvmlite")
+"""Ratios are to its time, or to that of recorded scalars where it does not do the work."""
 
 PEERS: Final = (
-    Peer("microgrid.compile", "on_compiled", "llvmlite"),
+    COMPILE,
+    OURS,
     Peer("micrograd", "on_micrograd", "micrograd"),
     Peer("PyTorch", "on_torch", "torch"),
     Peer("JAX", "on_jax", "jax"),
     Peer("autograd", "on_autograd", "autograd"),
     Peer("NumPy by hand", "on_numpy", "numpy"),
     Peer("CasADi", "on_casadi", "casadi"),
-    Peer("numba by hand", "on_numba", "numba"),
     Peer("heyoka", "on_heyoka", "heyoka"),
+    Peer("numba by hand", "on_numba", "numba"),
     Peer("C by hand", "on_c", "", "cc"),
+    Peer("Enzyme", "on_enzyme", "enzyme-ad"),
 )

@@ -5,14 +5,13 @@ from __future__ import annotations
 import contextlib
 import gc
 import importlib
-import importlib.metadata
 import multiprocessing
 import os
-import shutil
-import subprocess
+import sys
 import threading
 import time
 from multiprocessing.connection import Connection
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from compare.peers import Peer
@@ -20,7 +19,7 @@ from compare.works import Work
 
 
 class Ready(NamedTuple):
-    """It has done its work once: what that gave, and how many seconds that took with all that came before."""
+    """It has done its work once: what that gave, and processor seconds with the imports and all that came before."""
 
     how: str
     numbers: list[float]
@@ -32,13 +31,22 @@ class NotReady(Exception):
 
 
 class Worker:
-    """The process, seen from the one that measures. Raises NotReady when an answer takes more than `limit` seconds."""
+    """The process, seen from the one that measures. Raises NotReady when an answer takes more than `limit` seconds.
 
-    def __init__(self, peer: Peer, work: Work, limit: float) -> None:
+    `package` is the folder of another build of microgrid.
+    """
+
+    def __init__(self, peer: Peer, work: Work, limit: float, package: Path | None = None) -> None:
         context = multiprocessing.get_context("spawn")
         self._here, there = context.Pipe()
         self._process = context.Process(target=_serve, args=(there, peer, work), daemon=True)
-        self._process.start()
+        before = list(sys.path)
+        try:
+            if package is not None:
+                sys.path.insert(0, str(package))  # the new process takes over what stands here
+            self._process.start()
+        finally:
+            sys.path[:] = before
         there.close()
         self._limit = limit
         try:
@@ -55,7 +63,7 @@ class Worker:
 
     def _answer(self) -> Any:
         if not self._here.poll(self._limit):
-            raise NotReady(f"not measured: it took longer than {self._limit:.0f} s")
+            raise NotReady(f"over {self._limit:.0f} s")
         try:
             answer = self._here.recv()
         except (EOFError, ConnectionError):
@@ -72,22 +80,13 @@ class Worker:
         self._process.join()
 
 
-def version(peer: Peer) -> str | None:
-    """The version that is installed; None where there is none."""
-    if peer.command:
-        if shutil.which(peer.command) is None:
-            return None
-        return subprocess.run(
-            [peer.command, "-dumpversion"], capture_output=True, text=True, check=False
-        ).stdout.strip()
-    try:
-        return importlib.metadata.version(peer.package or "microgrid")
-    except importlib.metadata.PackageNotFoundError:
-        return None
-
-
 def flat(result: Any) -> list[float]:
-    """Nested lists, tuples and arrays of any library as a list of floats, row by row."""
+    """Nested lists, tuples and arrays of any library as a list of floats, row by row.
+
+    A function stands for its result: what only puts numbers in order is not timed.
+    """
+    if callable(result):
+        return flat(result())
     if hasattr(result, "full"):  # CasADi's matrices
         result = result.full()
     if hasattr(result, "tolist"):
@@ -112,11 +111,11 @@ def _serve(pipe: Connection, peer: Peer, work: Work) -> None:
     os.dup2(silence, 1)  # what a library has to say is no part of the table
     os.dup2(silence, 2)
     try:
-        start = time.perf_counter()
+        start = time.process_time()
         module: Any = importlib.import_module(f"compare.{peer.module}")
         run = getattr(module, work.name)()
         numbers = flat(run())
-        pipe.send(Ready(module.HOW[work.name], numbers, time.perf_counter() - start))
+        pipe.send(Ready(module.HOW[work.name], numbers, time.process_time() - start))
         while True:
             runs = pipe.recv()
             gc.collect()
