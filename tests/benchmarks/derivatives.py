@@ -6,7 +6,6 @@ Both sides of each ratio are timed in turn, in one process.
 from __future__ import annotations
 
 import gc
-import statistics
 import time
 from collections.abc import Callable
 from functools import partial
@@ -20,20 +19,19 @@ from microgrid import Value, grad, hessian, nn, trace
 from microgrid.functions.reductions import sum as total_of
 
 
-def seconds(run: Callable[[], Any], repeats: int) -> float:
-    """The median time of a run, from a collected heap."""
-    times = []
+def seconds(run: Callable[[], Any], at_least: float = 0.02) -> float:
+    """The mean time of three runs or more, as many as take a while, from a collected heap."""
     gc.collect()
-    for _ in range(repeats):
-        start = time.perf_counter()
+    times, start = 0, time.perf_counter()
+    while times < 3 or time.perf_counter() - start < at_least:
         run()
-        times.append(time.perf_counter() - start)
-    return statistics.median(times)
+        times += 1
+    return (time.perf_counter() - start) / times
 
 
 def compared(slow: Callable[[], Any], fast: Callable[[], Any], *, pairs: int = 7, factor: float = 1.0) -> list[float]:
     """Return the ratios of the times of the one to those of the other, times a factor."""
-    return [factor * seconds(slow, 3) / seconds(fast, 3) for _ in tqdm(range(pairs), leave=False, disable=None)]
+    return [factor * seconds(slow) / seconds(fast) for _ in tqdm(range(pairs), leave=False, disable=None)]
 
 
 def mixture(length: int) -> Value:
