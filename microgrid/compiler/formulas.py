@@ -49,7 +49,8 @@ def _gaussian(w: Writer, x: Number) -> Number:
     if not _calls(w) and w.mode.width >= FUSES:
         return gaussian(w, x)
     op = op_called("gaussian")
-    assert op is not None and op.formula is not None
+    assert op is not None
+    assert op.formula is not None
     result: Number = op.formula(x)
     return result
 
