@@ -3,9 +3,9 @@
 kernel(sources, strides, table, functions, p, y, d, scratch, begin, end, samples, weight) runs the blocks from begin to
 end: it writes the outputs of their samples to y, and the sums over these samples, each times the weight, to d.
 
-Inputs and outputs have the samples in rows in memory and side by side in lanes, so a block is transposed when it comes
-in and when it goes out, but for one lane. A lane without a sample repeats the last one, and its seed is 0. In strict
-mode and one lane, sums have the bits of recording: each sample's are taken by themselves, and added to those of the
+Inputs have the samples in rows in memory and side by side in lanes, so a block is transposed when it comes in, but for
+one lane. Outputs are columns, which go out as they are; those of one lane are rows. A lane without a sample repeats the
+last one, and its seed is 0. In strict mode and one lane, sums have the bits of recording: each sample's are taken by themselves, and added to those of the
 samples before.
 """
 
@@ -227,18 +227,24 @@ class Kernel(Lines):
         self.end(name, times)
 
     def take_out(self, start: str, count: str, y: str, width: int) -> None:
-        """Transpose the outputs of a block of samples."""
-        if width == 1 and self.lanes > 1:
-            whole, part = self.whole(count)
-            self.copy("outwhole", whole, (y, "0"), ("%y", start))
-            count = self.set(f"mul i64 {count}, {part}")
-        lane = self.begin("out", "0", count)
-        row = self.set(f"mul i64 {self.set(f'add i64 {start}, {lane}')}, {width}")
+        """Write the outputs of a block of samples: a column for each, or in one lane a row for each sample."""
+        if self.lanes == 1:
+            row = self.set(f"mul i64 {start}, {width}")
+            column = self.begin("outcolumn", "0", str(width))
+            value = self.load("double", y, column)
+            place = self.address("double", "%y", self.set(f"add i64 {row}, {column}"))
+            self.do(f"store double {value}, ptr {place}, align 8")
+            self.end("outcolumn", str(width))
+            return
+        whole, part = self.whole(count)
         column = self.begin("outcolumn", "0", str(width))
-        place = self.set(f"add i64 {self.set(f'mul i64 {column}, {self.lanes}')}, {lane}")
-        value = self.load("double", y, place)
-        self.do(
-            f"store double {value}, ptr {self.address('double', '%y', self.set(f'add i64 {row}, {column}'))}, align 8"
-        )
+        source = self.set(f"mul i64 {column}, {self.lanes}")
+        target = self.set(f"add i64 {self.set(f'mul i64 {column}, %samples')}, {start}")
+        self.copy("outwhole", whole, (y, source), ("%y", target))
+        ends = self.set(f"mul i64 {count}, {part}")
+        lane = self.begin("outlane", "0", ends)
+        value = self.load("double", y, self.set(f"add i64 {source}, {lane}"))
+        place = self.address("double", "%y", self.set(f"add i64 {target}, {lane}"))
+        self.do(f"store double {value}, ptr {place}, align 8")
+        self.end("outlane", ends)
         self.end("outcolumn", str(width))
-        self.end("out", count)

@@ -106,6 +106,7 @@ class Plan:
         self._no_outputs = self.numpy.empty((0, 0))
         self.nothing = self.numpy.empty(0)
         self._lanes = self.mode.lanes
+        self._in_columns = self._lanes > 1 and bool(self.choice.effort)
         self._run_frame = self.loaded.run_frame
         self._scratch: list[tuple[Any, int]] = []
         self._frames: list[_Frame] = []
@@ -252,7 +253,7 @@ class Plan:
         """Run the code for all samples by one call, whose arguments are in a frame: in 1.5 us for 5."""
         empty, run_frame = self.numpy.empty, self._run_frame
         assert run_frame is not None
-        outputs = empty((samples, self.outputs)) if self.outputs else self._no_outputs
+        outputs = self._new_outputs(samples)
         sums = empty(self.sums) if self.sums else self.nothing
         try:
             frame = self._frames.pop()
@@ -264,7 +265,7 @@ class Plan:
         )
         run_frame(frame.address)
         self._frames.append(frame)
-        return outputs, sums
+        return outputs.T if self._in_columns else outputs, sums
 
     def run(
         self,
@@ -285,7 +286,7 @@ class Plan:
         if at_once and samples and self.checked and self._run_frame is not None and not POISON:
             return self._at_once(sources, shared, samples, weight)
         np = self.numpy
-        outputs = np.empty((samples, self.outputs)) if self.outputs else self._no_outputs
+        outputs = self._new_outputs(samples)
         if POISON:
             outputs.fill(np.nan)
         pointers = self._pointers(*[address(source) for source in sources])
@@ -311,6 +312,7 @@ class Plan:
         else:
             for i in range(parts):
                 part(i)
+        outputs = outputs.T if self._in_columns else outputs
         total = sums[0]
         for i in range(1, parts):
             total += sums[i]
@@ -321,6 +323,13 @@ class Plan:
             self.checked = True
             self.traced = self.traced._replace(recording=None)
         return outputs, total
+
+    def _new_outputs(self, samples: int) -> Any:
+        """Return memory for outputs: a row for each sample, or for each output where those of a sample are lanes."""
+        if not self.outputs:
+            return self._no_outputs
+        shape = (self.outputs, samples) if self._in_columns else (samples, self.outputs)
+        return self.numpy.empty(shape)
 
     def taken_scratch(self) -> tuple[Any, int]:
         """Return scratch memory that is not in use, or new one."""
