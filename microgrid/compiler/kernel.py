@@ -5,8 +5,8 @@ end: it writes the outputs of their samples to y, and the sums over these sample
 
 Inputs have the samples in rows in memory and side by side in lanes, so a block is transposed when it comes in, but for
 one lane. Outputs are columns, which go out as they are; those of one lane are rows. A lane without a sample repeats the
-last one, and its seed is 0. In strict mode and one lane, sums have the bits of recording: each sample's are taken by themselves, and added to those of the
-samples before.
+last one, and its seed is 0. In strict mode and one lane, sums have the bits of recording: each sample's are taken by
+themselves, and added to those of the samples before.
 """
 
 from __future__ import annotations
