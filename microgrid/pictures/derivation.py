@@ -162,6 +162,8 @@ class _Derivation:
             return Formula(text, latex.OPEN, text)
         if head == CHOICE:
             return self._choice(operands)
+        if head == "neg" and isinstance(operands[0], tuple) and operands[0][0] == "mul":  # -2 x, and not -(2 x)
+            return self._latex(("mul", _negative(operands[0][1]), operands[0][2]))
         given = [self._latex(x) for x in operands]
         op = OPS.get(head)
         if op is not None and op.arity == len(given):

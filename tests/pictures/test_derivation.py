@@ -105,6 +105,9 @@ def test_a_formula_is_as_short_as_a_textbooks() -> None:
         r"\frac{\partial z}{\partial x} &= \frac{1}{3} \cdot 2 \cdot x + y = 1.333 - 3 \approx -1.667",
         r"\frac{\partial z}{\partial y} &= x = 2",
     ]
+    assert (
+        lines(steps((x - y) ** 2).latex())[-1] == r"\frac{\partial z}{\partial y} &= -2 \cdot \left(x - y\right) = -10"
+    )
 
 
 def test_softmax_with_cross_entropy_is_derived_in_nine_lines() -> None:
