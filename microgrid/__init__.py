@@ -113,6 +113,7 @@ if _typing.TYPE_CHECKING:
     from microgrid.exercises import exercise, save_exercises
     from microgrid.expansion import derivatives, flow, taylor
     from microgrid.film import Film
+    from microgrid.graph.excerpt import excerpt
     from microgrid.implicit import fixed_point, root
     from microgrid.pictures.spy import spy
     from microgrid.training.fit import fit
@@ -124,6 +125,7 @@ _LATER = {
     **dict.fromkeys(("fixed_point", "root"), "implicit"),
     **dict.fromkeys(("exercise", "save_exercises"), "exercises"),
     "Film": "film",
+    "excerpt": "graph.excerpt",
     "fit": "training",
     "spy": "pictures.spy",
 }
@@ -178,6 +180,7 @@ __all__ = [
     "dot",
     "draw",
     "elu",
+    "excerpt",
     "exercise",
     "exp10",
     "fit",

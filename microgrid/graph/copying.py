@@ -16,7 +16,7 @@ from microgrid.engine import Value, read_out, renumber, topological
 def copied(self: Value) -> Value:
     """Return a copy of the node with the same operands."""
     read_out(self)
-    return _twin(self, self._a, self._b)
+    return twin(self, self._a, self._b)
 
 
 def copied_with_operands(self: Value, memo: dict[int, Any]) -> Value:
@@ -25,9 +25,9 @@ def copied_with_operands(self: Value, memo: dict[int, Any]) -> Value:
     for node in topological([self], bundles=True):
         if id(node) not in memo:
             a, b = node._a, node._b
-            memo[id(node)] = _twin(node, None if a is None else memo[id(a)], None if b is None else memo[id(b)])
-    twin: Value = memo[id(self)]
-    return twin
+            memo[id(node)] = twin(node, None if a is None else memo[id(a)], None if b is None else memo[id(b)])
+    found: Value = memo[id(self)]
+    return found
 
 
 def pickled(self: Value) -> tuple[Any, ...]:
@@ -41,18 +41,19 @@ def pickled(self: Value) -> tuple[Any, ...]:
     return _blank, (), (ancestors, *content), None, None, _fill
 
 
-def _twin(node: Value, a: Value | None, b: Value | None) -> Value:
-    twin = Value(node._data)
-    twin._grad = node._grad
-    twin.op = node.op
-    twin._label = node._label
-    twin.module = node.module
-    twin._a = a
-    twin._b = b
+def twin(node: Value, a: Value | None, b: Value | None) -> Value:
+    """Return a copy of a node with these operands."""
+    made = Value(node._data)
+    made._grad = node._grad
+    made.op = node.op
+    made._label = node._label
+    made.module = node.module
+    made._a = a
+    made._b = b
     if node.op is not None:  # in a leaf, backward keeps a note there
-        twin._da = node._da
-        twin._db = node._db
-    return twin
+        made._da = node._da
+        made._db = node._db
+    return made
 
 
 # A pickler saves what an object refers to before it goes on: down a chain of operands it would recurse. So the first
