@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import sys
@@ -66,6 +67,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """Give all workers the tests in one order again."""
     if hasattr(config, "workerinput"):
         items.sort(key=lambda item: str(item.path))
+
+
+def pytest_collection_finish() -> None:
+    """Let no later collection of garbage go over modules and tests, half a million objects that stay."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture
