@@ -167,7 +167,7 @@ def digits(samples: int = 1797, *, seed: int = 1337) -> tuple[list[Points], list
     pixels = 64
     count = len(data) // (pixels + 1)
     if not 1 <= samples <= count:
-        raise ValueError(f"there are {count:,} digits, got samples={samples}")
+        raise ValueError(f"samples must be at most {count:,}, the number of digits, got {samples}")
     order = list(range(count))
     random.Random(seed).shuffle(order)
     order = order[:samples]
@@ -186,7 +186,7 @@ def names(count: int | None = None) -> list[str]:
     """
     known = _shipped("names.txt").split()
     if count is not None and not 1 <= count <= len(known):
-        raise ValueError(f"there are {len(known):,} names, got count={count}")
+        raise ValueError(f"count must be at most {len(known):,}, the number of names, got {count}")
     return known[:count]
 
 

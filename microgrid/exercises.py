@@ -32,7 +32,7 @@ LARGEST: Final = 60.0
 
 
 def exercise(difficulty: int = 1, *, seed: int) -> Value:
-    """Return the output of a small graph to practise on, with labels and small whole numbers: `steps(z)` asks for it.
+    """Return the output z of a small graph with labels and small whole numbers; `steps(z)` makes an exercise of it.
 
     Difficulty 1 has sums, differences and products, and each value is used once; in 2 a value is used twice, and there
     are squares and quotients; 3 has a function, too. The same seed gives the same graph, wherever it is made. Raises

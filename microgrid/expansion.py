@@ -30,7 +30,7 @@ def taylor(function: Callable[[Any], Any], x: Any, order: int, direction: Any = 
 
 
 def derivatives(function: Callable[[Any], Any], x: Any, order: int, direction: Any = None) -> Any:
-    """Return the derivatives of the orders 0 to `order` at x, along a direction where x is no number, as `taylor` does.
+    """Return the derivatives of orders 0 to `order` at x; along a direction, as in `taylor`, where x is not one number.
 
     >>> from microgrid import exp
     >>> derivatives(lambda x: exp(2.0 * x), 0.0, 4)

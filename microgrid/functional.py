@@ -311,7 +311,7 @@ def jacobian(function: Callable[..., Any], argnums: Argnums = 0, *, sparse: bool
 def hessian(function: Callable[..., Any], argnums: Argnums = 0, *, sparse: bool = False) -> Callable[..., Any]:
     """Return the function that computes all second derivatives of a scalar function.
 
-    It is the gradient pushed forward, a pass for each input; the half below the diagonal stands above it, too. With
+    Forward mode over the gradient takes a pass for each input. One half is mirrored, so the result is symmetric. With
     `sparse`, it is SciPy's `csr_array`, as `jacobian` gives it.
 
     >>> hessian(lambda x: x[0] ** 2 * x[1])([2.0, 3.0])

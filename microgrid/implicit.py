@@ -27,11 +27,11 @@ def root(function: Callable[..., Any], start: Any, *parameters: Any, solver: Sol
     """Return x with function(x, *parameters) = 0, near `start`, recorded as one node for each number of x.
 
     `start` is a number, or an array, a list or another container of n numbers, and so are x and the result. The
-    function returns n numbers, nested as it likes. Any solver finds x: solver(f, start) is given f of one x, with
-    `f.jacobian(x)`, and returns x, or an object with `.root` or `.x`, as SciPy's do; None takes Newton's steps. The
-    implicit function theorem gives the derivatives, of any order: the matrix dx/dp is -(df/dx)^-1 (df/dp). Parameters
-    are numbers or `Value`s, alone or nested; `Value`s that the function finds outside are parameters, too. Raises
-    ArithmeticError where no root is found (programs and compiled code give nan), TypeError for a function with
+    function returns n numbers, nested as it likes. Any solver finds x: solver(f, start) gets f, a function of x alone
+    that has `f.jacobian(x)`, and returns x, or an object with `.root` or `.x`, as SciPy's do; None takes Newton's
+    steps. The implicit function theorem gives the derivatives, of any order: the matrix dx/dp is -(df/dx)^-1 (df/dp).
+    Parameters are numbers or `Value`s, alone or nested; `Value`s that the function finds outside are parameters, too.
+    Raises ArithmeticError where no root is found (programs and compiled code give nan), TypeError for a function with
     branches.
 
     >>> from microgrid import grad

@@ -83,7 +83,7 @@ MANY = 64
 
 
 class Optimizer:
-    """Update parameters by their gradients, one `step()` at a time. Subclass it: define `rule`, or `update`; `slots`.
+    """Update parameters by their gradients, one `step()` at a time. A subclass defines `rule` or `update`, and `slots`.
 
     `lr` is the learning rate, a number or a schedule: a function from the number of steps made to the rate.
     `weight_decay` adds this multiple of the parameter to its gradient; before that, `clip_value` and `clip_norm` clip

@@ -14,8 +14,8 @@ from microgrid.commands.given import DEMO_STEPS, CommandError, assignments, numb
 from microgrid.engine import COMPILED
 
 EXIT_CODES = """\
-exit code: 0 when it went well, 1 when a check said FAIL or something could not
-be done, 2 for misuse. microgrid COMMAND --help says more about each.
+exit code: 0 for success, 1 if a check says FAIL or a command cannot be carried
+out, 2 for wrong usage. microgrid COMMAND --help says more about each.
 """
 
 GRAD_EXAMPLES = """\
@@ -25,8 +25,9 @@ examples:
   microgrid grad "x**2 / (1 + exp(-x))" x=pi/4 --draw graph.svg
 
 Operators are + - * / // % ** and parentheses; functions are microgrid's own, as
-sin, log, tanh, maximum, where, sum; pi, e, tau, inf and nan are numbers. Nothing
-of it is run as Python code. A value is a number or a constant expression.
+sin, log, tanh, maximum, where, sum; pi, e, tau, inf and nan are numbers. An
+expression is parsed, never run as Python code. A value is a number or a constant
+expression.
 """
 
 PLAY_EXAMPLES = """\
@@ -34,8 +35,8 @@ examples:
   microgrid play
   microgrid play "(sigmoid(w*x + b) - y)**2" w=5 x=2 b=-1 y=0
 
-It is served to this machine only, under an address that nobody can guess, until
-Ctrl-C. The address carries the expression and its numbers.
+The page is served to this machine only, under an address that nobody can guess,
+until Ctrl-C. The address carries the expression and its numbers.
 """
 
 CHECK_EXAMPLES = """\
@@ -46,8 +47,9 @@ examples:
 The file is imported, as pytest would. The function takes numbers, or lists and
 dicts of them, and returns one number. An argument without a value keeps its
 default; one that is annotated float or Value gets a number, the same for the
-same seed. Arguments annotated int, bool or str are held, and so are defaults
-that are no floats. PASS and UNDECIDED have the exit code 0, FAIL has 1.
+same seed. Arguments annotated int, bool or str are held fixed, and so are
+defaults that are not floats. PASS and UNDECIDED have the exit code 0, FAIL has
+1.
 """
 
 
@@ -160,9 +162,7 @@ def _parser() -> argparse.ArgumentParser:
     slope.add_argument("--latex", action="store_true", help="the formula and its derivatives in LaTeX")
     slope.add_argument("--check", action="store_true", help="compare with certified derivatives; 1 on FAIL")
     slope.add_argument("--draw", type=Path, metavar="FILE", help="write the picture of the graph: .svg, .png or .pdf")
-    slope.add_argument(
-        "--steps", type=Path, metavar="FILE", help="write the stepper, a page that opens by itself: .html"
-    )
+    slope.add_argument("--steps", type=Path, metavar="FILE", help="write the stepper as a page: .html")
     slope.add_argument("--json", action="store_true", help="print JSON, with inf and nan as strings")
 
     board = command("play", "open the playground in the browser: expressions, the stepper, a network", PLAY_EXAMPLES)

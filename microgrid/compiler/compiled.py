@@ -35,22 +35,21 @@ DERIVED = "gradient of another"
 class Compiled(Shown):
     """A compiled function. Call it as the original one; numbers, arrays and containers of them give floats and arrays.
 
-    In place of an array the function receives one of Values, and derivatives by an array are arrays. Whole numbers are
-    numbers. Static arguments, which are compiled in as constants, are those that `static` names, and strings, bytes,
-    True, False and None.
+    Where an argument is an array, the function receives an array of Values, and derivatives by it are arrays. Whole
+    numbers are numbers. Static arguments, which are compiled in as constants, are those that `static` names, and
+    strings, bytes, True, False and None.
 
     The first call with a new structure, or another value of a static argument, traces and compiles; the last 64 of
-    these variants are kept. Structure is how containers nest, how long lists are, and the shapes of arrays. What
-    stands under the free and global names in the function, in those that it calls by name, and in the methods of
-    objects there, is static, too. Values that it finds outside are read at each call. A changed default argument, and a
-    changed attribute that the code takes by name of a class or of a module of your own (`config.rate`), compile anew;
-    anything else that an object outside holds, in a list, a dictionary or an attribute, counts as it was when it was
-    traced.
+    these variants are kept. Structure is how containers nest, how long lists are, and the shapes of arrays. What stands
+    under the free and global names in the function, in those that it calls by name, and in the methods of objects
+    there, is static, too. Values that it finds outside are read at each call. A changed default argument, and a changed
+    attribute that the code takes by name of a class or of a module of your own (`config.rate`), compile anew; anything
+    else that an object outside holds, in a list, a dictionary or an attribute, is frozen at trace time.
 
     In a class, @compile makes a method. It compiles for each instance, and anew when an attribute that it reads is
     another number or text, or a list, tuple, dictionary or array with other ones: pass as an argument what changes
-    often. What else the attributes hold, `self.part.w` of an object `self.part`, counts as it was when it was traced.
-    The same holds for a bound method and for an object that is called.
+    often. What else the attributes hold, `self.part.w` of an object `self.part`, is frozen at trace time. The same
+    holds for a bound method and for an object that is called.
 
     Derivatives are by all arguments that are not static: one structure, or a tuple of them. Arguments passed by keyword
     are held fixed, as `grad` does; for derivatives by the first argument alone, as SciPy's `args=` wants them, compile
@@ -190,7 +189,8 @@ class Compiled(Shown):
     ) -> tuple[Any, Any]:
         """Return the values for all samples, and the derivatives of their sum by the arguments that are not static.
 
-        So an argument with a row for each sample gets each sample's derivatives, a shared one their sum.
+        The derivatives by an argument with a row for each sample are each sample's own, those by a shared one their
+        sum.
         """
         values, sums, _, given = self._batched("batch gradient", args, in_axes, kwargs)
         return values[:, 0].copy(), _one_or_all(given.derivatives(values[:, 1:], sums))

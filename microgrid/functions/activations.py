@@ -63,8 +63,7 @@ mish: Op = primitive(
 
 
 def leaky_relu(x: Any, negative_slope: float = 0.01) -> Any:
-    """Return x where x > 0, else negative_slope * x. At 0 the derivative is the subgradient nearest 0: the slope, up to
-    1.
+    """Return x where x > 0, else negative_slope * x. At 0 the derivative is the subgradient nearest 0.
 
     >>> leaky_relu(-2.0), leaky_relu(2.0)
     (-0.02, 2.0)

@@ -36,8 +36,8 @@ def scan(
     Values from outside. Compiled code traces it once: what it compares or prints of its numbers is an error there.
     Only the gradient of a compiled function has loops; within other derivatives, iterations are recorded one by one.
 
-    For gradients, compiled code keeps the carry of each iteration, and results of costly functions. `checkpoint`
-    lowers the memory: k keeps every k-th carry alone and recomputes the others, True stands for the root of the length.
+    For gradients, compiled code keeps the carry of each iteration, and results of costly functions. `checkpoint` saves
+    memory: k keeps only every k-th carry and recomputes the others, True stands for the root of the length.
 
     >>> scan(lambda total, x: (total + x, total * x), 0.0, [1.0, 2.0, 3.0])
     (6.0, [0.0, 2.0, 9.0])

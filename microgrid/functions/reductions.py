@@ -18,7 +18,7 @@ Numbers = Iterable[Any]
 
 
 def sum(xs: Numbers) -> Any:
-    """Return x1 + x2 + ..., from the left; 0.0 for none.
+    """Return x1 + x2 + ..., from the left; 0.0 for an empty list.
 
     >>> sum([1.0, 2.0, 3.0])
     6.0
@@ -27,7 +27,7 @@ def sum(xs: Numbers) -> Any:
 
 
 def prod(xs: Numbers) -> Any:
-    """Return x1 * x2 * ..., from the left; 1.0 for none. One zero among them leaves the others' derivatives exact.
+    """Return x1 * x2 * ..., from the left; 1.0 for an empty list. A zero leaves the derivatives by the others exact.
 
     >>> prod([2.0, 3.0, 4.0])
     24.0
@@ -36,7 +36,7 @@ def prod(xs: Numbers) -> Any:
 
 
 def mean(xs: Numbers) -> Any:
-    """Return the sum divided by the count. Raises ValueError for none.
+    """Return the sum divided by the count. Raises ValueError for an empty list.
 
     >>> mean([1.0, 2.0, 6.0])
     3.0
@@ -91,7 +91,7 @@ def dot(xs: Numbers, ys: Numbers) -> Any:
 
 
 def norm(xs: Numbers) -> Any:
-    """Return the Euclidean norm; 0, with derivatives 0, for zeros and for none.
+    """Return the Euclidean norm; 0, with derivatives 0, for zeros and for an empty list.
 
     >>> norm([3.0, 4.0])
     5.0
@@ -101,7 +101,7 @@ def norm(xs: Numbers) -> Any:
 
 
 def max(xs: Numbers) -> Any:
-    """Return the largest; k equal largest share its derivative, 1/k each. Raises ValueError for none.
+    """Return the largest number; k that are equally large share the derivative, 1/k each. Raises ValueError for none.
 
     >>> from microgrid import grad
     >>> max([1.0, 3.0, 2.0]), grad(max)([3.0, 1.0, 3.0])
@@ -120,7 +120,7 @@ def max(xs: Numbers) -> Any:
 
 
 def min(xs: Numbers) -> Any:
-    """Return the smallest; k equal smallest share its derivative, 1/k each. Raises ValueError for none.
+    """Return the smallest number; k that are equally small share the derivative, 1/k each. Raises ValueError for none.
 
     >>> min([1.0, 3.0, 2.0])
     1.0
@@ -129,7 +129,7 @@ def min(xs: Numbers) -> Any:
 
 
 def logsumexp(xs: Numbers) -> Any:
-    """Return log(exp(x1) + exp(x2) + ...); -inf for none. The derivatives are the softmax.
+    """Return log(exp(x1) + exp(x2) + ...); -inf for an empty list. The derivatives are the softmax.
 
     >>> round(logsumexp([1000.0, 1000.0]), 4)
     1000.6931
@@ -175,7 +175,7 @@ def log_softmax(xs: Numbers) -> list[Any]:
 def glu(xs: Numbers) -> list[Any]:
     """Return the first half times the sigmoid of the second, a list of half the length (Dauphin et al. 2017, eq. 1).
 
-    Raises ValueError for an odd number of them.
+    Raises ValueError for an odd length.
 
     >>> glu([3.0, 0.0])
     [1.5]

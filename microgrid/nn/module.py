@@ -327,9 +327,9 @@ def _looked_through(module: Module) -> Iterator[list[_Place]]:
 def functional_call(module: Module, parameters: Iterable[Any], *args: Any) -> Any:
     """Return the output of the module with its parameters replaced by these values, or numbers, in their order.
 
-    So a network is a function of its parameters, too, for `grad`, `hessian`, `trace` or `check_gradient`. Raises
-    ValueError when there are not as many, or when one is in no attribute of a module, nor in a list or dict there:
-    nothing could take its place. Meanwhile, other threads must leave the module alone.
+    This makes a network a function of its parameters, for `grad`, `hessian`, `trace` or `check_gradient`. Raises
+    ValueError when their number differs, or when a parameter is not in an attribute of a module, nor in a list or dict
+    there, and cannot be replaced. Meanwhile, other threads must leave the module alone.
 
     >>> from microgrid import grad, nn
     >>> neuron = nn.Neuron(1, nonlin=False)

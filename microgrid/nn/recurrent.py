@@ -164,7 +164,7 @@ class LSTMCell(_Cell):
 def detached(state: State) -> State:
     """Return a state with the same numbers and no past, for the next block of steps of a long sequence.
 
-    So a loop of one's own backpropagates through the steps of a block, and steps after each (Williams and Peng 1990).
+    With it a loop of your own backpropagates through one block at a time (Williams and Peng 1990).
 
     >>> gru, state = GRU(1, 2), None
     >>> for block in ([[0.1], [0.2]], [[0.3], [0.4]]):

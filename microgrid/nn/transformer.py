@@ -74,7 +74,7 @@ class GPT(Module):
     """A language model of letters, or of any tokens: the sum of embeddings of a token and of its place, blocks, logits.
 
     `vocabulary` is a string of letters, whose tokens are their places in it; the token after the last letter stands for
-    the beginning and the end of a text. Or it is the number of tokens, of which the last has that part. A call takes
+    the beginning and the end of a text. Or it is the number of tokens; then the last one stands for these. A call takes
     tokens of shape (time), at most `context` of them, and gives a row of logits for each next one.
 
     It is Karpathy's microgpt: RMSNorm without weights, before the blocks, too; no biases; weights drawn from a normal
@@ -97,7 +97,7 @@ class GPT(Module):
         seed: int | Generator | None = None,
     ) -> None:
         if isinstance(vocabulary, str) and len(set(vocabulary)) != len(vocabulary):
-            raise ValueError(f"GPT: the letters of a vocabulary stand in it once each, got {vocabulary!r}")
+            raise ValueError(f"GPT: the vocabulary must have each letter once, got {vocabulary!r}")
         self.letters = vocabulary if isinstance(vocabulary, str) else ""
         size = len(vocabulary) + 1 if isinstance(vocabulary, str) else vocabulary
         whole("GPT", vocabulary=size, width=width, heads=heads, layers=layers, context=context)

@@ -95,7 +95,7 @@ def _runs(blocks: set[tuple[int, int]], joined: bool) -> Iterator[tuple[int, int
 
 
 def spy(matrix: Any) -> Spy:
-    """Return the places of a matrix's entries: of a sparse array those that it holds, of another those that are not 0.
+    """Return the pattern of a matrix: the entries that a sparse array holds, or those that are not 0.
 
     >>> print(spy([[2.0, 0.0], [1.0, 3.0]]))
     2 x 2, 3 entries (75 %)

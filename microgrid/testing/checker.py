@@ -45,12 +45,12 @@ def check_gradient(
     work on arrays of Values.
 
     PASS means that the derivative is proved to lie within bounds (or is known to 50 digits where python-flint is
-    missing), and that the gradient is near to all numbers within them. For a claim that is within 2**-45 times the
-    derivative, or times the contributions that were summed to it, but at most a millionth of the derivative; for the
-    engine's own gradient, within what rounding explains, once the rules are known to give the derivative. FAIL means
-    that the gradient is farther than that, and than rounding explains, from each number within the bounds. UNDECIDED
-    has a reason: a kink, an edge of the domain, a function on floats only, digits lost to cancellation, bounds that are
-    too wide.
+    missing), and that the gradient is near to all numbers within them. A claim is near when it is within 2**-45 times
+    the derivative, or times the contributions that were summed to it, but at most a millionth of the derivative; the
+    engine's own gradient, when it is within what rounding explains and the rules are known to give the derivative. FAIL
+    means that the gradient is farther than that, and than rounding explains, from each number within the bounds.
+    UNDECIDED has a reason: a kink, an edge of the domain, a function on floats only, digits lost to cancellation,
+    bounds that are too wide.
 
     >>> from microgrid import tanh
     >>> check_gradient(lambda x, y: tanh(x * y), 0.3, 2.0).verdict
@@ -179,9 +179,9 @@ def _by_rules(slopes: Program, numbers: Sequence[float]) -> Sequence[Enclosure |
 def name_mistakes(function: Program | Callable[..., Any], *at: Any, gradient: Any) -> list[str]:
     """Return the mistake, or the two, that give exactly the claimed gradient; [] if it is right, or none is known to.
 
-    The claim is given as to `check_gradient`, and compared with the engine's gradient, which takes a sweep back where
-    a proof takes one for each number: for networks of tens of thousands of parameters. Raises ValueError for a function
-    that cannot be recorded.
+    The claim is given as to `check_gradient`, and compared with the engine's gradient. This takes one backward pass,
+    where a proof takes one for each number, so it is fit for networks of tens of thousands of parameters. Raises
+    ValueError for a function that cannot be recorded.
 
     >>> from microgrid import tanh
     >>> name_mistakes(lambda w, v: v * tanh(w * 0.7), 0.3, 2.0, gradient=[2.0 * 0.7, 0.2069])

@@ -47,8 +47,8 @@ def assert_detects_wrong_gradient(
 ) -> list[tuple[str, int]]:
     """Assert that a gradient check at this point detects an error in each rule that matters there.
 
-    It makes each partial of each op wrong in turn and demands FAIL; AssertionError names the one that got by. Gives the
-    (op, operand) that it tried: those whose partial has a share in the gradient.
+    Each partial of each op is made wrong in turn, and the check must say FAIL; an AssertionError names the error that
+    was not detected. Returns the pairs (op, operand) that were tried: those whose partial contributes to the gradient.
 
     >>> assert_detects_wrong_gradient(lambda x: x * x, 3.0)
     [('mul', 0), ('mul', 1)]

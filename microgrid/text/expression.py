@@ -242,7 +242,7 @@ class _Parser:
         if "integer string conversion" in message:
             return "a number of too many digits: write it as 1e300"
         if column >= len(text.rstrip()):
-            return "the expression ends too early: something is missing after the last sign"
+            return "the expression ends too early: an operand is missing after the last operator"
         if "|" in text:
             return "| is for bits: for an absolute value write abs(x)"
         if re.match(r"\s*(=(?!=)|:=)", text[column:]) or re.search(r"(?<![<>=!:])=(?!=)", text):

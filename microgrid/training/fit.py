@@ -52,8 +52,8 @@ def fit(
 
     `batch_size` is all samples by default; 1 is stochastic gradient descent. Each epoch shuffles the samples by `seed`;
     with `seed=None` they stay in order. `validation` is a pair (x, y), or the fraction of the samples to hold out:
-    drawn by `seed`, or with `seed=None` the last. The model trains in the mode in which it is, and is validated in
-    evaluation; modules that draw at random, as `Dropout` does, have a method restart(epoch), which each epoch calls.
+    drawn by `seed`, or with `seed=None` the last. The model is trained in its present mode, and validated in evaluation
+    mode; modules that draw at random, as `Dropout` does, have a method restart(epoch), which each epoch calls.
 
     `metrics` are "accuracy", "precision", "recall", "f1", "r2" or "perplexity"; functions of the outputs, as numbers,
     and the target of one sample; or those of scikit-learn, which take (y_true, y_pred) of all samples. `callbacks` are
@@ -64,7 +64,7 @@ def fit(
     uninterrupted run; a run that a callback has ended stays ended. A file that is damaged, or of other data or another
     network, raises ValueError; another rate, penalty or option of the optimizer than before gives a warning. `progress`
     shows a bar: by default where tqdm is installed, and in a terminal or a notebook. A line above it says when batches
-    run in machine code; `history.how` always does, and why.
+    run in machine code; `history.how` always says so, and why.
 
     Ctrl-C ends the run and keeps the parameters. Raises TrainingError when the loss or its gradient is not finite, with
     the first operation of which that is true, and when a worker of an executor fails.

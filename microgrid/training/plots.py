@@ -77,8 +77,8 @@ def plot_boundary(
 ) -> Any:
     """Plot the output of the network over the plane, and the points with their labels.
 
-    Of one output its height, and the line where it is `threshold`: 0 where a label is negative, else 1/2. Of several
-    the regions where each is largest. Raises ValueError when the points are not in the plane.
+    For one output, its value and the line where it equals `threshold` (0 where a label is negative, else 1/2); for
+    several, the regions where each is the largest. Raises ValueError when the points are not in the plane.
 
     >>> from microgrid import datasets, nn
     >>> picture = plot_boundary(nn.MLP(2, [2, 1], seed=0), *datasets.xor(), cells=4)

@@ -124,7 +124,7 @@ def test_the_model_of_microgpt_has_its_size() -> None:
     ("misuse", "advice"),
     [
         (lambda: model().attention("abcdabcd"), "takes at most 7 tokens, got 9"),
-        (lambda: nn.GPT("aba"), "the letters of a vocabulary stand in it once each, got 'aba'"),
+        (lambda: nn.GPT("aba"), "the vocabulary must have each letter once, got 'aba'"),
         (lambda: nn.GPT(0), "GPT: vocabulary must be a whole number from 1 on, got 0"),
         (lambda: nn.GPT(3, width=6, heads=4), "num_heads must divide embed_dim, got 4 and 6"),
         (lambda: model().generate("x"), "has the letters 'abcd'; there is 'x' in 'x'"),

@@ -241,7 +241,7 @@ ATTACKS: list[tuple[str, str, int]] = [
     ("constant_power(x, x * y)", "must be a plain number", 18),
     ("x = 2", "values follow it, as x=2", 2),
     ("x += 1", "values follow it", 2),
-    ("x +", "something is missing after the last sign", 3),
+    ("x +", "an operand is missing after the last operator", 3),
     ("", "the expression is empty", 0),
     ("   ", "the expression is empty", 0),
     ("(x", "each ( needs its )", 0),
