@@ -98,7 +98,7 @@ def test_an_op_of_ones_own_in_one_statement_passes_all_generic_tests() -> None:
         irrational=True,
     )
     for op in (cubic, swish):
-        test_ops.check_against_digits(op)
+        test_ops.check_against_digits(op, examples=25)
         test_ops.test_every_op_says_how_it_is_written(op)
         if op is cubic:
             check_op_everywhere(op)

@@ -19,7 +19,7 @@ from eagerly import eager
 
 import microgrid as mg
 from microgrid import Program, Value, trace
-from microgrid.compiler import plan
+from microgrid.compiler import made, plan
 from microgrid.numbers.arrays import arrays
 from microgrid.testing import check_gradient
 
@@ -272,10 +272,12 @@ def test_an_attribute_called_as_a_global_is_not_that_global(monkeypatch: pytest.
     assert len(traced) == 1
 
 
-def test_only_so_many_structures_are_kept() -> None:
+def test_only_so_many_structures_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert made.KEPT == 64  # as the docstring says
+    monkeypatch.setattr(made, "KEPT", 4)
     f = mg.compile(lambda x, n: x + n, static="n")
-    assert [f(0.5, n) for n in range(70)] == [n + 0.5 for n in range(70)]
-    assert len(f._plans) == 64
+    assert [f(0.5, n) for n in range(10)] == [n + 0.5 for n in range(10)]
+    assert len(f._plans) == 4
 
 
 def test_a_user_defined_op_is_compiled_by_its_formula_or_called(monkeypatch: pytest.MonkeyPatch) -> None:
