@@ -214,7 +214,7 @@ class Program:
         `backward()` adds to a gradient of 0.0. Raises ValueError for a program of several results, TypeError where a
         rule branches on a number.
         """
-        return self.gradient_by([0.5] * len(self.inputs), _no_branch_in_a_rule, value=value)
+        return self.gradient_by([0.5] * len(self.inputs), no_branch_in_a_rule, value=value)
 
     def gradient_by(self, at: Sequence[float], reader: Reader, *, value: bool = False) -> Program:
         """Return the program of the derivatives by the rules at a point; the reader is told of each read."""
@@ -235,7 +235,7 @@ class Program:
 
     def jacobian(self) -> Program:
         """Return the program of the derivatives of each result by each input, as a list for each result, both flat."""
-        inputs, _, rows = self._differentiated([0.5] * len(self.inputs), _no_branch_in_a_rule)
+        inputs, _, rows = self._differentiated([0.5] * len(self.inputs), no_branch_in_a_rule)
         width = len(inputs)
         structure = [list(range(k * width, (k + 1) * width)) for k in range(len(rows))]
         return self._with([slope for row in rows for slope in row], inputs, structure)
@@ -414,7 +414,8 @@ def _no_branch(how: str, value: Value, other: Any, answer: Any) -> None:
     raise TypeError("it branches on a number; write it with where")
 
 
-def _no_branch_in_a_rule(how: str, value: Value, other: Any, answer: Any) -> None:
+def no_branch_in_a_rule(how: str, value: Value, other: Any, answer: Any) -> None:
+    """Raise TypeError for a read of a number by a rule that is recorded."""
     raise TypeError(
         f"the rule at {user_line()} reads a number, and a program would keep one branch for ever: write it with where, "
         "or take grad, which asks each time"

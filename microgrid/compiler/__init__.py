@@ -13,6 +13,7 @@ Each stage is a function from one plain data structure to the next, each of whic
 | `machine`, `cache` | a `Module` | machine code, in memory and on disk |
 | `loop_tracing`, `loop_splitting` | a function with `scan` or the like | a `Looped` program: stages and loops |
 | `loop_tapes`, `loop_kernel` | a `Looped` program | a `Module`, by `loop_passes` and `loop_writer` |
+| `loop_tangents`, `directional` | a `Looped` program | that of its tangents, for derivatives in directions |
 | `agreement` | a first result | the same, once recording has agreed |
 | `c_loops`, `c_scans` | `Stored`, or a `Looped` program | a function in C |
 

@@ -63,7 +63,7 @@ def checked(plan: Plan, sources: Sequence[Any], shared: Any, samples: int, weigh
     start = time.perf_counter()
     allowed = SHARE * sum(plan.seconds.values())
     table = None
-    limit = _limit(plan)
+    limit = limit_of(plan)
     if limit is not None:
         table = plan.limited(limit)
         got = plan.run(sources, shared, samples, weight, compare=False, table=table)
@@ -107,7 +107,7 @@ def checked(plan: Plan, sources: Sequence[Any], shared: Any, samples: int, weigh
     plan.seconds["check"] = time.perf_counter() - start
 
 
-def _limit(plan: Plan) -> int | None:
+def limit_of(plan: Plan) -> int | None:
     """Return the number of iterations of each loop that are compared; None for all."""
     program = plan.traced.program
     if not isinstance(program, Looped) or size(program, sys.maxsize) <= RECORDED:
@@ -160,9 +160,15 @@ def _perturbed(plan: Plan, numbers: Sequence[float], seed: float, moves: random.
 def _replayed(
     plan: Plan, numbers: Sequence[float], moves: random.Random | None = None
 ) -> tuple[list[Value], list[Value]]:
-    """Return new inputs with these numbers, and the outputs that the program makes of them."""
+    return replay_of(plan.traced.program, numbers, limit_of(plan), moves)
+
+
+def replay_of(
+    program: Program | Looped, numbers: Sequence[float], limit: int | None = None, moves: random.Random | None = None
+) -> tuple[list[Value], list[Value]]:
+    """Return new inputs with these numbers, and the outputs that a program makes of them; with `moves`, with each
+    operation moved at random."""
     leaves = [Value(x) for x in numbers]
-    limit = _limit(plan) or sys.maxsize
 
     def straight(program: Program, inputs: Sequence[Any]) -> list[Any]:
         slots: list[Any] = [*inputs, *map(VALUES.number, program.constants)]
@@ -172,7 +178,7 @@ def _replayed(
         return [slots[i] for i in program.outputs]
 
     with plainly_recording():
-        outputs = replayed(plan.traced.program, leaves, straight, limit)
+        outputs = replayed(program, leaves, straight, limit or sys.maxsize)
         return leaves, [VALUES.number(x) if type(x) is float else x for x in outputs]
 
 

@@ -188,6 +188,7 @@ def _variant(call: Call, plan: Plan, seen: Seen, result: Any) -> Variant:
         or plans.POISON
         or not plan.checked
         or plan.sums
+        or plan.columns is not None
         or plan.mode.lanes > 1
         or plan.loaded.calls_back
     ):

@@ -15,7 +15,9 @@ from microgrid.compiler.attributes import names_read, state
 from microgrid.compiler.bound import Bound, write
 from microgrid.compiler.calls import Call, Entries, install
 from microgrid.compiler.derived import TRACED, Derivative, shortened, value_and_grad
+from microgrid.compiler.directional import KINDS, Directional, pays
 from microgrid.compiler.gradient import Request
+from microgrid.compiler.looped import Looped
 from microgrid.compiler.made import Kept, Shown
 from microgrid.compiler.methods import Method
 from microgrid.compiler.parameters import Parameters
@@ -273,10 +275,7 @@ class Compiled(Shown):
         differentiates = purpose in ("value_and_grad", "gradient")
         asked = self._asked(DERIVED if derived else "gradient" if differentiates else purpose, given)
         plan, structure = self._plan(asked, given, args, kwargs, derivative)
-        np = plan.numpy
-        outside = [value.item() for value in plan.traced.captured]
-        values, _ = plan.run([np.array([given.numbers])], np.array(outside), 1)
-        numbers = values.reshape(-1)
+        numbers = plan.results(given.numbers, [value.item() for value in plan.traced.captured])
         if differentiates:
             result = _one_or_all(given.derivatives(None, numbers[1:]))
         else:
@@ -294,12 +293,12 @@ class Compiled(Shown):
 
     def _is_gradient_by(self, args: Sequence[Any]) -> bool:
         """Return True if the function is the gradient, by these arguments, of one that is no derivative itself."""
+        return self._is_by_all("gradient", args)
+
+    def _is_by_all(self, wanted: str, args: Sequence[Any]) -> bool:
+        """Return True if the function is a derivative, by these arguments, of one that is no derivative itself."""
         kind, inner, argnums = derivative_of(self._function)
-        if (
-            kind != "gradient"
-            or derivative_of(inner)[0]
-            or any(map(self._parameters.is_static, range(len(args)), args))
-        ):
+        if kind != wanted or derivative_of(inner)[0] or any(map(self._parameters.is_static, range(len(args)), args)):
             return False
         if isinstance(argnums, int):
             return argnums == 0 and len(args) == 1
@@ -385,6 +384,9 @@ class Compiled(Shown):
         of_numbers = function if derivative is None else lambda *xs: derivative(function, xs, count)
         with told(self.__name__):
             strict = self._options.strict
+            directional = None if strict else self._directional(purpose, given, args, kwargs)
+            if directional is not None:
+                return directional, directional.structure
             signed = strict and not differentiated
             record = traced(of_numbers, example, result=function.__name__, whole=whole, strict=strict, at_floats=signed)
             plain = self._function if not kwargs and count == len(args) else function
@@ -397,6 +399,25 @@ class Compiled(Shown):
             request = Request(shared, tuple(range(given.by)) if differentiated else ())
             columns = None if given.samples < 0 else [array.shape[1] for array in given.arrays]
             return Plan(record, request, columns, self._options, given.samples), record.program.out_structure
+
+    def _directional(self, purpose: str, given: Arguments, args: Any, kwargs: Any) -> Directional | None:
+        """Return code for a derivative of a function with loops that keeps them, where it is one of those."""
+        kind, inner, _ = derivative_of(self._function)
+        if purpose == "value" and kind == "Hessian" and not kwargs and self._is_by_all("Hessian", args):
+            purpose, called = "hessian", inner
+        elif purpose in KINDS:
+            called = self._function
+        else:
+            return None
+        function, numbers, count = self._parameters.numbers(called, args, kwargs)
+        example = dict(list(given.example().items())[: len(numbers)])
+        found = traced(function, example, result=function.__name__, whole=whole_numbers(example))
+        program, by = found.program, given.by
+        if not isinstance(program, Looped) or not pays(program, by if purpose != "hvp" else 1):
+            return None
+        if by > len(program.outputs) if purpose == "jacobian" else not tree.is_number(program.out_structure):
+            return None
+        return Directional(purpose, found, by, count, self._options)
 
 
 class _NotCompiled(Exception):

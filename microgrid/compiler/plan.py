@@ -76,7 +76,7 @@ class Plan:
 
     For a few `samples` the code takes one after the other, with iterations of the innermost loops in lanes; for more it
     has samples in lanes. Which is a matter of their number alone, so that results repeat to the bit. `like` is a plan
-    of the same program for another number.
+    of the same program for another number. `lanes` are for samples, however few.
     """
 
     def __init__(
@@ -87,6 +87,7 @@ class Plan:
         options: Options,
         samples: int = 1,
         like: Plan | None = None,
+        lanes: int = 0,
     ) -> None:
         self.numpy = library("numpy", "compile")
         self.traced = traced
@@ -96,9 +97,9 @@ class Plan:
         self.seconds = {"trace": traced.seconds}
         here = self._timed("start of LLVM", machine)
         self._most = here.width // 2  # no more than a quarter of the lanes: then lanes for samples do not pay
-        self._few = columns is None or samples <= self._most
+        self._few = columns is None or (samples <= self._most and not lanes)
         self._other: Plan | None = None  # which does not refer to this one: code is unloaded with its last reference
-        self.mode = Mode(1 if self._few else 2 * here.width, options.strict, here.vector, here.width)
+        self.mode = Mode(1 if self._few else lanes or 2 * here.width, options.strict, here.vector, here.width)
         if isinstance(traced.program, Looped):
             self._lower(traced.program, columns)
         else:
@@ -330,6 +331,11 @@ class Plan:
             return self._no_outputs
         shape = (self.outputs, samples) if self._in_columns else (samples, self.outputs)
         return self.numpy.empty(shape)
+
+    def results(self, numbers: Sequence[float], outside: Sequence[float]) -> Any:
+        """Return the results for one sample, and what is asked of their derivatives, as an array."""
+        values, _ = self.run([self.numpy.array([numbers])], self.numpy.array(outside), 1)
+        return values.reshape(-1)
 
     def taken_scratch(self) -> tuple[Any, int]:
         """Return scratch memory that is not in use, or new one."""

@@ -34,7 +34,8 @@ def scan(
 
     The carry holds numbers, `Value`s and arrays of them in any container, and keeps its structure. The step may use
     Values from outside. Compiled code traces it once: what it compares or prints of its numbers is an error there.
-    Only the gradient of a compiled function has loops; within other derivatives, iterations are recorded one by one.
+    The gradient of a compiled function has loops; so have, if not strict, its Hessian, hvp, and a Jacobian of no fewer
+    results than inputs, where loops are long. Within other derivatives, iterations are recorded one by one.
 
     For gradients, compiled code keeps the carry of each iteration, and results of costly functions. `checkpoint` saves
     memory: k keeps only every k-th carry and recomputes the others, True stands for the root of the length.

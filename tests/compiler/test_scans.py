@@ -17,8 +17,9 @@ from running_c import built, run_c
 
 import microgrid as mg
 from microgrid import Value, fori_loop, losses, nn, scan, while_loop
-from microgrid.compiler import agreement, plan
+from microgrid.compiler import agreement, directional, plan
 from microgrid.compiler.compiled import Compiled
+from microgrid.compiler.loop_tangents import tangents
 from microgrid.compiler.looped import Looped
 
 
@@ -223,6 +224,63 @@ def test_a_loop_in_c_that_does_not_end_gives_nan(tmp_path: Path) -> None:
     run = built(g.c(), tmp_path)
     assert run([1.0, 0.1], [], 3, 0)[0] == [0.0625, 0.0625, 0.0]
     assert np.isnan(run([2.0, 0.1], [], 3, 0)[0][0])
+
+
+ODD = (
+    "no carry",
+    "constants alone",
+    "x as y",
+    "from outside as carry",
+    "the carry after, in reverse",
+    "checkpoints within checkpoints",
+)
+
+
+def unrolling_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(directional, "UNROLLED", 0)
+
+
+@pytest.mark.parametrize(
+    "f",
+    [f if f is halving else pytest.param(f, marks=pytest.mark.slow) for f in FUNCTIONS]
+    + [pytest.param(EDGES[name], id=name, marks=pytest.mark.slow) for name in ODD],
+)
+def test_second_derivatives_have_the_loops(f: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    unrolling_nothing(monkeypatch)
+    g = compiled(f, strict=False)
+    for at in POINTS:
+        wanted = np.array([[getattr(x, "data", x) for x in row] for row in mg.hessian(f, (0, 1))(*at)])
+        if not np.isfinite(wanted).all():
+            continue
+        most = 1e-6 * (1.0 + np.abs(wanted).max())
+        assert np.allclose(g.hessian(*at), wanted, rtol=1e-6, atol=most)
+        assert is_loop(g)
+        assert np.allclose(g.hvp(*at, 0.5, -2.0), wanted @ [0.5, -2.0], rtol=1e-6, atol=most)
+
+
+def test_a_jacobian_of_many_results_has_the_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+    unrolling_nothing(monkeypatch)
+
+    def f(x: Any, k: Any) -> Any:
+        return scan(lambda c, _: (c + 0.1 * np.array([c[1], -mg.sin(c[0]) * k]), c), x, length=5)[1]
+
+    x = np.array([0.3, -0.4])
+    g = compiled(f, strict=False)
+    for a, b in zip(g.jacobian(x, 1.5), mg.jacobian(f, (0, 1))(x, 1.5), strict=True):
+        assert a.shape == b.shape
+        assert a == pytest.approx(b, rel=1e-12)
+    assert is_loop(g)
+    assert g.jacobian(x, k=1.5) == pytest.approx(mg.jacobian(f)(x, 1.5), rel=1e-12)
+
+
+def test_a_wrong_tangent_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    unrolling_nothing(monkeypatch)
+    right = compiled(lambda x: scan(lambda c, t: (mg.sin(c) * t, None), x, [1.0, 2.0])[0], strict=False)
+    right(0.5)
+    wrong = tangents(right._ran().traced.program)  # type: ignore[arg-type]  # it has a loop
+    monkeypatch.setattr(directional, "tangents", lambda program: wrong)
+    with pytest.raises(RuntimeError, match=r"second derivative of <lambda> by x is .*, recorded "):
+        compiled(lambda x: scan(lambda c, t: (mg.cos(c) * t, None), x, [1.0, 2.0])[0], strict=False).hessian(0.5)
 
 
 def shapes(f: RandomFunction, xs: bool, length: int, checkpoint: int, reverse: bool) -> Callable[..., Any]:

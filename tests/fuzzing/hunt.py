@@ -133,13 +133,11 @@ class Hunt:
 
 def _fitting(source: str, modes: Sequence[str]) -> tuple[str, ...]:
     """The modes that programs with loops that are traced once have."""
-    unfit: list[str] = []
-    if "mg.while_loop" in source:
-        unfit += ["numpy", "hessian", "sparse"]  # another sample has another program
+    unfit = ["numpy", "hessian to the bit", "sparse"] if "mg.while_loop" in source else ["-"]
     return tuple(
         mode
         for mode in modes
-        if not mode.removeprefix(INTERPRETED).startswith(tuple(unfit or ["-"]))
+        if not mode.removeprefix(INTERPRETED).startswith(tuple(unfit))  # another sample has another program
         and not (COMPUTED in source and mode.endswith("to rounding"))
     )
 

@@ -26,7 +26,7 @@ from fuzzing.containers import Packed
 from fuzzing.interpreter import interpreted
 from fuzzing.rounding import Bound
 from microgrid import Program, Value, nn, trace
-from microgrid.compiler import machine, plan, storage
+from microgrid.compiler import directional, machine, plan, storage
 from microgrid.compiler.gradient import Request
 from microgrid.compiler.plan import is_native
 from microgrid.compiler.reduction import Source, reduced
@@ -652,6 +652,7 @@ def run(case: Case) -> list[str]:
             one = _Run(case, mode)
             try:
                 plan.POISON = True
+                directional.UNROLLED = 0
                 effort = list(machine.EFFORTS)[len(case.source) % len(machine.EFFORTS)]
                 with running_as("" if mode.startswith(INTERPRETED) else effort):
                     getattr(one, one.mode.replace(" ", "_"))()
