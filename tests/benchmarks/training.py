@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -16,9 +17,10 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from compare.alone import Figures, told
 from numpy_network import NumpyNetwork
+from plain_gpt import Plain, trainer
 from systems import digit_recogniser, five_labels, names_gpt, xor
 
-from microgrid import datasets, fit, losses, nn, optim
+from microgrid import Value, datasets, fit, losses, nn, optim
 from microgrid.training import History, Objective
 
 RATE = 0.01
@@ -111,9 +113,42 @@ def names_gpt_first() -> list[float]:
     return [names_gpt_steps(16) for _ in range(2)]
 
 
+def gpt_against_scripts(own: Callable[[float], Any] | None) -> list[float]:
+    """How many times as long steps on names take in a script with a plain class, as recorded here with Adam.
+
+    By the layers of `nn`; or, with `own`, by the same script with that class in place of the plain one.
+    """
+    model = names_gpt.network()
+    script = trainer(Plain, model)
+    optimizer = optim.Adam(model.parameters(), lr=0.01)
+
+    def step(tokens: list[int]) -> float:
+        optimizer.zero_grad()
+        loss = losses.cross_entropy(model(tokens[:-1]), tokens[1:])
+        loss.backward()
+        optimizer.step()
+        return float(loss.data)
+
+    run = step if own is None else trainer(own, model)
+    found = []
+    for name in names_gpt.names()[0][:9]:
+        tokens = [model.end, *model.encode(name), model.end]
+        start = time.process_time()
+        theirs = script(tokens)
+        between = time.process_time()
+        ours = run(tokens)
+        found.append((between - start) / (time.process_time() - between))
+        assert abs(ours - theirs) < 1e-9 * theirs
+    return found[1:]
+
+
 RECORDED: Figures = {
     "the demo, 100 epochs of `fit`, recorded: s": partial(seconds_of, demo),
     "XOR until all four answers are right: s": partial(seconds_of, xor_solved),
+    "a step of the GPT with Adam, recorded: times faster than a script with a plain class": partial(
+        gpt_against_scripts, None
+    ),
+    "the script with its class deleted and this one imported: times faster": partial(gpt_against_scripts, Value),
 }
 """Figures of recorded scalars, which depend on the build."""
 
