@@ -187,7 +187,7 @@ class Steps(Sequence[Step]):
                 if written is None and not title and _computed(value):
                     written = self._expression(i)
                 if written is None or len(written.text) > LONGEST_NAME or (i == last and _MADE.search(written.text)):
-                    written = symbols.name(title or sums.get(i) or numbers[i])
+                    written = symbols.name(title or (sums.get(i) if i < last else "") or numbers[i])
                 self._written.append(written)
         return self._written
 

@@ -46,7 +46,7 @@ const most = list => list.reduce((a, b) => Math.abs(grad[b]) > Math.abs(grad[a])
 
 function card(i) {
   const sum = soFar(i), state = stateOf(i, sum, true), said = strip(i, state, sum.sum), signs = state && !hiddenGradient(i) ? sized(sum.sum) : "";
-  const inside = `<span class="where">${constant(i) ? "constant" : esc([whereOf(i), calls && cellOf[i].row && `call ${cellOf[i].row}`].filter(x => x).join(" · ") || (leaf(i) ? "input" : ""))}</span><span class="what">${constant(i) ? "" : `${told_(i)} = `}<b>${seen(i) && !hiddenValue(i) || place[i] + 1 === at && !hiddenValue(i) ? num(value[i]) : "?"}</b>${leaf(i) ? "" : `<span class="sign">${esc(kindOf(i)[6])}</span>`}</span>` +
+  const inside = `<span class="where">${constant(i) ? "constant" : esc([whereOf(i), calls && cellOf[i].row && `call ${cellOf[i].row}`].filter(x => x).join(" · ") || (leaf(i) ? "input" : ""))}</span><span class="what">${constant(i) ? "" : `${told_(i)} = `}<b>${seen(i) && !hiddenValue(i) || place[i] + 1 === at && !hiddenValue(i) ? num(value[i]) : "?"}</b>${leaf(i) || textOf(i) === kindOf(i)[6] ? "" : `<span class="sign">${esc(kindOf(i)[6])}</span>`}</span>` +
     (back() && !constant(i) ? `<span class="strip ${signs}">${said}${state === "waiting" ? `, ${sum.got} of ${users[i].length}` : ""}</span>` : "");
   return constant(i) ? `<div class="card constant">${inside}</div>` : `<button class="card ${state}" data-go="${i}">${inside}</button>`;
 }

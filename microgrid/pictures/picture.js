@@ -47,8 +47,8 @@ function draw() {
 }
 function titleOf(i) {
   const short = textOf(i), sign = leaf(i) ? "" : kindOf(i)[6], text = sign && plain(whole(i));
-  if (!sign || text === short || !short.indexOf(sign + " of")) return cut(short, 20);
-  return `${short} = ${text}`.length > 18 ? `${cut(short, 14)} (${cut(sign, 7)})` : `${short} = ${text}`;
+  if (!sign || text === short || short === sign) return cut(short, 20);
+  return `${short} = ${text}`.length > 18 ? `${cut(short, 14)} (${cut(sign, Math.max(7, 15 - short.length))})` : `${short} = ${text}`;
 }
 
 /* A label with a frame: parts of text in spans of a class; a wide one breaks before the part that says "=". */

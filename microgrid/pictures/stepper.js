@@ -69,7 +69,7 @@ function nameOf(i) {
   if (constant(i)) return value[i];
   if (names[i] === undefined) {
     names[i] = labels[i] || (leaf(i) ? "" : outputOf(i)) || numberOf(i);
-    if (numbered(i) && !leaf(i)) { const f = fill(whole(i), {}); names[i] = plain(f).length <= 16 && (i < last || !/"v\d| of \d/.test(JSON.stringify(f))) ? f : sums.get(i) || numberOf(i); }
+    if (numbered(i) && !leaf(i)) { const f = fill(whole(i), {}); names[i] = plain(f).length <= 16 && (i < last || !/"v\d| of \d/.test(JSON.stringify(f))) ? f : i < last && sums.get(i) || numberOf(i); }
   }
   return names[i];
 }

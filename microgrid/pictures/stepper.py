@@ -40,8 +40,8 @@ GAPS = {"LR": (120.0, 26.0), "TB": (84.0, 14.0)}
 
 def page(steps: Walk) -> str:
     """Return the stepper as a page that opens by itself."""
-    name, number, last = steps.names[-1], number_names(steps.items)[-1], len(steps.items) - 1
-    nameless = not steps.items[last].title and (name == number or name.endswith(steps.sums().get(last, "?")))
+    name = steps.names[-1]
+    nameless = not steps.items[-1].title and name == number_names(steps.items)[-1]
     return web.page("Backpropagation, step by step" if nameless else f"Steps of {name}", _piece(steps, alone=True))
 
 
@@ -267,7 +267,7 @@ def _kind(kind: _Kind) -> list[Any]:
     if op is None:
         slope: Any = 1 if kind.name == "sum" else ["div", 1, kind.terms]
         names = [f"x{k}" for k in range(kind.terms)]
-        return [kind.name, [], [slope] * kind.terms, "", 0, [0] * kind.terms, kind.name, names]
+        return [kind.name, [], [slope] * kind.terms, "", 0, [0] * kind.terms, f"{kind.name} of {kind.terms}", names]
     count = op.arity - op.static
     remark = ["", 0] if op.remark is None else [op.remark.text, op.remark.below]
     rules: list[Any] = [0] * count
