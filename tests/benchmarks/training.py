@@ -114,7 +114,7 @@ def names_gpt_first() -> list[float]:
 
 
 def gpt_against_scripts(own: Callable[[float], Any] | None) -> list[float]:
-    """How many times as long steps on names take in a script with a plain class, as recorded here with Adam.
+    """Return the times of steps on names in a script with a plain class, to those recorded here with Adam.
 
     By the layers of `nn`; or, with `own`, by the same script with that class in place of the plain one.
     """
