@@ -1,4 +1,4 @@
-"""Exponentials and a logarithm in plain arithmetic, to a few ulps: a call would spill all registers.
+"""Exponentials, a logarithm, sines and cosines in plain arithmetic, to a few ulps: a call would spill all registers.
 
 After P. T. P. Tang, "Table-Driven Implementation of the Exponential Function in IEEE Floating-Point Arithmetic", ACM
 TOMS 15 (1989), section 2, without the table: x = n log 2 + r, and a polynomial in r.
@@ -7,7 +7,7 @@ TOMS 15 (1989), section 2, without the table: x = n log 2 + r, and a polynomial 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from microgrid.compiler.lanes import AVX512, Number, Writer
 
@@ -54,6 +54,88 @@ def gaussian(w: Writer, x: Number) -> Number:
     x = w.choose(w.test("ogt", x, 28.0), 28.0, x)
     square = x * x
     return exp_and_less_one(w, -square, w.intrinsic("fma", -x, x, square))[0]
+
+
+_HALF_PI = [float.fromhex(x) for x in "0x1.921fb54442d18p+0 0x1.1a62633145c07p-54 -0x1.f1976b7ed8fbcp-110".split()]
+_FAR = 2.0**30
+"""Largest number whose distance from a multiple of pi / 2 these three parts give to the last bit."""
+
+_SIN = [
+    float.fromhex(x)
+    for x in (
+        "-0x1.5555555555549p-3 0x1.111111110f8a6p-7 -0x1.a01a019c161d5p-13 0x1.71de357b1fe7dp-19 "
+        "-0x1.ae5e68a2b9cebp-26 0x1.5d93a5acfd57cp-33"
+    ).split()
+]
+_COS = [
+    float.fromhex(x)
+    for x in (
+        "0x1.555555555554cp-5 -0x1.6c16c16c15177p-10 0x1.a01a019cb1590p-16 -0x1.27e4f809c52adp-22 "
+        "0x1.1ee9ebdb4b1c4p-29 -0x1.8fa49be8838d4p-37"
+    ).split()
+]
+"""Coefficients for |r| <= pi / 4 of (sin(r) - r) / r^3 and of (cos(r) - 1 + r^2 / 2) / r^4 in powers of r^2, those of
+FreeBSD's k_sin.c and k_cos.c (Sun Microsystems 1993), which leave 2^-58."""
+
+
+def sin_and_cos(w: Writer, x: Number) -> tuple[Number, Number]:
+    """Return sin(x) and cos(x), by a function in the module: it calls the C library for numbers far from 0."""
+    name, pair = f"@sin.and.cos.v{w.mode.lanes}", f"{{ {w.type}, {w.type} }}"
+    own = Writer(w.mode)
+    own.called = w.called
+    given = Number(own, "%x")
+    sin, cos = _near(own, given)
+    far = own.test("ogt", abs(given), _FAR)
+    any_far = own.fresh(f"call i1 @llvm.vector.reduce.or.v{w.mode.lanes}i1({own.bits} {far.text})").text
+    own.lines += [f"  br i1 {any_far}, label %far, label %near", "far:"]
+    both = [own.choose(far, own.library(op, given), near) for op, near in (("sin", sin), ("cos", cos))]
+    for label, results in (("", both), ("near:", (sin, cos))):
+        own.lines += [label] if label else []
+        first = own.fresh(f"insertvalue {pair} poison, {w.type} {results[0].text}, 0").text
+        whole = own.fresh(f"insertvalue {pair} {first}, {w.type} {results[1].text}, 1").text
+        own.lines.append(f"  ret {pair} {whole}")
+    lines = "\n".join(own.lines)
+    w.intrinsics |= own.intrinsics
+    w.intrinsics.add(f"declare i1 @llvm.vector.reduce.or.v{w.mode.lanes}i1({own.bits})")
+    w.intrinsics.add(f"define internal {pair} {name}({w.type} %x, ptr %functions) #0 noinline {{\nentry:\n{lines}\n}}")
+    found = w.line(f"call {pair} {name}({w.type} {x.text}, ptr %functions)").text
+    return w.line(f"extractvalue {pair} {found}, 0"), w.line(f"extractvalue {pair} {found}, 1")
+
+
+def _near(w: Writer, x: Number) -> tuple[Number, Number]:
+    """Return sin(x) and cos(x) for |x| <= FAR: x = n pi / 2 + r, where fused products leave no error but the last."""
+    shifted = w.fused(x, 2.0 / math.pi, _SHIFT)
+    n, r = shifted - _SHIFT, x
+    for part in _HALF_PI:
+        r = w.fused(n, -part, r)
+    square = r * r
+    sin, cos = _polynomial(w, _SIN, square), _polynomial(w, _COS, square)
+    sin = w.fused(square * r, sin, r)
+    half = square * 0.5
+    one_less = 1.0 - half
+    cos = one_less + w.fused(square * square, cos, (1.0 - one_less) - half)
+    whole = w.line(f"bitcast {w.type} {shifted.text} to {_integers(w)}")
+    odd = w.line(f"trunc {_integers(w)} {whole.text} to {w.bits}")
+    swapped = w.choose(odd, cos, sin), w.choose(odd, sin, cos)
+    turned = w.line(f"add {_integers(w)} {whole.text}, {_integer(w, 1)}")
+    found = []
+    for number, turn in zip(swapped, (whole, turned), strict=True):
+        sign = w.line(f"shl {_integers(w)} {turn.text}, {_integer(w, 62)}")
+        sign = w.line(f"and {_integers(w)} {sign.text}, {_integer(w, -(2**63))}")
+        bits = w.line(f"bitcast {w.type} {number.text} to {_integers(w)}")
+        bits = w.line(f"xor {_integers(w)} {bits.text}, {sign.text}")
+        found.append(w.line(f"bitcast {_integers(w)} {bits.text} to {w.type}"))
+    return w.choose(w.test("oeq", x, 0.0), x, found[0]), found[1]  # -0 stays -0
+
+
+def _polynomial(w: Writer, coefficients: Sequence[float], x: Number) -> Number:
+    """Return a polynomial by Horner's rule."""
+    *others, last = coefficients
+    total: Number | float = last
+    for coefficient in reversed(others):
+        total = w.fused(total, x, coefficient)
+    assert isinstance(total, Number)
+    return total
 
 
 def log1p_of_fraction(w: Writer, x: Number) -> Number:

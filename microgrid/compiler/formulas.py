@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable, Sequence
 
 from microgrid.compiler.code import SUMMED
-from microgrid.compiler.elementary import exp, exp_and_less_one, gaussian, log1p_of_fraction
+from microgrid.compiler.elementary import exp, exp_and_less_one, gaussian, log1p_of_fraction, sin_and_cos
 from microgrid.compiler.gradient import rule_of
 from microgrid.compiler.lanes import Mode, Number, Writer
 from microgrid.core.natives import SCIPY
@@ -53,6 +53,14 @@ def _gaussian(w: Writer, x: Number) -> Number:
     assert op.formula is not None
     result: Number = op.formula(x)
     return result
+
+
+def _sin(w: Writer, x: Number) -> Number:
+    return w.library("sin", x) if _calls(w) or w.mode.width < FUSES else sin_and_cos(w, x)[0]
+
+
+def _cos(w: Writer, x: Number) -> Number:
+    return w.library("cos", x) if _calls(w) or w.mode.width < FUSES else sin_and_cos(w, x)[1]
 
 
 def _copysign(w: Writer, x: Number, y: Number) -> Number:
@@ -153,6 +161,8 @@ FORMULAS: dict[str, Formula] = {
     "log1p": _log1p,
     "tanh": _tanh,
     "gaussian": _gaussian,
+    "sin": _sin,
+    "cos": _cos,
     "abs": lambda w, x: abs(x),
     "copysign": _copysign,
     "greater": _indicator("ogt"),
@@ -220,8 +230,8 @@ def apply(op: Op, operands: Sequence[Number | float], w: Writer) -> Number:
 
 
 SHARED = 10
-"""Minimum number of calls and operations on floats that an op and its partials share for these to be computed beside
-it, in the forward pass."""
+"""Minimum number of operations on floats that an op and its partials share for these to be computed beside it, in the
+forward pass; or one call."""
 
 
 @functools.lru_cache(maxsize=1024)
@@ -239,7 +249,8 @@ def shares(mode: Mode, op: Op, static: tuple[float, ...]) -> bool:
         before, slots = len(writer.lines), [result, *operands, *constants[len(static) :]]
         for each, places in rule.program.instructions:
             slots.append(apply(each, [slots[i] for i in places], writer))
-        return sum(" call " in line or " f" in line for line in writer.lines[before:])
+        lines = writer.lines[before:]
+        return sum(" f" in line or "@llvm" in line or (" call " in line and SHARED) for line in lines)
 
     together = partials()
     writer.forget(0)

@@ -192,7 +192,7 @@ class Plan:
     @property
     def _early(self) -> Native:
         here = machine()
-        return functools.partial(shares, Mode(2 * here.width, self.options.strict, here.vector))
+        return functools.partial(shares, Mode(2 * here.width, self.options.strict, here.vector, here.width))
 
     def _straight(self) -> Tape:
         """Return the tape of the program."""

@@ -1,0 +1,61 @@
+"""Elementary functions in lanes, against mpmath: a few ulps, also where arguments are large or results small."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import mpmath
+import numpy as np
+import pytest
+
+import microgrid as mg
+from microgrid.compiler import elementary, machine
+
+TURNS = np.array([float(k * mpmath.pi / 2) for k in [*range(-40, 40), 1_000_003, 6_000_000, 683_565_275]])
+FAR = np.array([-(2.0**30), 1.1e9, 1e22, 1e300])
+RANDOM = np.random.default_rng(0).uniform(-1.0, 1.0, 200)
+ANGLES = np.concatenate([TURNS, np.nextafter(TURNS, 9e9), RANDOM, 700.0 * RANDOM, 1e9 * RANDOM, 1e-9 * RANDOM, FAR])
+EXPONENTS = np.concatenate([RANDOM, 40.0 * RANDOM, 700.0 * RANDOM, 1e-9 * RANDOM, [709.78, -708.0]])
+
+CASES: dict[str, tuple[Callable[[Any], Any], np.ndarray[Any, Any], float]] = {
+    "sin": (mpmath.sin, ANGLES, 1.5),
+    "cos": (mpmath.cos, ANGLES, 1.5),
+    "exp": (mpmath.exp, EXPONENTS, 1.2),
+    "tanh": (mpmath.tanh, EXPONENTS, 3.0),
+    "gaussian": (lambda x: mpmath.exp(-x * x), EXPONENTS[:400], 1.2),
+}
+
+
+def ulps(name: str) -> float:
+    """Return the largest error of an op on many samples."""
+    exact, xs, _ = CASES[name]
+    op = mg.OPS[name]
+    found = mg.compile(lambda x: op(x), cache=False).batch(xs)
+    with mpmath.workdps(400):
+        wanted = [exact(mpmath.mpf(x)) for x in xs.tolist()]
+        errors = [abs(x - y) / np.spacing(abs(float(y))) for x, y in zip(found.tolist(), wanted, strict=True) if y]
+    return float(max(errors))
+
+
+@pytest.mark.parametrize("width", [8, 4])
+@pytest.mark.parametrize("name", CASES)
+def test_functions_in_lanes_are_right_to_few_ulps(name: str, width: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    here = machine.machine()
+    if width > here.width:
+        pytest.skip("this machine has narrower registers")
+    monkeypatch.setattr(here, "width", width)
+    monkeypatch.setattr(here, "vector", min(here.vector, width))
+    assert ulps(name) <= CASES[name][2]
+
+
+def test_a_sine_with_pi_in_one_number_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    if machine.machine().width < 4:
+        pytest.skip("this machine calls the C library")
+    monkeypatch.setattr(elementary, "_HALF_PI", elementary._HALF_PI[:1])
+    assert ulps("sin") > CASES["sin"][2]
+
+
+def test_a_number_near_0_has_the_same_sine_beside_one_that_is_far() -> None:
+    sines = mg.compile(lambda x: mg.sin(x))
+    assert sines.batch(np.array([0.3, 1e300] * 16))[0] == sines.batch(np.full(32, 0.3))[0]
