@@ -19,7 +19,8 @@ Measure microgrid and each of its peers that is installed, each in a process of
 its own with one thread: they get ready one by one, then run in turn, round
 after round. Each round gives ratios; tables have the median of the times, the
 median of the ratios, the least and the most. Before that, all have to give the
-same numbers. The exit code is 1 when one of them gave other numbers.
+same numbers. The exit code is 1 when one of them gave other numbers, or figures
+failed.
 
 With --all the figures of microgrid alone, of both builds, and the growth of
 first calls are measured, too: all that the page of measurements has.
@@ -54,7 +55,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.out is not None:
         options.out.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
     print(tables.written(results))
-    return int(any(entry["wrong"] for entries in results["works"].values() for entry in entries))
+    wrong = any(entry["wrong"] for entries in results["works"].values() for entry in entries)
+    return int(wrong or bool(results.get("failed")))
 
 
 def measured(works: Sequence[str], rounds: int, limit: float, *, more: bool) -> dict[str, Any]:
@@ -79,7 +81,7 @@ def measured(works: Sequence[str], rounds: int, limit: float, *, more: bool) -> 
 
         from compare import alone
 
-        results["figures"] = alone.all_figures(tell)
+        results["figures"], results["failed"] = alone.all_figures(tell)
         tell("growth of first calls")
         results["scaling"] = scaling.growth()
         scaling.plot(results["scaling"])

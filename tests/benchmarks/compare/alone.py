@@ -23,18 +23,25 @@ SCRIPTS: Final = (*IN_BOTH, "checker", "compiler")
 Figures = dict[str, Callable[[], list[float]]]
 
 
-def all_figures(tell: Callable[[str], object]) -> dict[str, dict[str, list[float]]]:
-    """Return numbers by title, then by build: "compiled" and "pure"."""
+def all_figures(tell: Callable[[str], object]) -> tuple[dict[str, dict[str, list[float]]], list[str]]:
+    """Return numbers by title, then by build: "compiled" and "pure"; and the scripts that failed, with their errors."""
     found: dict[str, dict[str, list[float]]] = {}
+    failed = []
     for script in SCRIPTS:
         builds: dict[str, Path | None] = {"compiled" if COMPILED else "pure": None}
         if COMPILED and script in IN_BOTH:
             builds["pure"] = ROOT
         for build, package in builds.items():
             tell(f"{script}, {build}")
-            for title, numbers in _in_a_process(script, package).items():
+            try:
+                figures = _in_a_process(script, package)
+            except RuntimeError as error:  # what was measured before is kept
+                failed.append(f"{build}: {error}")
+                tell(failed[-1])
+                continue
+            for title, numbers in figures.items():
                 found.setdefault(title, {})[build] = numbers
-    return found
+    return found, failed
 
 
 def _in_a_process(script: str, package: Path | None) -> dict[str, list[float]]:

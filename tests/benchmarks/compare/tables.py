@@ -49,7 +49,7 @@ def pieces(results: dict[str, Any]) -> dict[str, str]:
         found["first"] = _first(results, first)
     if figures := results.get("figures"):
         found["alone"] = _alone(figures)
-        if "demo" in results["works"]:
+        if "demo" in results["works"] and AGAINST_MICROGRAD in figures:
             found["figures"] = _sentence(results, figures)
     if scaling := results.get("scaling"):
         found["scaling"] = _scaling(scaling)
