@@ -26,7 +26,9 @@ class Table(NamedTuple):
     """
 
     x: list[list[float]]
+    """Rows of numbers."""
     y: list[float]
+    """Target of each row: a number, or the number of a class."""
     columns: list[str]
     """Names of the columns of x."""
     classes: list[str]

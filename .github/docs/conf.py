@@ -40,6 +40,8 @@ def as_rst(text: str) -> str:
 
 def docstring(app: Any, what: str, name: str, thing: Any, options: Any, lines: list[str]) -> None:
     """Turn a docstring into reStructuredText, in place; a paragraph at a time, since code may go over a line's end."""
+    if lines and lines[0].startswith("Alias for field number"):  # Python's words for a field that has none
+        lines.clear()
     paragraphs = "\n".join(lines).split("\n\n")
     kept = [text if text.lstrip().startswith(">>>") else as_rst(text) for text in paragraphs]
     lines[:] = "\n\n".join(kept).split("\n")
