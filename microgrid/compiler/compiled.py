@@ -412,12 +412,9 @@ class Compiled(Shown):
         function, numbers, count = self._parameters.numbers(called, args, kwargs)
         example = dict(list(given.example().items())[: len(numbers)])
         found = traced(function, example, result=function.__name__, whole=whole_numbers(example))
-        program, by = found.program, given.by
-        if not isinstance(program, Looped) or not pays(program, by if purpose != "hvp" else 1):
+        if not isinstance(found.program, Looped) or not pays(purpose, found.program, given.by):
             return None
-        if by > len(program.outputs) if purpose == "jacobian" else not tree.is_number(program.out_structure):
-            return None
-        return Directional(purpose, found, by, count, self._options)
+        return Directional(purpose, found, given.by, count, self._options)
 
 
 class _NotCompiled(Exception):

@@ -18,6 +18,7 @@ from microgrid.compiler.machine import machine
 from microgrid.compiler.plan import Options, Plan
 from microgrid.compiler.tracing import Traced
 from microgrid.core import tree
+from microgrid.core.scope import plainly_recording
 from microgrid.functional import assembled
 from microgrid.graph.linearize import Linearization
 from microgrid.program import Program
@@ -33,9 +34,15 @@ UNROLLED = 2_000
 """Maximum of instructions x directions of a function whose loops are unrolled all the same: that runs faster."""
 
 
-def pays(program: Looped, directions: int) -> bool:
-    """Return True for a program that is long, or that cannot be unrolled."""
-    return _depends(program) or size(program, sys.maxsize) * directions > UNROLLED
+def pays(kind: str, program: Looped, by: int) -> bool:
+    """Return True if a derivative is to be computed so: of a program that is long, or that cannot be unrolled."""
+    if kind != "jacobian" and not tree.is_number(program.out_structure):
+        return False  # it has no gradient
+    if kind == "jacobian" and by >= len(program.outputs):
+        return False  # recording goes backward, where what does not matter passes no nan
+    if _depends(program):
+        return True
+    return size(program, sys.maxsize) * (1 if kind == "hvp" else by) > UNROLLED
 
 
 def _depends(program: Program | Looped) -> bool:
@@ -87,26 +94,25 @@ class Directional(Plan):
         shared = np.array([*outside, *[0.0] * len(outside)])
         first = not self.checked
         found, _ = self.run([rows], shared, len(rows))
-        if first and self.kind != "jacobian" and limit_of(self) is None:
-            self._compare(found[-1], [*rows[-1].tolist()], [*outside])
         if self.kind == "jacobian":
             return found.T.reshape(-1)[self.order]
         found = found[:, 1:]
+        if first and limit_of(self) is None:
+            self._compare(found[-1].tolist(), rows[-1].tolist(), outside)
         if self.kind == "hessian":
             found = np.triu(found) + np.triu(found, 1).T
         return found.reshape(-1)[self.order]
 
-    def _compare(self, found: Any, row: list[float], outside: list[float]) -> None:
-        """Compare a row with the derivatives of the recorded gradient. Raises RuntimeError where they differ."""
-        numbers = row[: self.given]
-        inputs, outputs = replay_of(self.original, [*numbers, *outside])
-        slopes = Linearization(outputs, inputs).pull_values([1.0])[: self.by]
-        recorded = Linearization(slopes, inputs).push([*row[self.given :], *[0.0] * len(outside)])
-        again, (tangent,) = replay_of(
-            self.traced.program, [*numbers, *outside, *row[self.given :], *[0.0] * len(outside)]
-        )
-        sizes = Linearization([tangent], again).pull([1.0], absolute=True)
-        for i, (mine, theirs, most) in enumerate(zip(found[1:].tolist(), recorded, sizes, strict=False)):
+    def _compare(self, found: list[float], row: list[float], outside: Sequence[float]) -> None:
+        """Compare a row with the gradient, recorded, pushed forward. Raises RuntimeError where they differ."""
+        numbers, direction = [*row[: self.given], *outside], [*row[self.given :], *[0.0] * len(outside)]
+        inputs, outputs = replay_of(self.original, numbers)
+        with plainly_recording():
+            slopes = Linearization(outputs, inputs).pull_values([1.0])[: self.by]
+        recorded = Linearization(slopes, inputs).push(direction)
+        inputs, outputs = replay_of(self.traced.program, [*numbers, *direction])
+        sizes = Linearization(outputs, inputs).pull([1.0], absolute=True)
+        for i, (mine, theirs, most) in enumerate(zip(found, recorded, sizes, strict=False)):
             if math.isfinite(most) and not abs(mine - theirs) <= FAR * max(most, abs(theirs)) + 1e-300:
                 raise RuntimeError(
                     f"compiled, a second derivative of {self.traced.name} by {self.original.inputs[i]} is {mine!r}, "

@@ -273,6 +273,21 @@ def test_a_jacobian_of_many_results_has_the_loop(monkeypatch: pytest.MonkeyPatch
     assert g.jacobian(x, k=1.5) == pytest.approx(mg.jacobian(f)(x, 1.5), rel=1e-12)
 
 
+@pytest.mark.parametrize("factor", [lambda y: 0.0, lambda y: 0.0 * y, lambda y: y - 3.0, lambda y: mg.relu(-y)])
+def test_second_derivatives_are_finite_where_recorded_ones_are(
+    factor: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    unrolling_nothing(monkeypatch)
+
+    def f(x: Any, y: Any) -> Any:
+        return scan(lambda c, t: (c * t + factor(y) * mg.sqrt(x), None), y * y, [1.0, 2.0])[0]
+
+    g = compiled(f, strict=False)
+    for x in (0.0, -2.0):
+        assert repr(g.hessian(x, 3.0)) == repr(mg.hessian(f, (0, 1))(x, 3.0))
+    assert is_loop(g)
+
+
 def test_a_wrong_tangent_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     unrolling_nothing(monkeypatch)
     right = compiled(lambda x: scan(lambda c, t: (mg.sin(c) * t, None), x, [1.0, 2.0])[0], strict=False)

@@ -470,14 +470,19 @@ class _Run:
         def f(xs: list[Any]) -> Any:
             return self.f(*tree.unflatten(structure, xs))
 
-        expected = _leaves(mg.hessian(f)(flat))
-        got = _leaves(self.compiled(mg.hessian(f))(flat))
-        bound = None if self.strict else Bound(lambda: trace(mg.hessian(f))(flat), flat)
-        self.check("Hessian", got, expected, bound)
-        vector = [float(i % 3 - 1) for i in range(len(flat))]
-        expected = _leaves(mg.hvp(f, (flat,), (vector,)))
-        bound = None if self.strict else Bound(lambda: trace(lambda x: mg.hvp(f, (x,), (vector,)))(flat), flat)
-        self.check("Hessian times a vector", _leaves(self.compiled(f).hvp(flat, vector)), expected, bound)
+        several, vector = function_of(self.case.several), [float(i % 3 - 1) for i in range(len(flat))]
+
+        def all_of(xs: list[Any]) -> Any:
+            return several(*tree.unflatten(structure, xs))
+
+        derivatives: tuple[tuple[str, Callable[..., Any], Callable[[], Any]], ...] = (
+            ("Hessian", mg.hessian(f), lambda: self.compiled(mg.hessian(f))(flat)),
+            ("hvp", lambda x: mg.hvp(f, (x,), (vector,)), lambda: self.compiled(f).hvp(flat, vector)),
+            ("Jacobian", mg.jacobian(all_of), lambda: self.compiled(all_of).jacobian(flat)),
+        )
+        for where, g, got in derivatives:
+            bound = None if self.strict else Bound(lambda g=g: trace(g)(flat), flat)  # type: ignore[misc]
+            self.check(where, _leaves(got()), _leaves(g(flat)), bound)
 
     def sparse(self) -> None:
         """The sparse Hessian, and the sparse Jacobian of all results, compiled and recorded."""
