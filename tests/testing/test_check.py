@@ -324,7 +324,7 @@ QUICK = ("missing square", "an epsilon in a log", "kink moved, in the rule")  # 
 def test_a_planted_wrong_op_is_found_in_random_programs_and_made_small(bug: str) -> None:
     name, attribute, wrong = PLANTED[bug]
     op = OPS[name]
-    of = [OPS[other] for other in {name, "mul", "add", "tanh", "exp", "sin"}]
+    of = [OPS[other] for other in dict.fromkeys((name, "mul", "add", "tanh", "exp", "sin"))]  # the same order each time
     cases = programs(ops=of, max_size=6).flatmap(lambda p: st.tuples(st.just(p), points(p, min_value=-1.0)))
     close = programs(ops=of, max_size=6).flatmap(lambda p: st.tuples(st.just(p), points(p, max_value=1e-3)))
     with pytest.MonkeyPatch.context() as patch:
