@@ -33,8 +33,9 @@ NEAR = 1e-13
 MOVED = 2.0**-48
 """Largest relative change of an operation in a replay: 16 units in the last place."""
 
-REPLAYS = (6, 60)
-"""Numbers of replays: the first estimate the scatter of a result; an error is raised only after the second."""
+REPLAYS = (1, 6, 60)
+"""Numbers of replays after which a result is judged: what the first one explains, more would; an error is raised only
+after the last."""
 
 FARTHER = 8.0
 """Largest distance of a result from the recorded one, as a multiple of that of the farthest replay."""
