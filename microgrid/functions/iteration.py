@@ -34,7 +34,7 @@ def scan(
 
     The carry holds numbers, `Value`s and arrays of them in any container, and keeps its structure. The step may use
     Values from outside. Compiled code traces it once: what it compares or prints of its numbers is an error there.
-    The gradient of a compiled function has loops; so have, if not strict, its Hessian, hvp, and a Jacobian of no fewer
+    The gradient of a compiled function has loops; so have, if not strict, its Hessian, hvp, and a Jacobian of more
     results than inputs, where loops are long. Within other derivatives, iterations are recorded one by one.
 
     For gradients, compiled code keeps the carry of each iteration, and results of costly functions. `checkpoint` saves

@@ -258,6 +258,7 @@ def test_second_derivatives_have_the_loops(f: Callable[..., Any], monkeypatch: p
         assert np.allclose(g.hvp(*at, 0.5, -2.0), wanted @ [0.5, -2.0], rtol=1e-6, atol=most)
 
 
+@pytest.mark.slow
 def test_a_jacobian_of_many_results_has_the_loop(monkeypatch: pytest.MonkeyPatch) -> None:
     unrolling_nothing(monkeypatch)
 
@@ -273,6 +274,7 @@ def test_a_jacobian_of_many_results_has_the_loop(monkeypatch: pytest.MonkeyPatch
     assert g.jacobian(x, k=1.5) == pytest.approx(mg.jacobian(f)(x, 1.5), rel=1e-12)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("factor", [lambda y: 0.0, lambda y: 0.0 * y, lambda y: y - 3.0, lambda y: mg.relu(-y)])
 def test_second_derivatives_are_finite_where_recorded_ones_are(
     factor: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
