@@ -8,10 +8,8 @@ from typing import TYPE_CHECKING
 
 from microgrid.compiler.looped import Looped
 from microgrid.compiler.poly import Poly, interpolated, name
-from microgrid.compiler.roll import Loop, Node, Statement, statements
+from microgrid.compiler.roll import Loop, Node, Statement, statements, written
 from microgrid.compiler.timeline import Points, Timeline
-from microgrid.core.primitive import op_called
-from microgrid.text.notation import operators
 
 if TYPE_CHECKING:
     from microgrid.compiler.plan import Plan
@@ -77,7 +75,7 @@ class Loops:
         shape, points = node.shape, self._timeline.points[node.number]
         operands = [self._cell(space, cell, points) for space, cell in zip(shape.operands, node.cells[1:], strict=True)]
         target = self._cell(shape.target, node.cells[0], points)
-        return f"{target} {'+=' if shape.adds else '='} {_written(shape.op, operands)}"
+        return f"{target} {'+=' if shape.adds else '='} {written(shape.op, operands)}"
 
     def _cell(self, space: str, index: Poly, points: Points) -> str:
         if space == "s":
@@ -124,17 +122,3 @@ def _common(paths: Sequence[str]) -> str:
             break
         common.append(starred.pop())
     return ".".join(common)
-
-
-def _written(op: str, operands: Sequence[str]) -> str:
-    if op in ("passed", "identity"):
-        return operands[0]
-    if op == "negated":
-        return f"-{operands[0]}"
-    if op in ("scaled", "chosen"):
-        return " * ".join(operands)
-    known = op_called(op)
-    symbol = known.symbol if known else op
-    if len(operands) == 2 and (symbol, 2) in operators():
-        return f" {symbol} ".join(operands)
-    return f"{op}({', '.join(operands)})"

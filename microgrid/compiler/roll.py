@@ -10,6 +10,8 @@ from microgrid.compiler.leaves import Leaf
 from microgrid.compiler.nests import Stack
 from microgrid.compiler.poly import Poly, name, polynomial
 from microgrid.compiler.tape import Shape, Tape
+from microgrid.core.primitive import op_called
+from microgrid.text.notation import operators
 
 
 class Statement(NamedTuple):
@@ -54,7 +56,22 @@ def _lines(nodes: Sequence[Node], indent: str) -> Iterator[str]:
         else:
             shape = node.shape
             texts = [f"{s}[{cell}]" for s, cell in zip((shape.target, *shape.operands), node.cells, strict=True)]
-            yield f"{indent}{texts[0]} {'+=' if shape.adds else '='} {shape.op}({', '.join(texts[1:])})"
+            yield f"{indent}{texts[0]} {'+=' if shape.adds else '='} {written(shape.op, texts[1:])}"
+
+
+def written(op: str, operands: Sequence[str]) -> str:
+    """Return the text of a step's result."""
+    if op in ("passed", "identity"):
+        return operands[0]
+    if op == "negated":
+        return f"-{operands[0]}"
+    if op in ("scaled", "chosen"):
+        return " * ".join(operands)
+    known = op_called(op)
+    symbol = known.symbol if known else op
+    if len(operands) == 2 and (symbol, 2) in operators():
+        return f" {symbol} ".join(operands)
+    return f"{op}({', '.join(operands)})"
 
 
 def statements(nodes: Sequence[Node]) -> Iterator[Statement]:

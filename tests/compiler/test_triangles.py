@@ -217,7 +217,7 @@ def test_loops_of_any_shape_have_one_size(make: Any, sizes: Sequence[int], input
 def test_triangles_are_printed_as_loops() -> None:
     text = str(rolled_of(packed, 54))
     assert "for j in range(i):" in text
-    assert "x[i (i - 1)/2 + j + 9], x[j])" in text
+    assert "x[i (i - 1)/2 + j + 9] * x[j]" in text
 
 
 def planted_count(node: Node) -> Node:
