@@ -194,7 +194,7 @@ class Body:
         # with two registers for the lanes of each: half of all there are
         jam = 8 if lanes == 1 else max(lanes // 2, 4)
         size = _size(loop.body)
-        while jam > 1 and jam * size > BESIDE:
+        while jam > 1 and (jam * size > BESIDE or (not loop.times.terms and jam > loop.times.base)):
             jam //= 2
         return jam
 

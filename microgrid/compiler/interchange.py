@@ -8,7 +8,9 @@ convention that a cotangent of 0 passes nothing on. With the loop over contribut
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 from microgrid.compiler.poly import Poly, polynomial
 from microgrid.compiler.roll import Loop, Node, Rolled, Statement, only, statements
@@ -56,37 +58,68 @@ class _Cotangents:
         if rest:
             yield node._replace(body=rest)
         for inner in moved:
-            assert isinstance(inner, Loop)
-            yield inner._replace(body=(node._replace(body=inner.body),))
+            nest = _nest(inner)
+            found: Loop = node._replace(body=nest[-1].body)
+            for loop in reversed(nest):
+                found = loop._replace(body=(found,))
+            yield found
 
     def moves(self, outer: Loop, inner: Node) -> bool:
-        """Return True if a loop may run after the one around it, and around that: it adds, once in each iteration, to
-        cotangents that nothing else in the loop around it reads or writes, and that are the same in each of these."""
-        if not isinstance(inner, Loop) or len(inner.body) > 1 or inner.times.terms or outer.times.terms:
+        """Return True if a loop, or a nest, may run after the loop around it, and around that: it adds, once in each
+        iteration, to cotangents that nothing else in the loop around it reads or writes, the same ones in each of its
+        iterations."""
+        nest = _nest(inner)
+        if not nest or len(nest[-1].body) > 1 or any(loop.times.terms for loop in (outer, *nest)):
             return False
-        (statement,) = inner.body
+        (statement,) = nest[-1].body
         if not isinstance(statement, Statement) or statement.shape.target != "a" or not statement.shape.adds:
             return False
         index = statement.cells[0]
-        if outer.counter in index.counters or "a" in statement.shape.operands or inner.times.base < WIDE:
+        if outer.counter in index.counters or math.prod(loop.times.base for loop in nest) < WIDE:
             return False
         timeline, size = self.timeline, self.rolled.tape.sizes["a"]
-        points = timeline.points[statement.number].outward((outer.counter, inner.counter, *index.counters))
-        cells = points.each(index)
+        points = timeline.points[statement.number]
         np = timeline.np
-        if len(np.unique(points.rows_of(timeline.within[outer.counter]) * size + cells)) < points.size:
+        keys = points.rows_of(timeline.within[outer.counter]) * size + points.each(index)
+        if len(np.unique(keys)) < points.size:
             return False
         before = timeline.before[outer.counter]
-        own = np.unique(points.rows_of(before) * size + cells)
+
+        def reached(number: int, cell: Poly) -> Any:
+            found = timeline.points[number].outward((outer.counter, *cell.counters))
+            return found.rows_of(before) * size + found.each(cell)
+
+        own = np.unique(reached(statement.number, index))
+        read = [
+            reached(statement.number, cell)
+            for space, cell in zip(statement.shape.operands, statement.cells[1:], strict=True)
+            if space == "a"
+        ]
+        if any(np.isin(cells, own).any() for cells in read):
+            return False
         for other in statements(outer.body):
             if other is statement:
                 continue
-            for space, cell in zip((other.shape.target, *other.shape.operands), other.cells, strict=True):
-                if space == "a":
-                    others = timeline.points[other.number].outward((outer.counter, *cell.counters))
-                    if np.isin(others.rows_of(before) * size + others.each(cell), own).any():
-                        return False
+            shape, (target, *operands) = other.shape, other.cells
+            if shape.target == "a":
+                written = reached(other.number, target)
+                if any(np.isin(written, cells).any() for cells in (own, *read)):
+                    return False
+            for space, cell in zip(shape.operands, operands, strict=True):
+                if space == "a" and np.isin(reached(other.number, cell), own).any():
+                    return False
         return True
+
+
+def _nest(node: Node) -> list[Loop]:
+    """Return a loop and those within it that are all that the one around them has; none for a statement."""
+    found: list[Loop] = []
+    while isinstance(node, Loop):
+        found.append(node)
+        if len(node.body) > 1:
+            break
+        (node,) = node.body
+    return found
 
 
 def _apart(node: Node) -> Iterator[Node]:

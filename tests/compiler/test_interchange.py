@@ -41,7 +41,13 @@ def loops(draw: st.DrawFn) -> Rolled:
     for counter in range(1, draw(st.integers(2, 4))):
         if draw(st.booleans()):
             times = draw(st.sampled_from([3, 8, 9]))
-            body.append(Loop(counter, linear(times, []), (statement(0, counter),)))
+            only = statement(0, counter)
+            found = Loop(counter, linear(times, []), (only,))
+            if times == 9 and draw(st.booleans()):  # as a nest of three times three
+                both = linear(0, [(counter, 3), (counter + 9, 1)])
+                only = only._replace(cells=tuple([cell.at(counter, both) for cell in only.cells]))
+                found = Loop(counter, linear(3, []), (Loop(counter + 9, linear(3, []), (only,)),))
+            body.append(found)
         else:
             body.append(statement(0))
     return Rolled((Loop(0, linear(draw(st.integers(2, 4)), []), tuple(body)),), tape)
@@ -86,12 +92,16 @@ def layer(target: Poly, operand: tuple[str, Poly], *more: Node) -> Rolled:
 
 PLAIN = layer(linear(0, [(1, 1)]), ("g", linear(0, [(0, 8), (1, 1)])))
 
+LATER = Statement(Shape("passed", True, "a", ("g",)), (linear(100, [(0, 1)]), linear(0, [])), 2)
+"""It adds to what the layer has read."""
+
 
 @settings(deadline=None, max_examples=100)
 @given(loops())
 @example(layer(linear(0, []), ("g", linear(0, [(0, 8), (1, 1)]))))
 @example(layer(linear(0, [(0, 1), (1, 1)]), ("g", linear(0, [(0, 8), (1, 1)]))))
 @example(layer(linear(0, [(1, 1)]), ("a", linear(1, [(1, 1)]))))
+@example(layer(linear(0, [(1, 1)]), ("a", linear(100, [(0, 1)])), LATER))
 def test_each_cell_has_its_contributions_in_the_same_order(rolled: Rolled) -> None:
     assert numbers_in(interchanged(rolled).nodes) == numbers_in(rolled.nodes)
 
