@@ -21,6 +21,9 @@ CHUNKS = 8
 """Number of blocks in memory at once, so that sums over samples accumulate in registers over all of them; of blocks of
 one sample there is one."""
 
+SQUARE = 8
+"""Number of rows and columns that are transposed in registers."""
+
 COLUMNS = 8
 """Number of columns of the inputs that are transposed at a time."""
 
@@ -197,6 +200,9 @@ class Kernel(Lines):
             if width == 1 and self.lanes > 1:
                 self.copy(f"in{number}", whole, (source, start), (x, str(offset * self.lanes)))
                 groups = part
+            elif width > 1 and self.lanes % SQUARE == 0:
+                rest = self.squares(f"square{number}", start, (source, stride, width), (x, offset))
+                groups = self.set(f"mul i64 {rest}, {groups}")
             few = self.begin(f"few{number}", "0", groups)
             first = self.set(f"mul i64 {few}, {COLUMNS}")
             end = self.set(f"call i64 @llvm.smin.i64(i64 {self.set(f'add i64 {first}, {COLUMNS}')}, i64 {width})")
@@ -213,6 +219,54 @@ class Kernel(Lines):
             self.end(f"lane{number}", str(self.lanes))
             self.end(f"few{number}", groups)
             offset += width
+
+    def squares(self, name: str, start: str, rows: tuple[str, str, int], target: tuple[str, int]) -> str:
+        """Transpose the rows of a block by squares in registers, and return 0; near the last sample do not, return 1.
+
+        A square goes over the end of a row, to the next ones, or begins before that of the square before.
+        """
+        source, stride, width = rows
+        x, offset = target
+        after = -(-SQUARE // width) - 1
+        last = self.set(f"add i64 {start}, {self.lanes + after}")
+        inside = self.set(f"icmp sle i64 {last}, %samples")
+        times = self.set(f"select i1 {inside}, i64 1, i64 0")
+        self.begin(name, "0", times)
+        groups = str(-(-width // SQUARE))
+        group = self.begin(f"{name}.group", "0", groups)
+        column = self.set(f"mul i64 {group}, {SQUARE}")
+        if width > SQUARE:
+            column = self.set(f"call i64 @llvm.smin.i64(i64 {column}, i64 {width - SQUARE})")
+        type = f"<{SQUARE} x double>"
+        for first in range(0, self.lanes, SQUARE):
+            loaded = []
+            for lane in range(first, first + SQUARE):
+                row = self.set(f"mul i64 {self.set(f'add i64 {start}, {lane}')}, {stride}")
+                here = self.address("double", source, self.set(f"add i64 {row}, {column}"))
+                loaded.append(self.set(f"load {type}, ptr {here}, align 8"))
+            for i, found in enumerate(self.transposed(loaded)[:width]):
+                cell = self.set(f"add i64 {column}, {offset + i}")
+                place = self.set(f"add i64 {self.set(f'mul i64 {cell}, {self.lanes}')}, {first}")
+                self.do(f"store {type} {found}, ptr {self.address('double', x, place)}, align 8")
+        self.end(f"{name}.group", groups)
+        self.end(name, times)
+        return self.set(f"sub i64 1, {times}")
+
+    def transposed(self, rows: Sequence[str]) -> list[str]:
+        """Return the columns of a square."""
+        found, distance = list(rows), 1
+        type = f"<{SQUARE} x double>"
+        places = range(SQUARE)
+        while distance < SQUARE:
+            left = ", ".join(f"i32 {i if not i & distance else SQUARE + (i ^ distance)}" for i in places)
+            right = ", ".join(f"i32 {i | distance if not i & distance else SQUARE + i}" for i in places)
+            for i in [i for i in places if not i & distance]:
+                pair = f"{type} {found[i]}, {type} {found[i | distance]}"
+                found[i], found[i | distance] = [
+                    self.set(f"shufflevector {pair}, <{SQUARE} x i32> <{mask}>") for mask in (left, right)
+                ]
+            distance *= 2
+        return found
 
     def whole(self, count: str) -> tuple[str, str]:
         """Return 1 and 0 if all lanes have a sample, else 0 and 1."""

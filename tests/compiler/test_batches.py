@@ -222,3 +222,12 @@ def test_threads_have_frames_of_their_own() -> None:
     for thread in threads:
         thread.join()
     assert not wrong
+
+
+@pytest.mark.parametrize("width", [2, 5, 8, 17])
+def test_rows_of_any_width_are_transposed_whole(width: int) -> None:
+    turned = mg.compile(lambda x: [x[(5 * i + 1) % width] * (i + 1.0) for i in range(width)], cache=False)
+    for n in (*range(9, 35), 64, 129):
+        x = np.random.default_rng(n).normal(size=(n, width))
+        for i, column in enumerate(turned.batch(x)):
+            assert (column == x[:, (5 * i + 1) % width] * (i + 1.0)).all()
