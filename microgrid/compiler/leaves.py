@@ -79,6 +79,11 @@ def fit(values: Sequence[Leaf], depth: int) -> tuple[Leaf, int]:
     if values.count(first) == len(values):
         return (first if isinstance(first, int) else {(*key, 0): c for key, c in first.items()}), 0
     zero = (0,) * depth
+    if isinstance(first, int) and len(values) == 3 and isinstance(values[1], int) and isinstance(values[2], int):
+        step: int = values[1] - first
+        second: int = values[2] - values[1] - step
+        if not second:
+            return ({(*zero, 0): first, (*zero, 1): step} if first else {(*zero, 1): step}), 1
     terms: list[dict[tuple[int, ...], int]] = [{zero: v} if isinstance(v, int) else v for v in values]
     found: dict[tuple[int, ...], int] = {}
     highest = 0

@@ -27,6 +27,9 @@ RECENT: Final = (4, 4, 2, 2, 2, 2)
 LONG: Final = 32
 """From this length on, a body that did not repeat is tried again only after an eighth of its length."""
 
+UNKNOWN: Final = -2
+"""No place in the text."""
+
 MODULUS: Final = (1 << 31) - 1
 FACTOR: Final = 1_000_003_979
 """Modulus and factor of the hash of a sequence of skeletons. Equal hashes are only a hint."""
@@ -48,14 +51,19 @@ class Stack(Skeletons):
         self.failed: dict[int, int] = {}
         """Size of the stack from which on a length that failed is tried again."""
 
-    def run(self) -> None:
-        """Find the loops, in one pass."""
-        place, size = 0, len(self.text)
+    def run(self, stop: int = -1) -> None:
+        """Find the loops, in one pass; of the text up to a place at least where one is given. It may go on later."""
+        place = self.elements[-1].end if self.elements else 0
+        size = len(self.text) if stop < 0 else stop
         while place < size:
             self.push(self.statement(place))
             while self.fold():
                 pass
             place = self.elements[-1].end
+
+    def statements_found(self) -> int:
+        """Return how many statements there are so far, those in loops once."""
+        return sum([self.statements(element.skeleton) for element in self.elements])
 
     def push(self, element: Element) -> None:
         """Put an element on top."""
@@ -142,10 +150,13 @@ class Stack(Skeletons):
         for k in range(n):
             i = base + (n - 1 - k if step < 0 else k)
             a, b, c = elements[i], elements[i + n], elements[i + 2 * n]
-            if self.bodies[a.skeleton]:
-                return True
             d = elements[i + 3 * n] if blocks == 4 else c
             size = len(a.leaves)
+            if self.bodies[a.skeleton]:
+                place = self._loop_goes_on([a, b, c, d][:blocks], step, place)
+                if place < 0:
+                    return place == UNKNOWN
+                continue
             if step < 0:
                 place -= 1 + size
             uneven = False
@@ -182,6 +193,30 @@ class Stack(Skeletons):
                 place += 1 + size
         return True
 
+    def _loop_goes_on(self, given: list[Element], step: int, place: int) -> int:
+        """Return where the text goes on beside the loop that comes next to these, which end or begin at a place; -1 if
+        it must be there and is not, `UNKNOWN` if the place is."""
+        skeleton, blocks = given[0].skeleton, len(given)
+        depths = self.depths[skeleton]
+        next_leaves: list[Leaf] = []
+        uneven = False
+        for j in range(len(depths)):
+            leaf, degree = fit([element.leaves[j] for element in given], depths[j])
+            if degree < 0:
+                return -1
+            uneven = uneven or degree == blocks - 1
+            next_leaves.append(at(leaf, -1 if step < 0 else blocks))
+        start = place
+        if step < 0 or not uneven:
+            length = self.length((skeleton,), next_leaves)
+            start = place - length if step < 0 else place
+            if length < 0 or start < 0:
+                return -1 if uneven else UNKNOWN
+            if not uneven:
+                return start if step < 0 else place + length
+        end = self.match((skeleton,), next_leaves, start)
+        return end if step > 0 or end < 0 else start
+
     def loop(self, n: int, blocks: int) -> Element | None:
         """Return the loop of the last blocks of n elements; None where their leaves are no polynomials.
 
@@ -197,18 +232,13 @@ class Stack(Skeletons):
         depths = self.depths[skeleton]
         leaves: list[Leaf] = [blocks]
         highest = 0
-        columns: list[list[Leaf]] = []
-        for k in range(blocks):
-            column: list[Leaf] = []
-            for element in top[k * n : k * n + n]:
-                column.extend(element.leaves)
-            columns.append(column)
-        for i in range(len(columns[0])):
-            leaf, degree = fit([column[i] for column in columns], depths[i + 1] - 1)
-            if degree < 0:
-                return None
-            leaves.append(leaf)
-            highest = max(highest, degree)
+        for i in range(n):
+            for j in range(len(top[i].leaves)):
+                leaf, degree = fit([top[i + k * n].leaves[j] for k in range(blocks)], depths[len(leaves)] - 1)
+                if degree < 0:
+                    return None
+                leaves.append(leaf)
+                highest = max(highest, degree)
         for place in self.counts[skeleton]:
             count = leaves[place]
             if not isinstance(count, int):

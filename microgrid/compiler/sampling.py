@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from microgrid.compiler.nests import Stack
 from microgrid.compiler.roll import Rolled, roll, unrolled
 from microgrid.compiler.tape import Tape
 
@@ -31,8 +32,11 @@ def elements_outside(tape: Tape) -> float:
         return 0.0
     more = 0
     for place in PLACES:
-        half, whole = (roll(_part(tape, place * size, place * size + end)).elements for end in (size // 2, size))
-        more += whole - half
+        stack = Stack(_part(tape, place * size, place * size + size))
+        stack.run(len(stack.text) // 2)
+        half = stack.statements_found()
+        stack.run()
+        more += stack.statements_found() - half
     return SHARE * 2.0 * max(more, 0) / len(PLACES)
 
 
