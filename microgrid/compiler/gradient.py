@@ -6,8 +6,8 @@ The formulas are those of `ops.py`: a rule is traced once for each op, and its i
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Any, Final, NamedTuple
 
 from microgrid.compiler.stages import interruptible
 from microgrid.compiler.tape import Tape
@@ -18,6 +18,7 @@ from microgrid.engine import Value, constant
 from microgrid.program import Program, definition, needed
 
 Cell = tuple[str, int]
+_NO_CELL: Final[Cell] = ("", 0)
 Static = tuple[float, ...]
 Native = Callable[[Op, Static], bool]
 """Predicate: True if the machine computes an op with these static operands directly."""
@@ -48,14 +49,47 @@ def tape_of(program: Program, request: Request, native: Native, early: Native | 
     return _TapeWriter(program, request, native, early).tape
 
 
+class _Way:
+    """The way in which an op with some static operands is computed and differentiated; each is asked for once."""
+
+    def __init__(self, op: Op, static: Static, native: bool) -> None:
+        self.op = op
+        self.name: str = op.name
+        self.static = static
+        self.dynamic: int = op.arity - op.static
+        self.piecewise: list[bool] = [bool(x) for x in op.piecewise]
+        self.native = native
+        self._early: bool | None = None
+        self._rule: Rule | None = None
+
+    def rule(self) -> Rule:
+        """Return its rule. Raises TypeError for one that branches."""
+        rule = self._rule
+        if rule is None:
+            rule = self._rule = rule_of(self.op, self.static)
+        return rule
+
+    def is_early(self, early: Native) -> bool:
+        """Return True if the forward pass computes its partials."""
+        known = self._early
+        if known is None:
+            known = self._early = early(self.op, self.static)
+        return known
+
+
+_NO_EDGES: Final[list[tuple[int, int]]] = []
+
+
 class _TapeWriter:
     def __init__(self, program: Program, request: Request, native: Native, early: Native | None) -> None:
         self.tape = tape = Tape()
-        self.native = functools.cache(native)
-        self.known: dict[int, Mapping[int, Cell]] = {}
+        self.native = native
+        self.known: dict[int, list[Cell]] = {}
         """Partials that the forward pass has computed, by their instructions."""
         self.program = program
-        self.first = len(program.inputs) + len(program.constants)
+        self.plain_ways: dict[Op, _Way] = {}
+        self.static_ways: dict[tuple[Op, Static], _Way] = {}
+        self.first: int = len(program.inputs) + len(program.constants)
         cells: list[Cell] = []
         for shared in request.shared:
             space = "p" if shared else "x"
@@ -63,14 +97,18 @@ class _TapeWriter:
             tape.sizes[space] += 1
         self.inputs = cells
         tape.sizes["v"] = len(program.instructions)
+        self.ways: list[_Way] = []
+        """For each instruction."""
+        for op, operands in program.instructions:
+            self.ways.append(self.way(op, self.static(op, operands) if op.static else ()))
         edges, count = self.edges(request) if request.by else ([], [])
-        early = functools.cache(early) if early and edges else None
-        for k, (op, operands) in enumerate(interruptible(program.instructions)):
-            tape.origins[len(tape.steps)] = k
-            static = self.static(op, operands)
-            self.apply(op, ("v", k), [self.cell(i) for i in operands], static)
-            if early and edges[k] and early(op, static):
-                self.known[k] = self.partials(rule_of(op, static), k, [i for i, _ in edges[k]])
+        origins = tape.origins
+        for k, (_, operands) in enumerate(interruptible(program.instructions)):
+            origins[len(tape.steps)] = k
+            way = self.ways[k]
+            self.apply(way, ("v", k), [self.cell(i) for i in operands])
+            if early is not None and edges and edges[k] and way.is_early(early):
+                self.known[k] = self.partials(way, k, edges[k])
         values = len(program.outputs) - request.sums
         for slot in program.outputs[int(request.total) : values]:
             tape.add("identity", self.output(), self.cell(slot))
@@ -93,20 +131,22 @@ class _TapeWriter:
         return "y", self.tape.sizes["y"] - 1
 
     def cell(self, slot: int) -> Cell:
+        if slot >= self.first:
+            return "v", slot - self.first
         inputs = len(self.inputs)
-        if slot < inputs:
-            return self.inputs[slot]
-        if slot < self.first:
-            return self.tape.constant(self.program.constants[slot - inputs])
-        return "v", slot - self.first
+        return self.inputs[slot] if slot < inputs else self.tape.constant(self.program.constants[slot - inputs])
 
     def static(self, op: Op, operands: Sequence[int]) -> Static:
         inputs = len(self.inputs)
-        return tuple(self.program.constants[i - inputs] for i in operands[op.arity - op.static :]) if op.static else ()
+        return tuple([self.program.constants[i - inputs] for i in operands[op.arity - op.static :]])
 
-    def apply(self, op: Op, target: Cell, operands: Sequence[Cell], static: Static) -> None:
-        """Append the steps that compute an op."""
-        if self.native(op, static):
+    def way(self, op: Op, static: Static) -> _Way:
+        """Return the way of an op, which is to be computed. Raises TypeError where another one has its name."""
+        way = self.static_ways.get((op, static)) if static else self.plain_ways.get(op)
+        if way is not None:
+            return way
+        way = _Way(op, static, self.native(op, static))
+        if way.native:
             named = op_called(op.name)  # from where code takes the native
             native = op.on.get("c") == (named.on.get("c") if named else None)
             loaded = special_ops.get(op.name)
@@ -114,9 +154,18 @@ class _TapeWriter:
                 native = False
             if self.tape.ops.setdefault(op.name, op) is not op or not native:
                 raise TypeError(f"two ops are called {op.name}, one of them declared again: give it another name")
-            self.tape.add(op.name, target, *operands)
+        if static:
+            self.static_ways[op, static] = way
         else:
-            self.inline(definition(op, static), operands[: op.arity - op.static], [target])
+            self.plain_ways[op] = way
+        return way
+
+    def apply(self, way: _Way, target: Cell, operands: list[Cell]) -> None:
+        """Append the steps that compute an op."""
+        if way.native:
+            self.tape.put(way.name, target, operands)
+        else:
+            self.inline(definition(way.op, way.static), operands[: way.dynamic], [target])
 
     def inline(self, program: Program, inputs: Sequence[Cell], targets: Sequence[Cell | None]) -> list[Cell]:
         """Append the steps of a program on these cells that its outputs need; return the cells of the outputs."""
@@ -134,8 +183,8 @@ class _TapeWriter:
             slot = first + k
             if slot in slots:
                 cells[slot] = wanted.pop(slot) if slot in wanted else self.tape.temporary()
-                static = tuple(program.constants[i - len(inputs)] for i in operands[op.arity - op.static :])
-                self.apply(op, cells[slot], [cell(i) for i in operands], static if op.static else ())
+                static = tuple([program.constants[i - len(inputs)] for i in operands[op.arity - op.static :]])
+                self.apply(self.way(op, static if op.static else ()), cells[slot], [cell(i) for i in operands])
         for slot, target in wanted.items():
             self.tape.add("identity", target, cell(slot))
         return [
@@ -144,109 +193,134 @@ class _TapeWriter:
 
     # The backward pass.
 
-    def differentiate(self, request: Request, edges: Sequence[Sequence[tuple[int, int]]], count: Sequence[int]) -> None:
-        program, tape = self.program, self.tape
-        goals: dict[int, Cell] = {}
+    def differentiate(self, request: Request, edges: list[list[tuple[int, int]]], contributions: list[int]) -> None:
+        program, tape, first = self.program, self.tape, self.first
+        count = first + len(self.ways)
+        targets: list[Cell | None] = [None] * count
+        """Cells of the derivatives that are asked for, by the slots of the inputs."""
         for i in request.by:
-            goals[i] = ("d", tape.sizes["d"]) if request.shared[i] else self.output()
+            targets[i] = ("d", tape.sizes["d"]) if request.shared[i] else self.output()
             tape.sizes["d"] += request.shared[i]
-        cotangents: dict[int, Cell] = {program.outputs[0]: ("s", 0)}
-        begun: set[int] = set()
-        if program.outputs[0] in goals:
-            self.contribute(goals[program.outputs[0]], ("s", 0), 1.0, False, begun, program.outputs[0])
-        for k in range(len(program.instructions) - 1, -1, -1):
-            slot = self.first + k
-            carried = cotangents.get(slot)
+        root: int = program.outputs[0]
+        cotangents: list[Cell | None] = [None] * count
+        cotangents[root] = ("s", 0)
+        begun = [False] * count
+        goal = targets[root]
+        if goal is not None:
+            self.contribute(goal, ("s", 0), 1.0, False, begun, root)
+        k: int = len(self.ways)
+        while k > 0:
+            k -= 1
+            carried = cotangents[first + k]
             if carried is None or not edges[k]:
                 continue
-            op, operands = program.instructions[k]
-            static = self.static(op, operands)
-            rule = rule_of(op, static)
-            partials = self.known[k] if k in self.known else self.partials(rule, k, [i for i, _ in edges[k]])
+            way = self.ways[k]
+            rule = way.rule()
+            partials = self.known[k] if k in self.known else self.partials(way, k, edges[k])
             for i, operand in edges[k]:
-                fixed = rule.constants.get(i)
-                if operand in goals:
-                    target = goals[operand]
-                elif count[operand] == 1 and fixed == 1.0:
-                    cotangents[operand] = carried
-                    continue
-                else:
-                    target = ("g" if count[operand] == 1 else "a", operand - self.first)
+                fixed = rule.fixed[i]
+                target = targets[operand]
+                if target is None:
+                    if contributions[operand] == 1 and fixed == 1.0:
+                        cotangents[operand] = carried
+                        continue
+                    target = ("g" if contributions[operand] == 1 else "a", operand - first)
                     cotangents[operand] = target
                 partial = partials[i] if fixed is None else fixed
-                self.contribute(target, carried, partial, op.piecewise[i], begun, operand)
-        for i, target in goals.items():
-            if target[0] == "y" and i not in begun:
-                tape.add("identity", target, tape.constant(0.0))
+                self.contribute(target, carried, partial, way.piecewise[i], begun, operand)
+        for i in dict.fromkeys(request.by):
+            goal = targets[i]
+            if goal is not None and goal[0] == "y" and not begun[i]:
+                tape.add("identity", goal, tape.constant(0.0))
 
-    def partials(self, rule: Rule, k: int, places: Sequence[int]) -> Mapping[int, Cell]:
-        """Return the cells of an instruction's partials by the operands at these places, without constant ones."""
-        op, operands = self.program.instructions[k]
-        if rule.direct.issuperset(places):
-            slots = rule.program.outputs
-            return {i: self.cell(operands[slots[i] - 1]) if slots[i] else ("v", k) for i in places}
-        dynamic = op.arity - op.static
-        wanted = [("", 0) if i in places and i not in rule.constants else None for i in range(dynamic)]
-        if not any(wanted):
-            return {}
-        given = [("v", k), *[self.cell(j) for j in operands[:dynamic]]]
-        return dict(enumerate(self.inline(rule.program, given, wanted)))
+    def partials(self, way: _Way, k: int, edges: list[tuple[int, int]]) -> list[Cell]:
+        """Return the cells of an instruction's partials by the operands of these edges, of others and constants any."""
+        operands = self.program.instructions[k].operands
+        rule = way.rule()
+        if rule.every_direct or rule.direct.issuperset([i for i, _ in edges]):
+            found: list[Cell] = [_NO_CELL] * way.dynamic
+            for i, _ in edges:
+                slot = rule.outputs[i]
+                found[i] = self.cell(operands[slot - 1]) if slot else ("v", k)
+            return found
+        wanted: list[Cell | None] = [None] * way.dynamic
+        needs = False
+        for i, _ in edges:
+            if rule.fixed[i] is None:
+                wanted[i] = _NO_CELL
+                needs = True
+        if not needs:
+            return []
+        return self.inline(rule.program, [("v", k), *[self.cell(i) for i in operands[: way.dynamic]]], wanted)
 
     def edges(self, request: Request) -> tuple[list[list[tuple[int, int]]], list[int]]:
         """Return for each instruction its active (place, operand) pairs, and the number of contributions to each slot.
 
         Only instructions that the output depends on receive a cotangent, and only those pass one on.
         """
-        program = self.program
+        program, first = self.program, self.first
         if not request.total and not tree.is_number(program.out_structure):
             result = tree.shape(program.out_structure)
             raise ValueError(f"only a function with one result, a scalar, has a gradient, not {result}: use jacobian")
+        instructions = program.instructions
         by = set(request.by)
-        active = [i in by for i in range(self.first)]
-        for _, operands in program.instructions:
-            active.append(any(map(active.__getitem__, operands)))
-        count = [0] * (self.first + len(program.instructions))
-        reached = {program.outputs[0]}
-        edges: list[list[tuple[int, int]]] = [[] for _ in program.instructions]
-        for k in range(len(program.instructions) - 1, -1, -1):
-            slot = self.first + k
-            if slot not in reached or not active[slot]:
+        active = [i in by for i in range(first)]
+        for _, operands in instructions:
+            mine = False
+            for operand in operands:
+                if active[operand]:
+                    mine = True
+                    break
+            active.append(mine)
+        count = [0] * len(active)
+        reached = [False] * len(active)
+        reached[program.outputs[0]] = True
+        edges = [_NO_EDGES] * len(instructions)
+        k: int = len(instructions)
+        while k > 0:
+            k -= 1
+            if not reached[first + k] or not active[first + k]:
                 continue
-            op, operands = program.instructions[k]
-            silent = rule_of(op, self.static(op, operands)).silent
-            for i, operand in enumerate(operands[: op.arity - op.static]):
-                if active[operand] and i not in silent:
-                    edges[k].append((i, operand))
+            way = self.ways[k]
+            silent = way.rule().silent
+            own: list[tuple[int, int]] = []
+            for i, operand in enumerate(instructions[k].operands):
+                if i < way.dynamic and active[operand] and i not in silent:
+                    own.append((i, operand))
                     count[operand] += 1
-                    reached.add(operand)
+                    reached[operand] = True
+            edges[k] = own
         return edges, count
 
     def contribute(
-        self, target: Cell, cotangent: Cell, partial: Cell | float, piecewise: bool, begun: set[int], slot: int
+        self, target: Cell, cotangent: Cell, partial: Cell | float, piecewise: bool, begun: list[bool], slot: int
     ) -> None:
         """Add a contribution to a cotangent; the first sets it, except for sums over samples, which begin at 0."""
-        adds = slot in begun or target[0] == "d"
-        begun.add(slot)
+        adds = begun[slot] or target[0] == "d"
+        begun[slot] = True
         if partial == 1.0:
-            self.tape.add("passed", target, cotangent, adds=adds)
+            self.tape.put("passed", target, [cotangent], adds)
         elif partial == -1.0:
-            self.tape.add("negated", target, cotangent, adds=adds)
+            self.tape.put("negated", target, [cotangent], adds)
         else:
             cell = self.tape.constant(partial) if isinstance(partial, float) else partial
-            self.tape.add("chosen" if piecewise else "scaled", target, cotangent, cell, adds=adds)
+            self.tape.put("chosen" if piecewise else "scaled", target, [cotangent, cell], adds)
 
 
-class Rule(NamedTuple):
-    """A traced rule: the program from (result, operands) to partials, and the roles of its inputs.
+class Rule:
+    """A traced rule: the program from (result, operands) to partials, and the kinds of these.
 
-    There are plain numbers; the result or an operand itself, as those of a product; and silent ones, which are 0
-    whatever happens in a piecewise op: nothing ever passes.
+    Partials may be `fixed` numbers; `direct`, the result or an operand itself, as those of a product; and `silent`: 0
+    whatever happens in a piecewise op, where nothing ever passes.
     """
 
-    program: Program
-    constants: dict[int, float]
-    direct: frozenset[int]
-    silent: frozenset[int]
+    def __init__(self, program: Program, fixed: list[float | None], silent: frozenset[int]) -> None:
+        self.program = program
+        self.fixed = fixed
+        self.outputs: list[int] = list(program.outputs)
+        self.direct = frozenset([i for i, slot in enumerate(self.outputs) if slot < len(program.inputs)])
+        self.every_direct: bool = len(self.direct) == len(self.outputs)
+        self.silent = silent
 
 
 @functools.lru_cache(maxsize=1024)
@@ -261,12 +335,10 @@ def rule_of(op: Op, static: Static) -> Rule:
         partials = op.partials(*inputs, *static)
     if not isinstance(partials, tuple) or len(partials) != op.arity - op.static:
         raise op.wrong_partials(partials)
-    known = {i: float(x) for i, x in enumerate(partials) if not isinstance(x, Value)}
+    fixed = [None if isinstance(x, Value) else float(x) for x in partials]
     outputs = [x if isinstance(x, Value) else constant(x) for x in partials]
-    silent = frozenset(i for i, x in known.items() if x == 0.0 and op.piecewise[i])
-    program = Program.of(outputs, inputs)
-    direct = frozenset(i for i, slot in enumerate(program.outputs) if slot < len(inputs))
-    return Rule(program, known, direct, silent)
+    silent = frozenset([i for i, x in enumerate(fixed) if x == 0.0 and op.piecewise[i]])
+    return Rule(Program.of(outputs, inputs), fixed, silent)
 
 
 @functools.lru_cache(maxsize=1024)
