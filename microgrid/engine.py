@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias, final
 from microgrid import ops
 from microgrid.core._mypyc import COMPILING, i64, mypyc_attr
 from microgrid.core.ported import refuse_notes, wants_backward
-from microgrid.core.primitive import CALL, OPS, Op, as_float, given_op, unlisted
+from microgrid.core.primitive import CALL, OPS, Op, as_float, given_op, has_rule, unlisted, without_rule
 from microgrid.core.scope import (
     current_module,
     current_reader,
@@ -587,6 +587,52 @@ def topological(
             stack.append(node._b)
     nodes = [found[number] for number in sorted(found)]
     return [node for node in nodes if node is not None and (bundles or not is_bundle(node))]
+
+
+def laid_out(
+    given: Sequence[Value], nodes: list[Value]
+) -> tuple[dict[int, int], list[Value], list[Value], list[tuple[Op, tuple[int, ...]]]]:
+    """Return slots by the numbers of nodes, the constants and the results among these, and the op of each result with
+    the slots of its operands.
+
+    First come the slots of those that are given, then those of constants, among them leaves, then those of results,
+    which stand behind their operands.
+    """
+    constants: list[Value] = []
+    results: list[Value] = []
+    for node in nodes:
+        if node.op is None or node.op is CONSTANT:
+            constants.append(node)
+        else:
+            results.append(node)
+    slots: dict[int, int] = {}
+    slot = 0
+    for part in (given, constants, results):
+        for node in part:  # a given one may stand there twice
+            slots[node.number] = slot
+            slot += 1
+    instructions: list[tuple[Op, tuple[int, ...]]] = []
+    for node in results:
+        op, a, b = node.op, node._a, node._b
+        assert op is not None
+        if a is not None and b is None:
+            instructions.append((op, (slots[a.number],)))
+        elif a is not None and b is not None and not is_bundle(b):
+            instructions.append((op, (slots[a.number], slots[b.number])))
+        else:
+            instructions.append((op, tuple([slots[operand.number] for operand, _ in edges_of(node)])))
+    return slots, constants, results, instructions
+
+
+def demand_rules(nodes: list[Value]) -> None:
+    """Raise TypeError for the first result whose op has no rule."""
+    known: set[Op] = set()
+    for node in nodes:
+        op = node.op
+        if op is not None and op not in known:
+            if not has_rule(op):
+                raise without_rule(node)
+            known.add(op)
 
 
 def is_bundle(node: Value) -> bool:

@@ -35,6 +35,11 @@ class Instruction(NamedTuple):
     operands: tuple[int, ...]
 
 
+def named(instructions: Iterable[tuple[Op, tuple[int, ...]]]) -> list[Instruction]:
+    """Return pairs as instructions: in half of the time that `Instruction` takes."""
+    return list(map(functools.partial(tuple.__new__, Instruction), instructions))
+
+
 def needed(outputs: Iterable[int], instructions: Iterable[tuple[int, Instruction]]) -> set[int]:
     """Return the slots that outputs depend on, and the outputs, given instructions with the slots of their results."""
     slots = set(outputs)
@@ -272,7 +277,7 @@ class Program:
             self.parameters,
             self.inputs,
             found.constants,
-            [Instruction(op, operands) for op, operands in found.instructions],
+            named(found.instructions),
             found.outputs,
             in_structure=self.in_structure,
             out_structure=self.out_structure,
@@ -556,7 +561,7 @@ def _laid_flat(
         parameters,
         input_names(parameters, in_structure),
         graph.numbers,
-        [Instruction(op, operands) for op, operands in graph.instructions],
+        named(graph.instructions),
         graph.outputs,
         in_structure=in_structure,
         out_structure=out_structure,

@@ -24,7 +24,7 @@ from microgrid.compiler.parameters import Parameters
 from microgrid.compiler.plan import Options, Plan
 from microgrid.compiler.sparse import Sparse
 from microgrid.compiler.stages import told
-from microgrid.compiler.tracing import traced
+from microgrid.compiler.tracing import traced, without_collection
 from microgrid.compiler.whole import whole_numbers
 from microgrid.core import tree
 from microgrid.functional import derivative_of
@@ -382,7 +382,7 @@ class Compiled(Shown):
         example = given.example()
         whole = whole_numbers(dict(zip(example, numbers, strict=False)))
         of_numbers = function if derivative is None else lambda *xs: derivative(function, xs, count)
-        with told(self.__name__):
+        with told(self.__name__), without_collection():
             strict = self._options.strict
             directional = None if strict else self._directional(purpose, given, args, kwargs)
             if directional is not None:

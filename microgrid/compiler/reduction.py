@@ -17,7 +17,7 @@ from microgrid.compiler.sampling import loops_of
 from microgrid.compiler.tape import Tape
 from microgrid.core.primitive import Op
 from microgrid.graph.simplification import Simplified, simplified
-from microgrid.program import Instruction, Program
+from microgrid.program import Instruction, Program, named
 
 MOST = 5_000
 """Maximum number of instructions of a function whose gradient is made as a program."""
@@ -114,7 +114,7 @@ def _program(program: Program, found: Simplified) -> Program:
         program.parameters,
         program.inputs,
         found.constants,
-        [Instruction(op, operands) for op, operands in found.instructions],
+        named(found.instructions),
         found.outputs,
         in_structure=program.in_structure,
         out_structure=list(range(len(found.outputs))),

@@ -18,7 +18,6 @@ from microgrid.compiler.loop_tracing import LoopTracer
 from microgrid.compiler.looped import Looped
 from microgrid.compiler.whole import Whole
 from microgrid.core import tree
-from microgrid.core.primitive import has_rule, without_rule
 from microgrid.core.scope import (
     line_of,
     plainly_recording,
@@ -27,12 +26,12 @@ from microgrid.core.scope import (
     tracing_loops,
     user_line,
 )
-from microgrid.engine import Value, newest, topological
+from microgrid.engine import Value, demand_rules, newest, topological
 from microgrid.functional import returned
 from microgrid.graph.dependence import Dependence
-from microgrid.graph.flat import flat
+from microgrid.graph.flat import Flat, flat
 from microgrid.graph.running import run_noting_reads
-from microgrid.program import Instruction, Program
+from microgrid.program import Program, named
 
 
 class Recording(NamedTuple):
@@ -121,23 +120,27 @@ def traced(
                     raise
                 raise TypeError(whole.error(name, error)) from error
         outputs, out_structure = tree.flatten(value, functools.partial(returned, name, read), "")
-        for node in topological(outputs, inputs=inputs, start=start):  # it says more than what its number was read for
-            if node.op is not None and not has_rule(node.op):
-                raise without_rule(node)
+        captured = list(outside)
+        graph: Flat | None = None
+        if tracer is not None and tracer.calls:
+            demand_rules(topological(outputs, inputs=inputs, start=start))
+        else:  # the error for a rule that is not there says more than what a number was read for
+            graph = flat(outputs, [*inputs, *captured], start)
         depends = Dependence(inputs, start)
         counted = Dependence(whole_inputs, start)
         for look in seen:
             if look[0] == "once" or look[1] in depends or look[2] in depends:
                 advised = whole is not None and (look[1] in counted or look[2] in counted)
                 raise TypeError(_refusal(name, *look) + (whole.advice(name) if whole is not None and advised else ""))
-        captured = list(outside)
         program: Program | Looped
         modules: tuple[str, ...] = ()
         recording: Recording | None = None
-        if tracer is not None and tracer.calls:
+        if graph is None:
+            assert tracer is not None
             program = split(outputs, out_structure, inputs, structures, captured, start, tracer.calls)
         else:
-            program, modules = _laid_flat(outputs, out_structure, inputs, structures, captured, start)
+            captured = graph.inputs[len(inputs) :]
+            program, modules = _laid_flat(graph, out_structure, inputs, structures, captured)
             if all(value.op is None for value in captured):  # a captured result may depend on another captured Value
                 leaves = [*inputs, *captured]
                 recording = Recording(array("d", [leaf.item() for leaf in leaves]), leaves, outputs)
@@ -199,24 +202,20 @@ def _refusal(name: str, how: str, value: Value, other: Any, answer: Any, line: s
 
 
 def _laid_flat(
-    outputs: Sequence[Value],
+    graph: Flat,
     out_structure: tree.Structure,
     inputs: Sequence[Value],
     structures: Sequence[tuple[str, Any]],
-    outside: list[Value],
-    start: int,
+    outside: Sequence[Value],
 ) -> tuple[Program, tuple[str, ...]]:
-    """Return the program and the module of each instruction; captured Values from before the start are appended to
-    `outside`."""
-    graph = flat(outputs, [*inputs, *outside], start)
-    outside[:] = graph.inputs[len(inputs) :]
+    """Return the program of a graph and the module of each instruction."""
     results = enumerate(graph.results, len(graph.inputs) + len(graph.constants))
     names, labels, in_structure = signature(inputs, structures, outside)
     program = Program(
         names,
         labels,
         graph.numbers,
-        [Instruction(op, operands) for op, operands in graph.instructions],
+        named(graph.instructions),
         graph.outputs,
         in_structure=in_structure,
         out_structure=out_structure,

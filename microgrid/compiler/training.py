@@ -11,7 +11,7 @@ from microgrid.compiler.gradient import Request
 from microgrid.compiler.made import Kept, Shown
 from microgrid.compiler.plan import Options, Plan
 from microgrid.compiler.stages import told
-from microgrid.compiler.tracing import traced
+from microgrid.compiler.tracing import traced, without_collection
 from microgrid.core.packages import library
 from microgrid.core.scope import no_grad
 from microgrid.engine import Value, data_of, give_data
@@ -130,25 +130,24 @@ class CompiledLoss(Shown):
         if drawn:
             arguments["factors"] = [1.0] * len(drawn)
             columns.append(len(drawn))
-        with told(name):
+        with told(name), without_collection():
             strict = self._options.strict
             # A step that draws factors draws others in each iteration.
             record = traced(loss_of, arguments, self._values, name, strict=strict, loops=not drawn)
             record = record._replace(drawn=tuple(drawn))
-        structure = record.program.out_structure
-        if (structure[0] if outputs else structure) != 0:
-            raise TypeError(f"{name} must return one number for a sample, got several: return their sum or mean")
-        depends = Dependence(self._values)
-        for value in record.captured[len(self._values) :]:
-            if value in depends:
-                raise TypeError(
-                    f"{name} uses {value.label or 'a value'}, computed from the model's parameters before: its "
-                    "gradient would be lost, so compute it within the loss"
-                )
-        first = sum(columns)
-        shared = (*[False] * first, *[True] * len(record.captured))
-        by = tuple(range(first, first + len(self._values)))
-        with told(name):
+            structure = record.program.out_structure
+            if (structure[0] if outputs else structure) != 0:
+                raise TypeError(f"{name} must return one number for a sample, got several: return their sum or mean")
+            depends = Dependence(self._values)
+            for value in record.captured[len(self._values) :]:
+                if value in depends:
+                    raise TypeError(
+                        f"{name} uses {value.label or 'a value'}, computed from the model's parameters before: its "
+                        "gradient would be lost, so compute it within the loss"
+                    )
+            first = sum(columns)
+            shared = (*[False] * first, *[True] * len(record.captured))
+            by = tuple(range(first, first + len(self._values)))
             return Plan(record, Request(shared, by, total=True), columns, self._options, len(x))
 
     def _drawn(self, x: Any) -> list[Any]:

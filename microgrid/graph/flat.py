@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from microgrid.core.primitive import Op, has_rule, without_rule
-from microgrid.engine import CONSTANT, Value, constant, edges_of, record, topological
+from microgrid.core.primitive import Op
+from microgrid.engine import Value, constant, demand_rules, laid_out, record, topological
 from microgrid.graph.simplification import simplified
 
 
@@ -33,16 +33,9 @@ def flat(outputs: Sequence[Value], inputs: Sequence[Value], start: int = 0) -> F
     older: dict[int, Value] = {}
     order = topological(outputs, inputs=inputs, start=start, older=older)
     every = [*inputs, *older.values()]
-    given = [node for node in order if node.op is None or node.op is CONSTANT]
-    results = [node for node in order if not (node.op is None or node.op is CONSTANT)]
-    slots = {node.number: i for i, node in enumerate([*every, *given, *results])}
-    instructions = []
-    for node in results:
-        assert node.op is not None
-        if not has_rule(node.op):
-            raise without_rule(node)
-        instructions.append((node.op, tuple([slots[operand.number] for operand, _ in edges_of(node)])))
-    return Flat(every, given, results, instructions, [slots[node.number] for node in outputs])
+    demand_rules(order)
+    slots, constants, results, instructions = laid_out(every, order)
+    return Flat(every, constants, results, instructions, [slots[node.number] for node in outputs])
 
 
 def shorter(graph: Flat, exactly: bool = True) -> list[Value]:
