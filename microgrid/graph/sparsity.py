@@ -91,18 +91,18 @@ class SparsePasses:
         if first < 0:  # no output depends on it
             return []
         carried: dict[int, Any] = {first: 1.0}
-        waiting = list(self._from.get(first, ()))
+        waiting = list(self._from.get(first, []))
         heapq.heapify(waiting)
         while waiting:
             user = heapq.heappop(waiting)
             if user in carried:
                 continue
             tangent = None
-            for operand, partial, piecewise in reversed(self._into[user]):
+            for operand, partial, piecewise in self._into[user][::-1]:
                 tangent = total_of(tangent, contribution(carried.get(operand), partial, piecewise))
             if tangent is not None:
                 carried[user] = tangent
-                for following in self._from.get(user, ()):
+                for following in self._from.get(user, []):
                     heapq.heappush(waiting, following)
         reached = self._outputs.keys() & carried.keys()
         rows = [(i, carried[slot]) for slot in reached for i in self._outputs[slot]]
@@ -118,7 +118,7 @@ class SparsePasses:
             if user in done:
                 continue
             done.add(user)
-            for operand, partial, piecewise in self._into.get(user, ()):
+            for operand, partial, piecewise in self._into.get(user, []):
                 passed = contribution(carried[user], partial, piecewise)
                 if passed is not None:
                     carried[operand] = total_of(carried.get(operand), passed)
