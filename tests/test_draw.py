@@ -316,6 +316,7 @@ def no_graphviz(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_without_any_graphviz_a_notebook_shows_the_picture_and_text(tmp_path: Path) -> None:
     _, c = expression()
     assert repr(draw(c)).startswith("<picture of ")
+    assert str(draw(c)) == draw(c).source
     bundle = draw(c)._repr_mimebundle_()
     ET.fromstring(bundle["image/svg+xml"])
     assert bundle["text/plain"].splitlines() == [

@@ -163,6 +163,9 @@ class _Plain(Drawn):
     def __init__(self, *, format: str) -> None:
         self.format = format
 
+    def __str__(self) -> str:  # as a Digraph
+        return self.source
+
     def _filled(self, sketch: Sketch, defaults: dict[str, dict[str, str]]) -> Self:
         self.sketch = sketch
         self.source = dot_text(defaults, sketch.dot())
