@@ -134,15 +134,15 @@ def _recorded(plan: Plan, numbers: Sequence[float], seed: float) -> Recorded:
     """Record the program at these numbers, where they are not those it was traced with, and differentiate it."""
     known = plan.traced.recording
     if known is not None and known.numbers.tobytes() == array("d", numbers).tobytes():
-        return _differentiated(plan, seed, known.inputs, known.outputs)
+        return _differentiated(plan, seed, known.inputs, known.outputs, known.start)
     return _differentiated(plan, seed, *_replayed(plan, numbers))
 
 
-def _differentiated(plan: Plan, seed: float, leaves: list[Value], outputs: list[Value]) -> Recorded:
+def _differentiated(plan: Plan, seed: float, leaves: list[Value], outputs: list[Value], start: int = 0) -> Recorded:
     values = [output.item() for output in outputs]
     if not plan.request.by:
         return Recorded(values, [])
-    linear = Linearization(outputs[:1], leaves)
+    linear = Linearization(outputs[:1], leaves, start)
     slopes = linear.pull([seed])
     return Recorded(values, [slopes[i] for i in plan.request.by], linear)
 

@@ -35,11 +35,15 @@ from microgrid.program import Program, named
 
 
 class Recording(NamedTuple):
-    """The graph that was recorded while tracing: the numbers of the program's inputs, their Values, and the outputs."""
+    """The graph that was recorded while tracing: the numbers of the program's inputs, their Values, and the outputs.
+
+    All of it was made since the node number `start`, which is 0 with captured Values.
+    """
 
     numbers: array[float]
     inputs: list[Value]
     outputs: list[Value]
+    start: int
 
 
 class Traced(NamedTuple):
@@ -143,7 +147,9 @@ def traced(
             program, modules = _laid_flat(graph, out_structure, inputs, structures, captured)
             if all(value.op is None for value in captured):  # a captured result may depend on another captured Value
                 leaves = [*inputs, *captured]
-                recording = Recording(array("d", [leaf.item() for leaf in leaves]), leaves, outputs)
+                recording = Recording(
+                    array("d", [leaf.item() for leaf in leaves]), leaves, outputs, 0 if captured else start
+                )
     return Traced(
         program,
         tuple(captured),
