@@ -668,6 +668,7 @@ logistic_density: Op = primitive(
     None,
     lambda z, x: (-z * tanh(0.5 * x),),
     formula=_logistic_density,
+    latex=r"\sigma\left(#1\right) \cdot \left(1 - \sigma\left(#1\right)\right)",
     ulps=8.0,
     irrational=True,
     range=(0.0, 0.25),

@@ -92,7 +92,7 @@ class Network:
         """Backpropagation, with these mistakes."""
         zs, activations = self.forward(parameters)
         m, out = self.X.shape[1], activations[-1]
-        delta = (out - self.Y) / m
+        delta = (out if "target forgotten" in mistakes else out - self.Y) / m
         if "mean forgotten" in mistakes:
             delta = delta * m
         if "sign" in mistakes:

@@ -22,6 +22,8 @@ BY_RESULT: Mapping[str, tuple[str, Callable[[float], float]]] = {
 
 HALF_SQUARES = "the delta of half squares, (a - y) a (1 - a), is used with cross-entropy"
 
+NO_TARGET = "the target y is not subtracted: the delta is a, not a - y"
+
 LAYERS = ("sigmoid", "tanh", "relu", "softmax", "softplus", "softsign", "silu", "gelu", "gaussian")
 """Functions that make a layer of a network."""
 
@@ -54,6 +56,15 @@ class _Layer(NamedTuple):
         numbers = sweeper.numbers
         pairs = [(unit.operands[0], unit.result) for unit in self.units]
         return Mistake(text, Change(factors={z: factor(numbers[z], numbers[a]) for z, a in pairs}), self.units[0])
+
+    def without_target(self, sweeper: Sweeper) -> Mistake:
+        """Return the mistake of the delta a in the place of a - y: it differs where y is 1, so that a should grow."""
+        arrived, factors = sweeper.run(), {}
+        for unit in self.units:
+            a = sweeper.numbers[unit.result]
+            if arrived[unit.result] < 0.0 and a != 1.0:
+                factors[unit.operands[0]] = a / (a - 1.0)
+        return Mistake(NO_TARGET, Change(factors=factors), self.units[0])
 
 
 def candidates(sweeper: Sweeper, blocks: Sequence[Block]) -> Iterator[Mistake]:
@@ -101,6 +112,7 @@ def _slopes(sweeper: Sweeper, layer: _Layer) -> Iterator[Mistake]:
     if kind == "softmax":
         if logs:
             yield layer.with_factor(sweeper, HALF_SQUARES, _density)
+            yield layer.without_target(sweeper)
         yield layer.with_slope(sweeper, "softmax's Jacobian is reduced to its diagonal, a (1 - a)", _density)
         return
     derivative = _derivative(layer.units[0])
@@ -110,6 +122,8 @@ def _slopes(sweeper: Sweeper, layer: _Layer) -> Iterator[Mistake]:
         yield layer.with_slope(sweeper, text, lambda z, a: by_result(z))
     text = HALF_SQUARES if layer.last and kind == "sigmoid" and logs else f"the slope of {name} stands twice"
     yield layer.with_slope(sweeper, text, lambda z, a: derivative(z) * derivative(z))
+    if layer.last and kind == "sigmoid" and logs:
+        yield layer.without_target(sweeper)
     if kind in LAYERS:
         text = f"the slope of {name} is taken at the activation, as if the function were applied twice"
         yield layer.with_slope(sweeper, text, lambda z, a: derivative(a))

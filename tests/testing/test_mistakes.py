@@ -71,6 +71,20 @@ def test_a_mistake_is_called_by_its_name(mistake: str, seed: int) -> None:
     assert told(mistake, network) in found[0]
 
 
+@pytest.mark.parametrize(
+    "also",
+    [(), *(pytest.param((name,), marks=pytest.mark.slow) for name in ("mean forgotten", "sign", "slope missing"))],
+)
+@pytest.mark.parametrize("loss", ["cross-entropy", "softmax"])
+def test_a_delta_from_which_the_target_is_not_subtracted_is_named(loss: str, also: tuple[str, ...]) -> None:
+    rng = np.random.default_rng(1)
+    network = Network.random(rng, loss=loss, hidden="sigmoid")
+    at = network.start(rng)
+    found = name_mistakes(network.cost, *at, gradient=network.gradients(*at, mistakes=("target forgotten", *also)))
+    assert found[0] == "the target y is not subtracted: the delta is a, not a - y"
+    assert len(found) == 1 + len(also), found
+
+
 EXCLUSIVE = (
     {"sign", "sign of W1", "mean forgotten"},
     {"last sample", "a sample left out"},
