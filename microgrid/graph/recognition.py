@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from microgrid.core.primitive import OPS, Op, built_in
@@ -178,12 +178,7 @@ def log_sum_exps(
     """
     graph = _Graph(steps, first, constants)
     found = []
-    for k, (op, operands) in enumerate(graph.steps):
-        terms = _terms(graph, operands[0]) if op.name == "log" and operands[0] not in constants else []
-        pairs = [pair for i in terms if (pair := _exponential(graph, i)) is not None]
-        if len(pairs) < 2 or len(pairs) < len(terms) or len({shift for _, shift in pairs}) > 1:
-            continue
-        shift, result = pairs[0][1], first + k
+    for result, shift, logits in _logs_of_sums(graph):
         if shift is not None:
             added = [
                 user
@@ -193,8 +188,25 @@ def log_sum_exps(
             if not added:
                 continue
             result = added[0]
-        found.append((result, tuple(z for z, _ in pairs)))
+        found.append((result, logits))
     return found
+
+
+def logits_of_logs(steps: Sequence[Step], first: int, constants: Mapping[int, float]) -> list[tuple[int, ...]]:
+    """Return the slots of the operands of each logarithm of a sum of exponentials, all shifted by one number or not."""
+    if not any(op.name == "log" for op, _ in steps):
+        return []
+    return [logits for _, _, logits in _logs_of_sums(_Graph(steps, first, constants))]
+
+
+def _logs_of_sums(graph: _Graph) -> Iterator[tuple[int, int | None, tuple[int, ...]]]:
+    """Yield the slot, the form of the shift and the operands of each logarithm of a sum of exponentials."""
+    for k, (op, operands) in enumerate(graph.steps):
+        terms = _terms(graph, operands[0]) if op.name == "log" and operands[0] not in graph.constants else []
+        pairs = [pair for i in terms if (pair := _exponential(graph, i)) is not None]
+        if len(pairs) < 2 or len(pairs) < len(terms) or len({shift for _, shift in pairs}) > 1:
+            continue
+        yield graph.first + k, pairs[0][1], tuple(z for z, _ in pairs)
 
 
 def _terms(graph: _Graph, slot: int) -> list[int]:

@@ -77,11 +77,15 @@ class Sweeper:
             if self.edges[k]
         ]
 
+    @property
+    def constants(self) -> dict[int, float]:
+        """The constants by their slots."""
+        return {self.count + k: x for k, x in enumerate(self.program.constants)}
+
     @functools.cached_property
     def units(self) -> list[Unit]:
         """The recognised functions that the result depends on."""
-        constants = {self.count + k: x for k, x in enumerate(self.program.constants)}
-        found = recognised(self.steps, self.first, constants)
+        found = recognised(self.steps, self.first, self.constants)
         return [unit for unit in found if self.users[unit.result] or unit.result == self.root]
 
     @functools.cached_property

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from microgrid.core.primitive import OPS, Op
-from microgrid.graph.recognition import Unit
+from microgrid.graph.recognition import Unit, logits_of_logs
 from microgrid.testing.blocks import Block
 from microgrid.testing.sweeps import Change, Edge, Sweeper
 
@@ -57,20 +58,19 @@ class _Layer(NamedTuple):
         pairs = [(unit.operands[0], unit.result) for unit in self.units]
         return Mistake(text, Change(factors={z: factor(numbers[z], numbers[a]) for z, a in pairs}), self.units[0])
 
-    def without_target(self, sweeper: Sweeper) -> Mistake:
-        """Return the mistake of the delta a in the place of a - y: it differs where y is 1, so that a should grow."""
-        arrived, factors = sweeper.run(), {}
-        for unit in self.units:
-            a = sweeper.numbers[unit.result]
-            if arrived[unit.result] < 0.0 and a != 1.0:
-                factors[unit.operands[0]] = a / (a - 1.0)
-        return Mistake(NO_TARGET, Change(factors=factors), self.units[0])
+    def outputs(self, sweeper: Sweeper) -> list[tuple[int, float]]:
+        """Return the slots of the operands, each with its result's number."""
+        return [(unit.operands[0], sweeper.numbers[unit.result]) for unit in self.units]
 
 
 def candidates(sweeper: Sweeper, blocks: Sequence[Block]) -> Iterator[Mistake]:
     """Yield mistakes in the backward pass of a program, the likely ones first."""
     for layer in _layers(sweeper):
         yield from _slopes(sweeper, layer)
+    if rows := logits_of_logs(sweeper.steps, sweeper.first, sweeper.constants):
+        outputs = [pair for row in rows for pair in _softmax(sweeper, row)]
+        yield Mistake(HALF_SQUARES, Change(factors={z: _density(z, a) for z, a in outputs}), rows[0])
+        yield _without_target(sweeper, rows[0], outputs)
     yield from _terms(sweeper, blocks, penalties=True)
     yield from _weights(sweeper, blocks)
     yield from _activations(sweeper, blocks)
@@ -112,7 +112,7 @@ def _slopes(sweeper: Sweeper, layer: _Layer) -> Iterator[Mistake]:
     if kind == "softmax":
         if logs:
             yield layer.with_factor(sweeper, HALF_SQUARES, _density)
-            yield layer.without_target(sweeper)
+            yield _without_target(sweeper, layer.units[0], layer.outputs(sweeper))
         yield layer.with_slope(sweeper, "softmax's Jacobian is reduced to its diagonal, a (1 - a)", _density)
         return
     derivative = _derivative(layer.units[0])
@@ -123,12 +123,27 @@ def _slopes(sweeper: Sweeper, layer: _Layer) -> Iterator[Mistake]:
     text = HALF_SQUARES if layer.last and kind == "sigmoid" and logs else f"the slope of {name} stands twice"
     yield layer.with_slope(sweeper, text, lambda z, a: derivative(z) * derivative(z))
     if layer.last and kind == "sigmoid" and logs:
-        yield layer.without_target(sweeper)
+        yield _without_target(sweeper, layer.units[0], layer.outputs(sweeper))
     if kind in LAYERS:
         text = f"the slope of {name} is taken at the activation, as if the function were applied twice"
         yield layer.with_slope(sweeper, text, lambda z, a: derivative(a))
     if kind == "softplus" and layer.last:
         yield layer.with_factor(sweeper, HALF_SQUARES, lambda z, a: _density(z, OPS["sigmoid"].forward(z)))
+
+
+def _without_target(sweeper: Sweeper, place: object, outputs: Sequence[tuple[int, float]]) -> Mistake:
+    """Return the mistake of the delta a in the place of a - y, which differs where y is 1, and a - y below 0."""
+    arrived = sweeper.run()
+    factors = {z: a / (a - 1.0) for z, a in outputs if arrived[z] < 0.0 and a != 1.0}
+    return Mistake(NO_TARGET, Change(factors=factors), place)
+
+
+def _softmax(sweeper: Sweeper, logits: Sequence[int]) -> list[tuple[int, float]]:
+    """Return the logits with their probabilities."""
+    largest = max(sweeper.numbers[z] for z in logits)
+    powers = [math.exp(sweeper.numbers[z] - largest) for z in logits]
+    total = math.fsum(powers)
+    return [(z, power / total) for z, power in zip(logits, powers, strict=True)]
 
 
 def _others(sweeper: Sweeper, layer: _Layer) -> Iterator[Mistake]:

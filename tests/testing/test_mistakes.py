@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -83,6 +84,34 @@ def test_a_delta_from_which_the_target_is_not_subtracted_is_named(loss: str, als
     found = name_mistakes(network.cost, *at, gradient=network.gradients(*at, mistakes=("target forgotten", *also)))
     assert found[0] == "the target y is not subtracted: the delta is a, not a - y"
     assert len(found) == 1 + len(also), found
+
+
+@pytest.mark.parametrize("shifted", [False, pytest.param(True, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    ("wrong", "text"),
+    [
+        (lambda p, y: p, "the target y is not subtracted: the delta is a, not a - y"),
+        (
+            lambda p, y: (p - y) * p * (1 - p),
+            "the delta of half squares, (a - y) a (1 - a), is used with cross-entropy",
+        ),
+    ],
+)
+def test_a_wrong_delta_is_named_where_the_loss_takes_logits(
+    wrong: Callable[[Any, Any], Any], text: str, shifted: bool
+) -> None:
+    rng = np.random.default_rng(2)
+    X, Y, W = rng.normal(size=(4, 2)), np.eye(3)[[0, 2, 1, 2]], rng.normal(size=(2, 3))
+
+    def cost(W: Any) -> Any:
+        z = X @ W
+        z = z - z.max(axis=1, keepdims=True) if shifted else z
+        return (np.log(np.exp(z).sum(axis=1)) - (Y * z).sum(axis=1)).mean()
+
+    powers = np.exp(X @ W)
+    p = powers / powers.sum(axis=1, keepdims=True)
+    assert name_mistakes(cost, W, gradient=[X.T @ wrong(p, Y) / 4]) == [text]
+    assert not name_mistakes(cost, W, gradient=[X.T @ (p - Y) / 4])
 
 
 EXCLUSIVE = (
