@@ -78,7 +78,7 @@ class Hunt:
             while most and time.monotonic() < end and self.cases != self.most_cases:
                 seed = self.rng.getrandbits(48)
                 rng = random.Random(seed)
-                program = grow(rng, rng.random() < self.nests)
+                program = grow(rng, self.nests > 0.0 and rng.random() < self.nests)
                 instructions = _length(program)
                 if instructions is None or instructions > 2000:
                     continue
