@@ -65,12 +65,14 @@ const gradient = i => grad[i] + start[i];
 const names = [];
 const whole = i => [kindOf(i)[0], ...ins[i].map(e => nameOf(e.tail)), ...rounds(i)];
 const inNumbers = i => [kindOf(i)[0], ...argumentsOf(i)];
+function named(i) {
+  names[i] = labels[i] || (leaf(i) ? "" : outputOf(i)) || numberOf(i);
+  if (numbered(i) && !leaf(i)) { const f = fill(whole(i), {}); names[i] = plain(f).length <= 16 && (i < last || !/"v\d| of \d/.test(JSON.stringify(f))) ? f : i < last && sums.get(i) || numberOf(i); }
+}
+/* In order, and not from nameOf of the operands: a chain of these may be longer than the stack of calls. */
 function nameOf(i) {
   if (constant(i)) return value[i];
-  if (names[i] === undefined) {
-    names[i] = labels[i] || (leaf(i) ? "" : outputOf(i)) || numberOf(i);
-    if (numbered(i) && !leaf(i)) { const f = fill(whole(i), {}); names[i] = plain(f).length <= 16 && (i < last || !/"v\d| of \d/.test(JSON.stringify(f))) ? f : i < last && sums.get(i) || numberOf(i); }
-  }
+  while (names.length <= i) named(names.length);
   return names[i];
 }
 const whereOf = i => data.W ? data.W[data.w[i]] : "";
@@ -231,7 +233,7 @@ function control(i, parent) {
 }
 function moved(from) {
   walk();
-  names.forEach((x, i) => { if (Array.isArray(x)) delete names[i]; });
+  names.forEach((x, i) => { if (Array.isArray(x)) named(i); });
   answers.clear();
   moment = 1;
   render(from);
