@@ -27,7 +27,10 @@ _KEYWORDS = frozenset(
     "Infinity eval arguments".split()
 )
 _DECLARING = frozenset(("const", "let", "var", "function"))
-_LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_$"
+_BODIES = frozenset(("for", "while", "if", "else", "do"))
+"""Words behind which a semicolon is an empty statement."""
+_LETTERS = "etanisolrcdhupmgbfvwyxkjzqTSMNEALICPBRDFHUOGVWXYKJQZ_$"
+"""Those that are frequent in words and properties come first: equal letters take fewer bits."""
 _SHORT = [*_LETTERS, *itertools.product(_LETTERS, repeat=2)]
 
 
@@ -46,13 +49,32 @@ def smaller(script: str, kept: Sequence[str] = ()) -> str:
     names = _short(tokens, within, kept)
     parts: list[str] = []
     before = _Token("sign", ";", False)
+    heads, declares = [""], [False]  # of the open brackets: what stands before them, and if a declaration goes on there
+    head = ""
     for k, token in enumerate(tokens):
-        text = token.text
+        text = "let" if token.text == "const" else token.text
+        if before.text == ";":
+            if text == "let" and declares[-1]:
+                parts[-1], before = ",", _Token("sign", ",", False)
+                continue
+            declares[-1] = False
+            if text == "}" and head not in _BODIES:
+                parts[-1] = ""
+        if token.kind == "part" or (token.kind == "sign" and text in ("(", "[", "{")):
+            heads.append(before.text)
+            declares.append(False)
+        elif token.kind == "rest" or (token.kind == "sign" and text in (")", "]", "}")):
+            head = heads.pop()
+            declares.pop()
+        elif text != ";":
+            head = text
         if token.kind == "name" and text in names and not _is_property(tokens, k, within):
             text = f"{text}:{names[text]}" if _is_shorthand(tokens, k, within) else names[text]
         if before.kind != "part" and token.kind != "rest":
             parts.append(_between(before, token))
-        parts.append("let" if text == "const" else text)
+            declares[-1] &= parts[-1] not in ("\n", ";")
+        declares[-1] |= text == "let"
+        parts.append(text)
         before = token
     return "".join(parts)
 

@@ -28,6 +28,9 @@ const f = (first, second = first, [third] = [9]) => [first, second, third]; retu
 const cond = true, name = 5, other = 6; return cond ? (cond, name) : other;
 const near = 1; { const near = 2, far = near; } let at = 3; const next = () => at++ + ++at; return [near, next(), at];
 const list = [3], last = list[list.length - 1]; function f() { const list = ['x']; return list[0]; } return [f(), last];
+let one = 1; const two = 2; one++; const three = one + two; if (two) { const one = 5; } return [one, three];
+const two = 2, f = x => { const two = x; return two; }; const g = x => { for (; x < 9; x++); }; return [f(1), g(1), two];
+const a = []; { if (a[0]) a.push(1); else; } { do a.push(2); while (a.length < 3); } return a;
 """.strip().splitlines()
 """Bodies of functions."""
 
@@ -57,9 +60,7 @@ def test_a_wrong_name_would_be_seen(browser: Any, monkeypatch: pytest.MonkeyPatc
 
 def test_names_that_meet_are_told_apart() -> None:
     script = "const alpha = 1, beta = 2; const f = (first, second) => first + second + alpha; const g = third => beta;"
-    found = re.fullmatch(
-        r"let (\w)=1,(\w)=2;let (\w)=\((\w),(\w)\)=>\4\+\5\+\1;let (\w)=(\w)=>\2;", module.smaller(script)
-    )
+    found = re.fullmatch(r"let (\w)=1,(\w)=2,(\w)=\((\w),(\w)\)=>\4\+\5\+\1,(\w)=(\w)=>\2;", module.smaller(script))
     assert found
     assert len({found[k] for k in (1, 2, 3, 6)}) == 4
     assert len({found[k] for k in (1, 4, 5)}) == 3
