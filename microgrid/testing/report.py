@@ -155,16 +155,18 @@ class Report:
             if len(found) == 1 and len(next(iter(found.values()))) > 1:
                 return list(found)
             return [f"{_several(rows)}: {cause}" for cause, rows in found.items()]
-        wrong = [
-            i for i, check in enumerate(self.checks) if check.verdict == "FAIL" and check.numerical.middle is not None
-        ]
+        wrong = [i for i, check in enumerate(self.checks) if check.verdict == "FAIL" and self._known(i)]
         if not wrong:
             return []
         at = self.subject.numbers
         whole = likely_cause([self._pair(i) for i in wrong])
         arguments = self.subject.arguments() if len(self.checks) == len(at) else []
-        if not whole.startswith("no common ratio") or len(arguments) < 2:
+        if not whole or len(arguments) < 2:
             return [whole] if whole else []
+        if not whole.startswith("no common ratio"):
+            told = [name for name, inputs in arguments if any(self._pair(i)[1] for i in inputs if self._known(i))]
+            named = [name for name, inputs in arguments if set(inputs) & set(wrong)]
+            return [whole if set(told) <= set(named) else f"{whole}, in {', '.join(named)} only"]
         causes = [whole]
         for name, inputs in arguments:
             bad = [i for i in inputs if i in wrong]
@@ -173,6 +175,9 @@ class Report:
             elif known := likely_cause([self._pair(i) for i in bad]):
                 causes.append(f"{name}: {known}")
         return causes
+
+    def _known(self, i: int) -> bool:
+        return self.checks[i].numerical.middle is not None
 
     def _pair(self, i: int) -> tuple[float, float]:
         middle = self.checks[i].numerical.middle

@@ -770,6 +770,16 @@ def test_where_no_ratio_is_common_each_argument_is_told_apart() -> None:
     assert re.search(r"w1: no common ratio; the cosine .*; b1: .*; w2 is right; b2 is right$", report.cause)
 
 
+def test_a_factor_is_told_with_the_arguments_that_have_it() -> None:
+    def cause(f: Callable[..., Any], *gradient: float) -> str:
+        return check_gradient(f, 2.0, 3.0, gradient=gradient).cause
+
+    assert cause(lambda x, y: mg.sin(x) * mg.exp(y), 7 * math.cos(2) * math.exp(3), math.sin(2) * math.exp(3)) == (
+        "ratio 7: a sum against a mean over 7, in x only"
+    )
+    assert cause(lambda x, y: mg.sin(x) + 0 * y, 7 * math.cos(2), 0.0) == "ratio 7: a sum against a mean over 7"
+
+
 def test_a_sum_over_all_later_layers_counts_layers_twice_and_four_times() -> None:
     """001: dL/da(l) summed over all later layers: 1, 1, 2, 4 times what it is, from the last layer to the first."""
 
