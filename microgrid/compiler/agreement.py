@@ -195,7 +195,15 @@ def _passed_back(root: Value, seed: float, move: Callable[[float], float]) -> di
 def _moved(result: Value, moves: random.Random) -> Value:
     moved = result * (1.0 + MOVED * moves.uniform(-1.0, 1.0))
     # subnormal numbers have no relative precision
-    return moved + 16.0 * moves.uniform(-1.0, 1.0) * 5e-324 if abs(result.item()) < 1e-290 else moved
+    small = abs(result.item()) < 1e-290 and not _is_exact_zero(result)
+    return moved + 16.0 * moves.uniform(-1.0, 1.0) * 5e-324 if small else moved
+
+
+def _is_exact_zero(x: Value) -> bool:
+    """Return True for a 0 that is no underflow: that of a comparison, moved, would hold."""
+    if x.item() or x.op is None:
+        return False
+    return x.op.name in ("add", "sub", "neg") or any(x.op.piecewise) or not all(v.item() for v in x.operands)
 
 
 class _Replays:

@@ -251,6 +251,21 @@ def test_replays_that_scatter_are_what_lets_them_pass(monkeypatch: pytest.Monkey
     assert seen >= 2
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("scale", [None, 0.3], ids=["alone", "in a product"])
+def test_a_wrong_comparison_is_seen(scale: float | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A replay that moved the 0 of a comparison took the other branch, too, and explained it."""
+
+    def chosen(x: Any) -> Any:
+        condition = x.greater(1.0)
+        return mg.where(condition if scale is None else condition * x * scale, x * 2.0, x * x)
+
+    right = formulas.FORMULAS["greater"]
+    monkeypatch.setitem(formulas.FORMULAS, "greater", lambda w, x, y: right(w, y, x))
+    with pytest.raises(RuntimeError, match=r"compiled, is not what recording gives: .*"):
+        mg.compile(chosen, cache=False)(0.7)
+
+
 def test_an_error_is_seen_where_little_is_left_of_the_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
     """Rounding explains 1e-6 of this value, and not a third of it."""
 
