@@ -30,7 +30,7 @@ _DECLARING = frozenset(("const", "let", "var", "function"))
 _BODIES = frozenset(("for", "while", "if", "else", "do"))
 """Words behind which a semicolon is an empty statement."""
 _LETTERS = "etanisolrcdhupmgbfvwyxkjzqTSMNEALICPBRDFHUOGVWXYKJQZ_$"
-"""Those that are frequent in words and properties come first: equal letters take fewer bits."""
+"""Letters by their frequency in words and properties: equal letters take fewer bits."""
 _SHORT = [*_LETTERS, *itertools.product(_LETTERS, repeat=2)]
 
 
