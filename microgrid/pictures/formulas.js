@@ -1,5 +1,7 @@
 /* Numbers and formulas, as text for the picture and as MathML for the words. A formula is a number, a name, or an op with
-   its operands; N has of each op: MathML, precedence, those that its operands need, precedence as text, sign. */
+   its operands; N has of each op: MathML, precedence, those that its operands need, precedence as text, sign. Choices and
+   comparisons, as text and as MathML, are in conditions.js. */
+const conditions = {};
 function num(x) {
   if (x !== x) return "nan";
   const a = Math.abs(x);
@@ -10,8 +12,7 @@ function num(x) {
 }
 const inBrackets = x => num(x)[0] === "−" ? `(${num(x)})` : num(x);
 const esc = text => text.replace(/[&<>"']/g, c => `&#${c.charCodeAt()};`);
-const UP = { 0: "⁰", 1: "¹", 2: "²", 3: "³", 4: "⁴", 5: "⁵", 6: "⁶", 7: "⁷", 8: "⁸", 9: "⁹", "−": "⁻", ".": "·" };
-const MARKS = { "<": "<", ">": ">", "<=": "≤", ">=": "≥", "==": "=", "!=": "≠" };
+const raised = text => [...text].map(d => "⁰¹²³⁴⁵⁶⁷⁸⁹⁻·"["0123456789−.".indexOf(d)] || "?").join("");
 const parted = text => text.match(/^([A-Za-z]+)_?(?:(\d+)|\[(\d+)\])$/);
 const loose = text => /[-+*/%^=<>|&,\s]/.test(text.replace(/[([][^()[\]]*[)\]]/g, ""));
 const minus = f => typeof f === "number" && num(f)[0] === "−";
@@ -21,7 +22,6 @@ function fill(f, names) {
   if (typeof f === "string") return Object.hasOwn(names, f) ? names[f] : f;
   if (!Array.isArray(f)) return f;
   const [op, ...given] = f;
-  if (op === "compared") return [op, ...given.map((x, k) => k % 2 ? x : fill(x, names))];
   const [a, b] = given.map(x => fill(x, names)), known = typeof a === "number" && typeof b === "number";
   if (op === "neg" && typeof a === "number") return -a;
   if (op === "sub" && known) return a - b;
@@ -32,16 +32,15 @@ function fill(f, names) {
 function plain(f, least = 0) {
   if (typeof f === "number") return least > 3 ? inBrackets(f) : num(f);
   if (typeof f === "string") { const m = parted(f); return m ? m[1] + [...(m[2] || m[3])].map(d => String.fromCharCode(8320 + +d)).join("") : least && loose(f) ? `(${f})` : f; }
-  const [op, a, b, c] = f;
-  if (op === "if") return `${plain(a)} if ${plain(b)} else ${plain(c)}`;
-  if (op === "compared") return f.slice(1).map((x, k) => k % 2 ? MARKS[x] : plain(x)).join(" ");
+  const [op, ...given] = f, [a, b] = given;
+  if (conditions[op]) return conditions[op][0](...given);
   const [, , , p, sign] = N[op] || [];
-  if (!sign) return `${op}(${f.slice(1).map(x => plain(x)).join(", ")})`;
+  if (!sign) return `${op}(${given.map(x => plain(x)).join(", ")})`;
   let text = plain(b === undefined ? a : b, p + (b !== undefined));
   if (text[0] === "−" && p < 4) text = `(${text})`;
   if (b === undefined) text = sign + text;
   else if (p < 4) text = plain(a, p) + (p === 1 ? ` ${sign} ` : sign) + text;
-  else text = plain(a, 5) + ([...text].every(d => UP[d]) ? [...text].map(d => UP[d]).join("") : `^${text}`);
+  else text = plain(a, 5) + (raised(text).includes("?") ? `^${text}` : raised(text));
   return p < least ? `(${text})` : text;
 }
 const mo = sign => `<mo>${sign}</mo>`, mrow = inside => `<mrow>${inside}</mrow>`, within = inside => mrow(mo("(") + inside + mo(")"));
@@ -62,13 +61,12 @@ function bare(f, least) {
     return least && loose(f) ? within(`<mi>${esc(f)}</mi>`) : `<mi>${esc(f)}</mi>`;
   }
   const [op, ...given] = f;
-  if (op === "if") return given[0] === 1 && given[2] === 0 ? mrow(mo("[") + mathml(given[1]) + mo("]")) : within(`${mathml(given[0])}<mtext> if </mtext>${mathml(given[1])}<mtext>, else </mtext>${mathml(given[2])}`);
-  if (op === "compared") return mrow(given.map((x, k) => k % 2 ? mo(esc(MARKS[x])) : mathml(x, 1)).join(""));
+  if (conditions[op]) return conditions[op][1](...given);
   if (op === "∂") return `<mfrac><mrow>${mo("∂")}${mathml(given[0], 6)}</mrow><mrow>${mo("∂")}${mathml(given[1], 6)}</mrow></mfrac>`;
   const [form, binds, needs] = N[op] || [`<mrow><mi>${esc(op)}</mi><mo>(</mo>${given.map((_, k) => "#" + (k + 1)).join(mo(","))}<mo>)</mo></mrow>`, 6, []];
   const inside = form.replace(/#(\d+)/g, (_, k, at) => mathml(given[k - 1], needs[k - 1], k > 1 || form.slice(0, at).includes("</mo>")));
   return binds < least ? within(inside) : inside;
 }
-const math = (...parts) => `<math displaystyle="true">${mrow(parts.join(""))}</math>`;
+const math = (...parts) => `<math displaystyle=true>${mrow(parts.join(""))}</math>`;
 const sized = x => x < 0 ? "minus" : x > 0 ? "plus" : "";
 const coloured = (x, open) => { const inside = `<mrow class="${sized(x)}">${mathml(x)}</mrow>`; return minus(x) && !open ? within(inside) : inside; };

@@ -1,7 +1,7 @@
 /* The neighbourhood of one value: its operands on the left, its users on the right, and below a map of the whole, in which
    a column is a module, a row one call of it, and the first row holds parameters. */
 const SIDE = 25, MOST_ROWS = 10, MOST_CARDS = 40, COLUMNS = 120;
-$(".view").innerHTML = `<div class="local"><svg class="wires" aria-hidden="true"></svg><div class="col made" role="group" aria-label="Made from" tabindex="0"></div><div class="col middle"></div><div class="col used" role="group" aria-label="Used by" tabindex="0"></div></div><div class="map"><p><b>The whole</b>: ${count.toLocaleString("en")} values, ${(2 * half).toLocaleString("en")} steps. A click goes there. <label>Step <input type="number" min="0" max="${LAST}" aria-label="Number of the step"></label></p><div class="scroll" tabindex="0" role="group" aria-label="Map of the whole graph"><svg aria-hidden="true"></svg></div></div>`;
+$(".view").innerHTML = `<div class=local><svg class=wires aria-hidden=true></svg><div class="col made" role=group aria-label="Made from" tabindex=0></div><div class="col middle"></div><div class="col used" role=group aria-label="Used by" tabindex=0></div></div><div class=map><p><b>The whole</b>: ${count.toLocaleString("en")} values, ${(2 * half).toLocaleString("en")} steps. A click goes there. <label>Step <input type=number min=0 max="${LAST}" aria-label="Number of the step"></label></p><div class=scroll tabindex=0 role=group aria-label="Map of the whole graph"><svg aria-hidden=true></svg></div></div>`;
 const wires = $(".wires"), map = $(".map svg"), number = $(".map input");
 
 /* The cells: each value is in one. */
@@ -26,7 +26,7 @@ const titles = [];
 [...blocks].sort((a, b) => a[1].at - b[1].at).forEach(([title, b]) => {
   b.x = x;
   const wide = Math.max(b.columns.size * SIDE, title.length * 6.2 + 10);
-  titles.push(`<text x="${x + wide / 2}" y="12" class="title">${esc(title || "modules")}</text>`);
+  titles.push(`<text x="${x + wide / 2}" y=12 class=title>${esc(title || "modules")}</text>`);
   b.x = x + (wide - b.columns.size * SIDE) / 2;
   x += wide + 14;
 });
@@ -37,8 +37,8 @@ cells.forEach(c => {
   rowCount = Math.max(rowCount, c.row + 1);
 });
 const rowNames = k => !k ? "parameters" : k === MOST_ROWS ? `call ${k} …` : `call ${k}`, calls = Math.max(...Object.values(runs)) > 1;
-map.innerHTML = titles.join("") + (data.W ? [...Array(rowCount).keys()].filter(k => !k || calls).map(k => `<text class="row" x="70" y="${37 + k * SIDE + (k ? 5 : 0)}">${rowNames(k)}</text>`).join("") : "") +
-  [...cells.values()].map((c, k) => `<rect class="cell" data-cell="${k}" x="${c.x + 1.5}" y="${c.y}" width="${SIDE - 3}" height="${SIDE - 3}" rx="${c.row ? 6 : 2}"><title>${esc(`${c.block} ${c.column}`)}, ${rowNames(c.row)}: ${c.list.length} values</title></rect>`).join("");
+map.innerHTML = titles.join("") + (data.W ? [...Array(rowCount).keys()].filter(k => !k || calls).map(k => `<text class=row x=70 y="${37 + k * SIDE + (k ? 5 : 0)}">${rowNames(k)}</text>`).join("") : "") +
+  [...cells.values()].map((c, k) => `<rect class=cell data-cell=${k} x="${c.x + 1.5}" y="${c.y}" width="${SIDE - 3}" height="${SIDE - 3}" rx="${c.row ? 6 : 2}"><title>${esc(`${c.block} ${c.column}`)}, ${rowNames(c.row)}: ${c.list.length} values</title></rect>`).join("");
 map.setAttribute("viewBox", `-8 0 ${x + 4} ${30 + rowCount * SIDE}`);
 const listed = [...cells.values()];
 map.querySelectorAll("rect").forEach((r, k) => listed[k].rect = r);
@@ -46,7 +46,7 @@ const most = list => list.reduce((a, b) => Math.abs(grad[b]) > Math.abs(grad[a])
 
 function card(i) {
   const sum = soFar(i), state = stateOf(i, sum, true), said = strip(i, state, sum.sum), signs = state && !hiddenGradient(i) ? sized(sum.sum) : "";
-  const inside = `<span class="where">${constant(i) ? "constant" : esc([whereOf(i), calls && cellOf[i].row && `call ${cellOf[i].row}`].filter(x => x).join(" · ") || (leaf(i) ? "input" : ""))}</span><span class="what">${constant(i) ? "" : `${told_(i)} = `}<b>${seen(i) && !hiddenValue(i) || place[i] + 1 === at && !hiddenValue(i) ? num(value[i]) : "?"}</b>${leaf(i) || textOf(i) === kindOf(i)[6] ? "" : `<span class="sign">${esc(kindOf(i)[6])}</span>`}</span>` +
+  const inside = `<span class=where>${constant(i) ? "constant" : esc([whereOf(i), calls && cellOf[i].row && `call ${cellOf[i].row}`].filter(x => x).join(" · ") || (leaf(i) ? "input" : ""))}</span><span class=what>${constant(i) ? "" : `${told_(i)} = `}<b>${seen(i) && !hiddenValue(i) || place[i] + 1 === at && !hiddenValue(i) ? num(value[i]) : "?"}</b>${leaf(i) || textOf(i) === kindOf(i)[6] ? "" : `<span class=sign>${esc(kindOf(i)[6])}</span>`}</span>` +
     (back() && !constant(i) ? `<span class="strip ${signs}">${said}${state === "waiting" ? `, ${sum.got} of ${users[i].length}` : ""}</span>` : "");
   return constant(i) ? `<div class="card constant">${inside}</div>` : `<button class="card ${state}" data-go="${i}">${inside}</button>`;
 }
@@ -55,14 +55,14 @@ function pill(e) {
   if (!back()) return `<span class="pill fwd">${seen(e.tail) ? num(value[e.tail]) : "?"} →</span>`;
   if (constant(e.tail)) return "";
   if (!on) return `<span class="pill off">not yet</span>`;
-  return hide ? `<span class="pill">? × ${hiddenGradient(e.head) ? "?" : inBrackets(grad[e.head])}<br>= ?</span>` : `<span class="pill ${sized(e.share)}">${num(e.local)} × ${inBrackets(grad[e.head])}<br>= <b>${num(e.share)}</b></span>`;
+  return hide ? `<span class=pill>? × ${hiddenGradient(e.head) ? "?" : inBrackets(grad[e.head])}<br>= ?</span>` : `<span class="pill ${sized(e.share)}">${num(e.local)} × ${inBrackets(grad[e.head])}<br>= <b>${num(e.share)}</b></span>`;
 }
 let dragging = -1, focus = -1;
 function frame() {
   const i = picked >= 0 ? picked : nodeAt(at) < 0 ? last : nodeAt(at), mine = i === nodeAt(at), us = users[i];
-  $(".made").innerHTML = `<p class="over">${leaf(i) ? "an input: made from nothing" : "made from"}</p>` + ins[i].map(e => `<div class="link out">${card(e.tail)}${pill(e)}</div>`).join("");
-  $(".middle").innerHTML = `<p class="over">${mine ? back() ? "passes its gradient on" : "computes its value" : "looked at"}</p><div class="here">${card(i)}</div>`;
-  $(".used").innerHTML = `<p class="over">${us.length ? `used ${us.length === 1 ? "once" : us.length + " times"}` : "the output"}</p>` + us.slice(0, MOST_CARDS).map(e => `<div class="link in">${pill(e)}${card(e.head)}</div>`).join("") + (us.length > MOST_CARDS ? `<p>and ${us.length - MOST_CARDS} more</p>` : "");
+  $(".made").innerHTML = `<p class=over>${leaf(i) ? "an input: made from nothing" : "made from"}</p>` + ins[i].map(e => `<div class="link out">${card(e.tail)}${pill(e)}</div>`).join("");
+  $(".middle").innerHTML = `<p class=over>${mine ? back() ? "passes its gradient on" : "computes its value" : "looked at"}</p><div class=here>${card(i)}</div>`;
+  $(".used").innerHTML = `<p class=over>${us.length ? `used ${us.length === 1 ? "once" : us.length + " times"}` : "the output"}</p>` + us.slice(0, MOST_CARDS).map(e => `<div class="link in">${pill(e)}${card(e.head)}</div>`).join("") + (us.length > MOST_CARDS ? `<p>and ${us.length - MOST_CARDS} more</p>` : "");
   number.value = at;
   if (focus !== i) $(".used").scrollTop = $(".made").scrollTop = 0;
   focus = i;
@@ -72,7 +72,7 @@ function frame() {
     dragged.length = 0;
     $(".inputs").textContent = "";
     if (leaf(i)) dragged.push(control(i, $(".inputs")));
-    if (!leaves.every((j, k) => same(value[j], original[k]))) $(".inputs").insertAdjacentHTML("beforeend", `<button data-do="reset">Reset the inputs</button>`);
+    if (!leaves.every((j, k) => same(value[j], original[k]))) $(".inputs").insertAdjacentHTML("beforeend", `<button data-do=reset>Reset the inputs</button>`);
   }
   look();
 }

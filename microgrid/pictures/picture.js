@@ -6,7 +6,7 @@ function el(name, parent, attributes, text) {
   if (text !== undefined) e.textContent = text;
   return parent.appendChild(e);
 }
-$(".view").innerHTML = `<svg role="group" aria-label="The graph"></svg>`;
+$(".view").innerHTML = `<svg role=group aria-label="The graph"></svg>`;
 const svg = $("svg"), tall = data.W ? 80 : 66, top_ = -tall / 2, low = tall / 2, BOX = 126, SMALL = 52;
 let shown = "", parts, layer, eye;
 const clamp = u => Math.max(0, Math.min(1, u)), ease = u => u < .5 ? 2 * u * u : 1 - 2 * (1 - u) ** 2;
@@ -19,7 +19,7 @@ function draw() {
   shown = wanted;
   svg.style.setProperty("--hatch", `url(#${id}h)`);
   const L = data.g[shown];
-  svg.innerHTML = `<defs><pattern id="${id}h" width="7" height="7" patternUnits="userSpaceOnUse" patternTransform="rotate(45)"><rect width="2.5" height="7" class="hatch"/></pattern></defs>`;
+  svg.innerHTML = `<defs><pattern id="${id}h" width=7 height=7 patternUnits="userSpaceOnUse" patternTransform="rotate(45)"><rect width=2.5 height=7 class="hatch"/></pattern></defs>`;
   edges.forEach((e, k) => {
     e.path = el("path", svg, { "class": "edge", d: L.e[k] });
     const n = e.length = e.path.getTotalLength(), q = e.path.getPointAtLength(n), r = e.path.getPointAtLength(n - 8), turned = Math.atan2(q.y - r.y, q.x - r.x) * 180 / Math.PI;

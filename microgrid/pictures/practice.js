@@ -54,7 +54,7 @@ function ask(list) {
   list.forEach(q => {
     const box = document.createElement("div"), key = keyOf(q), name = q.e ? `What does ${told_(q.e.head)} contribute to the gradient of ${told_(q.e.tail)}?` : `What is the ${q.forward ? "value" : "gradient"} of ${told_(q.i)}?`;
     words.append(box);
-    box.innerHTML = `<form class="ask"><label for="${id}${key}">${name}</label><input id="${id}${key}" type="text" autocomplete="off" placeholder="number or 1/3"><button>Check</button><button type="button">Hint</button></form><p role="status"></p>`;
+    box.innerHTML = `<form class=ask><label for="${id}${key}">${name}</label><input id="${id}${key}" type=text autocomplete=off placeholder="number or 1/3"><button>Check</button><button type=button>Hint</button></form><p role=status></p>`;
     const said = box.querySelector("[role=status]"), field = box.querySelector("input"), [, help] = box.querySelectorAll("button");
     let tries = 0;
     box.querySelector("form").addEventListener("submit", event => {
@@ -92,7 +92,7 @@ function practise(level, number = 0, stay) {
   if (!practice) { leaves.forEach((i, k) => value[i] = original[k]); moved(); return; }
   if (!was) {
     if (!data.begun) drill.right = drill.asked = 0;
-    bar.innerHTML = `<label>Ask for <select aria-label="Level"><option value="1">each contribution</option><option value="2">each gradient</option><option value="3">the answer</option></select></label>${data.x ? `<label>Difficulty <select aria-label="Difficulty"><option value="1">sums and products</option><option value="2">a value used twice</option><option value="3">with a function</option></select></label>` : ""}${(live || data.x) && !data.given ? `<button data-do="again">New ${data.x ? "exercise" : "numbers"}</button><label>Seed <input type="number" min="1" step="1" value="${drill.seed}" aria-label="Seed of the exercises"></label>` : ""}<span class="score" role="status"></span>`;
+    bar.innerHTML = `<label>Ask for <select aria-label=Level><option value=1>each contribution</option><option value=2>each gradient</option><option value=3>the answer</option></select></label>${data.x ? DIFFICULTIES : ""}${(live || data.x) && !data.given ? `<button data-do=again>New ${data.x ? "exercise" : "numbers"}</button><label>Seed <input type=number min=1 step=1 value="${drill.seed}" aria-label="Seed of the exercises"></label>` : ""}<span class=score role=status></span>`;
     const [level_, hard] = bar.querySelectorAll("select"), [seed_] = bar.querySelectorAll("input");
     level_.addEventListener("change", () => practise(+level_.value, drill.number));
     if (hard) { hard.value = difficulty; hard.addEventListener("change", () => another(+hard.value, drill.seed)); }
@@ -101,11 +101,6 @@ function practise(level, number = 0, stay) {
   bar.querySelector("select").value = practice;
   score();
   exercise(number, stay);
-}
-/* Another graph of those that the page carries for each difficulty, by its seed; after the last comes the first. */
-function another(difficulty, seed, level = practice) {
-  const list = data.x[difficulty - 1] || data.x[0], k = ((seed - data.first) % list.length + list.length) % list.length;
-  again({ ...list[k], difficulty: data.x.indexOf(list) + 1, practice: level, drill: { ...drill, seed: data.first + k } });
 }
 /* Exercise 0 has the page's own numbers; the others draw theirs, the same for all who have the seed. */
 function exercise(number, stay) {

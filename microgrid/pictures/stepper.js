@@ -3,14 +3,6 @@
 const root = [...document.querySelectorAll(`[data-mg="${id}"]`)].find(r => !r.dataset.ready);
 if (!root) return;
 root.dataset.ready = "1";
-const stop = new AbortController();
-/* Begin anew, with another graph or in another state. */
-function again(other) {
-  stop.abort();
-  cancelAnimationFrame(animation);
-  delete root.dataset.ready;
-  mg(id, { ...data, ...other, begun: 1 }, kinds);
-}
 const { c: code, F, N, l: labels, s: seed, alone, live } = data, count = code.length, last = count - 1;
 const value = [], grad = [], start = [], edges = [], ins = [], users = [], computed = [], leaves = [], place = [];
 const numbers = (list = []) => list.map(x => +x), pairs = list => new Map(list);
@@ -122,16 +114,16 @@ root.setAttribute("role", "region");
 root.setAttribute("aria-label", "Backpropagation, step by step");
 if (!alone) root.tabIndex = 0;
 main.className = "mgs";
-main.innerHTML = `<div class="mg-bar" role="group" aria-label="Controls"><button data-do="home" aria-label="To the beginning" title="Home">|◀</button><button data-do="prev" aria-label="Previous step" title="←">◀</button><button data-do="play" class="play"></button><button data-do="next" aria-label="Next step" title="→">▶</button><button data-do="end" aria-label="To the answer" title="End">▶|</button><span class="mg-count"></span><span class="grow"></span><select aria-label="Speed"><option value=".5">½×</option><option value="1" selected>1×</option><option value="2">2×</option><option value="4">4×</option></select><span class="zoom"><button data-do="out" aria-label="Smaller">−</button><button data-do="in" aria-label="Larger">+</button></span>${data.u ? `<button data-do="unfold">${data.folded ? "Unfold" : "Fold"} sums</button>` : ""}<button data-do="practice" aria-pressed="false">Practice</button></div>
-<div class="track"><div class="halves" aria-hidden="true"><span style="flex:${half}">forward: values →</span><span style="flex:${half + 1}">← backward: gradients</span></div><input type="range" min="0" max="${LAST}" value="0" aria-label="Step"></div>
-<div class="drill" hidden></div>
-<div class="view"></div>
-<div class="legend"><span><i>○</i>nothing yet</span><span><i class="waiting">◐</i>waits for more</span><span><i class="ready">●</i>ready: all are in</span><span><i class="done">✓</i>done: passed on</span><span>on an edge: <b>local derivative × gradient = contribution</b></span></div>
-<div class="words"><section aria-live="polite"></section><div class="inputs"></div></div>`;
+main.innerHTML = `<div class=mg-bar role=group aria-label=Controls><button data-do=home aria-label="To the beginning" title=Home>|◀</button><button data-do=prev aria-label="Previous step" title="←">◀</button><button data-do=play class=play></button><button data-do=next aria-label="Next step" title="→">▶</button><button data-do=end aria-label="To the answer" title=End>▶|</button><span class=mg-count></span><span class=grow></span><select aria-label=Speed><option value=.5>½×</option><option value=1 selected>1×</option><option value=2>2×</option><option value=4>4×</option></select><span class=zoom><button data-do=out aria-label=Smaller>−</button><button data-do=in aria-label=Larger>+</button></span>${data.u ? `<button data-do=unfold>${data.folded ? "Unfold" : "Fold"} sums</button>` : ""}<button data-do=practice aria-pressed=false>Practice</button></div>
+<div class=track><div class=halves aria-hidden=true><span style="flex:${half}">forward: values →</span><span style="flex:${half + 1}">← backward: gradients</span></div><input type=range min=0 max="${LAST}" value=0 aria-label=Step></div>
+<div class=drill hidden></div>
+<div class=view></div>
+<div class=legend><span><i>○</i>nothing yet</span><span><i class=waiting>◐</i>waits for more</span><span><i class=ready>●</i>ready: all are in</span><span><i class=done>✓</i>done: passed on</span><span>on an edge: <b>local derivative × gradient = contribution</b></span></div>
+<div class=words><section aria-live=polite></section><div class=inputs></div></div>`;
 const $ = s => main.querySelector(s), words = $("section"), slider = $(".track input"), reduced = matchMedia("(prefers-reduced-motion: reduce)").matches;
 
 /* The words. */
-const rows = list => `<div class="rows">${list.map(r => `<div tabindex="0">${r}</div>`).join("")}</div>`;
+const rows = list => `<div class=rows>${list.map(r => `<div tabindex=0>${r}</div>`).join("")}</div>`;
 const heading = text => `<h2>${text}</h2>`;
 function shareRow(e) {
   const rule = ruleOf(e), filled = ruleInNumbers(e), parts = [mathml(by(e.head, e.tail))];
@@ -141,7 +133,7 @@ function shareRow(e) {
 }
 function remarks(i, forwards) {
   const found = [], [name, , , text, below, choices] = kindOf(i), e = ins[i];
-  if (forwards) return Number.isFinite(value[i]) ? "" : `<p class="note">This is not finite: detect_anomaly() stops at the first such result.</p>`;
+  if (forwards) return Number.isFinite(value[i]) ? "" : `<p class=note>This is not finite: detect_anomaly() stops at the first such result.</p>`;
   if (grad[i] === 0) found.push("Its gradient is exactly 0, so it passes nothing on.");
   if (text && (e[0].local === 0 || Math.abs(e[0].local) < below)) found.push(esc(text.replace("{operand}", num(value[e[0].tail])).replace("{partial}", num(e[0].local))) + ".");
   if (choices.some(x => x) && choices.length > 1 && grad[i]) found.push("Only what was chosen receives.");
@@ -151,7 +143,7 @@ function remarks(i, forwards) {
     if (!first) found.push(`${told_(x.tail)} is used more than once, so its contributions add up: += and not =.`);
     else if (start[x.tail]) found.push(`${told_(x.tail)} had a gradient of ${num(start[x.tail])} already: leaves accumulate until zero_grad.`);
   });
-  return [...new Set(found)].map(x => `<p class="note">${x}</p>`).join("");
+  return [...new Set(found)].map(x => `<p class=note>${x}</p>`).join("");
 }
 /* As nudge.py says it: the linear prediction, and the next term where it helps. */
 function nudges(i) {
@@ -179,14 +171,14 @@ function say() {
   else if (at === 0) words.innerHTML = heading("Before the first step") + `<p>The inputs are known, and nothing else. Going <b>forward</b>, each box computes its value from its operands. Going <b>backward</b>, each box passes to every operand its gradient times the local derivative.</p><p>Keys: ← → Home End, space plays. A click on a box opens its whole calculation.${live ? " Drag an input, and everything follows." : ""}</p>`;
   else if (at === LAST) words.innerHTML = answer();
   else if (!back()) words.innerHTML = heading(`Forward: compute ${told_(i)}`) + (list.length ? "" : rows([valueRow(i)]) + remarks(i, true));
-  else words.innerHTML = heading(`Backward: ${told_(i)} passes its gradient on`) + `<p>${why(i)}</p>` + (list.length || passing().some(hiddenShare) ? "" : rows(passing().map(shareRow)) + `<p class="soft">${nudges(i)}.</p>` + remarks(i));
+  else words.innerHTML = heading(`Backward: ${told_(i)} passes its gradient on`) + `<p>${why(i)}</p>` + (list.length || passing().some(hiddenShare) ? "" : rows(passing().map(shareRow)) + `<p class=soft>${nudges(i)}.</p>` + remarks(i));
   ask(list);
 }
 function valueRow(i) {
   const f = whole(i), filled = inNumbers(i), parts = plain(f) === textOf(i) ? [] : [mathml(nameOf(i)), EQUALS];
   return math(...parts, mathml(f), EQUALS, ...(plain(filled) === plain(f) ? [] : [mathml(filled), EQUALS]), mathml(value[i]));
 }
-const link = i => `<button data-go="${i}" aria-label="${esc(`${whereOf(i)} ${textOf(i)}`.trim())}">${told_(i)}</button>`;
+const link = i => `<button data-go=${i} aria-label="${esc(`${whereOf(i)} ${textOf(i)}`.trim())}">${told_(i)}</button>`;
 const added = (list, f) => list.slice(0, 6).map((x, k) => (k ? PLUS : "") + f(x)).join("") + (list.length > 6 ? `${PLUS}${mo("…")}` : "");
 function calculation(i) {
   const us = users[i], secret = hiddenGradient(i) || us.some(hiddenShare), lines = [], factor = f => mathml(f, 3, true);
@@ -199,25 +191,25 @@ function calculation(i) {
       math(EQUALS, ...(list.length > 1 ? [sum(e => coloured(e.share)), EQUALS] : []), coloured(gradient(i), true)));
   } else lines.push(math(mathml(G(i)), EQUALS, coloured(gradient(i), true)));
   const heads = [...new Set(us.map(e => e.head))], tails = [...new Set(operands(ins[i]).map(e => e.tail))];
-  return `<h2>The whole calculation of ${told_(i)} <button data-do="close" aria-label="Close">✕</button></h2>` + (whereOf(i) ? `<p class="where">${esc(whereOf(i))}</p>` : "") +
+  return `<h2>The whole calculation of ${told_(i)} <button data-do=close aria-label=Close>✕</button></h2>` + (whereOf(i) ? `<p class=where>${esc(whereOf(i))}</p>` : "") +
     `<p>${us.length > 1 ? `It is used ${us.length} times, so its gradient is the sum of ${us.length} contributions.` : us.length ? "It is used once." : "The output: how it changes with itself."}</p>` + rows(lines) +
-    `<p class="links">${heads.length ? `Used by ${heads.slice(0, 40).map(link).join(" ")}` : ""} ${tails.length ? `Made from ${tails.map(link).join(" ")}` : ""}</p>`;
+    `<p class=links>${heads.length ? `Used by ${heads.slice(0, 40).map(link).join(" ")}` : ""} ${tails.length ? `Made from ${tails.map(link).join(" ")}` : ""}</p>`;
 }
 const outputWith = (i, x) => { const values = [...value]; values[i] = x; return forward(values)[last]; };
 function answer() {
   const shown = inputs.filter(i => !hiddenGradient(i)), most = Math.max(...inputs.map(i => Math.abs(gradient(i))).filter(Number.isFinite), 1e-300), h = .01, z = told_(last);
   const listed = [...shown].sort((a, b) => inputs.length > 30 ? Math.abs(gradient(b)) - Math.abs(gradient(a)) : 0).slice(0, 30);
-  return heading(`The answer: how ${z} changes with each input`) + (shown.length < inputs.length && !shown.length ? "" : `<table><thead><tr><th scope="col">input</th><th scope="col">gradient</th><th scope="col" class="wide">size</th>${live ? `<th scope="col">try it: input + ${h}</th>` : ""}</tr></thead><tbody>` + listed.map(i => {
+  return heading(`The answer: how ${z} changes with each input`) + (shown.length < inputs.length && !shown.length ? "" : `<table><thead><tr><th scope=col>input</th><th scope=col>gradient</th><th scope=col class=wide>size</th>${live ? `<th scope=col>try it: input + ${h}</th>` : ""}</tr></thead><tbody>` + listed.map(i => {
     const g = gradient(i), d = live && outputWith(i, value[i] + h) - value[last];
-    return `<tr><td>${link(i)} ${math(EQUALS, mathml(value[i]))}${whereOf(i) ? `<br><small>${esc(whereOf(i))}</small>` : ""}</td><td>${math(mathml(G(i)), EQUALS, coloured(g, true))}</td><td class="wide ${sized(g)}"><span class="meter" style="width:${Math.abs(g) / most * 5 || 0}em"></span></td>${live ? `<td>${z} changes by <b class="${sized(d)}">${num(d)}</b><br><small>${h} × gradient = ${num(h * g / (seed || 1))}</small></td>` : ""}</tr>`;
-  }).join("") + "</tbody></table>" + (inputs.length > 30 ? `<p>The 30 largest of ${inputs.length}.</p>` : "") + (data.t && recorded ? `<p><button data-do="latex">Copy LaTeX</button></p>` : ""));
+    return `<tr><td>${link(i)} ${math(EQUALS, mathml(value[i]))}${whereOf(i) ? `<br><small>${esc(whereOf(i))}</small>` : ""}</td><td>${math(mathml(G(i)), EQUALS, coloured(g, true))}</td><td class="wide ${sized(g)}"><span class=meter style="width:${Math.abs(g) / most * 5 || 0}em"></span></td>${live ? `<td>${z} changes by <b class="${sized(d)}">${num(d)}</b><br><small>${h} × gradient = ${num(h * g / (seed || 1))}</small></td>` : ""}</tr>`;
+  }).join("") + "</tbody></table>" + (inputs.length > 30 ? `<p>The 30 largest of ${inputs.length}.</p>` : "") + (data.t && recorded ? `<p><button data-do=latex>Copy LaTeX</button></p>` : ""));
 }
 
 /* Inputs that can be dragged. */
 const dragged = [], brief = x => +x.toPrecision(4);
 function control(i, parent) {
   const l = document.createElement("label"), name = textOf(i), most = Math.max(6, 2 * Math.abs(value[i])) || 6;
-  l.innerHTML = `${whereOf(i) ? `<small class="where">${esc(whereOf(i))}</small>` : ""}<span>${told_(i)}</span><input type="range" min="${-most}" max="${most}" step="any" value="${value[i]}"><input type="number" step="any" value="${brief(value[i])}"><output></output>`;
+  l.innerHTML = `${whereOf(i) ? `<small class=where>${esc(whereOf(i))}</small>` : ""}<span>${told_(i)}</span><input type=range min="${-most}" max="${most}" step=any value="${value[i]}"><input type=number step=any value="${brief(value[i])}"><output></output>`;
   const [range, number] = l.querySelectorAll("input"), output = l.querySelector("output");
   range.setAttribute("aria-label", `${whereOf(i)} ${name}`.trim());
   number.setAttribute("aria-label", `${whereOf(i)} ${name}, as a number`.trim());
@@ -291,7 +283,6 @@ const acts = {
   practice: () => { practise(practice ? 0 : 1); }, again: () => data.x ? another(difficulty, drill.seed + 1) : exercise(drill.number + 1),
   reset: () => { leaves.forEach((i, k) => value[i] = original[k]); moved(); },
   "in": () => { zoom = Math.min(zoom * 1.25, 4); view.look(); }, out: () => { zoom = Math.max(zoom / 1.25, .4); view.look(); },
-  unfold: () => again({ ...data.u, u: Object.fromEntries(Object.keys(data.u).map(k => [k, data[k]])), folded: !data.folded, at: leaves.map(i => value[i]), practice }),
   latex: () => copied(data.t, $("[data-do=latex]")),
   close: () => { picked = -1; render(); }
 };
@@ -302,11 +293,11 @@ main.addEventListener("click", event => {
 slider.addEventListener("input", () => go(+slider.value));
 (alone ? document : root).addEventListener("keydown", event => {
   const act = { ArrowRight: "next", ArrowLeft: "prev", Home: "home", End: "end", " ": "play", Escape: "close" }[event.key], tag = event.target.tagName;
-  if (!act || event.altKey || event.ctrlKey || event.metaKey || /^(INPUT|SELECT)$/.test(tag) || event.key === " " && tag === "BUTTON") return;
+  if (!act || !main.isConnected || event.altKey || event.ctrlKey || event.metaKey || /^(INPUT|SELECT)$/.test(tag) || event.key === " " && tag === "BUTTON") return;
   event.preventDefault();
   event.stopPropagation();
   acts[act]();
-}, stop);
+});
 
 /* The address says where to begin: #step=8&x=1.5&box=0&practice=2&seed=7&difficulty=3 */
 function address() {
@@ -325,8 +316,8 @@ function begin() {
   if (live && inputs.length) {
     const shown = view.moves ? inputs : [];
     shown.forEach(i => dragged.push(control(i, $(".inputs"))));
-    if (shown.length) $(".inputs").insertAdjacentHTML("beforeend", `<button data-do="reset" ${recorded ? "hidden" : ""}>Reset the inputs</button>`);
-  } else if (!live) $(".inputs").innerHTML = `<p class="soft">${esc(data.why)}</p>`;
+    if (shown.length) $(".inputs").insertAdjacentHTML("beforeend", `<button data-do=reset ${recorded ? "hidden" : ""}>Reset the inputs</button>`);
+  } else if (!live) $(".inputs").innerHTML = `<p class=soft>${esc(data.why)}</p>`;
   at = Math.max(0, Math.min(LAST, +asked.get("step") || 0));
   drill.seed = +asked.get("seed") || drill.seed;
   const level = asked.has("practice") ? Math.min(3, +asked.get("practice") || 1) : data.practice;
@@ -340,8 +331,8 @@ function begin() {
 /* The theme is that of the surroundings, where they have a mark: JupyterLab's, VS Code's, and what pages use. */
 const marks = [document.body, document.documentElement];
 function theme() {
-  const said = marks.map(m => m.dataset.jpThemeLight === "false" || /dark/.test(`${m.dataset.theme} ${m.dataset.vscodeThemeKind} ${m.dataset.bsTheme}`) ? "dark" : m.dataset.jpThemeLight === "true" || /light/.test(`${m.dataset.theme} ${m.dataset.vscodeThemeKind} ${m.dataset.bsTheme}`) ? "light" : "").find(x => x);
-  said ? main.dataset.theme = said : delete main.dataset.theme;
+  const said = marks.map(({ dataset: d }) => [{ false: "dark", true: "light" }[d.jpThemeLight], d.theme, d.vscodeThemeKind, d.bsTheme]);
+  main.dataset.theme = said.join().match(/dark|light/) || "";
 }
 theme();
 marks.forEach(m => new MutationObserver(theme).observe(m, { attributes: true }));

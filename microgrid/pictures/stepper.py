@@ -85,7 +85,9 @@ def _piece(steps: Walk, *, alone: bool, kinds: _Kinds | None = None, **more: Any
         data = {key: x for key, x in data.items() if x not in ([], {}, "")}
     uid = web.new_id(web.as_json(data))
     fallback = web.image(still(short or steps, views.get("LR")), _in_words(steps))
-    scripts = ["formulas.js", "copying.js", "stepper.js", "practice.js", "picture.js" if whole else "local.js"]
+    chosen = any(f'"{head}"' in web.as_json(kinds_of_all) for head in (symbols.CHOICE, symbols.COMPARED))
+    scripts = ["formulas.js", *["conditions.js"] * chosen, "copying.js", "stepper.js", "practice.js"]
+    scripts += [*["again.js"] * ("x" in data or "u" in data), "picture.js" if whole else "local.js"]
     styles = ["stepper.css"] if whole else ["stepper.css", "local.css"]
     return web.widget(uid, fallback, scripts, styles, data, kinds.script())
 

@@ -29,7 +29,7 @@ const cond = true, name = 5, other = 6; return cond ? (cond, name) : other;
 const near = 1; { const near = 2, far = near; } let at = 3; const next = () => at++ + ++at; return [near, next(), at];
 const list = [3], last = list[list.length - 1]; function f() { const list = ['x']; return list[0]; } return [f(), last];
 let one = 1; const two = 2; one++; const three = one + two; if (two) { const one = 5; } return [one, three];
-const two = 2, f = x => { const two = x; return two; }; const g = x => { for (; x < 9; x++); }; return [f(1), g(1), two];
+const two = 2, f = x => { const two = x; return two; }; const g = x => { for (; x < 9; x++); }; return [f(1), g(), two];
 const a = []; { if (a[0]) a.push(1); else; } { do a.push(2); while (a.length < 3); } return a;
 """.strip().splitlines()
 """Bodies of functions."""

@@ -1,0 +1,13 @@
+/* Begin anew, with another graph or in another state. */
+function again(other) {
+  cancelAnimationFrame(animation);
+  delete root.dataset.ready;
+  mg(id, { ...data, ...other, begun: 1 }, kinds);
+}
+acts.unfold = () => again({ ...data.u, u: Object.fromEntries(Object.keys(data.u).map(k => [k, data[k]])), folded: !data.folded, at: leaves.map(i => value[i]), practice });
+const DIFFICULTIES = `<label>Difficulty <select aria-label=Difficulty><option value=1>sums and products</option><option value=2>a value used twice</option><option value=3>with a function</option></select></label>`;
+/* Another graph of those that the page carries for each difficulty, by its seed; after the last comes the first. */
+function another(difficulty, seed, level = practice) {
+  const list = data.x[difficulty - 1] || data.x[0], k = ((seed - data.first) % list.length + list.length) % list.length;
+  again({ ...list[k], difficulty: data.x.indexOf(list) + 1, practice: level, drill: { ...drill, seed: data.first + k } });
+}
