@@ -315,6 +315,15 @@ def test_a_click_on_a_box_opens_its_whole_calculation(opened_once: Open, tmp_pat
     assert page.locator(".words h2").inner_text().startswith("The answer")
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(("made", "said"), [(Value.relu, "=[𝑥>0]=[2>0]=1"), (abs, "=(1if𝑥>0,else(−1if𝑥<0,else0))=")])
+def test_a_rule_that_chooses_is_a_formula(opened_once: Open, tmp_path: Path, made: Any, said: str) -> None:
+    steps(made(Value(2.0, label="x"))).save(tmp_path / "steps.html")
+    page = opened_once(tmp_path / "steps.html")
+    go(page, 2)
+    assert said in flat(page.locator(".rows > div").first.inner_text())
+
+
 def loss_over_points(w: float = 0.8, b: float = -0.3) -> Steps:
     """A mean of squares, and a sum of four with another order of adding."""
     slope, offset = Value(w, label="w"), Value(b, label="b")
