@@ -8,7 +8,6 @@ import itertools
 import json
 import math
 import re
-import zlib
 from collections.abc import Sequence
 from decimal import ROUND_HALF_UP, Context, Decimal
 from importlib import resources
@@ -112,10 +111,10 @@ def _packed(parts: Sequence[str]) -> str:
 
     Each part has a Huffman code of its own: style, functions and data have other letters.
     """
-    deflated, data = zlib.compressobj(9, zlib.DEFLATED, -15), b""
-    for part in parts:
-        data += deflated.compress(part.encode("utf-8", "replace")) + deflated.flush(zlib.Z_BLOCK)
-    data += deflated.flush()
+    from microgrid.pictures.deflate import deflated  # of pages only, too
+
+    *constant, last = (part.encode("utf-8", "replace") for part in parts)
+    data = deflated(constant, last)
     found = []
     for start in range(0, len(data), 13):  # 8 times 13 bits
         block = data[start : start + 13]
