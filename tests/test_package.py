@@ -180,6 +180,27 @@ def test_what_only_tests_use_would_be_seen() -> None:
     assert unused({"one": one, "two": "from one import alive\nx = alive()\n"}) == ["two.x"]
 
 
+def foreign_imports(source: str) -> list[str]:
+    """List the modules, neither Python's own nor this package's, that a module imports by statement."""
+    nodes = list(ast.walk(ast.parse(source)))
+    names = [alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names]
+    names += [node.module or "" for node in nodes if isinstance(node, ast.ImportFrom)]
+    return sorted({name.split(".")[0] for name in names} - set(sys.stdlib_module_names) - {"microgrid"})
+
+
+def test_compiled_modules_need_no_third_party_module_where_they_are_built() -> None:
+    """An installation builds with mypyc and nothing else: with `import numpy as np` it would be pure Python."""
+    hook = ast.parse((ROOT / ".build" / "compile.py").read_text())
+    names: dict[str, list[str]] = {}
+    lists = [node for node in hook.body if isinstance(node, ast.Assign | ast.AugAssign)]
+    exec(compile(ast.Module(lists, []), "compile.py", "exec"), names)
+    assert "microgrid/engine.py" in names["MODULES"]
+    assert {name: foreign_imports((ROOT / name).read_text()) for name in names["MODULES"]} == dict.fromkeys(
+        names["MODULES"], []
+    )
+    assert foreign_imports("def f():\n    import numpy as np\n    from scipy import optimize\n") == ["numpy", "scipy"]
+
+
 def loaded_by(code: str) -> set[str]:
     """Modules that the code loads; what site loads by itself is not counted, since -I -S would hide the package."""
     code = f"import sys; before = set(sys.modules); {code}; print(*sorted(set(sys.modules) - before))"

@@ -14,6 +14,7 @@ from microgrid.compiler.code import SUMMED
 from microgrid.compiler.interpreter import POWERS, TERMS, WORD, Handler
 from microgrid.compiler.stages import interruptible
 from microgrid.compiler.tape import ONCE, PASSED, Tape
+from microgrid.core.packages import library
 
 PINNED = ("x", "p", "c", "s", "d")
 """Spaces with slots of their own, in their order."""
@@ -224,8 +225,7 @@ class _Encoder:
 
 def _distinct(constants: Sequence[float]) -> tuple[list[float], list[int]]:
     """Return the different constants, to the bit, and the place of each one among them."""
-    import numpy as np
-
+    np: Any = library("numpy", "compile")
     bits, places = np.unique(np.array(constants, dtype=float).view(np.int64), return_inverse=True)
     return bits.view(np.float64).tolist(), places.tolist()
 
@@ -235,8 +235,7 @@ def words_of(encoded: Encoded, addresses: Sequence[int], end: int, lanes: int) -
 
     Raises MemoryError for more slots than the offsets reach.
     """
-    import numpy as np
-
+    np: Any = library("numpy", "compile")
     if encoded.slots * 8 * lanes > 1 << 32:  # offsets have 32 bits
         raise MemoryError(
             f"{encoded.slots:,} numbers are needed at once, more than can be interpreted in {lanes} lanes"

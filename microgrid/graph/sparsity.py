@@ -41,8 +41,7 @@ class Places(NamedTuple):
 
 def places(entries: Sequence[tuple[int, ...]], shape: tuple[int, int]) -> Places:
     """Return the places of entries that are in order, by rows."""
-    import numpy as np
-
+    np: Any = library("numpy", "special")
     library("scipy.sparse", "special")
     rows = np.array([entry[0] for entry in entries], dtype=np.int32)
     starts = np.searchsorted(rows, np.arange(shape[0] + 1)).astype(np.int32)
