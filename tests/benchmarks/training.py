@@ -47,6 +47,7 @@ def demo() -> History:
         optimizer=optimizer,
         epochs=100,
         metrics=["accuracy"],
+        compile=False,
     )
 
 
