@@ -18,7 +18,7 @@ ENDINGS = (".html", ".htm")
 
 _made = itertools.count()
 
-_DIGITS = [chr(c) for c in range(32, 127) if chr(c) not in '"<\\{']
+_DIGITS = [dict(zip('"<\\', "|}~", strict=True)).get(chr(c), chr(c)) for c in range(32, 123)]
 _PAIRS = [first + second for first in _DIGITS for second in _DIGITS]
 """Pairs of characters, one for each 13 bits. They mean nothing in HTML, in JavaScript and in templates of sites."""
 
@@ -53,14 +53,14 @@ def _replacing(uid: str, fallback: str, *script: str) -> str:
 
 
 def page(title: str, content: str) -> str:
-    """Return a page that opens by itself."""
+    """Return a page that opens by itself, without the tags that HTML leaves optional."""
     heading = html.escape(title)
     return (
-        f'<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8"><title>{heading}</title>'
-        '<meta name="viewport" content="width=device-width">'
+        f"<!DOCTYPE html>\n<html lang=en><meta charset=utf-8><title>{heading}</title>"
+        '<meta name=viewport content="width=device-width">'
         "<style>body{margin:1rem;font-family:system-ui,sans-serif;background:#fff}h1{font-size:1.15rem;font-weight:600}"
-        "@media (prefers-color-scheme:dark){body{background:#121212;color:#eee}}</style></head>"
-        f"<body><main><h1>{heading}</h1>{content}</main></body></html>\n"
+        "@media (prefers-color-scheme:dark){body{background:#121212;color:#eee}}</style>"
+        f"<main><h1>{heading}</h1>{content}</main>\n"
     )
 
 
