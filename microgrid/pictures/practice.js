@@ -28,11 +28,8 @@ function judge(q, y) {
     if (other) return `That is the contribution to the other operand, ${told_(other.tail)}.`;
     if (near(y, q.e.local + grad[q.e.head])) return "Along an edge one multiplies. Adding comes where contributions meet.";
   } else {
-    const one = us.find(e => near(y, e.share)), rest = us.find(e => near(y, gradient(q.i) - e.share)), n = new Set(us.map(e => e.head)).size;
-    if (us.length > 1 && one) return `That is the contribution by ${told_(one.head)} alone. ${n > 1 ? `There is a second user: ${told_(q.i)} is used by ${n} boxes` : "It is used twice"}, and the contributions add up.`;
-    if (us.length > 2 && rest) return `A user is missing: ${told_(rest.head)}.`;
-    if (us.length > 1 && us.some(e => near(y, gradient(q.i) - 2 * e.share))) return "The sizes are right; look at the sign of each contribution.";
-    if (us.length > 1 && near(y, us.reduce((p, e) => p * e.share, 1))) return "Contributions of several users are added, not multiplied.";
+    const said = adding && mistakeInSum(q.i, y, us);
+    if (said) return said;
   }
   if (near(y, value[q.i ?? q.e.tail])) return "That is the value, not the gradient.";
   return "Not yet. Which local derivative belongs to each edge?";

@@ -23,6 +23,7 @@ backwards.forEach(i => ins[i].forEach(e => users[e.tail].push(e)));
 const half = computed.length, LAST = 2 * half + 1;
 const inputs = leaves.filter(i => users[i].length), operands = e => e.filter(x => !constant(x.tail));
 const kindOf = i => F[code[i][0]], rounds = i => kindOf(i)[1].map(Number), argumentsOf = i => [...ins[i].map(e => value[e.tail]), ...rounds(i)];
+const adding = users.some(us => us.length > 1) || start.some(x => x);                            /* with adding.js */
 const same = (a, b) => Object.is(a, b) || a !== a && b !== b;
 
 function forward(values) {
@@ -137,12 +138,7 @@ function remarks(i, forwards) {
   if (grad[i] === 0) found.push("Its gradient is exactly 0, so it passes nothing on.");
   if (text && (e[0].local === 0 || Math.abs(e[0].local) < below)) found.push(esc(text.replace("{operand}", num(value[e[0].tail])).replace("{partial}", num(e[0].local))) + ".");
   if (choices.some(x => x) && choices.length > 1 && grad[i]) found.push("Only what was chosen receives.");
-  if (e.length === 2 && e[0].tail === e[1].tail) found.push("Both operands are the same value, and both edges count.");
-  operands(e).forEach(x => {
-    const first = users[x.tail][0] === x;
-    if (!first) found.push(`${told_(x.tail)} is used more than once, so its contributions add up: += and not =.`);
-    else if (start[x.tail]) found.push(`${told_(x.tail)} had a gradient of ${num(start[x.tail])} already: leaves accumulate until zero_grad.`);
-  });
+  if (adding) found.push(...additions(e));
   return [...new Set(found)].map(x => `<p class=note>${x}</p>`).join("");
 }
 /* As nudge.py says it: the linear prediction, and the next term where it helps. */

@@ -86,8 +86,11 @@ def _piece(steps: Walk, *, alone: bool, kinds: _Kinds | None = None, **more: Any
     uid = web.new_id(web.as_json(data))
     fallback = web.image(still(short or steps, views.get("LR")), _in_words(steps))
     chosen = any(f'"{head}"' in web.as_json(kinds_of_all) for head in (symbols.CHOICE, symbols.COMPARED))
-    scripts = ["formulas.js", *["conditions.js"] * chosen, "copying.js", "stepper.js", "practice.js"]
-    scripts += [*["again.js"] * ("x" in data or "u" in data), "picture.js" if whole else "local.js"]
+    others = "x" in data or "u" in data
+    tails = [j for _, *operands in data["c"] for j in operands]
+    adds = others or "a" in data or len(tails) > len(set(tails))
+    scripts = ["formulas.js", *["conditions.js"] * chosen, "copying.js", "stepper.js", *["adding.js"] * adds]
+    scripts += ["practice.js", *["again.js"] * others, "picture.js" if whole else "local.js"]
     styles = ["stepper.css"] if whole else ["stepper.css", "local.css"]
     return web.widget(uid, fallback, scripts, styles, data, kinds.script())
 
