@@ -1,4 +1,4 @@
-/* Choices and comparisons in formulas, as text and as MathML: of pages whose rules have them. */
+/* Choices and comparisons in formulas, as text and as MathML. */
 const MARKS = { "<": "<", ">": ">", "<=": "≤", ">=": "≥", "==": "=", "!=": "≠" };
 conditions.if = [
   (a, b, c) => `${plain(a)} if ${plain(b)} else ${plain(c)}`,

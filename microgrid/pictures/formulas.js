@@ -1,6 +1,6 @@
 /* Numbers and formulas, as text for the picture and as MathML for the words. A formula is a number, a name, or an op with
-   its operands; N has of each op: MathML, precedence, those that its operands need, precedence as text, sign. Choices and
-   comparisons, as text and as MathML, are in conditions.js. */
+   its operands; N has of each op: MathML, precedence, those that its operands need, precedence as text, sign. Choices
+   and comparisons are in conditions.js, exponents in powers.js. */
 const conditions = {};
 function num(x) {
   if (x !== x) return "nan";
@@ -12,7 +12,6 @@ function num(x) {
 }
 const inBrackets = x => num(x)[0] === "−" ? `(${num(x)})` : num(x);
 const esc = text => text.replace(/[&<>"']/g, c => `&#${c.charCodeAt()};`);
-const raised = text => [...text].map(d => "⁰¹²³⁴⁵⁶⁷⁸⁹⁻·"["0123456789−.".indexOf(d)] || "?").join("");
 const parted = text => text.match(/^([A-Za-z]+)_?(?:(\d+)|\[(\d+)\])$/);
 const loose = text => /[-+*/%^=<>|&,\s]/.test(text.replace(/[([][^()[\]]*[)\]]/g, ""));
 const minus = f => typeof f === "number" && num(f)[0] === "−";

@@ -94,7 +94,7 @@ function frame(t) {
     p.value.textContent = known ? num(value[i]) : "?";
     p.grad.textContent = said;
     p.grad.style.fontSize = said.length > 18 ? "9.8px" : "";
-    p.g.setAttribute("aria-label", `${whereOf(i)} ${textOf(i)}, value ${known ? num(value[i]) : "not computed yet"}${back() ? `, ${state || "nothing yet"} ${said.slice(2)}` : ""}`.trim());
+    p.g.setAttribute("aria-label", `${inFull(i)}, value ${known ? num(value[i]) : "not computed yet"}${back() ? `, ${state || "nothing yet"} ${said.slice(2)}` : ""}`.trim());
   });
   if (here >= 0) {
     const taken = parts.map(p => [p.x, p.y, p.w / 2, p.h / 2]);

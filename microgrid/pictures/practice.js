@@ -28,7 +28,7 @@ function judge(q, y) {
     if (other) return `That is the contribution to the other operand, ${told_(other.tail)}.`;
     if (near(y, q.e.local + grad[q.e.head])) return "Along an edge one multiplies. Adding comes where contributions meet.";
   } else {
-    const said = adding && mistakeInSum(q.i, y, us);
+    const said = mistakeInSum(q.i, y, us);
     if (said) return said;
   }
   if (near(y, value[q.i ?? q.e.tail])) return "That is the value, not the gradient.";

@@ -11,7 +11,7 @@ import functools
 import math
 import operator
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from microgrid.core.primitive import CALL, OPS, Op, has_rule
@@ -85,14 +85,41 @@ def _piece(steps: Walk, *, alone: bool, kinds: _Kinds | None = None, **more: Any
         data = {key: x for key, x in data.items() if x not in ([], {}, "")}
     uid = web.new_id(web.as_json(data))
     fallback = web.image(still(short or steps, views.get("LR")), _in_words(steps))
-    chosen = any(f'"{head}"' in web.as_json(kinds_of_all) for head in (symbols.CHOICE, symbols.COMPARED))
-    others = "x" in data or "u" in data
-    tails = [j for _, *operands in data["c"] for j in operands]
-    adds = others or "a" in data or len(tails) > len(set(tails))
-    scripts = ["formulas.js", *["conditions.js"] * chosen, "copying.js", "stepper.js", *["adding.js"] * adds]
-    scripts += ["practice.js", *["again.js"] * others, "picture.js" if whole else "local.js"]
+    scripts = ["formulas.js", "copying.js", "stepper.js", "practice.js", *_scripts(data)]
+    scripts += ["picture.js" if whole else "local.js"]
     styles = ["stepper.css"] if whole else ["stepper.css", "local.css"]
     return web.widget(uid, fallback, scripts, styles, data, kinds.script())
+
+
+def _scripts(data: dict[str, Any]) -> list[str]:
+    """Return the scripts that not every graph needs, and this one does."""
+    others = "x" in data or "u" in data  # whose graphs have operands of their own
+    tails = [j for _, *operands in data["c"] for j in operands]
+    kinds = data.get("F", [])
+    needed = {
+        "conditions.js": any(f'"{head}"' in web.as_json(kinds) for head in (symbols.CHOICE, symbols.COMPARED)),
+        "powers.js": any(len(notation) > 3 and notation[3] > 3 for notation in data.get("N", {}).values()),
+        "modules.js": others or "W" in data,
+        "bending.js": others or any(map(_bends, kinds)) or any(len(set(ends)) < len(ends) for _, *ends in data["c"]),
+        "remarks.js": any(kind[3] or any(kind[5]) for kind in kinds),
+        "adding.js": others or "a" in data or len(tails) > len(set(tails)),
+        "again.js": others,
+    }
+    return [name for name, is_needed in needed.items() if is_needed]
+
+
+def _bends(kind: Sequence[Any]) -> bool:
+    """Return False for an op that is linear in each operand: its rules are known, and name neither that nor the value."""
+    rules, variables = kind[2], kind[7]
+    return not all(rule and not {"z", x} & set(_names(rule)) for rule, x in zip(rules, variables, strict=False))
+
+
+def _names(rule: Any) -> Iterator[Any]:
+    if isinstance(rule, list):
+        for part in rule:
+            yield from _names(part)
+    else:
+        yield rule
 
 
 def _latex(steps: Walk) -> str:

@@ -8,6 +8,7 @@ import itertools
 import json
 import math
 import re
+import string
 from collections.abc import Sequence
 from decimal import ROUND_HALF_UP, Context, Decimal
 from importlib import resources
@@ -40,7 +41,7 @@ def widget(uid: str, fallback: str, scripts: Sequence[str], styles: Sequence[str
     `kinds` is JavaScript. `mg` is the whole function: a script calls it to begin anew with other data.
     """
     body = _smaller("\n".join(map(_file, scripts)), ("mg", "id", "css", "data", "kinds"))
-    css = f"{{let css={json.dumps(''.join(map(_file, styles)), ensure_ascii=False)};"
+    css = f"{{let css={json.dumps(_short(''.join(map(_file, styles))), ensure_ascii=False)};"
     function = f'(function mg(id,data,kinds){{"use strict";{body}}})'
     return _replacing(uid, fallback, css, function, f"({json.dumps(uid)},{as_json(data)},{kinds})}}")
 
@@ -104,6 +105,12 @@ def _smaller(script: str, kept: Sequence[str] = ()) -> str:
     from microgrid.pictures.smaller import smaller  # its patterns take milliseconds, of pages only
 
     return smaller(script, kept)
+
+
+def _short(css: str) -> str:
+    """Return CSS with a letter for each custom property that it sets."""
+    found = {name: f"--{letter}" for letter, name in zip(string.ascii_letters, dict.fromkeys(re.findall(r"[{;](--[a-z]+):", css)))}
+    return re.sub(r"--[a-z]+", lambda name: found.get(name[0], name[0]), css)
 
 
 def _packed(parts: Sequence[str]) -> str:
