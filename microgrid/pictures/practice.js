@@ -2,7 +2,12 @@
    value and contribution, level 2 for the whole gradient of each box, level 3 for the gradients of the inputs at once. */
 let practice = 0;
 const MOST_ASKED = 6;
-const drill = { seed: 1, number: 0, right: 0, asked: 0, ...data.drill }, difficulty = data.difficulty, answers = new Map(), hints = new Map();
+const drill = { seed: 1, number: 0, right: 0, asked: 0, ...data.drill }, answers = new Map(), hints = new Map();
+/* Exercises are this graph with other numbers; again.js has those with other graphs. */
+const drills = {
+  more: live && !data.given && "numbers", choices: "", listen() {}, begin() {}, said: () => ["exercise", drill.number],
+  next: () => exercise(drill.number + 1), seed: s => { drill.seed = s; exercise(1); }
+};
 const keyOf = q => q.e ? `e${q.e.head}.${q.e.place}` : (q.forward ? "f" : "g") + q.i;
 const hiddenValue = i => practice === 1 && !back() && nodeAt(at) === i && !answers.has("f" + i);
 const hiddenShare = e => practice === 1 ? back() && nodeAt(at) === e.head && !constant(e.tail) && !answers.has(keyOf({ e })) : practice > 1 && back() && hiddenGradient(e.tail);
@@ -86,14 +91,14 @@ function practise(level, number = 0, stay) {
   bar.hidden = !practice;
   answers.clear();
   hints.clear();
-  if (!practice) { leaves.forEach((i, k) => value[i] = original[k]); moved(); return; }
+  if (!practice) return acts.reset();
   if (!was) {
     if (!data.begun) drill.right = drill.asked = 0;
-    bar.innerHTML = `<label>Ask for <select aria-label=Level><option value=1>each contribution</option><option value=2>each gradient</option><option value=3>the answer</option></select></label>${data.x ? DIFFICULTIES : ""}${(live || data.x) && !data.given ? `<button data-do=again>New ${data.x ? "exercise" : "numbers"}</button><label>Seed <input type=number min=1 step=1 value="${drill.seed}" aria-label="Seed of the exercises"></label>` : ""}<span class=score role=status></span>`;
-    const [level_, hard] = bar.querySelectorAll("select"), [seed_] = bar.querySelectorAll("input");
+    bar.innerHTML = `<label>Ask for <select aria-label=Level><option value=1>each contribution</option><option value=2>each gradient</option><option value=3>the answer</option></select></label>${drills.choices}${drills.more ? `<button data-do=again>New ${drills.more}</button><label>Seed <input type=number min=1 step=1 value="${drill.seed}" aria-label="Seed of the exercises"></label>` : ""}<span class=score role=status></span>`;
+    const [level_, hard] = bar.querySelectorAll("select"), seed_ = bar.querySelector("input");
     level_.addEventListener("change", () => practise(+level_.value, drill.number));
-    if (hard) { hard.value = difficulty; hard.addEventListener("change", () => another(+hard.value, drill.seed)); }
-    if (seed_) seed_.addEventListener("change", () => { const s = Math.max(1, Math.round(+seed_.value) || 1); if (data.x) another(difficulty, s); else { drill.seed = s; exercise(1); } });
+    drills.listen(hard);
+    if (seed_) seed_.addEventListener("change", () => drills.seed(Math.max(1, Math.round(+seed_.value) || 1)));
   }
   bar.querySelector("select").value = practice;
   score();

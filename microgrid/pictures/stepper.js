@@ -3,10 +3,9 @@
 const root = [...document.querySelectorAll(`[data-mg="${id}"]`)].find(r => !r.dataset.ready);
 if (!root) return;
 root.dataset.ready = "1";
-const { c: code, F = [], N = {}, l: labels, s: seed, alone, live } = data, count = code.length, last = count - 1;
+const { c: code, F = [], N = {}, l: labels, s: seed, o: overValue = {}, p: overRule = {}, d: told = {}, m: sums = {}, v: given = [], alone, live } = data, count = code.length, last = count - 1;
 const value = [], grad = [], start = [], edges = [], ins = [], users = [], computed = [], leaves = [], place = [];
-const numbers = (list = []) => list.map(x => +x), pairs = list => new Map(list);
-const overValue = pairs(data.o), overRule = pairs(data.p), told = pairs(data.d), sums = pairs(data.m), given = numbers(data.v);
+const numbers = list => list.map(Number);
 const constant = i => code[i][0] === -2, leaf = i => code[i][0] < 0;
 let next = 0;
 code.forEach(([kind, ...operands], i) => {
@@ -15,17 +14,17 @@ code.forEach(([kind, ...operands], i) => {
   users[i] = [];
   start[i] = 0;
   if (kind >= 0) { place[i] = computed.length; computed.push(i); }
-  else { value[i] = given[next++]; if (!constant(i)) leaves.push(i); }
+  else { value[i] = +given[next++]; if (!constant(i)) leaves.push(i); }
 });
 (data.a || []).forEach(([i, x]) => start[i] = +x);
 const backwards = [...computed].reverse(), original = leaves.map(i => value[i]);
 backwards.forEach(i => ins[i].forEach(e => users[e.tail].push(e)));
 const half = computed.length, LAST = 2 * half + 1;
 const inputs = leaves.filter(i => users[i].length), operands = e => e.filter(x => !constant(x.tail));
-const kindOf = i => F[code[i][0]], rounds = i => kindOf(i)[1].map(Number), argumentsOf = i => [...ins[i].map(e => value[e.tail]), ...rounds(i)];
+const kindOf = i => F[code[i][0]], rounds = i => numbers(kindOf(i)[1]), argumentsOf = i => [...ins[i].map(e => value[e.tail]), ...rounds(i)];
 /* What not every graph needs is in files of its own, which stepper.py adds: these give more than nothing there. */
 const remarksOn = [];
-let outputOf = () => "", nextTerm = outputOf, mistakeInSum = outputOf;
+let whereOf = () => "", outputOf = whereOf, nextTerm = whereOf, mistakeInSum = whereOf;
 const same = (a, b) => Object.is(a, b) || a !== a && b !== b;
 
 function forward(values) {
@@ -38,12 +37,12 @@ function forward(values) {
 let recorded;
 function walk() {
   recorded = leaves.every((i, k) => same(value[i], original[k]));
-  for (const i of computed) value[i] = recorded && overValue.has(i) ? +overValue.get(i) : kinds[code[i][0]][0](...argumentsOf(i));
+  for (const i of computed) value[i] = recorded && i in overValue ? +overValue[i] : kinds[code[i][0]][0](...argumentsOf(i));
   grad.length = 0;
   for (let i = 0; i < count; i++) grad.push(0);
   grad[last] = seed;
   for (const i of backwards) {
-    const rule = recorded && overRule.has(i) ? numbers(overRule.get(i)) : kinds[code[i][0]][1](value[i], ...argumentsOf(i));
+    const rule = recorded && i in overRule ? numbers(overRule[i]) : kinds[code[i][0]][1](value[i], ...argumentsOf(i));
     for (const e of ins[i]) {
       const share = grad[i] * rule[e.place];
       e.local = rule[e.place];
@@ -62,7 +61,7 @@ const whole = i => [kindOf(i)[0], ...ins[i].map(e => nameOf(e.tail)), ...rounds(
 const inNumbers = i => [kindOf(i)[0], ...argumentsOf(i)];
 function named(i) {
   names[i] = labels[i] || (leaf(i) ? "" : outputOf(i)) || numberOf(i);
-  if (numbered(i) && !leaf(i)) { const f = fill(whole(i), {}); names[i] = plain(f).length <= 16 && (i < last || !/"v\d| of \d/.test(JSON.stringify(f))) ? f : i < last && sums.get(i) || numberOf(i); }
+  if (numbered(i) && !leaf(i)) { const f = fill(whole(i), {}); names[i] = plain(f).length <= 16 && (i < last || !/"v\d| of \d/.test(JSON.stringify(f))) ? f : i < last && sums[i] || numberOf(i); }
 }
 /* In order, and not from nameOf of the operands: a chain of these may be longer than the stack of calls. */
 function nameOf(i) {
@@ -70,7 +69,6 @@ function nameOf(i) {
   while (names.length <= i) named(names.length);
   return names[i];
 }
-const whereOf = i => data.W ? data.W[data.w[i]] : "";
 const numberOf = i => i === last && !labels.includes("z") ? "z" : "v" + i, numbered = i => names[i] === numberOf(i) && !labels[i];
 const textOf = i => plain(nameOf(i)), told_ = i => math(mathml(nameOf(i)));
 const bound = (e, f) => { const [, fixed, rules, , , , , variables] = kindOf(e.head); return rules[e.place] === 0 ? e.local : fill(rules[e.place], Object.fromEntries([["z", f(e.head)], ...ins[e.head].map((x, k) => [variables[k], f(x.tail)]), ...fixed.map((x, k) => [variables[ins[e.head].length + k], +x])])); };
@@ -113,7 +111,7 @@ root.setAttribute("role", "region");
 root.setAttribute("aria-label", "Backpropagation, step by step");
 if (!alone) root.tabIndex = 0;
 main.className = "mgs";
-main.innerHTML = `<div class=mg-bar role=group aria-label=Controls><button data-do=home aria-label="To the beginning" title=Home>|◀</button><button data-do=prev aria-label="Previous step" title="←">◀</button><button data-do=play class=play></button><button data-do=next aria-label="Next step" title="→">▶</button><button data-do=end aria-label="To the answer" title=End>▶|</button><span class=mg-count></span><span class=grow></span><select aria-label=Speed><option value=.5>½×</option><option value=1 selected>1×</option><option value=2>2×</option><option value=4>4×</option></select><span class=zoom><button data-do=out aria-label=Smaller>−</button><button data-do=in aria-label=Larger>+</button></span>${data.u ? `<button data-do=unfold>${data.folded ? "Unfold" : "Fold"} sums</button>` : ""}<button data-do=practice aria-pressed=false>Practice</button></div>
+main.innerHTML = `<div class=mg-bar role=group aria-label=Controls><button data-do=home aria-label="To the beginning" title=Home>|◀</button><button data-do=prev aria-label="Previous step" title="←">◀</button><button data-do=play class=play></button><button data-do=next aria-label="Next step" title="→">▶</button><button data-do=end aria-label="To the answer" title=End>▶|</button><span class=mg-count></span><span class=grow></span><select aria-label=Speed><option value=.5>½×</option><option value=1 selected>1×</option><option value=2>2×</option><option value=4>4×</option></select><span class=zoom><button data-do=out aria-label=Smaller>−</button><button data-do=in aria-label=Larger>+</button></span><button data-do=practice aria-pressed=false>Practice</button></div>
 <div class=track><div class=halves aria-hidden=true><span style="flex:${half}">forward: values →</span><span style="flex:${half + 1}">← backward: gradients</span></div><input type=range min=0 max="${LAST}" value=0 aria-label=Step></div>
 <div class=drill hidden></div>
 <div class=view></div>
@@ -150,7 +148,7 @@ function nudges(i) {
   }).join("; ");
 }
 function why(i) {
-  const n = new Set(users[i].map(e => e.head)).size, is = `${math(mathml(G(i)), EQUALS, coloured(grad[i], true))}`, differ = told.has(i) ? ` By differences it is ${num(+told.get(i))}.` : "";
+  const n = new Set(users[i].map(e => e.head)).size, is = `${math(mathml(G(i)), EQUALS, coloured(grad[i], true))}`, differ = i in told ? ` By differences it is ${num(+told[i])}.` : "";
   if (i === last) return `The output’s gradient is ${seed === 1 ? 1 : `the seed, ${num(seed)}`}. Everything begins here.${differ}`;
   return `${n > 1 ? `All ${n} boxes that use` : "The one box that uses"} ${told_(i)} ${n > 1 ? "have passed back their contributions" : "has passed back its contribution"}, so the gradient is complete${hiddenGradient(i) ? "" : `: ${is}`}.${hiddenGradient(i) ? "" : differ}`;
 }
@@ -269,7 +267,7 @@ function choose(i) {
 const acts = {
   home: () => go(0), prev: () => go(at - 1), next: () => go(at + 1, true), end: () => go(LAST),
   play: () => { playing = !playing; playing ? go(at === LAST ? 1 : at + 1, true) : render(); },
-  practice: () => { practise(practice ? 0 : 1); }, again: () => data.x ? another(difficulty, drill.seed + 1) : exercise(drill.number + 1),
+  practice: () => { practise(practice ? 0 : 1); }, again: () => drills.next(),
   reset: () => { leaves.forEach((i, k) => value[i] = original[k]); moved(); },
   "in": () => { zoom = Math.min(zoom * 1.25, 4); view.look(); }, out: () => { zoom = Math.max(zoom / 1.25, .4); view.look(); },
   latex: () => copied(data.t, $("[data-do=latex]")),
@@ -294,7 +292,7 @@ function address() {
   if (at) said.set("step", at);
   leaves.forEach((i, k) => { if (!same(value[i], original[k]) && !practice) said.set(textOf(i), value[i]); });
   if (picked >= 0) said.set("box", picked);
-  if (practice) { said.set("practice", practice); said.set("seed", drill.seed); data.x ? said.set("difficulty", difficulty) : said.set("exercise", drill.number); }
+  if (practice) { said.set("practice", practice); said.set("seed", drill.seed); said.set(...drills.said()); }
   try { history.replaceState(null, "", said.size ? "#" + said : location.pathname + location.search); } catch { /* a page in a sandbox has no address */ }
 }
 function begin() {
@@ -310,7 +308,7 @@ function begin() {
   at = Math.max(0, Math.min(LAST, +asked.get("step") || 0));
   drill.seed = +asked.get("seed") || drill.seed;
   const level = asked.has("practice") ? Math.min(3, +asked.get("practice") || 1) : data.practice;
-  if (data.x && !data.begun) { another(+asked.get("difficulty") || 1, drill.seed, level); return; }
+  if (drills.begin(asked, level)) return;
   if (level) practise(level, +asked.get("exercise") || 0, asked.has("step"));
   else render();
   const box = asked.get("box");

@@ -109,7 +109,7 @@ def _scripts(data: dict[str, Any]) -> list[str]:
 
 
 def _bends(kind: Sequence[Any]) -> bool:
-    """Return False for an op that is linear in each operand: its rules are known, and name neither that nor the value."""
+    """Return False for an op that is linear in each operand: its rules are known, and have neither that nor z."""
     rules, variables = kind[2], kind[7]
     return not all(rule and not {"z", x} & set(_names(rule)) for rule, x in zip(rules, variables, strict=False))
 
@@ -224,7 +224,9 @@ class _Kinds:
 def _data(steps: Walk, kinds: _Kinds) -> dict[str, Any]:
     """Return the graph: ops, operands and leaves, and the recorded numbers that a browser may round differently."""
     code: list[list[int]] = []
-    given, values, rules = [], [], []
+    given: list[float | int | str] = []
+    values: dict[int, float | int | str] = {}
+    rules: dict[int, list[float | int | str]] = {}
     changed = False
     modules: dict[str, int] = {}
     paths = short_paths(steps.items)
@@ -240,7 +242,7 @@ def _data(steps: Walk, kinds: _Kinds) -> dict[str, Any]:
             terms = [steps.values[j].data for j in item.operands]
             total = functools.reduce(operator.add, terms) / (len(terms) if item.sign.startswith("mean") else 1.0)
             if not _same(total, value.data):
-                values.append([i, _number(value.data)])
+                values[i] = _number(value.data)
             continue
         static = static_operands(value)
         kind = kinds.place(value.op, static)
@@ -250,9 +252,9 @@ def _data(steps: Walk, kinds: _Kinds) -> dict[str, Any]:
         partials = value.partials[: len(item.operands)]
         right, right_rule = (False, False) if known is None else _as_recorded(value, numbers, partials)
         if known is None or not (right and known.exact):
-            values.append([i, _number(value.data)])
+            values[i] = _number(value.data)
         if known is None or not (right_rule and known.exact_rule):
-            rules.append([i, list(map(_number, partials))])
+            rules[i] = list(map(_number, partials))
         changed |= known is not None and not (right and right_rule)
     missing = kinds.missing()
     data: dict[str, Any] = {
@@ -264,8 +266,8 @@ def _data(steps: Walk, kinds: _Kinds) -> dict[str, Any]:
         ],
         "o": values,
         "p": rules,
-        "d": [[i, _number(x)] for i, x in steps.differences().items()],
-        "m": [[i, text] for i, text in steps.sums().items()],
+        "d": {i: _number(x) for i, x in steps.differences().items()},
+        "m": dict(steps.sums()),
         "a": [[i, _number(x)] for i, x in enumerate(steps.starts) if x],
         "s": steps.seed,
         "live": int(not missing and not changed),

@@ -59,7 +59,7 @@ def page(title: str, content: str) -> str:
     return (
         f"<!DOCTYPE html>\n<html lang=en><meta charset=utf-8><title>{heading}</title>"
         '<meta name=viewport content="width=device-width">'
-        "<style>body{margin:1rem;font-family:system-ui,sans-serif;background:#fff}h1{font-size:1.15rem;font-weight:600}"
+        "<style>body{margin:1rem;background:#fff}h1{font:600 1.15rem system-ui,sans-serif}"
         "@media (prefers-color-scheme:dark){body{background:#121212;color:#eee}}</style>"
         f"<main><h1>{heading}</h1>{content}</main>\n"
     )
@@ -109,7 +109,8 @@ def _smaller(script: str, kept: Sequence[str] = ()) -> str:
 
 def _short(css: str) -> str:
     """Return CSS with a letter for each custom property that it sets."""
-    found = {name: f"--{letter}" for letter, name in zip(string.ascii_letters, dict.fromkeys(re.findall(r"[{;](--[a-z]+):", css)))}
+    names = dict.fromkeys(re.findall(r"[{;](--[a-z]+):", css))
+    found = {name: f"--{letter}" for letter, name in zip(string.ascii_letters, names, strict=False)}
     return re.sub(r"--[a-z]+", lambda name: found.get(name[0], name[0]), css)
 
 
