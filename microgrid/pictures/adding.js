@@ -9,7 +9,8 @@ remarksOn.push(i => {
   });
   return found;
 });
-mistakeInSum = (i, y, us) => {
+mistakeInSum = ({ i, e }, y, us) => {
+  if (e) return e.before && near(y, e.after) && `That is the new gradient of ${told_(e.tail)}, with what it had before. Only the contribution is asked for.`;
   const one = us.find(e => near(y, e.share)), rest = us.find(e => near(y, gradient(i) - e.share)), n = new Set(us.map(e => e.head)).size;
   if (us.length > 1 && one) return `That is the contribution by ${told_(one.head)} alone. ${n > 1 ? `There is a second user: ${told_(i)} is used by ${n} boxes` : "It is used twice"}, and the contributions add up.`;
   if (us.length > 2 && rest) return `A user is missing: ${told_(rest.head)}.`;

@@ -12,8 +12,8 @@ function num(x) {
 }
 const inBrackets = x => num(x)[0] === "−" ? `(${num(x)})` : num(x);
 const esc = text => text.replace(/[&<>"']/g, c => `&#${c.charCodeAt()};`);
-const parted = text => text.match(/^([A-Za-z]+)_?(?:(\d+)|\[(\d+)\])$/);
-const loose = text => /[-+*/%^=<>|&,\s]/.test(text.replace(/[([][^()[\]]*[)\]]/g, ""));
+/* Names with a number or a sign are in names.js. */
+let nameInText = f => f, nameInMathml = f => `<mi>${esc(f)}</mi>`;
 const minus = f => typeof f === "number" && num(f)[0] === "−";
 
 /* The formula with names replaced, and with what can be computed in the head computed: x^(3 - 1) is x². */
@@ -30,7 +30,7 @@ function fill(f, names) {
 }
 function plain(f, least = 0) {
   if (typeof f === "number") return least > 3 ? inBrackets(f) : num(f);
-  if (typeof f === "string") { const m = parted(f); return m ? m[1] + [...(m[2] || m[3])].map(d => String.fromCharCode(8320 + +d)).join("") : least && loose(f) ? `(${f})` : f; }
+  if (typeof f === "string") return nameInText(f, least);
   const [op, ...given] = f, [a, b] = given;
   if (conditions[op]) return conditions[op][0](...given);
   const [, , , p, sign] = N[op] || [];
@@ -54,11 +54,7 @@ function bare(f, least) {
     const text = num(f), inside = text[0] === "−" ? mrow(`${mo("−")}<mn>${text.slice(1)}</mn>`) : `<mn>${text}</mn>`;
     return minus(f) && least > 3 ? within(inside) : inside;
   }
-  if (typeof f === "string") {
-    const m = parted(f);
-    if (m) return `<msub><mi>${m[1]}</mi><mn>${m[2] || m[3]}</mn></msub>`;
-    return least && loose(f) ? within(`<mi>${esc(f)}</mi>`) : `<mi>${esc(f)}</mi>`;
-  }
+  if (typeof f === "string") return nameInMathml(f, least);
   const [op, ...given] = f;
   if (conditions[op]) return conditions[op][1](...given);
   if (op === "∂") return `<mfrac><mrow>${mo("∂")}${mathml(given[0], 6)}</mrow><mrow>${mo("∂")}${mathml(given[1], 6)}</mrow></mfrac>`;

@@ -22,19 +22,17 @@ const truth = q => q.e ? q.e.share : q.forward ? value[q.i] : gradient(q.i);
 const near = (y, x) => same(y, x) || y === x || Number.isFinite(x) && Math.abs(y - x) <= 5e-3 * Math.abs(x);
 function judge(q, y) {
   if (near(y, truth(q))) return "";
-  if (q.forward) return near(-y, truth(q)) ? "The size is right; look at the sign." : "Not yet: put the numbers into the formula.";
-  const us = q.e ? [q.e] : users[q.i], total = f => us.reduce((sum, e) => sum + f(e), 0);
   if (near(-y, truth(q))) return "The size is right; look at the sign.";
+  if (q.forward) return "Not yet: put the numbers into the formula.";
+  const us = q.e ? [q.e] : users[q.i], total = f => us.reduce((sum, e) => sum + f(e), 0);
   if (near(y, total(e => e.local))) return `A factor is missing: that is ${us.length > 1 ? "the sum of the local derivatives" : "the local derivative"}. Each has to be multiplied by the gradient of the box that it leads to.`;
   if (near(y, total(e => grad[e.head]))) return `A factor is missing: that is ${us.length > 1 ? "the sum of the gradients of the users" : `the gradient of ${told_(us[0].head)} itself`}. Multiply by the local derivative.`;
+  const said = mistakeInSum(q, y, us);
+  if (said) return said;
   if (q.e) {
     const other = operands(ins[q.e.head]).find(o => o !== q.e && near(y, o.share));
-    if (q.e.before && near(y, q.e.after)) return `That is the new gradient of ${told_(q.e.tail)}, with what it had before. Only the contribution is asked for.`;
     if (other) return `That is the contribution to the other operand, ${told_(other.tail)}.`;
     if (near(y, q.e.local + grad[q.e.head])) return "Along an edge one multiplies. Adding comes where contributions meet.";
-  } else {
-    const said = mistakeInSum(q.i, y, us);
-    if (said) return said;
   }
   if (near(y, value[q.i ?? q.e.tail])) return "That is the value, not the gradient.";
   return "Not yet. Which local derivative belongs to each edge?";

@@ -3,7 +3,7 @@
 const root = [...document.querySelectorAll(`[data-mg="${id}"]`)].find(r => !r.dataset.ready);
 if (!root) return;
 root.dataset.ready = "1";
-const { c: code, F = [], N = {}, l: labels, s: seed, o: overValue = {}, p: overRule = {}, d: told = {}, m: sums = {}, v: given = [], alone, live } = data, count = code.length, last = count - 1;
+const { c: code, F = [], N = {}, l: labels, s: seed, o: overValue = {}, p: overRule = {}, d: told = {}, m: sums = {}, v: given = [], a: earlier = {}, alone, live } = data, count = code.length, last = count - 1;
 const value = [], grad = [], start = [], edges = [], ins = [], users = [], computed = [], leaves = [], place = [];
 const numbers = list => list.map(Number);
 const constant = i => code[i][0] === -2, leaf = i => code[i][0] < 0;
@@ -12,11 +12,10 @@ code.forEach(([kind, ...operands], i) => {
   ins[i] = operands.map((tail, k) => ({ head: i, tail, place: k }));
   edges.push(...ins[i]);
   users[i] = [];
-  start[i] = 0;
+  start[i] = +(earlier[i] || 0);
   if (kind >= 0) { place[i] = computed.length; computed.push(i); }
   else { value[i] = +given[next++]; if (!constant(i)) leaves.push(i); }
 });
-(data.a || []).forEach(([i, x]) => start[i] = +x);
 const backwards = [...computed].reverse(), original = leaves.map(i => value[i]);
 backwards.forEach(i => ins[i].forEach(e => users[e.tail].push(e)));
 const half = computed.length, LAST = 2 * half + 1;
@@ -184,11 +183,11 @@ function calculation(i) {
 }
 const outputWith = (i, x) => { const values = [...value]; values[i] = x; return forward(values)[last]; };
 function answer() {
-  const shown = inputs.filter(i => !hiddenGradient(i)), most = Math.max(...inputs.map(i => Math.abs(gradient(i))).filter(Number.isFinite), 1e-300), h = .01, z = told_(last);
-  const listed = [...shown].sort((a, b) => inputs.length > 30 ? Math.abs(gradient(b)) - Math.abs(gradient(a)) : 0).slice(0, 30);
-  return heading(`The answer: how ${z} changes with each input`) + (shown.length < inputs.length && !shown.length ? "" : `<table><thead><tr><th scope=col>input</th><th scope=col>gradient</th><th scope=col class=wide>size</th>${live ? `<th scope=col>try it: input + ${h}</th>` : ""}</tr></thead><tbody>` + listed.map(i => {
+  const size = i => Math.abs(gradient(i)), shown = inputs.filter(i => !hiddenGradient(i)), most = Math.max(...inputs.map(size).filter(Number.isFinite), 1e-300), h = .01, z = told_(last);
+  const listed = inputs.length > 30 ? shown.sort((a, b) => size(b) - size(a)).slice(0, 30) : shown;
+  return heading(`The answer: how ${z} changes with each input`) + (inputs.length && !shown.length ? "" : `<table><thead><tr><th scope=col>input</th><th scope=col>gradient</th><th scope=col class=wide>size</th>${live ? `<th scope=col>try it: input + ${h}</th>` : ""}</tr></thead><tbody>` + listed.map(i => {
     const g = gradient(i), d = live && outputWith(i, value[i] + h) - value[last];
-    return `<tr><td>${link(i)} ${math(EQUALS, mathml(value[i]))}${whereOf(i) ? `<br><small>${esc(whereOf(i))}</small>` : ""}</td><td>${math(mathml(G(i)), EQUALS, coloured(g, true))}</td><td class="wide ${sized(g)}"><span class=meter style="width:${Math.abs(g) / most * 5 || 0}em"></span></td>${live ? `<td>${z} changes by <b class="${sized(d)}">${num(d)}</b><br><small>${h} × gradient = ${num(h * g / (seed || 1))}</small></td>` : ""}</tr>`;
+    return `<tr><td>${link(i)} ${math(EQUALS, mathml(value[i]))}${whereOf(i) ? `<br><small>${esc(whereOf(i))}</small>` : ""}</td><td>${math(mathml(G(i)), EQUALS, coloured(g, true))}</td><td class="wide ${sized(g)}"><span class=meter style="width:${size(i) / most * 5 || 0}em"></span></td>${live ? `<td>${z} changes by <b class="${sized(d)}">${num(d)}</b><br><small>${h} × gradient = ${num(h * g / (seed || 1))}</small></td>` : ""}</tr>`;
   }).join("") + "</tbody></table>" + (inputs.length > 30 ? `<p>The 30 largest of ${inputs.length}.</p>` : "") + (data.t && recorded ? `<p><button data-do=latex>Copy LaTeX</button></p>` : ""));
 }
 
@@ -267,7 +266,7 @@ function choose(i) {
 const acts = {
   home: () => go(0), prev: () => go(at - 1), next: () => go(at + 1, true), end: () => go(LAST),
   play: () => { playing = !playing; playing ? go(at === LAST ? 1 : at + 1, true) : render(); },
-  practice: () => { practise(practice ? 0 : 1); }, again: () => drills.next(),
+  practice: () => practise(practice ? 0 : 1), again: () => drills.next(),
   reset: () => { leaves.forEach((i, k) => value[i] = original[k]); moved(); },
   "in": () => { zoom = Math.min(zoom * 1.25, 4); view.look(); }, out: () => { zoom = Math.max(zoom / 1.25, .4); view.look(); },
   latex: () => copied(data.t, $("[data-do=latex]")),

@@ -10,6 +10,7 @@ from __future__ import annotations
 import functools
 import math
 import operator
+import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
@@ -98,6 +99,7 @@ def _scripts(data: dict[str, Any]) -> list[str]:
     kinds = data.get("F", [])
     needed = {
         "conditions.js": any(f'"{head}"' in web.as_json(kinds) for head in (symbols.CHOICE, symbols.COMPARED)),
+        "names.js": others or not all(re.fullmatch(r"[^\W\d]+", name) for name in _written(data)),
         "powers.js": any(len(notation) > 3 and notation[3] > 3 for notation in data.get("N", {}).values()),
         "modules.js": others or "W" in data,
         "bending.js": others or any(map(_bends, kinds)) or any(len(set(ends)) < len(ends) for _, *ends in data["c"]),
@@ -106,6 +108,13 @@ def _scripts(data: dict[str, Any]) -> list[str]:
         "again.js": others,
     }
     return [name for name, is_needed in needed.items() if is_needed]
+
+
+def _written(data: dict[str, Any]) -> list[str]:
+    """Return the names in formulas: labels, z for the result, and "" for a value that may be called by its number."""
+    *labels, last = data["l"]
+    names = [name for name, (kind, *_) in zip(labels, data["c"], strict=False) if kind != -2]
+    return [*names, last or ("" if "z" in labels else "z")]
 
 
 def _bends(kind: Sequence[Any]) -> bool:
@@ -218,7 +227,8 @@ class _Kinds:
     def script(self) -> str:
         """Return the functions as the text of an array."""
         pairs = [f"[{k.functions.forward},{k.functions.rule}]" if k.functions else "0" for k in self.all]
-        return f"(() => {{ {' '.join(self.library.texts)} return [{','.join(pairs)}]; }})()"
+        listed, texts = f"[{','.join(pairs)}]", " ".join(self.library.texts)
+        return f"(() => {{ {texts} return {listed}; }})()" if texts else listed
 
 
 def _data(steps: Walk, kinds: _Kinds) -> dict[str, Any]:
@@ -268,7 +278,7 @@ def _data(steps: Walk, kinds: _Kinds) -> dict[str, Any]:
         "p": rules,
         "d": {i: _number(x) for i, x in steps.differences().items()},
         "m": dict(steps.sums()),
-        "a": [[i, _number(x)] for i, x in enumerate(steps.starts) if x],
+        "a": {i: _number(x) for i, x in enumerate(steps.starts) if x},
         "s": steps.seed,
         "live": int(not missing and not changed),
     }

@@ -18,7 +18,7 @@ FOLDED = 30
 
 STYLE = (
     "svg{fill:#fff}text{font:12px sans-serif;text-anchor:middle;fill:#111}rect{stroke:gray;rx:8px}.i{fill:#eef4fb}"
-    ".c{fill:#f5f5f5;stroke-dasharray:2 2}.b,.p,.m{font-weight:700}.p{fill:#06a}.m{fill:#a40}polygon{fill:gray}"
+    ".c{fill:#f5f5f5;stroke-dasharray:2 2}.b,.p,.m{font-weight:700}.p{fill:#06a}.m{fill:#a40}"
     "path{fill:none;stroke:gray;marker-end:url(#h)}@media(prefers-color-scheme:dark){"
     "svg{fill:#1b1f23}text{fill:#eee}.i{fill:#1a2733}.c{fill:#333}.p{fill:#6bf}.m{fill:#fa5}}"
 )
@@ -41,10 +41,16 @@ def still(final: Walk, view: Layered | None) -> str:
     curves = "".join(f"<path d='{curve(points)}'/>" for points in view.curves)
     return (
         f"<svg xmlns='http://www.w3.org/2000/svg' viewBox='-4 -4 {width} {height}' width='{width}' height='{height}'>"
-        f"<style>{STYLE}</style><marker id='h' refX='6' refY='3' markerWidth='6' markerHeight='6' orient='auto'>"
-        "<polygon points='0 0 6 3 0 6'/></marker>"
+        f"<style>{_style(groups)}</style><marker id='h' refX='6' refY='3' markerWidth='6' markerHeight='6' orient='auto'>"
+        "<polygon fill='gray' points='0 0 6 3 0 6'/></marker>"
         f"{curves}{_framed(''.join(groups))}</svg>"
     )
+
+
+def _style(groups: Sequence[str]) -> str:
+    """Return the rules of the classes that the groups have."""
+    unused = [kind for kind in "icpm" if not any(f"class='{kind}'" in group for group in groups)]
+    return re.sub(rf"(?<=}})\.[{''.join(unused)}]{{.*?}}", "", STYLE) if unused else STYLE
 
 
 def _folded(final: Walk, box: Box) -> list[tuple[str, str]]:

@@ -48,7 +48,7 @@ def widget(uid: str, fallback: str, scripts: Sequence[str], styles: Sequence[str
 
 def _replacing(uid: str, fallback: str, *script: str) -> str:
     return (
-        f'<div class="mg-page" data-mg="{uid}" data-lm-suppress-shortcuts="true">{fallback}'
+        f'<div class="mg-page" data-mg={uid} data-lm-suppress-shortcuts=true>{fallback}'
         f"<script>{_smaller(_file('unpack.js'))}{_packed(script)}</script></div>"
     )
 

@@ -70,12 +70,15 @@ def of_mathml(node: ElementTree.Element) -> str:
     return f"abs({joined[1:-1]})" if joined.startswith("|") else joined
 
 
+SOURCE = "".join(map(web._file, ("formulas.js", "powers.js")))
+
+
 @pytest.fixture(scope="module")
 def page(browser: Any) -> Any:
     kinds = [[op.name, [], [], "", 0, [], "", []] for op in WRITTEN]
     notations = json.dumps(_notations([[name, *rest] for name, *rest in kinds]))
     found = browser.new_page()
-    found.evaluate(f"window.N = {notations}; (0, eval)({json.dumps(web._file('formulas.js'))})")
+    found.evaluate(f"window.N = {notations}; (0, eval)({json.dumps(SOURCE)})")
     return found
 
 
@@ -112,12 +115,11 @@ def test_formulas_have_one_reading_which_is_theirs(page: Any) -> None:
     ("right", "wrong"), [("p + (b !== undefined)", "p"), ("binds < least", "false"), ("second && least > 1", "false")]
 )
 def test_a_bracket_that_is_missing_would_be_seen(browser: Any, right: str, wrong: str) -> None:
-    source = web._file("formulas.js")
-    assert right in source
+    assert right in SOURCE
     kinds = [[op.name, [], [], "", 0, [], "", []] for op in WRITTEN]
     broken = browser.new_page()
     broken.evaluate(
-        f"window.N = {json.dumps(_notations(kinds))}; (0, eval)({json.dumps(source.replace(right, wrong))})"
+        f"window.N = {json.dumps(_notations(kinds))}; (0, eval)({json.dumps(SOURCE.replace(right, wrong))})"
     )
     with pytest.raises((AssertionError, SyntaxError)):
         test_formulas_have_one_reading_which_is_theirs(broken)

@@ -193,7 +193,7 @@ BOX = (
     "(g => g.setAttribute('transform', `translate(40 30) ${g.getAttribute('transform')}`))"
     "(document.querySelector('[data-n]'))"
 )
-TINT = "document.querySelector('.mgs').style.setProperty('--posfill', '#f6c1a8')"
+TINT = "document.querySelectorAll('.done .strip').forEach(s => s.style.fill = '#f6c1a8')"
 DRAWN_EDGE = "document.querySelectorAll('svg g.edge')[0].remove()"
 DRAWN_BOX = "document.querySelectorAll('svg g.node')[0].setAttribute('transform', 'translate(0 30)')"
 DRAWN_TINT = "document.querySelector('svg g.input :is(path, polygon, rect)').style.fill = '#ffd54f'"

@@ -324,6 +324,36 @@ def test_a_rule_that_chooses_is_a_formula(opened_once: Open, tmp_path: Path, mad
     assert said in flat(page.locator(".rows > div").first.inner_text()).replace("\U0001d465", "x")
 
 
+def accumulated() -> Steps:
+    x = Value(2.0, label="x")
+    (3.0 * x).backward()
+    return steps(3.0 * x)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("made", "said"),
+    [
+        (lambda: steps(relu(Value(-2.0, label="x"))), "relu is off: its operand is −2"),
+        (lambda: steps(maximum(Value(1.0, label="x"), Value(2.0, label="y"))), "Only what was chosen receives."),
+        (lambda: steps((x := Value(2.0, label="x")) * x), "Both operands are the same value"),
+        (lambda: steps((x := Value(2.0, label="x")) * (x + 1.0)), "is used more than once"),
+        (accumulated, "had a gradient of 3 already"),
+    ],
+)
+def test_a_page_carries_the_remarks_on_its_graph(
+    opened_once: Open, tmp_path: Path, made: Callable[[], Steps], said: str
+) -> None:
+    found = made()
+    found.save(tmp_path / "steps.html")
+    page = opened_once(tmp_path / "steps.html")
+    told = []
+    for k in range(len(found.backward)):
+        go(page, len(found.forward) + 1 + k)
+        told += page.locator(".note").all_inner_texts()
+    assert any(said in text for text in told), told
+
+
 def loss_over_points(w: float = 0.8, b: float = -0.3) -> Steps:
     """A mean of squares, and a sum of four with another order of adding."""
     slope, offset = Value(w, label="w"), Value(b, label="b")
@@ -826,7 +856,7 @@ def test_a_value_without_a_name_has_the_same_number_in_the_picture_and_in_the_te
 def test_a_page_is_small() -> None:
     """With its inputs live, practice and a picture for where no script runs; compressed by a server, 18 KB."""
     x, y = Value(2.0, label="x"), Value(-3.0, label="y")
-    for z, most in ((x * y, 21_550), ((x * y + x).tanh(), 22_600)):
+    for z, most in ((x * y, 20_480), ((x * y + x).tanh(), 22_400)):
         text = stepper.page(steps(z)).encode()
         assert len(text) < most
         assert len(zlib.compress(text)) < 0.85 * most
