@@ -77,9 +77,9 @@ const by = (a, b) => ["∂", nameOf(a), nameOf(b)], G = i => by(last, i);
 /* The state of things at the step `at`: 0 is the beginning, then each value forward and backward, LAST the answer. */
 let at = 0, picked = -1, playing = false, moment = 1, zoom = 1, animation = 0;
 const back = () => at > half;
-const nodeAt = k => k < 1 || k >= LAST ? -1 : k <= half ? computed[k - 1] : computed[2 * half - k];
+const nodeAt = k => computed[k <= half ? k - 1 : 2 * half - k] ?? -1;
 const turn = i => leaf(i) ? Math.max(half, ...users[i].map(e => turn(e.head))) : 2 * half - place[i];
-const stepOf = i => leaf(i) ? at <= half ? 0 : turn(i) : at <= half ? place[i] + 1 : turn(i);
+const stepOf = i => back() ? turn(i) : leaf(i) ? 0 : place[i] + 1;
 const passing = () => back() && at < LAST ? operands(ins[nodeAt(at)]) : [];
 const arrived = e => back() && turn(e.head) <= at;
 const seen = i => leaf(i) || back() || place[i] < at;
@@ -147,17 +147,17 @@ function nudges(i) {
   }).join("; ");
 }
 function why(i) {
-  const n = new Set(users[i].map(e => e.head)).size, is = `${math(mathml(G(i)), EQUALS, coloured(grad[i], true))}`, differ = i in told ? ` By differences it is ${num(+told[i])}.` : "";
+  const n = new Set(users[i].map(e => e.head)).size, differ = i in told ? ` By differences it is ${num(+told[i])}.` : "";
   if (i === last) return `The output’s gradient is ${seed === 1 ? 1 : `the seed, ${num(seed)}`}. Everything begins here.${differ}`;
-  return `${n > 1 ? `All ${n} boxes that use` : "The one box that uses"} ${told_(i)} ${n > 1 ? "have passed back their contributions" : "has passed back its contribution"}, so the gradient is complete${hiddenGradient(i) ? "" : `: ${is}`}.${hiddenGradient(i) ? "" : differ}`;
+  return `${n > 1 ? `All ${n} boxes that use` : "The one box that uses"} ${told_(i)} ${n > 1 ? "have passed back their contributions" : "has passed back its contribution"}, so the gradient is complete${hiddenGradient(i) ? "." : `: ${math(mathml(G(i)), EQUALS, coloured(grad[i], true))}.${differ}`}`;
 }
 function say() {
   const i = nodeAt(at), list = questions();
-  if (picked >= 0 && !(list.length && hiddenGradient(picked))) words.innerHTML = calculation(picked);
-  else if (at === 0) words.innerHTML = heading("Before the first step") + `<p>The inputs are known, and nothing else. Going <b>forward</b>, each box computes its value from its operands. Going <b>backward</b>, each box passes to every operand its gradient times the local derivative.</p><p>Keys: ← → Home End, space plays. A click on a box opens its whole calculation.${live ? " Drag an input, and everything follows." : ""}</p>`;
-  else if (at === LAST) words.innerHTML = answer();
-  else if (!back()) words.innerHTML = heading(`Forward: compute ${told_(i)}`) + (list.length ? "" : rows([valueRow(i)]) + remarks(i, true));
-  else words.innerHTML = heading(`Backward: ${told_(i)} passes its gradient on`) + `<p>${why(i)}</p>` + (list.length || passing().some(hiddenShare) ? "" : rows(passing().map(shareRow)) + `<p class=soft>${nudges(i)}.</p>` + remarks(i));
+  words.innerHTML = picked >= 0 && !(list.length && hiddenGradient(picked)) ? calculation(picked)
+    : at === 0 ? heading("Before the first step") + `<p>The inputs are known, and nothing else. Going <b>forward</b>, each box computes its value from its operands. Going <b>backward</b>, each box passes to every operand its gradient times the local derivative.</p><p>Keys: ← → Home End, space plays. A click on a box opens its whole calculation.${live ? " Drag an input, and everything follows." : ""}</p>`
+    : at === LAST ? answer()
+    : !back() ? heading(`Forward: compute ${told_(i)}`) + (list.length ? "" : rows([valueRow(i)]) + remarks(i, true))
+    : heading(`Backward: ${told_(i)} passes its gradient on`) + `<p>${why(i)}</p>` + (list.length || passing().some(hiddenShare) ? "" : rows(passing().map(shareRow)) + `<p class=soft>${nudges(i)}.</p>` + remarks(i));
   ask(list);
 }
 function valueRow(i) {
@@ -195,13 +195,9 @@ function answer() {
 const dragged = [], brief = x => +x.toPrecision(4);
 function control(i, parent) {
   const l = document.createElement("label"), most = Math.max(6, 2 * Math.abs(value[i])) || 6;
-  l.innerHTML = `${whereOf(i) ? `<small class=where>${esc(whereOf(i))}</small>` : ""}<span>${told_(i)}</span><input type=range min="${-most}" max="${most}" step=any value="${value[i]}"><input type=number step=any value="${brief(value[i])}"><output></output>`;
+  l.innerHTML = `${whereOf(i) ? `<small class=where>${esc(whereOf(i))}</small>` : ""}<span>${told_(i)}</span><input type=range aria-label="${esc(inFull(i))}" min="${-most}" max="${most}" step=any value="${value[i]}"><input type=number aria-label="${esc(inFull(i))}, as a number" step=any value="${brief(value[i])}"><output></output>`;
   const [range, number] = l.querySelectorAll("input"), output = l.querySelector("output");
-  range.setAttribute("aria-label", inFull(i));
-  number.setAttribute("aria-label", `${inFull(i)}, as a number`);
-  const set = (x, from) => { if (x === "" || !Number.isFinite(+x)) return; value[i] = +x; moved(from); };
-  range.addEventListener("input", () => set(range.value, range));
-  number.addEventListener("input", () => set(number.value, number));
+  l.addEventListener("input", ({ target }) => { if (target.value !== "" && Number.isFinite(+target.value)) { value[i] = +target.value; moved(target); } });
   parent.append(l);
   return from => {
     if (from !== range) range.value = value[i];
@@ -232,7 +228,7 @@ function render(from) {
   const focused = document.activeElement;
   ["home", "prev"].forEach(b => $(`[data-do=${b}]`).disabled = at === 0);
   ["end", "next"].forEach(b => $(`[data-do=${b}]`).disabled = at === LAST);
-  if (focused && focused.disabled) (alone ? slider : root).focus();
+  if (focused?.disabled) (alone ? slider : root).focus();
   $("[data-do=play]").textContent = playing ? "❚❚ Pause" : "▶ Play";
   if (alone) address();
 }

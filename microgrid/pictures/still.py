@@ -41,7 +41,8 @@ def still(final: Walk, view: Layered | None) -> str:
     curves = "".join(f"<path d='{curve(points)}'/>" for points in view.curves)
     return (
         f"<svg xmlns='http://www.w3.org/2000/svg' viewBox='-4 -4 {width} {height}' width='{width}' height='{height}'>"
-        f"<style>{_style(groups)}</style><marker id='h' refX='6' refY='3' markerWidth='6' markerHeight='6' orient='auto'>"
+        f"<style>{_style(groups)}</style>"
+        "<marker id='h' refX='6' refY='3' markerWidth='6' markerHeight='6' orient='auto'>"
         "<polygon fill='gray' points='0 0 6 3 0 6'/></marker>"
         f"{curves}{_framed(''.join(groups))}</svg>"
     )
