@@ -11,7 +11,7 @@ const drills = {
 const keyOf = q => q.e ? `e${q.e.head}.${q.e.place}` : (q.forward ? "f" : "g") + q.i;
 const hiddenValue = i => practice === 1 && !back() && nodeAt(at) === i && !answers.has("f" + i);
 const hiddenShare = e => practice === 1 ? back() && nodeAt(at) === e.head && !constant(e.tail) && !answers.has(keyOf({ e })) : practice > 1 && back() && hiddenGradient(e.tail);
-const hiddenGradient = i => practice > 1 && back() && i !== last && !constant(i) && !answers.has("g" + i) && (practice === 2 || !answers.has("all"));
+const hiddenGradient = i => practice > 1 && back() && i !== last && !constant(i) && !answers.has("g" + i);
 function questions() {
   const i = nodeAt(at);
   if (practice === 1 && i >= 0) return (back() ? passing().filter(hiddenShare).map(e => ({ e })) : hiddenValue(i) ? [{ i, forward: true }] : []);
@@ -50,7 +50,7 @@ function hint(q, n) {
 }
 function ask(list) {
   if (!practice) return;
-  [...answers].forEach(([key, said]) => { if (said.at === at && said.text) words.insertAdjacentHTML("beforeend", `<p class="right-answer mg-said">${said.text}</p>`); });
+  answers.forEach(said => { if (said.at === at) words.insertAdjacentHTML("beforeend", `<p class="right-answer mg-said">${said.text}</p>`); });
   list.forEach(q => {
     const box = document.createElement("div"), key = keyOf(q), name = q.e ? `What does ${told_(q.e.head)} contribute to the gradient of ${told_(q.e.tail)}?` : `What is the ${q.forward ? "value" : "gradient"} of ${told_(q.i)}?`;
     words.append(box);

@@ -854,9 +854,9 @@ def test_a_value_without_a_name_has_the_same_number_in_the_picture_and_in_the_te
 
 
 def test_a_page_is_small() -> None:
-    """With its inputs live, practice and a picture for where no script runs; compressed by a server, 18 KB."""
+    """With its inputs live, practice and a picture for where no script runs; compressed by a server, 16 KB."""
     x, y = Value(2.0, label="x"), Value(-3.0, label="y")
-    for z, most in ((x * y, 20_480), ((x * y + x).tanh(), 22_400)):
+    for z, most in ((x * y, 20_000), ((x * y + x).tanh(), 22_250)):
         text = stepper.page(steps(z)).encode()
         assert len(text) < most
         assert len(zlib.compress(text)) < 0.85 * most
