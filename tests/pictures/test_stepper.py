@@ -324,6 +324,23 @@ def test_a_rule_that_chooses_is_a_formula(opened_once: Open, tmp_path: Path, mad
     assert said in flat(page.locator(".rows > div").first.inner_text()).replace("\U0001d465", "x")
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("made", "said"),
+    [
+        (lambda x: x * Value(2.0, label="y_1"), "y₁"),
+        (lambda x: x * Value(2.0, label="a[0]"), "a₀"),
+        (lambda x: x**2, "x²"),
+    ],
+)
+def test_indices_and_exponents_are_set_low_and_high(
+    opened_once: Open, tmp_path: Path, made: Callable[[Value], Value], said: str
+) -> None:
+    steps(made(Value(2.0, label="x"))).save(tmp_path / "steps.html")
+    texts = opened_once(tmp_path / "steps.html").locator(".node > .name").all_text_contents()
+    assert any(said in text for text in texts), texts
+
+
 def accumulated() -> Steps:
     x = Value(2.0, label="x")
     (3.0 * x).backward()
