@@ -21,7 +21,7 @@ backwards.forEach(i => ins[i].forEach(e => users[e.tail].push(e)));
 const half = computed.length, LAST = 2 * half + 1;
 const inputs = leaves.filter(i => users[i].length), operands = e => e.filter(x => !constant(x.tail));
 const kindOf = i => F[code[i][0]], rounds = i => numbers(kindOf(i)[1]), argumentsOf = i => [...ins[i].map(e => value[e.tail]), ...rounds(i)];
-/* What not every graph needs is in files of its own, which stepper.py adds: these give more than nothing there. */
+/* What not every graph needs is in files of its own, which carried.py adds: these give more than nothing there. */
 const remarksOn = [];
 let whereOf = () => "", outputOf = whereOf, nextTerm = whereOf, mistakeInSum = whereOf;
 const same = (a, b) => Object.is(a, b) || a !== a && b !== b;

@@ -10,14 +10,14 @@ from __future__ import annotations
 import functools
 import math
 import operator
-import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from microgrid.core.primitive import CALL, OPS, Op, has_rule
 from microgrid.engine import CONSTANT, Value
 from microgrid.pictures import symbols, web
+from microgrid.pictures.carried import scripts_for
 from microgrid.pictures.derivation import derivation
 from microgrid.pictures.layered import Layered, layered
 from microgrid.pictures.outline import Item, number_names, short_paths, sign, static_operands
@@ -86,49 +86,10 @@ def _piece(steps: Walk, *, alone: bool, kinds: _Kinds | None = None, **more: Any
         data = {key: x for key, x in data.items() if x not in ([], {}, "")}
     uid = web.new_id(web.as_json(data))
     fallback = web.image(still(short or steps, views.get("LR")), _in_words(steps))
-    scripts = ["formulas.js", "copying.js", "stepper.js", "practice.js", *_scripts(data)]
+    scripts = ["formulas.js", "copying.js", "stepper.js", "practice.js", *scripts_for(data)]
     scripts += ["picture.js" if whole else "local.js"]
     styles = ["stepper.css"] if whole else ["stepper.css", "local.css"]
     return web.widget(uid, fallback, scripts, styles, data, kinds.script())
-
-
-def _scripts(data: dict[str, Any]) -> list[str]:
-    """Return the scripts that not every graph needs, and this one does."""
-    others = "x" in data or "u" in data  # whose graphs have operands of their own
-    tails = [j for _, *operands in data["c"] for j in operands]
-    kinds = data.get("F", [])
-    needed = {
-        "conditions.js": any(f'"{head}"' in web.as_json(kinds) for head in (symbols.CHOICE, symbols.COMPARED)),
-        "names.js": others or not all(re.fullmatch(r"[^\W\d]+", name) for name in _written(data)),
-        "powers.js": any(len(notation) > 3 and notation[3] > 3 for notation in data.get("N", {}).values()),
-        "modules.js": others or "W" in data,
-        "bending.js": others or any(map(_bends, kinds)) or any(len(set(ends)) < len(ends) for _, *ends in data["c"]),
-        "remarks.js": any(kind[3] or any(kind[5]) for kind in kinds),
-        "adding.js": others or "a" in data or len(tails) > len(set(tails)),
-        "again.js": others,
-    }
-    return [name for name, is_needed in needed.items() if is_needed]
-
-
-def _written(data: dict[str, Any]) -> list[str]:
-    """Return the names in formulas: labels, z for the result, and "" for a value that may be called by its number."""
-    *labels, last = data["l"]
-    names = [name for name, (kind, *_) in zip(labels, data["c"], strict=False) if kind != -2]
-    return [*names, last or ("" if "z" in labels else "z")]
-
-
-def _bends(kind: Sequence[Any]) -> bool:
-    """Return False for an op that is linear in each operand: its rules are known, and have neither that nor z."""
-    rules, variables = kind[2], kind[7]
-    return not all(rule and not {"z", x} & set(_names(rule)) for rule, x in zip(rules, variables, strict=False))
-
-
-def _names(rule: Any) -> Iterator[Any]:
-    if isinstance(rule, list):
-        for part in rule:
-            yield from _names(part)
-    else:
-        yield rule
 
 
 def _latex(steps: Walk) -> str:
