@@ -6,7 +6,7 @@ import random
 import zlib
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from microgrid.pictures import deflate, web
@@ -15,6 +15,7 @@ WORDS = st.lists(st.sampled_from([b"a", b"bc", b"step", b"stepper", b"\x00" * 30
 PARTS = WORDS.map(b"".join) | st.binary(max_size=60)
 
 
+@settings(max_examples=40)
 @given(st.lists(PARTS, max_size=3), PARTS)
 def test_what_is_deflated_is_read_by_zlib(parts: list[bytes], last: bytes) -> None:
     assert zlib.decompress(deflate.deflated(parts, last), -15) == b"".join(parts) + last
