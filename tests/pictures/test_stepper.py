@@ -344,7 +344,7 @@ def test_indices_and_exponents_are_set_low_and_high(
 def accumulated() -> Steps:
     x = Value(2.0, label="x")
     (3.0 * x).backward()
-    return steps(3.0 * x)
+    return steps(3.0 * x, accumulate=True)
 
 
 @pytest.mark.slow
