@@ -56,7 +56,7 @@ def check_gradient(
     >>> check_gradient(lambda x, y: tanh(x * y), 0.3, 2.0).verdict
     'PASS'
     >>> check_gradient(lambda x, y: x * y, 3.0, 2.0, gradient=[2.0, -3.0]).cause
-    'ratio -1: a sign'
+    'ratio -1: a sign, in y only'
     """
     if order not in (1, 2):
         raise ValueError(f"order must be 1 or 2, got {order!r}")
