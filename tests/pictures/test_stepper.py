@@ -341,6 +341,14 @@ def test_indices_and_exponents_are_set_low_and_high(
     assert any(said in text for text in texts), texts
 
 
+@pytest.mark.slow
+def test_boxes_have_their_module_and_what_leaves_it_a_name(opened_once: Open, tmp_path: Path) -> None:
+    neurons().save(tmp_path / "steps.html")
+    page = opened_once(tmp_path / "steps.html")
+    assert len(set(page.locator(".node > .where").all_text_contents())) > 2
+    assert any("out" in text for text in page.locator(".node > .name").all_text_contents())
+
+
 def accumulated() -> Steps:
     x = Value(2.0, label="x")
     (3.0 * x).backward()
