@@ -43,11 +43,10 @@ def demo() -> History:
         model,
         points,
         labels,
-        loss=Objective("hinge", penalty=lambda parameters: losses.l2(parameters, 1e-4)),
+        loss=Objective("hinge", penalty=lambda parameters: losses.l2(parameters, 1e-4), compile=False),
         optimizer=optimizer,
         epochs=100,
         metrics=["accuracy"],
-        compile=False,
     )
 
 
