@@ -88,6 +88,7 @@ class Program:
         self.labels = dict(labels or {})
         self.fixed = None if fixed is None else tuple(fixed)
         self._prepared: tuple[Arithmetic, list[Any]] | None = None  # of the last replay
+        self._slopes_of: Program | None = None  # the program of which this one is the gradient
 
     @property
     def reads(self) -> tuple[str, ...]:
@@ -219,7 +220,9 @@ class Program:
         `backward()` adds to a gradient of 0.0. Raises ValueError for a program of several results, TypeError where a
         rule branches on a number.
         """
-        return self.gradient_by([0.5] * len(self.inputs), no_branch_in_a_rule, value=value)
+        found = self.gradient_by([0.5] * len(self.inputs), no_branch_in_a_rule, value=value)
+        found._slopes_of = self
+        return found
 
     def gradient_by(self, at: Sequence[float], reader: Reader, *, value: bool = False) -> Program:
         """Return the program of the derivatives by the rules at a point; the reader is told of each read."""
@@ -273,7 +276,7 @@ class Program:
         for slot, label in self.labels.items():
             labels.setdefault(found.places[slot], label)
         labels.pop(-1, None)
-        return Program(
+        program = Program(
             self.parameters,
             self.inputs,
             found.constants,
@@ -284,6 +287,8 @@ class Program:
             labels=labels,
             fixed=self.fixed,
         )
+        program._slopes_of = self._slopes_of
+        return program
 
     def lowered(self, is_native: Callable[[Op], bool], key: str) -> Program:
         """Return the same function in native ops only, the others replaced by their formulas.
@@ -328,7 +333,12 @@ class Program:
         return source.expression(self)
 
     def latex(self) -> str:
-        """Return the result as one formula in LaTeX, without dollar signs."""
+        """Return the result as one formula in LaTeX, without dollar signs.
+
+        A gradient is written as a textbook has it: [x > 0] for the derivative of relu(x), and a line of an `aligned`
+        environment for each of several variables. Its numbers are those of the program but for rounding, and for the
+        conventions at points where the formula has no value.
+        """
         return self._formula()
 
     def _repr_latex_(self) -> str | None:
@@ -338,6 +348,10 @@ class Program:
             return None
 
     def _formula(self, **limits: int) -> str:
+        if self._slopes_of is not None and self.inputs:
+            from microgrid.pictures.slope_formulas import slope_formulas
+
+            return slope_formulas(self._slopes_of, len(self.outputs) > len(self.inputs), **limits)
         from microgrid.text.latex import latex
 
         return latex(self, **limits)

@@ -60,7 +60,7 @@ ORDER = [
 # A method that hands over to a module further down imports it when it is called.
 DOORS = {
     "engine": {"graph"},  # __copy__, __deepcopy__, __reduce__
-    "program": {"compiler"},  # Program.compile, whose annotation names it, too
+    "program": {"compiler", "pictures"},  # Program.compile, whose annotation names it, too; Program.latex
 }
 
 

@@ -56,8 +56,7 @@ def grad(
         found["program"] = str(traced)
     if latex:
         found["latex"] = _formula(traced.latex)
-        slopes = traced.gradient().simplify() if numbers else traced
-        found["gradient_latex"] = _formula(slopes.latex)
+        found["gradient_latex"] = _formula((traced.gradient() if numbers else traced).latex)
     report = None
     if check:
         from microgrid.testing import check_gradient  # imports packages of the check extra, where installed

@@ -5,14 +5,15 @@ from __future__ import annotations
 import itertools
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from typing import Any, cast
+from collections.abc import Iterator
+from typing import Any
 
-from microgrid.core.primitive import OPS, has_rule
+from microgrid.core.primitive import has_rule
 from microgrid.engine import CONSTANT, Value
 from microgrid.pictures import web
 from microgrid.pictures.outline import RESULT, static_operands
-from microgrid.pictures.symbols import CHOICE, COMPARED, Tree, filled, rule
+from microgrid.pictures.symbols import CHOICE, Tree, filled, rule
+from microgrid.pictures.tree_latex import TreeWriter, aligned, slope_of, times, total
 from microgrid.pictures.walk import Walk
 from microgrid.text import latex
 from microgrid.text.latex import ATOM, Formula
@@ -20,8 +21,6 @@ from microgrid.text.source import check_length
 
 LONGEST = 24
 """Maximum number of ops in a formula; a value that would make a longer one gets a name."""
-
-_MARKS = {"<": "<", "<=": r"\le", ">": ">", ">=": r"\ge", "==": "=", "!=": r"\ne"}
 
 
 def derivation(passes: Walk) -> str:
@@ -46,6 +45,7 @@ class _Derivation:
         for i in range(len(passes.items)):
             self._enter(i)
         self.latex_names = dict(zip(self.named, self._names(), strict=True))
+        self.writer = TreeWriter(self._name, _shown)
 
     def _enter(self, i: int) -> None:
         item, value = self.passes.items[i], self.passes.values[i]
@@ -104,16 +104,16 @@ class _Derivation:
         lines = []
         for i in self.named:
             if self.passes.items[i].operands:
-                formula = self._latex(self.whole[i]).text
+                formula = self.writer.written(self.whole[i]).text
                 lines.append(f"{self.latex_names[i]} &= {formula} {_equal(self.passes.values[i].data)}")
         others = [i for i in self.named if i != self.root and self.users[i]]
         results = [i for i in reversed(others) if self.passes.items[i].operands]
         inputs = [i for i in others if not self.passes.items[i].operands]
         self.above: dict[int, Tree] = {self.root: self.passes.seed}  # gradients that need no line: 1, or another one
         gradients = [line for i in (*results, *inputs) if (line := self._gradient(i))]
-        text = " \\\\\n".join([*lines, *gradients])
+        text = aligned([*lines, *gradients])
         check_length(text, 100_000)
-        return f"\\begin{{aligned}}\n{text}\n\\end{{aligned}}"
+        return text
 
     def _gradient(self, i: int) -> str:
         """Return the line of a gradient: the sum over the uses in symbols, in numbers, and the number.
@@ -126,17 +126,17 @@ class _Derivation:
             local, number = self._local(user, place), self._number(user, place)
             while user not in self.latex_names:  # it is a part of the formula of its only user
                 user, place = self.users[user][0]
-                local, number = _times(self._local(user, place), local), self._number(user, place) * number
-            symbols.append(_times(self.above.get(user, f"∂{user}"), local))
+                local, number = times(self._local(user, place), local), self._number(user, place) * number
+            symbols.append(times(self.above.get(user, f"∂{user}"), local))
             numbers.append(_rounded(self.passes.grads[user] * number))
         if self.passes.items[i].operands and len(symbols) == 1 and not isinstance(symbols[0], tuple):
             self.above[i] = symbols[0]
             return ""
-        head, total = self._latex(f"∂{i}").text, self.passes.grads[i]
-        text = f"{head} &= {self._latex(_sum(symbols)).text}"
+        head, gradient = self.writer.written(f"∂{i}").text, self.passes.grads[i]
+        text = f"{head} &= {self.writer.written(total(symbols)).text}"
         if len(numbers) > 1:
-            text += f" = {self._latex(_sum(numbers)).text}"
-        return text if _sum(symbols) == total else f"{text} {_equal(total)}"
+            text += f" = {self.writer.written(total(numbers)).text}"
+        return text if total(symbols) == gradient else f"{text} {_equal(gradient)}"
 
     def _local(self, i: int, place: int) -> Tree:
         value = self.passes.values[i]
@@ -151,54 +151,14 @@ class _Derivation:
     def _number(self, i: int, place: int) -> float:
         return self.passes.values[i].partials[place]
 
-    def _latex(self, tree: Any) -> Formula:
-        if isinstance(tree, float):
-            return latex.number(tree if len(repr(tree)) <= 8 else _rounded(tree))
-        if isinstance(tree, str):
-            return self._name(tree)
-        head, *operands = tree
-        if head == COMPARED:
-            text = " ".join(_MARKS[x] if k % 2 else self._latex(x).text for k, x in enumerate(operands))
-            return Formula(text, latex.OPEN, text)
-        if head == CHOICE:
-            return self._choice(operands)
-        if head == "neg" and isinstance(operands[0], tuple) and operands[0][0] == "mul":  # -2 x, and not -(2 x)
-            return self._latex(("mul", _negative(operands[0][1]), operands[0][2]))
-        given = [self._latex(x) for x in operands]
-        op = OPS.get(head)
-        if op is not None and op.arity == len(given):
-            return latex.applied(op.latex, given)
-        text = rf"\operatorname{{{head}}}\left({', '.join(x.text for x in given)}\right)".replace("_", r"\_")
-        return Formula(text, ATOM, text)
-
-    def _name(self, text: str) -> Formula:
-        """Return the name of a value, a gradient, or what has a name in a rule, such as pi."""
+    def _name(self, text: str) -> Formula | None:
+        """Return the name of a value or a gradient."""
         known = re.fullmatch(r"([#∂])(\d+)", text)
         if known is None:
-            text = {"pi": r"\pi", "inf": r"\infty"}.get(text, rf"\mathrm{{{text}}}")
-        else:
-            name = self.latex_names[int(known[2])]
-            text = name if known[1] == "#" else rf"\frac{{\partial {self.latex_names[self.root]}}}{{\partial {name}}}"
+            return None
+        name = self.latex_names[int(known[2])]
+        text = name if known[1] == "#" else slope_of(self.latex_names[self.root], name)
         return Formula(text, ATOM, text)
-
-    def _choice(self, operands: Sequence[Any]) -> Formula:
-        value, condition, otherwise = operands
-        if (value, otherwise) == (1.0, 0.0):  # Iverson's bracket
-            text = rf"\left[{self._condition(condition)}\right]"
-            return Formula(text, ATOM, text)
-        cases = []
-        rest: Any = (CHOICE, *operands)
-        while isinstance(rest, tuple) and rest[0] == CHOICE:
-            cases.append(rf"{self._latex(rest[1]).text} & {self._condition(rest[2])}")
-            rest = rest[3]
-        cases.append(rf"{self._latex(rest).text} & \text{{otherwise}}")
-        lines = " \\\\ ".join(cases)
-        text = rf"\begin{{cases}} {lines} \end{{cases}}"
-        return Formula(text, latex.OPEN, text)
-
-    def _condition(self, tree: Any) -> str:
-        text = self._latex(tree).text
-        return text if isinstance(tree, tuple) and tree[0] == COMPARED else latex.holds(text)
 
 
 def _is_short(value: Value) -> bool:
@@ -245,40 +205,8 @@ def _key(i: int) -> str:
     return f"#{i}"
 
 
-def _times(x: Tree, y: Tree) -> Tree:
-    if x == 1.0 or y == 1.0:
-        return y if x == 1.0 else x
-    if x == -1.0 or y == -1.0:
-        return _negative(y if x == -1.0 else x)
-    if isinstance(x, tuple) and x[0] == "neg":
-        return _negative(_times(x[1], y))
-    if isinstance(y, tuple) and y[0] == "neg":
-        return _negative(_times(x, y[1]))
-    if isinstance(y, tuple) and y[0] == "mul":
-        return ("mul", _times(x, y[1]), y[2])
-    return filled(("mul", x, y), {})
-
-
-def _negative(x: Tree) -> Tree:
-    if isinstance(x, float):
-        return -x
-    if isinstance(x, tuple) and x[0] == "neg":
-        return cast("Tree", x[1])
-    if isinstance(x, tuple) and x[0] in ("div", "mul") and isinstance(x[1], tuple) and x[1][0] == "neg":
-        return (x[0], x[1][1], x[2])
-    return ("neg", x)
-
-
-def _sum(terms: Sequence[Tree]) -> Tree:
-    total = terms[0]
-    for term in terms[1:]:
-        if isinstance(term, float) and term < 0.0:
-            total = ("sub", total, -term)
-        elif isinstance(term, tuple) and term[0] == "neg":
-            total = ("sub", total, term[1])
-        else:
-            total = ("add", total, term)
-    return total
+def _shown(x: float) -> Formula:
+    return latex.number(x if len(repr(x)) <= 8 else _rounded(x))
 
 
 def _rounded(x: float) -> float:

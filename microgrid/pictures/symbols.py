@@ -106,6 +106,8 @@ def filled(tree: Tree, names: Mapping[str, Any]) -> Tree:
 def _in_the_head(head: str, operands: Sequence[Tree]) -> Tree:
     if len(operands) == 1 and head == "neg" and isinstance(operands[0], float):
         return -operands[0]
+    if head == CHOICE and isinstance(operands[1], float) and operands[1] == operands[1]:
+        return operands[0 if operands[1] else 2]
     if len(operands) != 2 or head not in OPS:
         return (head, *operands)
     op, (x, y) = OPS[head], operands

@@ -26,13 +26,19 @@ class Formula(NamedTuple):
 
 def latex(program: Listed, limit: int = 100_000) -> str:
     """Return the results as one formula. Raises ValueError when it has more characters than the limit."""
-    formulas = [Formula(name, ATOM, name) for name in names(program.inputs)]
-    formulas += map(number, program.constants)
-    for op, operands in program.instructions:
-        formulas.append(applied(op.latex, [formulas[i] for i in operands]))
-        check_length(formulas[-1].text, limit)
-    results = [formulas[i].text for i in program.outputs]
+    found = formulas(program, limit)
+    results = [found[i].text for i in program.outputs]
     return results[0] if len(results) == 1 else rf"\left({', '.join(results)}\right)"
+
+
+def formulas(program: Listed, limit: int) -> list[Formula]:
+    """Return the formulas of all slots. Raises ValueError when one has more characters than the limit."""
+    found = [Formula(name, ATOM, name) for name in names(program.inputs)]
+    found += map(number, program.constants)
+    for op, operands in program.instructions:
+        found.append(applied(op.latex, [found[i] for i in operands]))
+        check_length(found[-1].text, limit)
+    return found
 
 
 @functools.cache

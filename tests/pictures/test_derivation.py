@@ -24,6 +24,7 @@ NAMES = (
 )
 FOLLOWED = [OPS[name] for name in NAMES.split()]
 FUNCTIONS = functions()
+SIGMOID = r"\sigma\left(x\right) \cdot \left(1 - \sigma\left(x\right)\right)"
 
 
 def lines(text: str) -> list[str]:
@@ -56,19 +57,22 @@ def check(program: Program, at: list[float]) -> bool:
         exact = program.gradient(value=True).replay([mpmath.mpf(x) for x in at], mpmath_numbers())
         if not all(mpmath.isfinite(x) for x in exact):
             return False
+        numbers = {f"x_{{{i}}}": mpmath.mpf(x) for i, x in enumerate(at)}
         try:
-            found = follow(steps(root).latex(), {f"x_{{{i}}}": mpmath.mpf(x) for i, x in enumerate(at)})
+            found = follow(steps(root).latex(), numbers)
+            found |= follow(program.gradient(value=True).latex(), numbers)
         except ZeroDivisionError:  # a textbook's formula has no value where a convention gives one
             return False
-        assert mpmath.almosteq(found["z"], exact[-1], 1e-25, 1e-25)
-        for i, slope in enumerate(exact[:-1]):
-            key = rf"\frac{{\partial z}}{{\partial x_{{{i}}}}}"
-            used = i in {j for _, operands in program.instructions for j in operands}
-            assert (key in found) == used
-            if used and mpmath.isnan(found[key]):  # nor where it is 0 times the logarithm of 0
-                return False
-            if used:
-                assert mpmath.almosteq(found[key], slope, 1e-20, 1e-20), (key, found[key], slope)
+        for result in "zf":
+            assert mpmath.almosteq(found[result], exact[-1], 1e-25, 1e-25)
+            for i, slope in enumerate(exact[:-1]):
+                key = rf"\frac{{\partial {result}}}{{\partial x_{{{i}}}}}"
+                used = result == "f" or i in {j for _, operands in program.instructions for j in operands}
+                assert (key in found) == used
+                if used and mpmath.isnan(found[key]):  # nor where it is 0 times the logarithm of 0
+                    return False
+                if used:
+                    assert mpmath.almosteq(found[key], slope, 1e-20, 1e-20), (key, found[key], slope)
     return True
 
 
@@ -108,6 +112,46 @@ def test_a_formula_is_as_short_as_a_textbooks() -> None:
     assert (
         lines(steps((x - y) ** 2).latex())[-1] == r"\frac{\partial z}{\partial y} &= -2 \cdot \left(x - y\right) = -10"
     )
+
+
+@pytest.mark.parametrize(
+    ("f", "slope"),
+    [
+        (mg.relu, r"\left[x > 0\right]"),
+        (mg.atan, r"\frac{1}{1 + {x}^{2}}"),
+        (mg.tanh, r"1 - {\left(\tanh x\right)}^{2}"),
+        (mg.erf, r"\frac{2}{\sqrt{\pi}} \cdot e^{-{x}^{2}}"),
+        (
+            mg.gelu,
+            r"0.5 \cdot \left(1 + \operatorname{erf} \left(\frac{x}{\sqrt{2}}\right)\right) + "
+            r"\frac{x \cdot e^{\frac{-{x}^{2}}{2}}}{\sqrt{2 \cdot \pi}}",
+        ),
+        (lambda x: mg.sigmoid(x) ** 2, r"2 \cdot \sigma\left(x\right) \cdot " + SIGMOID),
+        (lambda x: x * x, r"2 \cdot x"),
+        (lambda x: mg.cos(mg.cos(x)), r"\sin \left(\cos x\right) \cdot \sin \left(x\right)"),
+        (
+            lambda x: mg.sin(x) / -x,
+            r"-\frac{-\sin \left(x\right)}{{\left(-x\right)}^{2}} + \frac{1}{-x} \cdot \cos \left(x\right)",
+        ),
+    ],
+)
+def test_a_gradient_is_written_as_in_a_textbook_not_as_it_is_computed(f: Any, slope: str) -> None:
+    program = mg.trace(lambda x: f(x))(0.5)
+    assert program.gradient().latex() == slope
+    assert program.gradient().simplify().latex() == slope
+
+
+def test_a_gradient_by_several_variables_has_a_line_for_each() -> None:
+    program = mg.trace(lambda w, f: mg.tanh(w * f[0]) - f[1])(0.5, [1.0, 2.0])
+    slope = r"\left(1 - {\left(\tanh \left(w \cdot f_{0}\right)\right)}^{2}\right)"
+    assert lines(program.gradient(value=True).latex()) == [
+        r"f &= \tanh \left(w \cdot f_{0}\right) - f_{1}",
+        rf"\frac{{\partial f}}{{\partial w}} &= {slope} \cdot f_{{0}}",
+        rf"\frac{{\partial f}}{{\partial f_{{0}}}} &= {slope} \cdot w",
+        r"\frac{\partial f}{\partial f_{1}} &= -1",
+    ]
+    taken = mg.trace(lambda f, x: f * x)(1.0, 2.0).gradient().latex()
+    assert lines(taken)[0] == r"\frac{\partial \tilde{f}}{\partial f} &= x"
 
 
 def test_softmax_with_cross_entropy_is_derived_in_nine_lines() -> None:
