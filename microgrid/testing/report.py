@@ -184,6 +184,13 @@ class Report:
         assert middle is not None
         return self.checks[i].analytic, nearest_float(middle)
 
+    def _why(self) -> list[str]:
+        """Return the causes of a FAIL, which stand above the table."""
+        causes = [f"the value itself is wrong, before any derivative: {self.value}"] if self.value else []
+        if self.cause and not self.culprit.startswith("culprit: the rule"):
+            causes.append(f"{'mistake' if self.mistakes else 'likely cause'}: {self.cause}")
+        return causes + ([self.culprit] if self.culprit else [])
+
     def _remarks(self, checks: Sequence[Check]) -> list[str]:
         """Return the remarks below the table."""
         shared: dict[str, list[str]] = {}
@@ -191,11 +198,6 @@ class Report:
             if check.reason:
                 shared.setdefault(check.reason, []).append(check.name)
         remarks = [f"{_several(names)}: {reason}" for reason, names in shared.items()]
-        if self.value:
-            remarks.append(f"the value itself is wrong, before any derivative: {self.value}")
-        if self.cause and not self.culprit.startswith("culprit: the rule"):
-            remarks.append(f"{'mistake' if self.mistakes else 'likely cause'}: {self.cause}")
-        remarks += [self.culprit] if self.culprit else []
         program = self.program
         if program is None:
             return remarks
@@ -206,14 +208,14 @@ class Report:
     def __str__(self) -> str:
         counts = {v: sum(check.verdict == v for check in self.checks) for v in ("PASS", "FAIL", "UNDECIDED")}
         summary = ", ".join(f"{count} {verdict}" for verdict, count in counts.items() if count)
-        lines = [f"{self.verdict}: {self.name} ({summary or 'no inputs'})"]
+        lines = [f"{self.verdict}: {self.name} ({summary or 'no inputs'})", *_indented(self._why())]
         order = sorted(self.checks, key=lambda check: ("FAIL", "UNDECIDED", "PASS").index(check.verdict))
         rows = [self._header(), *map(self._row, order[:20])]
         widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
         lines += ["  " + "  ".join(f"{x:<{w}}" for x, w in zip(row, widths, strict=True)).rstrip() for row in rows]
         if len(order) > 20:
             lines.append(f"  ... and {len(order) - 20} more")
-        lines += [f"  {line}" for remark in self._remarks(order[:20]) for line in remark.splitlines()]
+        lines += _indented(self._remarks(order[:20]))
         if self.verdict == "FAIL" and self.program is not None and len(self.program.instructions) <= 40:
             lines += ["  the program:", *(f"    {line}" for line in str(self.program).splitlines())]
         return "\n".join(lines)
@@ -262,7 +264,10 @@ class Report:
         more = f"<p>... and {len(self.checks) - 100} more</p>" if len(self.checks) > 100 else ""
         below = f"<pre>{html.escape(chr(10).join(self._remarks(order)))}</pre>"
         title = html.escape(f"{self.verdict}: {self.name}")
-        return f"<p><b>{title}</b></p><table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>{more}{below}"
+        causes = self._why()
+        why = f"<pre>{html.escape(chr(10).join(causes))}</pre>" if causes else ""
+        table = f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
+        return f"<p><b>{title}</b></p>{why}{table}{more}{below}"
 
     def plot(self) -> Any:
         """Plot the verdicts in the shape of the arguments, or rows by inputs; return a matplotlib figure.
@@ -275,6 +280,10 @@ class Report:
         return plotted(self)
 
     __repr__ = __str__
+
+
+def _indented(texts: Sequence[str]) -> list[str]:
+    return [f"  {line}" for text in texts for line in text.splitlines()]
 
 
 def _several(names: Sequence[str]) -> str:

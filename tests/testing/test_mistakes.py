@@ -206,7 +206,9 @@ def test_the_report_says_the_mistake_where_it_is_known() -> None:
     report = check_gradient(network.cost, *at, gradient=network.gradients(*at, mistakes=("slope missing", "sign")))
     assert report.verdict == "FAIL"
     assert report.mistakes == ["the slope of tanh, layer 1 of 2, is missing", "x0, x1, x2, x3: a sign"]
-    assert "mistake: the slope of tanh, layer 1 of 2, is missing; x0, x1, x2, x3: a sign" in str(report)
+    first = "mistake: the slope of tanh, layer 1 of 2, is missing; x0, x1, x2, x3: a sign"
+    assert str(report).splitlines()[1].strip() == first
+    assert report._repr_html_().index(first) < report._repr_html_().index("<table>")
     assert check_gradient(network.cost, *at, gradient=network.gradients(*at)).mistakes == []
 
 
