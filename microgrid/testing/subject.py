@@ -8,6 +8,7 @@ from typing import Any
 
 from microgrid.core import tree
 from microgrid.core.primitive import Op, as_float
+from microgrid.core.scope import line_of
 from microgrid.engine import Value
 from microgrid.functional import number_or_value
 from microgrid.program import Program, input_names, parameters_of, trace
@@ -64,7 +65,8 @@ class Subject:
                 pass
             except Exception:
                 raise error from None
-            self.blind = f"a black box, since {str(error).split(':')[0]}"
+            line = line_of(error)
+            self.blind = f"a black box, since {error}{f', at {line}' if line else ''}"
             return None
 
     def __call__(self, numbers: Sequence[Any]) -> Any:
