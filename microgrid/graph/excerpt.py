@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import difflib
 from collections import Counter
+from collections.abc import Sequence
 
 from microgrid.engine import CONSTANT, Value, edges_of, is_bundle, topological
 from microgrid.graph.copying import twin
+
+NEAREST = 5
+"""Maximum number of paths that an error names."""
 
 
 def excerpt(root: Value, module: str) -> list[Value]:
@@ -32,8 +37,7 @@ def excerpt(root: Value, module: str) -> list[Value]:
     computed = [node for node in nodes if node.op is not None and node.op is not CONSTANT and not is_bundle(node)]
     inside = {node.number for node in computed if node.module == module or node.module.startswith(f"{module}.")}
     if not inside:
-        known = ", ".join(dict.fromkeys([node.module for node in computed if node.module]))
-        raise ValueError(f"nothing was computed in {module!r}; there is {known or 'no module'}")
+        raise ValueError(f"nothing was computed in {module!r}; there is {_near(module, computed)}")
     users = [node for node in computed if node.number not in inside]
     given = {root.number, *[operand.number for user in users for operand, _ in edges_of(user)]}
     results = [number for number in sorted(inside) if number in given]
@@ -54,6 +58,20 @@ def excerpt(root: Value, module: str) -> list[Value]:
             made = twins[node.number] = twin(node, operand_of(node._a), operand_of(node._b))
             made.module = node.module[outside:]
     return [twins[number] for number in results]
+
+
+def _near(module: str, computed: Sequence[Value]) -> str:
+    """Return the modules that something was computed in, and those around them; of many, the most similar paths."""
+    known: dict[str, None] = {}
+    for node in computed:
+        path = node.module
+        while path and path not in known:
+            known[path] = None
+            path = path.rpartition(".")[0]
+    if len(known) <= NEAREST + 1:
+        return ", ".join(known) or "no module"
+    near = difflib.get_close_matches(module, known, NEAREST, cutoff=0.0)
+    return f"{', '.join(near)} and {len(known) - NEAREST} others"
 
 
 def _leaf(node: Value, taken: Counter[str]) -> Value:

@@ -73,6 +73,11 @@ def test_a_head_of_a_language_model_is_an_excerpt_whose_gradients_are_those_of_t
     [
         (lambda: excerpt(tanh(Value(1.0)), "layer"), ValueError, "nothing was computed in 'layer'; there is no module"),
         (lambda: excerpt(nn.MLP(1, [1])([1.0]), "MLP.layer"), ValueError, r"there is MLP\.layers\[0\]\.neurons\[0\]"),
+        (
+            lambda: excerpt(nn.MLP(2, [9, 9, 1])([1.0, 2.0]), "MLP.layer[1]"),
+            ValueError,
+            r"there is MLP\.layers\[1\], MLP\.layers\[\d\], MLP\.layers\[\d\], .*, .* and 18 others$",
+        ),
         (lambda: excerpt(nn.MLP(1, [1]), "MLP"), TypeError, "excerpt takes a Value, got MLP"),  # type: ignore[arg-type]  # the misuse
     ],
 )
