@@ -17,6 +17,9 @@ from microgrid.pictures.outline import Item, items_of, number_names, short_paths
 from microgrid.program import Program
 from microgrid.text.notation import Written
 
+SHOWN = 20
+"""Number of steps at each end of a pass that stay when its text is folded in the middle."""
+
 LONGEST_NAME = 24
 """Maximum length of an expression that names a value without a label; a longer one is called v7 or so, the result z."""
 
@@ -268,7 +271,16 @@ class Steps(Sequence[Step]):
     # --- as text and as pages ----------------------------------------------------------------------------------
 
     def __str__(self) -> str:
-        return "\n".join(f"{i + 1:>3}. {str(step).replace(chr(10), chr(10) + '     ')}" for i, step in enumerate(self))
+        half = len(self._forward)
+        return "\n".join([*self._told(range(half)), *self._told(range(half, 2 * half))])
+
+    def _told(self, places: range) -> list[str]:
+        """Return the lines of a pass; one of more than sixty steps is folded in the middle."""
+        folded = len(places) - 2 * SHOWN
+        if folded <= SHOWN:
+            return [f"{i + 1:>3}. {str(self[i]).replace(chr(10), chr(10) + '     ')}" for i in places]
+        hint = f"     ... {folded:,} more steps; for all of them: for step in steps(root): print(step)"
+        return [*self._told(places[:SHOWN]), hint, *self._told(places[-SHOWN:])]
 
     def __repr__(self) -> str:
         return f"<{len(self)} steps, forward and backward, through {len(self.values)} values>"

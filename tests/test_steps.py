@@ -176,6 +176,21 @@ def test_text_and_markdown_have_every_contribution() -> None:
     assert set(bundle) == {"text/html", "text/markdown", "text/plain"}
 
 
+def test_the_text_of_a_long_pass_is_folded_in_the_middle() -> None:
+    def chain(count: int) -> Value:
+        x = Value(1.0)
+        for _ in range(count):
+            x = x + 1.0
+        return x
+
+    assert str(steps(chain(60))).count("\n 60. ") == 1
+    lines = str(steps(chain(61))).splitlines()
+    assert lines[20] == "     ... 21 more steps; for all of them: for step in steps(root): print(step)"
+    assert lines[19].startswith(" 20. ")
+    assert lines[21].startswith(" 42. ")
+    assert [line for line in lines if line.startswith(("61. ", " 61. ", " 62. ", "122. "))] != []
+
+
 @pytest.mark.parametrize(
     ("misuse", "error", "advice"),
     [
