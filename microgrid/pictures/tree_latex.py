@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, cast
 
-from microgrid.core.primitive import OPS, PRODUCT
+from microgrid.core.primitive import OPS, PRODUCT, SUM
 from microgrid.pictures.symbols import CHOICE, COMPARED, Tree, filled
 from microgrid.text import latex
 from microgrid.text.latex import ATOM, Formula
@@ -29,7 +29,7 @@ class TreeWriter(NamedTuple):
             return self.known(tree) or Formula(text, ATOM, text)
         head, *operands = tree
         if head == COMPARED:
-            text = " ".join(_MARKS[x] if k % 2 else self.written(x).text for k, x in enumerate(operands))
+            text = " ".join(_MARKS[x] if k % 2 else self._beside_a_mark(x) for k, x in enumerate(operands))
             return Formula(text, latex.OPEN, text)
         if head == CHOICE:
             return self._choice(operands)
@@ -44,6 +44,10 @@ class TreeWriter(NamedTuple):
             return latex.applied(op.latex, given)
         text = rf"\operatorname{{{head}}}\left({', '.join(x.text for x in given)}\right)".replace("_", r"\_")
         return Formula(text, ATOM, text)
+
+    def _beside_a_mark(self, tree: Any) -> str:
+        x = self.written(tree)
+        return x.beside if x.precedence >= SUM else rf"\left({x.text}\right)"
 
     def _choice(self, operands: Sequence[Any]) -> Formula:
         value, condition, otherwise = operands

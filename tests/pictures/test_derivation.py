@@ -118,6 +118,7 @@ def test_a_formula_is_as_short_as_a_textbooks() -> None:
     ("f", "slope"),
     [
         (mg.relu, r"\left[x > 0\right]"),
+        (lambda x: mg.relu(mg.log(x)), r"\left[\log \left(x\right) > 0\right] \cdot \frac{1}{x}"),
         (mg.atan, r"\frac{1}{1 + {x}^{2}}"),
         (mg.tanh, r"1 - {\left(\tanh x\right)}^{2}"),
         (mg.erf, r"\frac{2}{\sqrt{\pi}} \cdot e^{-{x}^{2}}"),
