@@ -205,7 +205,7 @@ def _sentence(results: dict[str, Any], figures: dict[str, dict[str, list[float]]
     return (
         f"For the loss of its demo and the gradient micrograd takes {figure(median(recorded))} times as long "
         f"{between(recorded)}; for a training step JAX\ntakes {figure(median(step))} times as long as `compile` "
-        f"{between(step)}; arrays are faster in NumPy and PyTorch. [All figures](tests/benchmarks/README.md)"
+        f"{between(step)}; wide layers are faster in NumPy and JAX. [All figures](tests/benchmarks/README.md)"
     )
 
 
