@@ -262,7 +262,7 @@ def filmed() -> Film:
 
 
 WRITERS: list[tuple[Callable[[Path], Any], dict[str, bytes]]] = [
-    (lambda path: draw(expression()[1], filename=path), MAGIC),
+    (lambda path: draw(expression()[1]).save(path), MAGIC),
     (lambda path: draw(nn.Neuron(2, seed=0), filename=str(path)), MAGIC),
     (lambda path: steps(expression()[1]).save(path), {**PAGE, ".svg": b"<svg"}),
     (

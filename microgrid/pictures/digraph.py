@@ -73,12 +73,15 @@ class Drawn:
         return picture.decode(encoding) if encoding else picture
 
     def save(self, filename: Any = None, directory: Any = None, **_: Any) -> str:
-        """Write the picture as its ending says, or its DOT text where there is none; return the path."""
+        """Write the picture as its ending says, or its DOT text where there is none; return the path.
+
+        Raises ValueError when the ending is not that of a picture.
+        """
         from pathlib import Path
 
         path = Path(directory or "", filename or "Digraph.gv")
+        written = ending(path, *ENDINGS) if path.suffix else ".gv"
         path.parent.mkdir(parents=True, exist_ok=True)
-        written = ending(path, *ENDINGS) if path.suffix.lower() in ENDINGS else ".gv"
         path.write_bytes(self.pipe(written[1:]))
         return str(path)
 

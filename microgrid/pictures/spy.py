@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
+from microgrid.core.files import PathLike, ending, write_text
 from microgrid.pictures.colours import DARK_LINE, DARK_PAGE, DARK_POSITIVE, LINE, PAGE, POSITIVE
 
 ACROSS = 60
@@ -73,14 +73,9 @@ class Spy:
 
     _repr_svg_ = svg
 
-    def save(self, path: str | Path) -> None:
+    def save(self, path: PathLike) -> None:
         """Write the picture, for a name that ends with .svg, or the text, for one that ends with .txt."""
-        end = Path(path).suffix.lower()
-        if end not in (".svg", ".txt"):
-            raise ValueError(
-                f"the places of entries are saved as .svg or .txt, not as {end or 'a file without an end'}"
-            )
-        Path(path).write_text(self.svg() if end == ".svg" else f"{self}\n", encoding="utf-8")
+        write_text(path, self.svg() if ending(path, ".svg", ".txt") == ".svg" else f"{self}\n")
 
 
 def _runs(blocks: set[tuple[int, int]], joined: bool) -> Iterator[tuple[int, int, int]]:

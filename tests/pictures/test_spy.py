@@ -43,7 +43,7 @@ def test_it_is_saved_by_the_end_of_the_name(tmp_path: Path) -> None:
     look.save(tmp_path / "a.txt")
     assert (tmp_path / "a.svg").read_text() == look.svg()
     assert (tmp_path / "a.txt").read_text(encoding="utf-8") == f"{look}\n"
-    with pytest.raises(ValueError, match=r"as \.svg or \.txt, not as \.png"):
+    with pytest.raises(ValueError, match=r"a\.png: the name must end in \.svg or \.txt"):
         look.save(tmp_path / "a.png")
 
 
