@@ -23,8 +23,8 @@ from microgrid.text import c_source
 def c(program: Looped, request: Request, name: str) -> str:
     """Return the text of `void name(const double *x, const double *p, double *y, double *d)` and its helpers.
 
-    Where a while_loop has not ended after its maximum of iterations, its results are NAN. Raises what `c_loops.c`
-    raises.
+    Where a while_loop has not ended after its maximum of iterations, for which the compiled function raises an error,
+    all results and derivatives are NAN. Raises what `c_loops.c` raises.
     """
     return _ProgramInC(program, request, c_source.checked_name(name)).text()
 
@@ -65,6 +65,8 @@ class _ProgramInC:
         self.gradient = bool(request.by)
         self.code = CodeWriter()
         self.names = 0
+        self.unfinished = ""
+        """Name of the flag that is 1 where a loop has not ended; empty where none has a condition."""
 
     def text(self) -> str:
         request, name = self.request, self.name
@@ -73,13 +75,22 @@ class _ProgramInC:
         unit = self.unit(self.program, {slot: i for i, slot in enumerate(shared)})
         frame = unit.frame
         cells = self.memory("frame", frame.size)
+        outputs = range(frame.first_output + request.total, frame.slots)
+        common = [i for i in request.by if request.shared[i]]
+        results = len(outputs) + len(request.by) - len(common)
+        sizes = {"x": len(own), "p": len(shared), "y": results, "d": len(common) + request.total}
         body = ["    (void)x, (void)p, (void)y, (void)d;"]
+        body += [f"    {self.unfinished}[0] = 0;"] if self.unfinished else []
         body += [f"    {cells}[{slot}] = x[{i}];" for i, slot in enumerate(own)]
         body += [f"    {cells}[{slot}] = p[{i}];" for i, slot in enumerate(shared)]
         body += unit.run(cells, "    ")
-        outputs = range(frame.first_output + request.total, frame.slots)
+        if self.unfinished:
+            body += [f"    if ({self.unfinished}[0]) {{"]
+            for array, given in (("y", "="), ("d", "+=")):
+                if sizes[array]:
+                    body.append(f"        for (int i = 0; i < {sizes[array]}; i++) {array}[i] {given} NAN;")
+            body += ["        return;", "    }"]
         body += _copied("y", cells, list(enumerate(outputs)), "    ")
-        common = [i for i in request.by if request.shared[i]]
         if self.gradient:
             cotangents = _at(cells, frame.slots)
             body += [f"    for (int i = 0; i < {frame.slots}; i++) {cells}[{frame.slots} + i] = 0.0;"]
@@ -89,8 +100,6 @@ class _ProgramInC:
             body += [f"    d[{i}] += {cells}[{frame.slots + slot}];" for i, slot in enumerate(common)]
         if request.total:
             body.append(f"    d[{len(common)}] += {cells}[{frame.first_output}];")
-        results = len(outputs) + len(request.by) - len(common)
-        sizes = {"x": len(own), "p": len(shared), "y": results, "d": len(common) + request.total}
         return self.code.text(name, sizes, body)
 
     def memory(self, what: str, size: int, kind: str = "double") -> str:
@@ -165,6 +174,7 @@ class _LoopInC:
         if loop.condition is not None:
             self.numbers = writer.memory(f"{name}_numbers", len(loop.condition.outputs)) if asked else ""
             self.count = writer.memory(f"{name}_count", 1, "int")
+            writer.unfinished = writer.unfinished or writer.memory("unfinished", 1, "int")
         self.slots = []
         for i in range(len(loop.given) if loop.times else 0):
             found = place_of([loop.x(t)[i] for t in range(loop.times)])
@@ -261,7 +271,7 @@ class _LoopInC:
         self.do("        ", *[f"{function}({self.cells}, p, {self.numbers}, 0);" for function in self.asked])
         self.do("        ", f"if (!({_decided(loop.decision, self.numbers)})) break;")
         self.do("        ", f"if (t == {loop.times}) {{")
-        self.do("            ", *[f"{self.cells}[{i}] = NAN;" for i in range(loop.carry)], "break;")
+        self.do("            ", f"{self.writer.unfinished}[0] = 1;", "break;")
         self.do("        ", "}")
         self.step("        ")
         self.carry(self.cells, self.cells, "        ", 0, self.frame.first_output)

@@ -90,7 +90,7 @@ class Shown:
 
         `void name(const double *x, const double *p, double *y, double *d)` takes the numbers of one sample, and those
         that samples share; it writes the results and derivatives to y, and adds derivatives by shared numbers to d.
-        Results of a `while_loop` that has not ended after its maximum of iterations are NAN.
+        Where a `while_loop` has not ended after its maximum of iterations, all that it writes and adds is NAN.
         """
         from microgrid.compiler import c_loops, c_scans
 
