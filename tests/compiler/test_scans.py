@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -218,12 +219,25 @@ def test_a_loss_with_a_loop_in_c_computes_the_same(tmp_path: Path) -> None:
     assert sums == pytest.approx([*gradient, value], rel=1e-13)
 
 
-def test_a_loop_in_c_that_does_not_end_gives_nan(tmp_path: Path) -> None:
-    g = compiled(lambda x, y: while_loop(lambda c: c > y, lambda c: c * 0.5, x, max_iterations=4))
-    g.value_and_grad(1.0, 0.1)
+def test_a_loop_in_c_that_does_not_end_gives_nan_alone(tmp_path: Path) -> None:
+    """Also where it is within another loop, and where the result does not depend on it."""
+
+    def f(x: Any, y: Any, w: Any) -> Any:
+        def halved(c: Any, t: Any) -> Any:
+            return while_loop(lambda c: c > y, lambda c: c * 0.5, c, max_iterations=4), None
+
+        return mg.where(x.greater(1.5), w, scan(halved, x, [1.0, 2.0])[0])
+
+    g = compiled(f)
+    g.batch_value_and_grad(np.ones(1), np.ones(1), 3.0, in_axes=(0, 0, None))
     run = built(g.c(), tmp_path)
-    assert run([1.0, 0.1], [], 3, 0)[0] == [0.0625, 0.0625, 0.0]
-    assert np.isnan(run([2.0, 0.1], [], 3, 0)[0][0])
+    assert run([1.0, 0.1], [3.0], 3, 1) == ([0.0625, 0.0625, 0.0], [0.0])
+    for x, y in ((1.0, 0.01), (2.0, 0.1), (math.inf, 0.1)):
+        with pytest.raises(RuntimeError, match="has not ended"):
+            g(x, y, 3.0)
+        results, sums = run([x, y], [3.0], 3, 1)
+        assert all(map(math.isnan, [*results, *sums]))
+    assert run([1.0, 0.1], [3.0], 3, 1) == ([0.0625, 0.0625, 0.0], [0.0])
 
 
 ODD = (
@@ -288,6 +302,27 @@ def test_second_derivatives_are_finite_where_recorded_ones_are(
     for x in (0.0, -2.0):
         assert repr(g.hessian(x, 3.0)) == repr(mg.hessian(f, (0, 1))(x, 3.0))
     assert is_loop(g)
+
+
+@pytest.mark.slow
+def test_second_derivatives_at_an_infinite_argument_are_the_recorded_ones_or_nan_but_strict(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    unrolling_nothing(monkeypatch)
+
+    def f(x: Any, y: Any, z: Any) -> Any:
+        return scan(lambda c, t: (mg.tanh(c * x + t * y), None), z, [0.5, 1.5, 0.0])[0]
+
+    for at in ((0.4, math.inf, 0.3), (0.4, 0.3, math.inf), (math.nan, 0.3, 0.4)):
+        wanted = mg.hessian(f, (0, 1, 2))(*at)
+        assert repr(compiled(f).hessian(*at)) == repr(wanted)
+        got = (g := compiled(f, strict=False)).hessian(*at)
+        assert is_loop(g)
+        assert all(
+            a != a or a == b
+            for mine, theirs in zip(got, wanted, strict=True)
+            for a, b in zip(mine, theirs, strict=True)
+        )
 
 
 def test_a_wrong_tangent_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
