@@ -53,7 +53,7 @@ def check(program: Program, at: list[float]) -> bool:
     """True if the gradients are finite, and those that the derivation gives."""
     leaves = [Value(x, label=f"x{i}") for i, x in enumerate(at)]
     (root,) = program.replay(leaves, VALUES)
-    with mpmath.workdps(40):
+    with mpmath.workdps(700):  # quotients of tiny numbers cancel
         exact = program.gradient(value=True).replay([mpmath.mpf(x) for x in at], mpmath_numbers())
         if not all(mpmath.isfinite(x) for x in exact):
             return False
@@ -203,7 +203,7 @@ def test_names_are_different_and_hostile_ones_are_text() -> None:
 
 def test_what_would_be_a_book_is_refused() -> None:
     total = Value(0.0)
-    for i in range(1500):
-        total = mg.tanh(total + Value(0.1, label=f"x{i}"))
+    for i in range(150):
+        total = mg.tanh(total + Value(0.1, label=f"x{i}_{'a' * 500}"))
     with pytest.raises(ValueError, match="100000 characters"):
         steps(total).latex()
