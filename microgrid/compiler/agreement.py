@@ -33,6 +33,12 @@ NEAR = 1e-13
 MOVED = 2.0**-48
 """Largest relative change of an operation in a replay: 16 units in the last place."""
 
+EXACT = frozenset("add sub mul div mod fmod neg abs relu clip maximum minimum multiply_no_nan zero_product".split())
+"""Ops that round nothing, in any order, where their operands and the result are on the `GRID`."""
+
+GRID = 2.0**-10
+"""Multiples of it up to 65,536, of 26 bits, are what counts and comparisons make; their products have 52 bits."""
+
 REPLAYS = (1, 6, 60)
 """Numbers of replays after which a result is judged: what the first one explains, more would; an error is raised only
 after the last."""
@@ -193,10 +199,23 @@ def _passed_back(root: Value, seed: float, move: Callable[[float], float]) -> di
 
 
 def _moved(result: Value, moves: random.Random) -> Value:
+    if _is_exact(result):
+        return result
     moved = result * (1.0 + MOVED * moves.uniform(-1.0, 1.0))
     # subnormal numbers have no relative precision
     small = abs(result.item()) < 1e-290 and not _is_exact_zero(result)
     return moved + 16.0 * moves.uniform(-1.0, 1.0) * 5e-324 if small else moved
+
+
+def _is_exact(x: Value) -> bool:
+    """Return True for a result that has no rounding, such as one of comparisons: moved, `1 - a` is never 0."""
+    if x.op is None or x.op.unrounded:
+        return True
+    return x.op.name in EXACT and all(map(_is_on_grid, [x.item(), *[v.item() for v in x.operands]]))
+
+
+def _is_on_grid(x: float) -> bool:
+    return abs(x) <= 64.0 / GRID and (x / GRID).is_integer()
 
 
 def _is_exact_zero(x: Value) -> bool:

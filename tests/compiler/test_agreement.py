@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 
 import microgrid as mg
 from microgrid import nn, ops
@@ -18,6 +20,7 @@ from microgrid.compiler.code import Accumulate, Code, Load, Repeat, Stored
 from microgrid.compiler.llvm import ModuleText, module_of
 from microgrid.compiler.roll import Loop, Node, Rolled, roll
 from microgrid.compiler.storage import place
+from microgrid.core.primitive import OPS
 from microgrid.program import Instruction
 
 
@@ -251,19 +254,54 @@ def test_replays_that_scatter_are_what_lets_them_pass(monkeypatch: pytest.Monkey
     assert seen >= 2
 
 
+CHOICES: dict[str, Callable[[Any, Any], Any]] = {
+    "not": lambda a, b: 1.0 - a,
+    "and": lambda a, b: a * b,
+    "or": lambda a, b: a + b - a * b,
+    "nor, by the mean": lambda a, b: 1.0 - (a + b) / 2.0,
+    "minimum": mg.minimum,
+    "maximum": mg.maximum,
+    "same": ops.equal,
+    "exclusive or": lambda a, b: mg.abs(a - b),
+    "odd": lambda a, b: (a + b) % 2.0,
+}
+PLANTED = {"greater": formulas._indicator("olt"), "equal": formulas._indicator("one")}
+numbers = st.sampled_from([0.7, 1.0, 2.0, -3.25])
+comparisons = st.tuples(st.sampled_from(["greater", "equal"]), st.integers(0, 4), st.integers(0, 4))
+choices = st.recursive(
+    comparisons, lambda parts: st.tuples(st.sampled_from(sorted(CHOICES)), parts, parts), max_leaves=6
+)
+
+
+def chosen(choice: tuple[str, Any, Any], operands: Sequence[Any]) -> Any:
+    """The number, 0 or 1 but for a mean, that a choice is made by."""
+    name, left, right = choice
+    if name in PLANTED:
+        return OPS[name](operands[left], operands[right])
+    return CHOICES[name](chosen(left, operands), chosen(right, operands))
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("scale", [None, 0.3], ids=["alone", "in a product"])
-def test_a_wrong_comparison_is_seen(scale: float | None, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A replay that moved the 0 of a comparison took the other branch, too, and explained it."""
+@given(choices, numbers, numbers, numbers, st.sampled_from([None, 0.3]), st.sampled_from(sorted(PLANTED)))
+@example(("greater", 0, 3), 0.7, 2.0, 1.0, None, "greater")
+@example(("greater", 0, 3), 0.7, 2.0, 1.0, 0.3, "greater")
+@example(("not", ("not", ("greater", 0, 3), ("equal", 0, 0)), ("equal", 0, 0)), 0.7, 2.0, 1.0, None, "greater")
+@settings(max_examples=20)
+def test_a_wrong_comparison_is_seen_in_any_choice_made_of_comparisons(
+    choice: Any, x: float, y: float, constant: float, scale: float | None, name: str
+) -> None:
+    """A replay that moved the 0 or the 1 of a comparison took the other branch, too, and explained it."""
 
-    def chosen(x: Any) -> Any:
-        condition = x.greater(1.0)
-        return mg.where(condition if scale is None else condition * x * scale, x * 2.0, x * x)
+    def f(x: Any, y: Any) -> Any:
+        condition = chosen(choice, [x, y, x + y, constant, mg.tanh(x)])
+        return mg.where(condition if scale is None else condition * x * scale, 3.0 + x * 2.0, x * x)
 
-    right = formulas.FORMULAS["greater"]
-    monkeypatch.setitem(formulas.FORMULAS, "greater", lambda w, x, y: right(w, y, x))
-    with pytest.raises(RuntimeError, match=r"compiled, is not what recording gives: .*"):
-        mg.compile(chosen, cache=False)(0.7)
+    expected = mg.compile(f, cache=False).value_and_grad(x, y)  # right code raises no alarm
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(formulas.FORMULAS, name, PLANTED[name])
+        if mg.compile(f, cache=False, check=False).value_and_grad(x, y) != expected:
+            with pytest.raises(RuntimeError, match=r"compiled, is not what recording gives: .*"):
+                mg.compile(f, cache=False).value_and_grad(x, y)
 
 
 def test_an_error_is_seen_where_little_is_left_of_the_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
