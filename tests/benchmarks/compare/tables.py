@@ -102,11 +102,12 @@ def _run(results: dict[str, Any]) -> str:
     there = ", ".join(f"{name} {number}" for name, number in results["versions"].items() if number is not None)
     missing = [name for name, number in results["versions"].items() if number is None]
     m = results["machine"]
+    apart = f"\nIn a second run on the same day: {results['apart']}." if "apart" in results else ""
     return (
         f"Measured on {m['date']} in one run of {results['minutes']:.0f} minutes: {m['python']}, {m['system']}, "
         f"{m['processor']}, {m['cores']} core(s), load {m['load']:.2f} before;\nmicrogrid "
         f"{m['microgrid']}, {m['engine']} build; {there}{'; missing: ' + ', '.join(missing) if missing else ''}. "
-        f"At most {results['rounds']} rounds.\n{READING}"
+        f"At most {results['rounds']} rounds.\n{READING}{apart}"
     )
 
 
