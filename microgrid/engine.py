@@ -366,8 +366,8 @@ class Value(_Methods):
     def __float__(self) -> float:
         raise TypeError(
             "a Value does not turn into a float by itself, which would drop it from the graph: use v.data for its "
-            "number; for a function write v.sin(), microgrid.sin(v) or numpy.sin(v), not math.sin(v); for an array leave "
-            "dtype=float out, or fill numpy.zeros(n, dtype=object)"
+            "number; for a function write v.sin(), microgrid.sin(v) or numpy.sin(v), not math.sin(v); for an array "
+            "leave dtype=float out, or fill numpy.zeros(n, dtype=object)"
         )
 
     def __int__(self) -> int:
