@@ -7,6 +7,7 @@ import json
 import math
 import os
 import re
+import shutil
 import subprocess
 import sys
 import time
@@ -73,6 +74,14 @@ def test_the_recorded_graph_its_program_and_numpy_agree() -> None:
     assert len(recorded) == 101
     assert difference(recorded, replayed) == ""
     assert difference(recorded, by_hand) == ""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("cc") is None, reason="the peer in C needs a C compiler")
+def test_the_library_in_c_leaves_subnormal_numbers_to_its_process() -> None:
+    code = "from compare import on_c; on_c._library(); x = 2.2250738585072014e-308; assert x / 2 > 0"
+    path = os.pathsep.join(sys.path)
+    subprocess.run([sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": path}, check=True)
 
 
 def test_the_demo_of_the_bench_is_that_of_the_command() -> None:
