@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
+from plain_gpt import Plain
 
 import microgrid
 from microgrid import detect_anomaly, draw, grad, hessian, no_grad, ops, steps, trace
@@ -25,48 +26,6 @@ from microgrid.program import Program
 from microgrid.testing import check_gradient
 
 # --- a program as its users write it, run with our Value and with a plain class ------------------------------------
-
-
-class PlainValue:
-    """The class that such a program defines, and deletes when it imports ours."""
-
-    def __init__(self, data: Any, children: Any = (), local_grads: Any = ()) -> None:
-        self.data = data
-        self.grad = 0.0
-        self._children = children
-        self._local_grads = local_grads
-
-    def __add__(self, other: Any) -> PlainValue:
-        other = other if isinstance(other, PlainValue) else PlainValue(other)
-        return PlainValue(self.data + other.data, (self, other), (1, 1))
-
-    def __mul__(self, other: Any) -> PlainValue:
-        other = other if isinstance(other, PlainValue) else PlainValue(other)
-        return PlainValue(self.data * other.data, (self, other), (other.data, self.data))
-
-    def __pow__(self, power: float) -> PlainValue:
-        return PlainValue(self.data**power, (self,), (power * self.data ** (power - 1),))
-
-    def log(self) -> PlainValue:
-        return PlainValue(math.log(self.data), (self,), (1 / self.data,))
-
-    def exp(self) -> PlainValue:
-        return PlainValue(math.exp(self.data), (self,), (math.exp(self.data),))
-
-    def __neg__(self) -> PlainValue:
-        return self * -1
-
-    def __sub__(self, other: Any) -> Any:
-        return self + (-other)
-
-    def __truediv__(self, other: Any) -> Any:
-        return self * other**-1
-
-    __radd__ = __add__
-    __rmul__ = __mul__
-
-    def backward(self) -> None:
-        propagate(self)
 
 
 def propagate(root: Any) -> None:
@@ -160,7 +119,7 @@ def train(value: Any, backward: Callable[[Any], None], count: int = 3) -> list[f
 
 @pytest.mark.parametrize("backward", [lambda loss: loss.backward(), propagate], ids=["backward()", "by hand"])
 def test_a_program_in_the_style_of_microgpt_learns_as_with_its_own_class(backward: Callable[[Any], None]) -> None:
-    expected = train(PlainValue, lambda loss: loss.backward())
+    expected = train(Plain, propagate)
     assert len(set(expected)) == 3
     assert train(Value, backward) == pytest.approx(expected, rel=1e-9)
 

@@ -17,13 +17,13 @@ from microgrid import nn
 class Plain:
     """A number that remembers what it was computed from."""
 
-    __slots__ = ("children", "data", "grad", "slopes")
+    __slots__ = ("_children", "_local_grads", "data", "grad")
 
-    def __init__(self, data: float, children: tuple[Plain, ...] = (), slopes: tuple[float, ...] = ()) -> None:
+    def __init__(self, data: float, children: tuple[Plain, ...] = (), local_grads: tuple[float, ...] = ()) -> None:
         self.data = data
         self.grad = 0.0
-        self.children = children
-        self.slopes = slopes
+        self._children = children
+        self._local_grads = local_grads
 
     def __add__(self, other: Any) -> Plain:
         other = other if isinstance(other, Plain) else Plain(other)
@@ -65,14 +65,14 @@ class Plain:
         def visit(node: Plain) -> None:
             if node not in visited:
                 visited.add(node)
-                for child in node.children:
+                for child in node._children:
                     visit(child)
                 order.append(node)
 
         visit(self)
         self.grad = 1.0
         for node in reversed(order):
-            for child, slope in zip(node.children, node.slopes):  # noqa: B905  # as such scripts write it
+            for child, slope in zip(node._children, node._local_grads):  # noqa: B905  # as such scripts write it
                 child.grad += slope * node.grad
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from compare.data import expanded as determinant
 from fuzzing.processes import PLANTS
 from interpreting import interpreting
 
@@ -115,16 +116,6 @@ def test_one_kernel_serves_all_programs() -> None:
 
 
 # --- the choice ------------------------------------------------------------------------------------------------------
-
-
-def determinant(rows: Any) -> Any:
-    if len(rows) == 1:
-        return rows[0][0]
-    total: Any = 0.0
-    for j, x in enumerate(rows[0]):
-        term = x * determinant([[*row[:j], *row[j + 1 :]] for row in rows[1:]])
-        total = total - term if j % 2 else total + term
-    return total
 
 
 def test_what_llvm_would_take_long_for_is_interpreted_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
