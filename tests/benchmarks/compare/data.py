@@ -81,9 +81,6 @@ def lstm_parameters() -> list[float]:
 
 # --- a batch for an LSTM with the parameters of PyTorch's, whose outputs have weights; the mean of (w h - y)^2 --------
 
-UNITS: Final = 32
-
-
 def sequences() -> tuple[Any, Any]:
     """32 sequences of 50 numbers, and what is wanted."""
     import numpy as np
@@ -92,13 +89,13 @@ def sequences() -> tuple[Any, Any]:
     return rng.normal(size=(32, 50)), rng.normal(size=32)
 
 
-def units() -> tuple[list[Any], Any]:
+def units(cells: int) -> tuple[list[Any], Any]:
     """Arrays as PyTorch has them, rows of the gates i, f, g and o: weight_ih, weight_hh, bias_ih, bias_hh; and w."""
     import numpy as np
 
     rng = np.random.default_rng(1)
-    shapes = (4 * UNITS, 1), (4 * UNITS, UNITS), (4 * UNITS,), (4 * UNITS,)
-    return [rng.normal(size=shape) * 0.2 for shape in shapes], rng.normal(size=UNITS) * 0.2
+    shapes = (4 * cells, 1), (4 * cells, cells), (4 * cells,), (4 * cells,)
+    return [rng.normal(size=shape) * 0.2 for shape in shapes], rng.normal(size=cells) * 0.2
 
 
 # --- steps: the squared error of w x + b, by w and b -----------------------------------------------------------------

@@ -62,7 +62,7 @@ from compare.data import (
 from compare.on_microgrid import (
     Labels,
     Lstm,
-    Lstm32,
+    Lstms,
     graph,
     long,
     mean_cross_entropy,
@@ -102,6 +102,7 @@ HOW = {
     "net64": "compile(loss, model)",
     "net784": "compile(loss, model)",
     "labels": "compile(loss, model)",
+    "lstm16": "compile(loss, model)",
     "lstm32": "compile(loss, model)",
     "gpt16": "compile(loss, model)",
     "sparse": "hessian, sparse, out=",
@@ -180,8 +181,16 @@ def labels() -> Callable[[], Any]:
     return run
 
 
+def lstm16() -> Callable[[], Any]:
+    return _lstms(16)
+
+
 def lstm32() -> Callable[[], Any]:
-    step, (x, y) = compile(squared, Lstm32(), threads=1), sequences()
+    return _lstms(32)
+
+
+def _lstms(cells: int) -> Callable[[], Any]:
+    step, (x, y) = compile(squared, Lstms(cells), threads=1), sequences()
     return lambda: step(x, y)
 
 

@@ -79,6 +79,7 @@ HOW = {
     "net64": "arrays, jit",
     "net784": "arrays, jit",
     "labels": "arrays, jit",
+    "lstm16": "lax.scan, jit",
     "lstm32": "lax.scan, jit",
     "gpt16": "vmap, jit",
     "scan": "lax.scan, jit",
@@ -180,11 +181,19 @@ def labels() -> Callable[[], Any]:
     return lambda: jax.block_until_ready(trained(start))
 
 
+def lstm16() -> Callable[[], Any]:
+    return _lstms(16)
+
+
 def lstm32() -> Callable[[], Any]:
+    return _lstms(32)
+
+
+def _lstms(cells: int) -> Callable[[], Any]:
     jax = jax_of()
     jnp = jax.numpy
     x, y = sequences()
-    arrays, out = units()
+    arrays, out = units(cells)
 
     def loss(arrays: Any, out: Any) -> Any:
         wi, wh, bi, bh = arrays

@@ -47,7 +47,6 @@ from compare.data import (
     SWINGS,
     TEXTS,
     TOKENS,
-    UNITS,
     WANTED,
     energy,
     expanded,
@@ -80,6 +79,7 @@ HOW = {
     "scan": "fori_loop, recorded each time",
     "unrolled": "scalars",
     "labels": "scalars",
+    "lstm16": "scalars",
     "lstm32": "scalars",
     "gpt16": "scalars",
     "sparse": "sparse Hessian, recorded each time",
@@ -195,12 +195,12 @@ def labels() -> Callable[[], Any]:
     return lambda: descended(model, loss, PACE, STEPS)
 
 
-class Lstm32(nn.Module):
+class Lstms(nn.Module):
     """`nn.LSTM`, and the weights of its last outputs."""
 
-    def __init__(self) -> None:
-        arrays, out = units()
-        self.lstm = with_numbers(nn.LSTM(1, UNITS), arrays)
+    def __init__(self, cells: int) -> None:
+        arrays, out = units(cells)
+        self.lstm = with_numbers(nn.LSTM(1, cells), arrays)
         self.out = [Value(x) for x in out.tolist()]
 
     def __call__(self, xs: Any) -> Any:
@@ -218,8 +218,16 @@ def _loss_and_gradient(model: Any, loss: Callable[[], Any]) -> Callable[[], Any]
     return run
 
 
+def lstm16() -> Callable[[], Any]:
+    return _lstms(16)
+
+
 def lstm32() -> Callable[[], Any]:
-    model, (xs, ys) = Lstm32(), sequences()
+    return _lstms(32)
+
+
+def _lstms(cells: int) -> Callable[[], Any]:
+    model, (xs, ys) = Lstms(cells), sequences()
     samples = list(zip(xs.tolist(), ys.tolist(), strict=True))
     return _loss_and_gradient(model, lambda: total_of([squared(model(x), y) for x, y in samples]) / len(samples))
 

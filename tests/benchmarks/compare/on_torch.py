@@ -25,7 +25,6 @@ from compare.data import (
     START,
     STEPS,
     SUMMED,
-    UNITS,
     labelled,
     layers,
     samples_of,
@@ -40,6 +39,7 @@ HOW = {
     "net64": "tensors, eager",
     "net784": "tensors, eager",
     "labels": "tensors, eager",
+    "lstm16": "torch.nn.LSTM, eager",
     "lstm32": "torch.nn.LSTM, eager",
     "call": "tensors without axes",
     "chain": "scalar tensors, eager",
@@ -139,11 +139,19 @@ def labels() -> Callable[[], Any]:
     return run
 
 
+def lstm16() -> Callable[[], Any]:
+    return _lstms(16)
+
+
 def lstm32() -> Callable[[], Any]:
+    return _lstms(32)
+
+
+def _lstms(cells: int) -> Callable[[], Any]:
     torch = _torch()
     x, y = map(torch.tensor, sequences())
-    arrays, numbers = units()
-    model, out = torch.nn.LSTM(1, UNITS, batch_first=True), torch.tensor(numbers, requires_grad=True)
+    arrays, numbers = units(cells)
+    model, out = torch.nn.LSTM(1, cells, batch_first=True), torch.tensor(numbers, requires_grad=True)
     parameters = list(model.parameters())
     with torch.no_grad():
         for p, array in zip(parameters, arrays, strict=True):

@@ -24,6 +24,7 @@ _TABLES = {
         "net784": "784-128-10, the same*",
         "labels": "10-20-5, sigmoids, cross-entropy, 100 samples: 100 steps",
         "lstm": "an LSTM of 16 cells, one sequence of 50 numbers: loss and gradient*",
+        "lstm16": "an LSTM of 16 cells, 32 sequences of 50 numbers*",
         "lstm32": "an LSTM of 32 cells, 32 sequences of 50 numbers*",
         "gpt": "a GPT of 4,192 parameters, 16 tokens*",
         "gpt16": "the same, a batch of 16",
