@@ -251,7 +251,9 @@ def _mod(x: Any, y: Any) -> Any:
 def _floor_divide(x: Any, y: Any) -> Any:
     r = fmod(x, y)
     differ = where(greater(0.0, r), where(greater(0.0, y), 0.0, 1.0), where(greater(r, 0.0), greater(0.0, y), 0.0))
-    n = round(div(x - r, y) - differ)
+    quotient = div(x - r, y) - differ
+    n = floor(quotient)
+    n = n + greater(quotient, n + 0.5)  # Python's own way to the whole number: beyond 2**52 a half goes down
     whole = where(equal(n, 0.0), copysign(0.0, div(x, y)), n)
     return rounded(where(equal(y, 0.0), div(x, y), whole), floor(div(x, y)))
 

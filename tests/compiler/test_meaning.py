@@ -81,7 +81,8 @@ def test_every_op_at_special_numbers(strict: bool) -> None:
 @pytest.mark.parametrize("strict", MODES.values(), ids=MODES)
 def test_every_op_at_ordinary_numbers(strict: bool) -> None:
     rng = np.random.default_rng(0)
-    rows = np.concatenate([rng.choice(ORDINARY, (40, NUMBERS)), rng.uniform(-3.0, 3.0, (60, NUMBERS))])
+    half = [np.resize(pair, (1, NUMBERS)) for pair in ((6.174730315741508e17, 144.0), (144.0, 6.174730315741508e17))]
+    rows = np.concatenate([rng.choice(ORDINARY, (40, NUMBERS)), rng.uniform(-3.0, 3.0, (60, NUMBERS)), *half])
     check(BUILT_IN, rows, strict)
 
 
