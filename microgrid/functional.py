@@ -223,8 +223,9 @@ class _Mapped:
 def grad(function: Callable[..., Any], argnums: Argnums = 0) -> Callable[..., Any]:
     """Return the function that computes the derivative of a scalar function by its argument number `argnums`.
 
-    The result has the structure of the argument, arrays included; for several argnums it is a tuple of such. Raises
-    TypeError when an argument is not made of numbers, or the function's result is not one Value.
+    By default this is the first argument, as in JAX; `compile(f).gradient` is by all arguments. The result has the
+    structure of the argument, arrays included; for several argnums it is a tuple of such. Raises TypeError when an
+    argument is not made of numbers, or the function's result is not one Value.
 
     >>> from microgrid import sin
     >>> grad(grad(lambda x: sin(x) * x))(0.0)
@@ -237,7 +238,8 @@ def grad(function: Callable[..., Any], argnums: Argnums = 0) -> Callable[..., An
 
 
 def value_and_grad(function: Callable[..., Any], argnums: Argnums = 0) -> Callable[..., Any]:
-    """Return the function that computes a scalar function's value, and its derivative as `grad` does.
+    """Return the function that computes a scalar function's value, and its derivative by the first argument, or by
+    those of `argnums`, as `grad` does.
 
     >>> value_and_grad(lambda x: x * x)(3.0)
     (9.0, 6.0)

@@ -185,6 +185,11 @@ def single(parameters: Parameters, args: Sequence[Any], kwargs: Mapping[str, Any
     for position, arg in enumerate(args):
         found.add(parameters, position, arg)
     found.by = len(found.numbers)
+    if "argnums" in kwargs and not parameters.takes("argnums"):
+        raise TypeError(
+            "derivatives of a compiled function are by all arguments that are not static, without argnums=: name with "
+            "static= those that are data, or compile the derivative, compile(value_and_grad(f, argnums=...))"
+        )
     for name in sorted(kwargs):
         found.add(parameters, name, kwargs[name], by=False)
     for position, vector in enumerate(vectors):

@@ -102,13 +102,13 @@ class Compiled(Shown):
         return self._called("value", args, kwargs, self._out(kwargs))
 
     def value_and_grad(self, *args: Any, **kwargs: Any) -> tuple[float, Any]:
-        """Return the value, and its derivatives by the arguments that are not static: one structure, or a tuple of
-        them."""
+        """Return the value, and its derivatives by all arguments that are not static: one structure, or a tuple of
+        them. By the first argument alone, as `microgrid.value_and_grad(f)` gives them: compile(value_and_grad(f))."""
         found: tuple[float, Any] = self._called("value_and_grad", args, kwargs, self._out(kwargs))
         return found
 
     def gradient(self, *args: Any, **kwargs: Any) -> Any:
-        """Return the derivatives alone."""
+        """Return the derivatives alone, by all arguments that are not static."""
         return self._called("gradient", args, kwargs, self._out(kwargs))
 
     def jacobian(self, *args: Any, **kwargs: Any) -> Any:

@@ -23,11 +23,11 @@ class Parameters:
         self._count = len(self._names)
         self._every = [p.name for p in every]
         self._rest = next((p.name for p in every if p.kind is p.VAR_POSITIONAL), "")
-        anything = any(p.kind is p.VAR_KEYWORD for p in every)
+        self._anything = any(p.kind is p.VAR_KEYWORD for p in every)
         for name in self.static:
             if not isinstance(name, str):
                 raise TypeError(f'static has names of parameters, as in static=("n",), got {name!r}')
-            if name not in [p.name for p in every] and not anything:
+            if not self.takes(name):
                 known = ", ".join(p.name for p in every) or "none that Python can tell"
                 raise ValueError(f"static has {name!r}, which is no parameter of the function; these are {known}")
 
@@ -43,6 +43,10 @@ class Parameters:
     def has(self, name: str) -> bool:
         """Return True if a parameter has this name."""
         return name in self._every
+
+    def takes(self, name: str) -> bool:
+        """Return True if an argument may be passed by this keyword."""
+        return self._anything or name in self._every
 
     def is_static(self, place: int | str, arg: Any) -> bool:
         """Return True if the argument at a position, or of a name, is compiled in as a constant."""

@@ -394,6 +394,7 @@ def test_arrays_of_other_kinds_and_orders_are_taken() -> None:
         (lambda f: f([1j], 2.0), TypeError, r"argument 0\[0\]: expected a real number"),
         (lambda f: f.gradient("a", None), TypeError, "no number to differentiate by: .*static="),
         (lambda f: f.gradient(x=1.0, y=2.0), TypeError, "passed by keyword are held fixed"),
+        (lambda f: f.value_and_grad(1.0, 2.0, argnums=0), TypeError, r"compile\(value_and_grad\(f, argnums="),
         (lambda f: f.loops, RuntimeError, "call the function first"),
         (lambda f: mg.compile(cast(Any, 3)), TypeError, "takes a function, got int"),
         (lambda f: mg.compile(f, threads=0), ValueError, "threads is a whole number from 1 on"),
