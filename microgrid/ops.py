@@ -621,7 +621,7 @@ one_minus_square: Op = primitive(
 erf: Op = primitive(
     "erf",
     math.erf,
-    lambda z, x: (div(gaussian(x), sqrt(atan(1.0))),),
+    lambda z, x: (gaussian(x) * div(1.0, sqrt(atan(1.0))),),
     latex=r"\operatorname{erf} #1",
     textbook=("2 / sqrt(pi) * exp(-x**2)",),
     irrational=True,
@@ -630,7 +630,7 @@ erf: Op = primitive(
 erfc: Op = primitive(
     "erfc",
     math.erfc,
-    lambda z, x: (-div(gaussian(x), sqrt(atan(1.0))),),
+    lambda z, x: (-gaussian(x) * div(1.0, sqrt(atan(1.0))),),
     latex=r"\operatorname{erfc} #1",
     ulps=6.0,
     textbook=("-2 / sqrt(pi) * exp(-x**2)",),
@@ -724,7 +724,7 @@ gelu: Op = primitive(
 relu: Op = primitive(
     "relu",
     None,
-    lambda z, x: (sign(z),),
+    lambda z, x: (greater(z, 0.0),),
     formula=lambda x: maximum(x, 0.0),
     domain=(NONZERO,),
     symbol="ReLU",

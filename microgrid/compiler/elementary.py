@@ -15,6 +15,9 @@ _SHIFT = 6755399441055744.0  # 1.5 * 2**52: added to a number, it leaves the nea
 _LOG2_HIGH = float.fromhex("0x1.62e42feep-1")  # its last bits are 0, so that n times it is exact
 _LOG2_LOW = float.fromhex("0x1.a39ef35793c76p-33")
 
+_LEAST = -1000.0
+"""A number down to which 2^n is 0 where it is to be, for its n; those further down are raised."""
+
 _SERIES = [
     float.fromhex(x)
     for x in (
@@ -32,8 +35,9 @@ def exp(w: Writer, x: Number) -> Number:
 
 def exp_and_less_one(w: Writer, x: Number, low: Number | None = None) -> tuple[Number, Number]:
     """Return exp(x + low) and expm1(x + low), the latter accurate near 0; low is a rounding error of x."""
-    x = w.choose(w.test("olt", x, -746.0), -746.0, x)
-    x = w.choose(w.test("ogt", x, 710.0), 710.0, x)
+    least, most = x.bounds
+    x = x if least >= _LEAST else w.choose(w.test("olt", x, -746.0), -746.0, x)
+    x = x if most <= 710.0 else w.choose(w.test("ogt", x, 710.0), 710.0, x)
     shifted = w.fused(x, 1.0 / math.log(2.0), _SHIFT)
     n = shifted - _SHIFT
     r = w.fused(n, -_LOG2_LOW, w.fused(n, -_LOG2_HIGH, x))
@@ -53,7 +57,7 @@ def gaussian(w: Writer, x: Number) -> Number:
     x = abs(x)
     x = w.choose(w.test("ogt", x, 28.0), 28.0, x)
     square = x * x
-    return exp_and_less_one(w, -square, w.intrinsic("fma", -x, x, square))[0]
+    return exp_and_less_one(w, (-square).within(-784.0, 0.0), w.intrinsic("fma", -x, x, square))[0]
 
 
 _HALF_PI = [float.fromhex(x) for x in "0x1.921fb54442d18p+0 0x1.1a62633145c07p-54 -0x1.f1976b7ed8fbcp-110".split()]

@@ -9,6 +9,7 @@ import functools
 import math
 from collections.abc import Callable, Sequence
 
+from microgrid.compiler import piecewise
 from microgrid.compiler.code import SUMMED
 from microgrid.compiler.elementary import exp, exp_and_less_one, gaussian, log1p_of_fraction, sin_and_cos
 from microgrid.compiler.gradient import rule_of
@@ -61,6 +62,14 @@ def _sin(w: Writer, x: Number) -> Number:
 
 def _cos(w: Writer, x: Number) -> Number:
     return w.library("cos", x) if _calls(w) or w.mode.width < FUSES else sin_and_cos(w, x)[1]
+
+
+def _erf(w: Writer, x: Number) -> Number:
+    return w.library("erf", x) if _calls(w) or not piecewise.can(w) else piecewise.erf(w, x)
+
+
+def _log(w: Writer, x: Number) -> Number:
+    return w.library("log", x) if _calls(w) or not piecewise.can(w) else piecewise.log(w, x)
 
 
 def _copysign(w: Writer, x: Number, y: Number) -> Number:
@@ -129,7 +138,12 @@ def _summed(w: Writer, cotangent: Number, partial: Number, sum: Number) -> Numbe
 
 def _chosen(w: Writer, cotangent: Number, partial: Number, sum: Number | None = None) -> Number:
     """Write the same, and 0 where the partial is: a piecewise op passes nothing there."""
-    passed = _zero_product(w, cotangent, partial)
+    if partial.comparison is not None and not w.mode.strict:
+        how, a, b = partial.comparison
+        undecided = w.both(w.test("uno", a, b), w.test("une", cotangent, 0.0))
+        passed = w.choose(w.test(how, a, b), cotangent, w.choose(undecided, math.nan, 0.0))
+    else:
+        passed = _zero_product(w, cotangent, partial)
     return passed if sum is None else sum + passed
 
 
@@ -159,6 +173,8 @@ FORMULAS: dict[str, Formula] = {
     "constant_power": _constant_power,
     "exp": _exp,
     "log1p": _log1p,
+    "log": _log,
+    "erf": _erf,
     "tanh": _tanh,
     "gaussian": _gaussian,
     "sin": _sin,

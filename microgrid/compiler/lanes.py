@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 import struct
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from microgrid.core.primitive import Op
@@ -203,11 +203,16 @@ class Writer:
         """Write x * 2**n, rounded once, for whole n, by the instruction of AVX-512."""
         type, name = f"<{AVX512} x double>", "@llvm.x86.avx512.mask.scalef.pd.512"
         self.intrinsics.add(f"declare {type} {name}({type}, {type}, {type}, i8, i32)")
-        parts = []
-        for start in range(0, self.mode.lanes, AVX512):
+
+        def written(start: int) -> str:
             given = f"{type} {self.part(x.text, start, AVX512)}, {type} {self.part(n.text, start, AVX512)}"
-            parts.append(self.line(f"call {type} {name}({given}, {type} zeroinitializer, i8 -1, i32 4)").text)
-        return Number(self, self.joined(parts, AVX512))
+            return self.line(f"call {type} {name}({given}, {type} zeroinitializer, i8 -1, i32 4)").text
+
+        return self.by_eights(written)
+
+    def by_eights(self, written: Callable[[int], str]) -> Number:
+        """Join what is written for each eight lanes, given the first of them."""
+        return Number(self, self.joined([written(start) for start in range(0, self.mode.lanes, AVX512)], AVX512))
 
     def function(self, symbol: str, type: str, *operands: str) -> str:
         """Write a call of an external function, by its address in the table of functions."""
