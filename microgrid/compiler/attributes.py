@@ -19,17 +19,23 @@ _HARMLESS = (staticmethod, classmethod, type, MemberDescriptorType)
 
 
 def state(function: Any, names: Names) -> tuple[Any, ...]:
-    """Return the key of the numbers and texts in these attributes of a method's instance, or of an object to call.
+    """Return the key of the numbers and texts in these attributes of a method's instance, or of an object to call, and
+    of its classes.
 
     () for other functions. What else the attributes hold is frozen at trace time.
     """
     instance, method = _instance(function)
     if method is None:
         return ()
-    held = getattr(instance, "__dict__", {})
-    slots = [name for kind in type(instance).__mro__ for name in getattr(kind, "__slots__", ())]
-    plain = {name: getattr(instance, name, None) for name in slots if not name.startswith("__")} | held
-    read = plain if names is None else {name: x for name, x in plain.items() if name in names}
+    kinds = type(instance).__mro__[-2::-1]  # without object
+    slots = {name: getattr(instance, name, None) for kind in kinds for name in getattr(kind, "__slots__", ())}
+    read: dict[str, Any] = {}
+    for held in (*map(vars, kinds), slots, getattr(instance, "__dict__", {})):
+        read |= (
+            {name: x for name, x in held.items() if not name.startswith("__")}
+            if names is None
+            else {name: held[name] for name in names if name in held}
+        )
     return (tree.by_value(read, _nothing),)
 
 

@@ -194,6 +194,20 @@ def test_attributes_that_a_method_reads_in_whatever_way_are_seen(
         assert len(compiled._plans) == 3
 
 
+@pytest.mark.parametrize("way", ["directly", "helped", "passed_on"])
+def test_attributes_of_classes_that_a_method_reads_of_its_instance_are_seen(
+    way: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What had been the number of a class at the first call stayed, without notice."""
+    reading = Derived()
+    del reading.a, reading.b
+    monkeypatch.setattr(Reading, "b", [2.0], raising=False)
+    compiled = mg.compile(getattr(reading, way))
+    for kind, a in ((Reading, 3.0), (Reading, 4.0), (Derived, 5.0), (reading, 6.0)):
+        monkeypatch.setattr(kind, "a", a, raising=False)
+        assert compiled(1.0) == float(getattr(reading, way)(1.0)) == a + 2.0
+
+
 def test_an_object_that_is_called_is_like_a_method() -> None:
     class Line:
         def __init__(self) -> None:
