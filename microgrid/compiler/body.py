@@ -184,19 +184,26 @@ class Body:
             loop = loop._replace(kept=tuple([(register, after, after) for register, _, after in loop.kept]))
         else:
             self.some(loop, copies, jam, "0", whole)
+        if jam > 1 and self.small(loop) and rest.isdigit() and rest != "0":
+            self.some(loop, copies, int(rest), done, "1")
+            return
         self.some(loop, copies, 1, done, rest)
 
     def jam(self, loop: Repeat, copies: list[Copy]) -> int:
         """Return the number of iterations of a loop that run side by side."""
         if not loop.jams or len(copies) > 1:
             return 1
-        lanes = self.writer.mode.lanes
+        mode = self.writer.mode
         # with two registers for the lanes of each: half of all there are
-        jam = 8 if lanes == 1 else max(lanes // 2, 4)
+        jam = 8 if mode.lanes == 1 else max(mode.lanes // 2, mode.width, 4)
         size = _size(loop.body)
         while jam > 1 and (jam * size > BESIDE or (not loop.times.terms and jam > loop.times.base)):
             jam //= 2
         return jam
+
+    def small(self, loop: Repeat) -> bool:
+        """Return True if the remaining iterations of a loop that jams run side by side, too: they are more text."""
+        return False
 
     def width(self, times: Poly) -> int:
         """Return the number of iterations of an innermost loop of `times` that are lanes."""

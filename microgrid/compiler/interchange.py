@@ -124,8 +124,8 @@ def _nest(node: Node) -> list[Loop]:
 
 def _apart(node: Node) -> Iterator[Node]:
     """Yield a loop without the sums over samples that get several contributions from each, and these in loops of their
-    own, with those over contributions innermost."""
-    moved: list[Node] = []
+    own, with those over contributions innermost; neighbours that go over the same contributions share their loops."""
+    moved: list[tuple[list[Loop], list[Node]]] = []
 
     def rest(node: Node, around: tuple[Loop, ...]) -> Iterator[Node]:
         if isinstance(node, Loop):
@@ -135,13 +135,21 @@ def _apart(node: Node) -> Iterator[Node]:
         elif not (adding := _adding(node, around)):
             yield node
         else:
-            nest: Node = node
-            for loop in reversed([*[loop for loop in around if loop not in adding], *adding]):
-                nest = loop._replace(body=(nest,))
-            moved.append(nest)
+            nest = [*[loop for loop in around if loop not in adding], *adding]
+            if not moved or not _same(moved[-1][0], nest):
+                moved.append((nest, []))
+            moved[-1][1].append(node)
 
     yield from rest(node, ())
-    yield from moved
+    for nest, added in moved:
+        found: Sequence[Node] = added
+        for loop in reversed(nest):
+            found = (loop._replace(body=tuple(found)),)
+        yield from found
+
+
+def _same(some: Sequence[Loop], others: Sequence[Loop]) -> bool:
+    return [loop.counter for loop in some] == [loop.counter for loop in others]
 
 
 def _adding(statement: Statement, around: Sequence[Loop]) -> list[Loop]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
@@ -10,6 +11,7 @@ from microgrid.compiler.code import Accumulate, Code, Guard, Load, Operand, Repe
 from microgrid.compiler.formulas import formula
 from microgrid.compiler.kernel import ARRAYS, kernel_of, layout
 from microgrid.compiler.lanes import SHORT, Mode, Number, Writer
+from microgrid.compiler.poly import Poly
 
 TILE = 4
 """Tile size, in iterations of each of two nested loops, for sums over samples."""
@@ -104,8 +106,19 @@ class _Sums(Body):
     def jam(self, loop: Repeat, copies: list[Copy]) -> int:
         return TILE if len(copies) <= TILE and not _bounds(loop.counter, loop.body) else 1
 
+    def small(self, loop: Repeat) -> bool:
+        return True
+
+    def run(self, code: Sequence[Code], copies: list[Copy]) -> None:
+        """Write the lines of code; sums that follow one another are added up together."""
+        for adding, items in itertools.groupby(code, lambda item: isinstance(item, Accumulate)):
+            if adding:
+                self.adds([item for item in items if isinstance(item, Accumulate)], copies, ())
+            else:
+                super().run(list(items), copies)
+
     def repeat(self, loop: Repeat, copies: list[Copy]) -> None:
-        """Write a loop; those that add to one sum in all iterations stand within the loop over chunks."""
+        """Write a loop; those that add to the same sums in all iterations stand within the loop over chunks."""
         loops: list[Repeat] = []
         body: Sequence[Code] = (loop,)
         loads: list[Load] = []
@@ -113,61 +126,69 @@ class _Sums(Body):
             loops.append(body[0])
             loads += [item for item in body[0].body if isinstance(item, Load)]
             body = [item for item in body[0].body if not isinstance(item, Load)]
-        (item, *others) = body
+        sums = [item for item in body if isinstance(item, Accumulate)]
         counters = {repeat.counter for repeat in loops}
-        if others or not isinstance(item, Accumulate) or not counters.isdisjoint(item.cell.counters):
+        if len(sums) < len(body) or any(not counters.isdisjoint(item.cell.counters) for item in sums):
             super().repeat(loop, copies)
             return
         for load in loads:
             self.sources[load.target] = load
-        self.adds(item, copies, loops)
+        self.adds(sums, copies, loops)
 
-    def accumulate(self, item: Accumulate, copies: list[Copy]) -> None:
-        self.adds(item, copies, ())
-
-    def adds(self, item: Accumulate, copies: list[Copy], loops: Sequence[Repeat]) -> None:
-        """Write loops over chunks, and those within, that add to sums in registers."""
+    def adds(self, items: Sequence[Accumulate], copies: list[Copy], loops: Sequence[Repeat]) -> None:
+        """Write loops over chunks, and those within, that add to sums in registers; equal sums are added up once."""
+        most = max(TILE * TILE // len(copies), 1)
+        if len(items) > most:
+            self.adds(items[:most], copies, loops)
+            self.adds(items[most:], copies, loops)
+            return
         writer, narrow = self.writer, self.narrow
         inside = {loop.counter for loop in loops}
         seen: dict[tuple[object, ...], Source] = {}
-        operands: list[list[Source]] = []
-        for counters, _ in copies:
-            row = []
-            for x in item.operands:
-                own = self.sources[x].cell.counters if isinstance(x, int) else ()
-                key = (x, *[counters[c] for c in own if c not in inside])
-                if key not in seen:
-                    seen[key] = self.source(x, counters, loops)
-                row.append(seen[key])
-            operands.append(row)
-        current = [Number(narrow, narrow.number(0.0)) for _ in copies]
+        sums: dict[tuple[str, tuple[int, ...]], list[Source]] = {}
+        """Operands of each sum, by its op and their names."""
+        cells: list[tuple[Poly, Counters, tuple[str, tuple[int, ...]]]] = []
+        for item in items:
+            for counters, _ in copies:
+                row = []
+                for x in item.operands:
+                    own = self.sources[x].cell.counters if isinstance(x, int) else ()
+                    key = (x if isinstance(x, int) else repr(x), *[counters[c] for c in own if c not in inside])
+                    if key not in seen:
+                        seen[key] = self.source(x, counters, loops)
+                    row.append(seen[key])
+                name = item.op, tuple([id(source) for source in row])
+                sums.setdefault(name, row)
+                cells.append((item.cell, counters, name))
+        current = [Number(narrow, narrow.number(0.0)) for _ in sums]
         opened: list[tuple[str, str, int, str, list[tuple[Number, Number]]]] = []
         for times in ("%chunks", *[str(loop.times.base) for loop in loops]):
-            before, name = self.block, writer.name()[1:]
-            self.begin(name)
-            sums = [Number(narrow, f"{writer.name()}.sum") for _ in copies]
-            opened.append((name, times, len(writer.lines), before, list(zip(sums, current, strict=True))))
-            current = sums
-        chunk, *rest = [f"%{name}.counter" for name, *_ in opened]
+            before, label = self.block, writer.name()[1:]
+            self.begin(label)
+            phis = [Number(narrow, f"{writer.name()}.sum") for _ in sums]
+            opened.append((label, times, len(writer.lines), before, list(zip(phis, current, strict=True))))
+            current = phis
+        chunk, *rest = [f"%{label}.counter" for label, *_ in opened]
         offset = writer.line(f"mul i64 {chunk}, {self.chunk}").text
         for start in range(0, writer.mode.lanes, narrow.mode.lanes):
             loaded = {id(source): source(offset, start, rest) for source in seen.values()}
-            for i, row in enumerate(operands):
+            for i, ((op, _), row) in enumerate(sums.items()):
                 given = [loaded[id(source)] for source in row]
-                current[i] = formula(item.op, narrow.mode)(narrow, *given, current[i])
-        for name, times, place, before, phis in reversed(opened):
+                current[i] = formula(op, narrow.mode)(narrow, *given, current[i])
+        for label, times, place, before, pairs in reversed(opened):
             writer.lines[place:place] = [
-                self.counter(name, before),
+                self.counter(label, before),
                 *[
                     f"  {total.text} = phi {narrow.type} [ {first.text}, %{before} ], [ {after.text}, %{self.block} ]"
-                    for (total, first), after in zip(phis, current, strict=True)
+                    for (total, first), after in zip(pairs, current, strict=True)
                 ],
             ]
-            self.end(name, times)
-        for (counters, _), total in zip(copies, narrow.totals(current), strict=True):
-            at = self.address("double", "%d", item.cell, counters)
+            self.end(label, times)
+        totals = dict(zip(sums, narrow.totals(current), strict=True))
+        for cell, counters, name in cells:
+            at = self.address("double", "%d", cell, counters)
             old = narrow.fresh(f"load double, ptr {at}, align 8").text
-            new = narrow.line(f"fadd double {old}, {total}").text
+            new = narrow.line(f"fadd double {old}, {totals[name]}").text
             self.write(f"store double {new}, ptr {at}, align 8")
 
     def source(self, x: Operand, counters: Counters, loops: Sequence[Repeat]) -> Source:

@@ -81,6 +81,7 @@ def lstm_parameters() -> list[float]:
 
 # --- a batch for an LSTM with the parameters of PyTorch's, whose outputs have weights; the mean of (w h - y)^2 --------
 
+
 def sequences() -> tuple[Any, Any]:
     """32 sequences of 50 numbers, and what is wanted."""
     import numpy as np
