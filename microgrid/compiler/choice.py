@@ -27,6 +27,11 @@ LOOPS = 20
 """Number of instructions to an element from which on code is loops, for which LLVM takes no longer if they are."""
 
 
+CACHE = 1 << 20
+"""Bytes of memory of a block of samples up to which it has two registers for the lanes of each number. A larger one
+does not stay in the second-level cache: with one register it takes half of that."""
+
+
 class Choice(NamedTuple):
     """The way in which a program is run. `seconds` is the prediction for LLVM at full effort."""
 
@@ -52,6 +57,13 @@ def choose(instructions: int, elements: int, mode: Mode) -> Choice:
     if not several and elements * QUICK <= PATIENCE:
         return Choice("quick", seconds, f"{said} at full effort")
     return Choice("", seconds, f"{said} for {elements:,} elements")
+
+
+def narrowed(mode: Mode, cells: int) -> Mode:
+    """Return the mode for code that stores so many numbers for each sample: lanes for samples fill one register or
+    two."""
+    several = mode.lanes > mode.width and 8 * cells * mode.lanes > CACHE
+    return mode._replace(lanes=mode.width) if several else mode
 
 
 def reconsidered(choice: Choice, lines: int, mode: Mode) -> Choice:

@@ -12,13 +12,13 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from microgrid.compiler.agreement import checked
-from microgrid.compiler.choice import Choice, choose, reconsidered
+from microgrid.compiler.choice import Choice, choose, narrowed, reconsidered
 from microgrid.compiler.encoding import encode
 from microgrid.compiler.formulas import is_native as has_formula
 from microgrid.compiler.formulas import shares
 from microgrid.compiler.gradient import Native, Request, Static
 from microgrid.compiler.interpreted import Interpreted
-from microgrid.compiler.kernel import CHUNKS
+from microgrid.compiler.kernel import CHUNKS, layout
 from microgrid.compiler.lanes import Mode
 from microgrid.compiler.llvm import ModuleText, module_of
 from microgrid.compiler.looped import Looped
@@ -202,6 +202,7 @@ class Plan:
     def _compile(self, columns: Sequence[int]) -> None:
         """Compile the loops by LLVM."""
         stored = self._timed("storage", lambda: place(self.rolled, alone=self._few))
+        self.mode = narrowed(self.mode, layout(stored.sizes, 1)[1])
         module = self._timed("text", lambda: module_of(stored, self.mode, columns))
         self._machine_code(module, self.rolled.tape.ops)
         self._table = self.numpy.array(stored.table or (0.0,))

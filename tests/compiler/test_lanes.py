@@ -14,7 +14,7 @@ from unrolled import check
 
 import microgrid as mg
 from microgrid import Value, nn
-from microgrid.compiler import body, plan
+from microgrid.compiler import body, choice, plan
 from microgrid.compiler.lanes import Mode
 from microgrid.compiler.machine import machine
 
@@ -62,16 +62,25 @@ def squared(out: Any, y: Any) -> Any:
     return (out - y) ** 2
 
 
-@pytest.mark.parametrize("strict", [True, False])
-@pytest.mark.parametrize("name", MODELS)
-def test_a_step_of_each_number_of_samples_is_that_of_recording(name: str, strict: bool) -> None:
+@pytest.mark.parametrize(
+    ("name", "strict", "cache"),
+    [
+        *[(name, strict, choice.CACHE) for name in MODELS for strict in (True, False)],
+        pytest.param("recurrent", False, 0, marks=pytest.mark.slow),
+    ],
+)
+def test_a_step_of_each_number_of_samples_is_that_of_recording(
+    name: str, strict: bool, cache: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(choice, "CACHE", cache)
+    registers = 2 if cache else 1
     model = MODELS[name]()
     compiled = mg.compile(squared, model, strict=strict, cache=False)
     rng = np.random.default_rng(0)
     for n in SAMPLES:
         x, y = rng.normal(size=(n, 6)), rng.normal(size=n)
         loss, gradient, outputs = compiled.with_outputs(x, y)
-        assert (compiled._ran().mode.lanes == 1) == few(n)
+        assert compiled._ran().mode.lanes == (1 if few(n) else registers * machine().width)
         model.zero_grad()
         losses, told, size = 0.0, [], np.zeros(len(gradient))
         for row, target in zip(x.tolist(), y.tolist(), strict=True):
