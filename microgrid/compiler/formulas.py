@@ -42,7 +42,7 @@ def _log1p(w: Writer, x: Number) -> Number:
 def _tanh(w: Writer, x: Number) -> Number:
     if _calls(w):
         return w.library("tanh", x)
-    e, less_one = exp_and_less_one(w, abs(x) * -2.0)
+    e, less_one = exp_and_less_one(w, (abs(x) * -2.0).within(-math.inf, 0.0))  # as its derivative has it
     return w.intrinsic("copysign", less_one * (w.one() / (1.0 + e)), x)  # the quotient of its derivative
 
 
