@@ -77,13 +77,16 @@ class Arguments:
         numbers."""
         rows, at = [], 0
         for array, shape in zip(self.arrays, self.shapes, strict=True):
-            rows.append(columns[:, at : at + array.shape[1]].reshape(len(columns), *shape))
-            at += array.shape[1]
-        return [
-            put_together(structure, shared) if kind == "numbers" else tree.unflatten(structure, rows)
-            for _, kind, structure, by in self.parts
-            if by
-        ]
+            width = array.shape[1]
+            rows.append(columns[:, at : at + width].reshape(len(columns), *shape) if shape else columns[:, at])
+            at += width
+        found = []
+        for _, kind, structure, by in self.parts:
+            if by and kind == "numbers":
+                found.append(put_together(structure, shared))
+            elif by:  # most often it is one array
+                found.append(rows[structure] if type(structure) is int else tree.unflatten(structure, rows))
+        return found
 
     def add(self, parameters: Parameters, place: int | str, arg: Any, by: bool = True) -> None:
         """Add an argument at a position or of a name: a number, containers and arrays of numbers, or a static one."""
