@@ -21,6 +21,9 @@ Copy = tuple[Counters, dict[int, Number]]
 BESIDE = 512
 """Maximum number of statements that stand side by side: of a long body fewer iterations do."""
 
+SMALL = 16
+"""Maximum number of statements in a loop whose remaining iterations stand side by side: they are written once more."""
+
 
 class Body:
     """The lines of one segment."""
@@ -203,7 +206,7 @@ class Body:
 
     def small(self, loop: Repeat) -> bool:
         """Return True if the remaining iterations of a loop that jams run side by side, too: they are more text."""
-        return False
+        return _size(loop.body) <= SMALL
 
     def width(self, times: Poly) -> int:
         """Return the number of iterations of an innermost loop of `times` that are lanes."""
