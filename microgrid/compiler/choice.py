@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from microgrid.compiler.kernel import CACHE
 from microgrid.compiler.lanes import Mode
 
 PATIENCE = 0.5
@@ -25,11 +26,6 @@ LINE = (2.2e-5, 6.0e-5)
 
 LOOPS = 20
 """Number of instructions to an element from which on code is loops, for which LLVM takes no longer if they are."""
-
-
-CACHE = 1 << 20
-"""Bytes of memory of a block of samples up to which it has two registers for the lanes of each number. A larger one
-does not stay in the second-level cache: with one register it takes half of that."""
 
 
 class Choice(NamedTuple):
@@ -60,8 +56,8 @@ def choose(instructions: int, elements: int, mode: Mode) -> Choice:
 
 
 def narrowed(mode: Mode, cells: int) -> Mode:
-    """Return the mode for code that stores so many numbers for each sample: lanes for samples fill one register or
-    two."""
+    """Return the mode for code that stores so many numbers for each sample: its lanes fill two registers, or one where
+    a block of samples would not stay in the cache."""
     several = mode.lanes > mode.width and 8 * cells * mode.lanes > CACHE
     return mode._replace(lanes=mode.width) if several else mode
 

@@ -17,9 +17,12 @@ from microgrid.compiler.code import Stored
 from microgrid.compiler.lanes import Mode
 from microgrid.compiler.lines import Lines
 
+CACHE = 1 << 20
+"""Bytes of the second-level cache of a core."""
+
 CHUNKS = 8
-"""Number of blocks in memory at once, so that sums over samples accumulate in registers over all of them; of blocks of
-one sample there is one."""
+"""Maximum number of blocks in memory at once, so that sums over samples accumulate in registers over all of them; of
+blocks of one sample there is one, and of large ones as many as take twice the cache."""
 
 SQUARE = 8
 """Number of rows and columns that are transposed in registers."""
@@ -32,9 +35,9 @@ ARRAYS = ("p", "c", *SCRATCH)
 """Arguments of a segment, in this order."""
 
 
-def chunks_of(mode: Mode) -> int:
-    """Return the number of blocks in memory at once."""
-    return CHUNKS if mode.lanes > 1 else 1
+def chunks_of(mode: Mode, block: int) -> int:
+    """Return the number of blocks in memory at once, of so many numbers each."""
+    return max(min(CHUNKS, 2 * CACHE // max(8 * block, 1)), 1) if mode.lanes > 1 else 1
 
 
 def layout(sizes: dict[str, int], lanes: int, arrays: Sequence[str] = SCRATCH) -> tuple[dict[str, int], int]:
@@ -100,7 +103,8 @@ def frame(sources: int | None) -> list[str]:
 
 def kernel_of(stored: Stored, mode: Mode, columns: Sequence[int], sums: int) -> tuple[str, int]:
     """Return the text of the kernel, and the size of its scratch memory in numbers."""
-    return Kernel(stored, mode, columns, sums, chunks_of(mode)).text()
+    chunks = chunks_of(mode, layout(stored.sizes, mode.lanes)[1])
+    return Kernel(stored, mode, columns, sums, chunks).text()
 
 
 class Kernel(Lines):

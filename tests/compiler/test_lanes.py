@@ -14,7 +14,7 @@ from unrolled import check
 
 import microgrid as mg
 from microgrid import Value, nn
-from microgrid.compiler import body, choice, plan
+from microgrid.compiler import body, choice, kernel, plan
 from microgrid.compiler.lanes import Mode
 from microgrid.compiler.machine import machine
 
@@ -65,14 +65,15 @@ def squared(out: Any, y: Any) -> Any:
 @pytest.mark.parametrize(
     ("name", "strict", "cache"),
     [
-        *[(name, strict, choice.CACHE) for name in MODELS for strict in (True, False)],
+        *[(name, strict, kernel.CACHE) for name in MODELS for strict in (True, False)],
         pytest.param("recurrent", False, 0, marks=pytest.mark.slow),
     ],
 )
 def test_a_step_of_each_number_of_samples_is_that_of_recording(
     name: str, strict: bool, cache: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(choice, "CACHE", cache)
+    for module in (choice, kernel):
+        monkeypatch.setattr(module, "CACHE", cache)
     registers = 2 if cache else 1
     model = MODELS[name]()
     compiled = mg.compile(squared, model, strict=strict, cache=False)
