@@ -55,6 +55,10 @@ class Kept(Generic[T]):
         self._recent = self._outside.key(), asked, known[0]
         return known[0]
 
+    def outside(self) -> tuple[Any, ...]:
+        """Return the cache key of the captured names: the same object while they refer to the same ones."""
+        return self._outside.key()
+
     def seen(self, asked: tuple[Any, ...], plan: Plan) -> Seen | None:
         """Return the state of captured names for which a plan is cached with its result's structure; None if they have
         changed since."""

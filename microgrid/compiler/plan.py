@@ -255,7 +255,7 @@ class Plan:
         """Run the code for all samples by one call, whose arguments are in a frame: in 1.5 us for 5."""
         empty, run_frame = self.numpy.empty, self._run_frame
         assert run_frame is not None
-        outputs = self._new_outputs(samples)
+        outputs = self._new_outputs(samples) if self.outputs else self._no_outputs
         sums = empty(self.sums) if self.sums else self.nothing
         try:
             frame = self._frames.pop()

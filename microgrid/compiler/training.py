@@ -49,6 +49,8 @@ class CompiledLoss(Shown):
         self._options = options
         self._values = model.parameters()
         self._plans: Kept[Plan] = Kept(lambda: [loss, *model.modules()])
+        self._recent: tuple[Any, Any, Plan] | None = None
+        """The shapes and modes of the last call, the captured names, and the plan."""
         self._modal = [m for m in model.modules() if m.modal or not type(m).__module__.startswith("microgrid.")]
         self._drawing = drawing(model)
         self._shape = (len(self._values),)
@@ -92,12 +94,18 @@ class CompiledLoss(Shown):
         if type(y) is not array or y.dtype is not floats or not y.flags.c_contiguous or not y.ndim:
             y = _rows(y, "y")
         samples = x.shape[0]
-        if y.shape[0] != samples or not samples:
-            raise ValueError(
-                f"a batch has a row of x and of y for each sample, and at least one: got {samples} and {y.shape[0]}"
-            )
-        asked = (outputs, x.shape[1:], y.shape[1:], *[module.training for module in self._modal])
-        plan = self._plans.get(asked, lambda: self._compiled(x, y, outputs)).fitting(samples)
+        asked = (outputs, x.shape, y.shape, *[module.training for module in self._modal])
+        recent = self._recent  # read once, for other threads
+        if recent is not None and recent[0] == asked and recent[1] is self._plans.outside():
+            plan = recent[2]
+        else:
+            if y.shape[0] != samples or not samples:
+                raise ValueError(
+                    f"a batch has a row of x and of y for each sample, and at least one: got {samples} and {y.shape[0]}"
+                )
+            kind = (outputs, x.shape[1:], y.shape[1:], *asked[3:])
+            plan = self._plans.get(kind, lambda: self._compiled(x, y, outputs)).fitting(samples)
+            self._recent = asked, self._plans.outside(), plan
         self._plans.last = plan
         flat = self.parameters
         if type(flat) is not array or flat.dtype is not floats or not flat.flags.c_contiguous:

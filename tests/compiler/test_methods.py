@@ -198,7 +198,7 @@ def test_attributes_that_a_method_reads_in_whatever_way_are_seen(
 def test_attributes_of_classes_that_a_method_reads_of_its_instance_are_seen(
     way: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What had been the number of a class at the first call stayed, without notice."""
+    """The number of a class stayed what it was at the first call, without notice."""
     reading = Derived()
     del reading.a, reading.b
     monkeypatch.setattr(Reading, "b", [2.0], raising=False)

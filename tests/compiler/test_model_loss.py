@@ -115,6 +115,15 @@ def test_numbers_outside_of_the_loss_and_the_call_are_compiled_in_anew(monkeypat
     assert step.compilations == 3
 
 
+def test_shapes_may_change_from_call_to_call() -> None:
+    step = mg.compile(lambda out, y: (out - y) ** 2, Around())
+    assert step([[1.0], [2.0]], [0.0, 0.0])[0] == (9.0 + 36.0) / 2.0
+    assert step([[2.0, 7.0], [1.0, 7.0]], [0.0, 6.0])[0] == (36.0 + 9.0) / 2.0
+    with pytest.raises(ValueError, match="got 2 and 1"):
+        step([[2.0, 7.0], [1.0, 7.0]], [0.0])
+    assert step([[2.0], [1.0], [0.0]], [0.0, 6.0, 3.0])[0] == (36.0 + 9.0 + 9.0) / 3.0
+
+
 @pytest.mark.parametrize("loss", [lambda out, y: [out - y, out + y], lambda out, y: (out,), lambda out, y: []])
 def test_a_loss_of_several_numbers_is_refused(loss: Any) -> None:
     step = mg.compile(loss, nn.MLP(2, [1]))
