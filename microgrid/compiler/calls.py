@@ -40,7 +40,7 @@ class _Table(ctypes.Structure):
         (name, ctypes.c_int64)
         for name in (
             "positional keyword busy guards guard_count values value_count p arguments x out out_numbers bound_out "
-            "results y releases kernel sources strides table functions d scratch"
+            "results y releases kernel sources strides table functions d scratch left"
         ).split()
     )
 
@@ -84,6 +84,8 @@ class Variant:
         table.kernel = plan.loaded.address
         table.sources = ctypes.addressof(memory.sources)
         table.strides, table.table, table.functions = plan.fixed
+        if plan.takeover is not None and not plan.takeover.settled:
+            table.left = ctypes.addressof(plan.takeover.left)
         table.d = address(memory.p)  # nothing is written there: there are no sums over samples
         self.address = ctypes.addressof(table)
         self.out = False

@@ -22,6 +22,7 @@ def compile(
     cache: bool = ...,
     threads: int | None = ...,
     check: bool = ...,
+    background: bool = ...,
 ) -> Compiled: ...
 @overload
 def compile(
@@ -32,6 +33,7 @@ def compile(
     cache: bool = ...,
     threads: int | None = ...,
     check: bool = ...,
+    background: bool = ...,
 ) -> CompiledLoss: ...
 @overload
 def compile(
@@ -41,6 +43,7 @@ def compile(
     cache: bool = ...,
     threads: int | None = ...,
     check: bool = ...,
+    background: bool = ...,
 ) -> Callable[[Callable[..., Any]], Compiled]: ...
 def compile(
     function: Callable[..., Any] | None = None,
@@ -51,6 +54,7 @@ def compile(
     cache: bool = True,
     threads: int | None = None,
     check: bool = True,
+    background: bool = True,
 ) -> Any:
     """Compile a function to machine code; also a decorator. With a model, compile its loss and gradients over batches.
 
@@ -68,6 +72,10 @@ def compile(
     The first result of each compilation is compared with recording at the same numbers, for up to three rows of a
     batch, before it is returned. Where rounding does not explain the difference, a RuntimeError has both numbers. This
     takes less time than the compilation; `check=False` skips it.
+
+    What has thousands of operations without loops is interpreted. Once it has run for as long as LLVM is predicted to
+    take, another process makes machine code, with which later calls go on: with the bits of the interpreter, so no
+    result depends on when. It ends with this process; `background=False` starts none.
 
     Loops of Python are recorded iteration by iteration, and found again in the recording. The step of a `scan`, a
     `fori_loop` or a `while_loop` is traced once, and becomes a loop in machine code, forward and backward. In a batch,
@@ -91,7 +99,7 @@ def compile(
     from microgrid.compiler.plan import Options
     from microgrid.compiler.training import CompiledLoss
 
-    options = Options(strict, cache, threads, check)
+    options = Options(strict, cache, threads, check, background)
     if function is None:
         return lambda function: Compiled(function, options, static)
     if not callable(function):

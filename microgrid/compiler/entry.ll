@@ -19,7 +19,8 @@
   ptr, ptr, ptr,  ; 10 program that writes to `out`, or null; the numbers to write; a bound `out`, or null
   ptr, ptr,       ; 13 program that makes the result, and the numbers that the kernel wrote
   i64,            ; 15 1 if other threads may run meanwhile
-  ptr, ptr, ptr, ptr, ptr, ptr, ptr ; 16 the kernel; its sources, strides, table, functions, d and scratch
+  ptr, ptr, ptr, ptr, ptr, ptr, ptr, ; 16 the kernel; its sources, strides, table, functions, d and scratch
+  ptr             ; 23 number of calls until one takes the general path, or null for all of them
 }
 
 %walk = type { ptr, ptr, i64, ptr } ; the rest of a program; numbers; 1 if they are written to arrays; `out`
@@ -551,7 +552,18 @@ guards.body:
 begin:
   %in.use = load i64, ptr %busy
   %free = icmp eq i64 %in.use, 0
-  br i1 %free, label %outside, label %no
+  br i1 %free, label %counted, label %no
+counted:
+  %left.at.field = getelementptr %variant, ptr %v, i64 0, i32 23
+  %left.at = load ptr, ptr %left.at.field
+  %left.all = icmp eq ptr %left.at, null
+  br i1 %left.all, label %outside, label %left
+left:
+  %left.before = load i64, ptr %left.at
+  %left.after = sub i64 %left.before, 1
+  store i64 %left.after, ptr %left.at
+  %left.more = icmp sgt i64 %left.before, 0
+  br i1 %left.more, label %outside, label %no
 outside:
   store i64 1, ptr %busy
   %values.at = getelementptr %variant, ptr %v, i64 0, i32 5

@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from microgrid.compiler.encoding import Encoded, words_of
-from microgrid.compiler.interpreter import TABLE, Handler, module_of_handlers, module_of_interpreter, standard
+from microgrid.compiler.interpreter import TABLE, WORD, Handler, module_of_handlers, module_of_interpreter, standard
 from microgrid.compiler.lanes import Mode
 from microgrid.compiler.machine import Loaded, MachineCode, compiled
 from microgrid.compiler.tape import Tape
+from microgrid.core.primitive import OPS, built_in
 
 
 class Interpreter(NamedTuple):
@@ -30,6 +31,14 @@ def interpreter(mode: Mode, cache: bool) -> Interpreter:
     return Interpreter(code, addresses, module.functions)
 
 
+class Straight(NamedTuple):
+    """Machine code of a program's parts, its words, and the table with which the kernel runs it."""
+
+    table: Any
+    words: Any
+    code: list[MachineCode]
+
+
 class Interpreted:
     """The words of a program and its table, as the kernel reads them; `loaded` runs the kernel."""
 
@@ -38,7 +47,8 @@ class Interpreted:
 
         kernel = interpreter(mode, cache)
         addresses, functions = kernel.addresses, kernel.functions
-        others = [handler for handler in encoded.used() if handler not in addresses]
+        used = encoded.used()
+        others = [handler for handler in used if handler not in addresses]
         self._held: list[Any] = []
         if others:
             module = module_of_handlers(others, mode)
@@ -49,13 +59,14 @@ class Interpreted:
         self.loaded = Loaded(kernel.code, functions, tape.ops)
         size = 8 * mode.lanes
         where = [addresses.get(handler, 0) for handler in encoded.handlers]
-        words = words_of(encoded, where, kernel.code.address_of("ret"), mode.lanes)
+        self._end = kernel.code.address_of("ret")
+        words = words_of(encoded, where, self._end, mode.lanes)
         offsets = np.cumsum([0, *columns])
         outputs = np.array(encoded.outputs, dtype=np.int64) * size
         constants = np.array(encoded.constants)
-        self._held += [words, offsets, outputs, constants]
         sizes = tape.sizes
         arrays = {"code": words, "offsets": offsets, "constants": constants, "outputs": outputs}
+        self._held.append(arrays)
         table = {name: array.ctypes.data for name, array in arrays.items()}
         table |= {"sources": len(columns), "c": len(constants)}
         table |= {space: sizes[space] for space in ("x", "p", "d", "y")}
@@ -63,3 +74,37 @@ class Interpreted:
         self.size = words.nbytes
         self.scratch = encoded.slots * mode.lanes
         self.dispatches = len(encoded.instructions)
+        self.own = [handler.op for handler in used if OPS.get(handler.op) and handler.op not in built_in]
+        """Names of the user's ops, which no other process knows."""
+        self.mode = mode
+        self._functions = functions
+        self._handlers = {addresses[handler]: handler for handler in used}
+        self._words, self._outputs = words, outputs
+        first = sizes["x"] + sizes["p"] + len(constants) + 1
+        self._sums = [size * (first + i) for i in range(sizes["d"])]
+        self._cache = cache
+
+    def job(self) -> bytes:
+        """Return what another process needs to make straight machine code."""
+        from microgrid.compiler.background import job_of
+
+        kept = [*self._outputs.tolist(), *self._sums]
+        return job_of(self._words.tobytes(), self._handlers, kept, self.mode, self._functions, self._cache)
+
+    def straight(self, made: Sequence[tuple[bytes, int]]) -> Straight:
+        """Load machine code, with the number of parts in each piece. Raises RuntimeError where it cannot be loaded."""
+        import numpy as np
+
+        code = [MachineCode(each, "part0") for each, _ in made]
+        addresses = [c.address_of(f"part{i}") for c, (_, count) in zip(code, made, strict=True) for i in range(count)]
+        words = np.zeros((len(addresses) + 1, WORD // 8), dtype=np.uint64)
+        words[:, 0] = [*addresses, self._end]
+        table = self.table.copy()
+        table[TABLE.index("code")] = words.ctypes.data
+        return Straight(table, words, code)
+
+    def take(self, straight: Straight) -> None:
+        """Run machine code from now on. What runs in other threads ends as it began: the words before are kept."""
+        self._held.append(straight)
+        self.size += sum(each.size for each in straight.code)
+        self.table[TABLE.index("code")] = straight.words.ctypes.data

@@ -88,12 +88,16 @@ def handlers_of(handlers: Sequence[Handler], mode: Mode, called: dict[str, int])
         writer.called = called
         _handler(handler, writer)
         intrinsics |= writer.intrinsics
-        lines = [f"define void @op{number}({_GIVEN}) #0 {{", "entry:", *writer.lines]
-        lines += [f"  %next = getelementptr i8, ptr %ip, i64 {WORD * handler.words}"]
-        lines += ["  %handler = load ptr, ptr %next, align 8"]
-        lines += [f"  musttail call void %handler({_PASSED_ON})", "  ret void", "}"]
-        texts.append("\n".join(lines))
+        texts.append(handler_of(f"op{number}", writer.lines, handler.words))
     return "\n\n".join([*texts, *sorted(intrinsics)])
+
+
+def handler_of(name: str, lines: Sequence[str], words: int) -> str:
+    """Return the text of a handler for so many words, which calls the next one."""
+    head = [f"define void @{name}({_GIVEN}) #0 {{", "entry:"]
+    on = [f"  %next = getelementptr i8, ptr %ip, i64 {WORD * words}", "  %handler = load ptr, ptr %next, align 8"]
+    on += [f"  musttail call void %handler({_PASSED_ON})", "  ret void", "}"]
+    return "\n".join([*head, *lines, *on])
 
 
 _GIVEN = "ptr %ip, ptr noalias %slots, ptr noalias %functions"
@@ -116,18 +120,23 @@ def _handler(handler: Handler, w: Writer) -> None:
 
     target = slot(0)
     operands = [load(slot(1 + i)) for i in range(handler.operands)]
+    if handler.start == "sum":
+        operands.append(load(target))
+    result = result_of(handler, w, operands)
+    w.lines.append(f"  store {w.type} {result.text}, ptr {target}, align {align}")
+
+
+def result_of(handler: Handler, w: Writer, operands: Sequence[Number]) -> Number:
+    """Write what a handler computes; where that is added to its destination, this is the last operand."""
     if handler.op == "terms":
         result = operands[0]
         for i, sign in enumerate(handler.terms):
             product = operands[1 + 2 * i] * operands[2 + 2 * i]
             result = result + product if sign == "+" else result - product
-    else:
-        if handler.power is not None:
-            operands.append(Number(w, w.number(handler.power)))
-        if handler.start:
-            operands.append(load(target) if handler.start == "sum" else Number(w, w.number(0.0)))
-        result = formula(handler.op, w.mode)(w, *operands)
-    w.lines.append(f"  store {w.type} {result.text}, ptr {target}, align {align}")
+        return result
+    more = [] if handler.power is None else [handler.power]
+    more += [0.0] if handler.start == "zero" else []
+    return formula(handler.op, w.mode)(w, *operands, *[Number(w, w.number(x)) for x in more])
 
 
 @functools.lru_cache(maxsize=16)

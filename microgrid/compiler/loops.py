@@ -47,7 +47,8 @@ class Loops:
     def __str__(self) -> str:
         if isinstance(self.plan.traced.program, Looped):
             return str(self.plan.lowered)
-        head = [] if self.plan.choice.effort else [f"# {self.plan.choice}"]
+        how = [self.plan.choice, self.plan.takeover] if self.plan.takeover is not None else []
+        head = [f"# {each}" for each in how]
         return "\n".join([*head, *self._lines(self.plan.rolled.nodes, "", "")])
 
     __repr__ = __str__

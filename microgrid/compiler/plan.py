@@ -28,6 +28,7 @@ from microgrid.compiler.roll import Rolled
 from microgrid.compiler.sampling import MANY, loops_of
 from microgrid.compiler.stages import enter, told
 from microgrid.compiler.storage import place
+from microgrid.compiler.takeover import Takeover
 from microgrid.compiler.tape import Tape
 from microgrid.compiler.tracing import Traced, without_collection
 from microgrid.core.packages import library
@@ -47,15 +48,18 @@ the same bits."""
 
 class Options:
     """Options of the user: bits like eager evaluation; the disk cache; number of threads, or None for automatic;
-    comparison of first results with recording."""
+    comparison of first results with recording; machine code from another process for what is interpreted."""
 
-    def __init__(self, strict: bool, cache: bool, threads: int | None, check: bool = True) -> None:
+    def __init__(
+        self, strict: bool, cache: bool, threads: int | None, check: bool = True, background: bool = True
+    ) -> None:
         if threads is not None and (isinstance(threads, bool) or not isinstance(threads, int) or threads < 1):
             raise ValueError(f"threads is a whole number from 1 on, or None for as many as pay; got {threads!r}")
         self.strict = strict
         self.cache = cache
         self.threads = threads
         self.check = check
+        self.background = background
 
 
 def is_native(strict: bool, op: Op, static: Static) -> bool:
@@ -98,6 +102,8 @@ class Plan:
         here = self._timed("start of LLVM", machine)
         self._most = here.width // 2  # no more than a quarter of the lanes: then lanes for samples do not pay
         self._few = columns is None or (samples <= self._most and not lanes)
+        self.takeover: Takeover | None = None
+        """What becomes of a program that is interpreted."""
         self._other: Plan | None = None  # which does not refer to this one: code is unloaded with its last reference
         self.mode = Mode(1 if self._few else lanes or 2 * here.width, options.strict, here.vector, here.width)
         if isinstance(traced.program, Looped):
@@ -108,7 +114,7 @@ class Plan:
         self.nothing = self.numpy.empty(0)
         self._lanes = self.mode.lanes
         self._in_columns = self._lanes > 1 and bool(self.choice.effort)
-        self._run_frame = self.loaded.run_frame
+        self._run_frame = self.loaded.run_frame if self._settled else None
         self._scratch: list[tuple[Any, int]] = []
         self._frames: list[_Frame] = []
         self._round = CHUNKS * self.mode.lanes
@@ -226,6 +232,12 @@ class Plan:
         self.loaded, self.cached = program.loaded, False
         self.scratch, self.size = program.scratch, program.size
         self._table = program.table
+        self.takeover = Takeover(program, self.options.background)
+
+    @property
+    def _settled(self) -> bool:
+        """True if the code will not change any more, so that no time is taken."""
+        return self.takeover is None or self.takeover.settled
 
     @functools.cached_property
     def memory(self) -> Any:
@@ -288,6 +300,8 @@ class Plan:
         if at_once and samples and self.checked and self._run_frame is not None and not POISON:
             return self._at_once(sources, shared, samples, weight)
         np = self.numpy
+        counted = self.checked and samples and table is None and not self._settled
+        start = time.perf_counter()
         outputs = self._new_outputs(samples)
         if POISON:
             outputs.fill(np.nan)
@@ -324,6 +338,9 @@ class Plan:
                 checked(self, sources, shared, samples, weight, (outputs, total))
             self.checked = True
             self.traced = self.traced._replace(recording=None)
+        if counted and self.takeover is not None:
+            self.takeover.ran(self, time.perf_counter() - start, sources, shared, samples, weight)
+            self._run_frame = self.loaded.run_frame if self._settled else None
         return outputs, total
 
     def _new_outputs(self, samples: int) -> Any:
@@ -367,6 +384,7 @@ class Plan:
             f"scratch bytes  {8 * self.scratch:>10,}",
             f"code bytes     {self.size:>10,}{'  (from the cache)' if self.cached else ''}",
             f"run as         {self.choice}",
+            *([] if self.takeover is None else [f"takeover       {self.takeover}"]),
             *[f"loop           {loop}" for loop in self._loops()],
             *[f"unrolled       {loop}" for loop in self.traced.unrolled],
         ]

@@ -23,8 +23,8 @@ SIMPLIFIED = ["simplified without signs", "simplified gradient"]
 MODES_OF = {"forgotten static": TREES, "swapped array": TREES, "reused slot": INTERPRETED, "lost sign": SIMPLIFIED}
 IN_LOOPS = ("done lane", "cotangent twice", "state overwritten")
 """Plants in the code of loops that are traced once."""
-ELSEWHERE = ("zero times anything", "swapped difference", "lost entry")
-"""Plants like those of quick tests of their own: of what simplifies, and of sparse derivatives."""
+ELSEWHERE = ("zero times anything", "swapped difference", "lost entry", "unwritten slot")
+"""Plants like those of quick tests of their own: of what simplifies, of sparse derivatives, and of what takes over."""
 
 
 def search(seconds: str, seed: int) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 import microgrid as mg
 from fuzzing.cases import Case, filled, make_case
 from fuzzing.grammar import COMPUTED, LoopProgram, grow, smaller
-from fuzzing.modes import INTERPRETED, MODES, QUICK, function_of
+from fuzzing.modes import MODES, QUICK, function_of, unprefixed
 from fuzzing.processes import Worker
 from microgrid import Value
 
@@ -137,7 +137,7 @@ def _fitting(source: str, modes: Sequence[str]) -> tuple[str, ...]:
     return tuple(
         mode
         for mode in modes
-        if not mode.removeprefix(INTERPRETED).startswith(tuple(unfit))  # another sample has another program
+        if not unprefixed(mode).startswith(tuple(unfit))  # another sample has another program
         and not (COMPUTED in source and mode.endswith("to rounding"))
     )
 

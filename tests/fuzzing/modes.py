@@ -17,7 +17,8 @@ from typing import Any
 
 import numpy as np
 from eagerly import same
-from interpreting import running_as
+from interpreting import CALLS as UNTIL_TAKEN_OVER
+from interpreting import running_as, taking_over
 from programs import listed
 
 import microgrid as mg
@@ -39,6 +40,8 @@ CALLS = ("value", "value_and_grad", "tree", "tree gradient", "batch", "batch_val
 """Calls of compiled code; each to the bit, and to rounding."""
 INTERPRETED = "interpreted "
 """The same calls, of programs that are interpreted whatever their size."""
+TAKEN_OVER = "taken over "
+"""The same, of programs that machine code of the interpreter's instructions has taken over."""
 TEXTS = ("c", "c gradient", "c loops", "python", "python gradient", "text")
 REPLAYS = tuple(
     "stages,numpy,numpy gradient,simplified,simplified gradient,simplified without signs,gradient".split(",")
@@ -48,6 +51,11 @@ UNSIGNED = ("gradient", "python gradient", "simplified gradient")
 MADE = "machine code"
 """Code of one lane and of several is made, and thrown away: does the process last?"""
 SECOND = ("hessian", "sparse", "gradient compiled", "simplified gradient compiled")
+
+
+def unprefixed(mode: str) -> str:
+    """The call of a mode, however the program is run."""
+    return mode.removeprefix(INTERPRETED).removeprefix(TAKEN_OVER)
 
 
 def function_of(source: str) -> Callable[..., Any]:
@@ -94,15 +102,17 @@ class _Run:
         self.case = case
         self.strict = not mode.endswith(" to rounding")
         mode = mode.removesuffix(" to rounding").removesuffix(" to the bit")
-        self.mode = mode.removeprefix(INTERPRETED)
+        self.again = mode.startswith(TAKEN_OVER)
+        self.mode = unprefixed(mode)
         self.f = function_of(case.source)
         self.wrong: list[str] = []
 
     def compiled(self, f: Any, *more: Any, static: Any = ()) -> Any:
         case = self.case
-        return mg.compile(
+        made = mg.compile(
             f, *more, static=static, strict=self.strict, cache=False, threads=case.threads, check=case.check
         )
+        return _Again(made, self) if self.again else made
 
     def check(
         self, where: str, got: Sequence[float], expected: Sequence[float], bound: Bound | None = None, shift: int = 0
@@ -541,6 +551,32 @@ class _Run:
         self.gradient_compiled(simplify=True)
 
 
+class _Again:
+    """A compiled function whose calls are made until machine code has taken over: with the bits of the first one."""
+
+    def __init__(self, compiled: Any, run: _Run) -> None:
+        self.compiled = compiled
+        self.run = run
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return self.repeated(self.compiled, *args, **kwargs)
+
+    def __getattr__(self, name: str) -> Any:
+        return functools.partial(self.repeated, getattr(self.compiled, name))
+
+    def repeated(self, method: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        first, *_, last = [method(*args, **kwargs) for _ in range(UNTIL_TAKEN_OVER)]
+        before, after = [
+            tree.flatten(x.data if hasattr(x, "indptr") else x, lambda leaf, _: float(leaf), "")[0]
+            for x in (first, last)
+        ]
+        self.run.check("taken over", after, before)
+        code = self.compiled._ran()
+        if code.takeover is not None and "since" not in str(code.takeover) and self.run.case.samples:
+            self.run.wrong.append(f"taken over: {code.takeover}")
+        return last
+
+
 class _Model(nn.Module):
     def __init__(self, f: Callable[..., Any], case: Case, shared: list[Any]) -> None:
         self.f = f
@@ -630,7 +666,7 @@ def _built(text: str, name: str, inputs: Sequence[list[float]], outputs: Sequenc
 MODES = (
     *[
         f"{kind}{call} {how}"
-        for kind in ("", INTERPRETED)
+        for kind in ("", INTERPRETED, TAKEN_OVER)
         for call in (*CALLS, *SECOND)
         for how in ("to the bit", "to rounding")
     ],
@@ -660,7 +696,8 @@ def run(case: Case) -> list[str]:
                 plan.POISON = True
                 directional.UNROLLED = 0
                 effort = list(machine.EFFORTS)[len(case.source) % len(machine.EFFORTS)]
-                with running_as("" if mode.startswith(INTERPRETED) else effort):
+                interpreted = mode.startswith(INTERPRETED)
+                with taking_over() if one.again else running_as("" if interpreted else effort):
                     getattr(one, one.mode.replace(" ", "_"))()
             except Exception as error:
                 lines = traceback.format_exc().splitlines()

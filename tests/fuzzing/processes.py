@@ -269,12 +269,25 @@ def _plant_lost_entry() -> None:
     setattr(SparsePasses, "entries", lambda self, **how: entries(self, **how)[:-1])  # noqa: B010  # the planted error
 
 
+def _plant_unwritten_slot() -> None:
+    """Machine code of the interpreter's instructions keeps a number that a later part reads."""
+    from microgrid.compiler import parts
+
+    modules_of = parts.modules_of
+
+    def wrong(instructions: Any, kept: Any, *how: Any) -> Any:
+        return modules_of(instructions, kept[:-1], *how)
+
+    setattr(parts, "modules_of", wrong)  # noqa: B010  # the planted error
+
+
 PLANTS = {
     "zero times anything": _plant_zero_times_anything,
     "swapped difference": _plant_swapped_difference,
     "lost sign": _plant_lost_sign,
     "lost entry": _plant_lost_entry,
     "reused slot": _plant_reused_slot,
+    "unwritten slot": _plant_unwritten_slot,
     "side by side": _plant_side_by_side,
     "lost iteration": _plant_lost_iteration,
     "longer triangle": _plant_longer_triangle,
