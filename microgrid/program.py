@@ -385,12 +385,18 @@ class Program:
         return javascript.javascript(self, name)
 
     def compile(
-        self, *, strict: bool = False, cache: bool = True, threads: int | None = None, check: bool = True
+        self,
+        *,
+        strict: bool = False,
+        cache: bool = True,
+        threads: int | None = None,
+        check: bool = True,
+        background: bool = True,
     ) -> Compiled:
         """Compile the program, as `microgrid.compile` compiles a function."""
         from microgrid.compiler import compile
 
-        return compile(self, strict=strict, cache=cache, threads=threads, check=check)
+        return compile(self, strict=strict, cache=cache, threads=threads, check=check, background=background)
 
     def _results(self) -> str:
         return tree.shape(self.out_structure)

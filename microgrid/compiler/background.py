@@ -150,7 +150,7 @@ class Process:
 
 
 _FLAGS = {"-I": "isolated", "-E": "ignore_environment", "-s": "no_user_site", "-S": "no_site"}
-"""What this process does not trust, another one does not either."""
+"""Options by which this process trusts less, for the other one as well."""
 
 _QUIET: dict[str, Any]
 if sys.platform == "win32":

@@ -48,7 +48,7 @@ class Loops:
         if isinstance(self.plan.traced.program, Looped):
             return str(self.plan.lowered)
         how = [self.plan.choice, self.plan.takeover] if self.plan.takeover is not None else []
-        head = [f"# {each}" for each in how]
+        head = ["# " + "; ".join(map(str, how))] if how else []
         return "\n".join([*head, *self._lines(self.plan.rolled.nodes, "", "")])
 
     __repr__ = __str__

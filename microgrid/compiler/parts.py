@@ -27,7 +27,7 @@ LATER = struct.Struct("=Q4I")
 """An instruction's word: the address of its handler, and four offsets of slots."""
 
 
-class Instruction(NamedTuple):
+class Coded(NamedTuple):
     """A handler, and the offsets of the slot of its result and of those that it reads."""
 
     handler: Handler
@@ -42,7 +42,7 @@ class _Form(NamedTuple):
     result: str
 
 
-def instructions_of(words: bytes, handlers: Mapping[int, Handler]) -> Iterator[Instruction]:
+def instructions_of(words: bytes, handlers: Mapping[int, Handler]) -> Iterator[Coded]:
     """Yield the instructions in words, given the handlers at addresses; a word with another address is the end."""
     rows = LATER.iter_unpack(words)
     for address, *fields in rows:
@@ -52,11 +52,11 @@ def instructions_of(words: bytes, handlers: Mapping[int, Handler]) -> Iterator[I
         for _ in range(handler.words - 1):
             fields += next(rows)[1:]
         own = [fields[0]] * (handler.start == "sum")
-        yield Instruction(handler, fields[0], (*fields[1 : 1 + handler.operands], *own))
+        yield Coded(handler, fields[0], (*fields[1 : 1 + handler.operands], *own))
 
 
 def modules_of(
-    instructions: Sequence[Instruction], kept: Sequence[int], mode: Mode, functions: Sequence[str]
+    instructions: Sequence[Coded], kept: Sequence[int], mode: Mode, functions: Sequence[str]
 ) -> Iterator[tuple[str, int]]:
     """Yield texts of modules and the number of parts in each: functions part0, part1, ...
 
@@ -91,13 +91,13 @@ class _Module:
         self.forms: dict[Handler, _Form] = {}
         self.texts: list[str] = []
 
-    def text(self, parts: Sequence[Sequence[Instruction]], written: Sequence[set[int]]) -> str:
+    def text(self, parts: Sequence[Sequence[Coded]], written: Sequence[set[int]]) -> str:
         for number, (part, targets) in enumerate(zip(parts, written, strict=True)):
             self.part(number, part, targets)
         assert len(self.called) == self.outside, "a function that the interpreter does not call"
         return "\n\n".join([*self.texts, *sorted(self.intrinsics), ATTRIBUTES]) + "\n"
 
-    def part(self, number: int, part: Sequence[Instruction], written: set[int]) -> None:
+    def part(self, number: int, part: Sequence[Coded], written: set[int]) -> None:
         """Write a part, which leaves the numbers of these slots in memory."""
         lines: list[str] = []
         registers: dict[int, str] = {}

@@ -103,7 +103,7 @@ class Plan:
         self._most = here.width // 2  # no more than a quarter of the lanes: then lanes for samples do not pay
         self._few = columns is None or (samples <= self._most and not lanes)
         self.takeover: Takeover | None = None
-        """What becomes of a program that is interpreted."""
+        """The end of interpretation; None for machine code."""
         self._other: Plan | None = None  # which does not refer to this one: code is unloaded with its last reference
         self.mode = Mode(1 if self._few else lanes or 2 * here.width, options.strict, here.vector, here.width)
         if isinstance(traced.program, Looped):
