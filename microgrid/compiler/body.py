@@ -39,6 +39,8 @@ class Body:
         self.keeper = self.writer
         """Writer of what passes from one iteration to the next."""
         self.block = "entry"
+        self.through = False
+        """True if outputs are columns, whose distance is a parameter."""
 
     def run(self, code: Sequence[Code], copies: list[Copy]) -> None:
         """Write the lines of code, each for all copies; those that would be the same lines once."""
@@ -92,6 +94,9 @@ class Body:
 
     def address(self, type: str, base: str, cell: Poly, counters: Counters) -> str:
         """Write the address of a cell."""
+        if self.through and base == "%y":
+            place = self.writer.line(f"mul i64 {self.place(cell, counters)}, %distance").text
+            return self.writer.line(f"getelementptr double, ptr %y, i64 {place}").text
         return self.writer.line(f"getelementptr {type}, ptr {base}, i64 {self.place(cell, counters)}").text
 
     def load(self, item: Load, counters: Counters) -> Number:

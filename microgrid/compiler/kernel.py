@@ -104,13 +104,23 @@ def frame(sources: int | None) -> list[str]:
 def kernel_of(stored: Stored, mode: Mode, columns: Sequence[int], sums: int) -> tuple[str, int]:
     """Return the text of the kernel, and the size of its scratch memory in numbers."""
     chunks = chunks_of(mode, layout(stored.sizes, mode.lanes)[1])
-    return Kernel(stored, mode, columns, sums, chunks).text()
+    return Kernel(stored, mode, columns, sums, chunks, goes_through(stored, mode)).text()
+
+
+def goes_through(stored: Stored, mode: Mode) -> bool:
+    """Return True if segments write outputs where they belong: a column each, whose distance is their last parameter.
+
+    In one lane they are a row, and sums over samples may read those of all blocks in memory.
+    """
+    return mode.lanes > 1 and not stored.sums
 
 
 class Kernel(Lines):
     """Writer of lines with loops around them, for so many blocks in memory at once."""
 
-    def __init__(self, stored: Stored, mode: Mode, columns: Sequence[int], sums: int, chunks: int) -> None:
+    def __init__(
+        self, stored: Stored, mode: Mode, columns: Sequence[int], sums: int, chunks: int, through: bool = False
+    ) -> None:
         super().__init__(mode.lanes)
         self.stored = stored
         self.sums = sums
@@ -118,6 +128,7 @@ class Kernel(Lines):
         # One row of inputs in one lane is as it comes, and so are the outputs: nothing is copied.
         self.direct = mode.lanes == 1 and len(columns) == 1 and not sums
         self.chunks = chunks
+        self.through = through
         self.apart = mode.strict and mode.lanes == 1
 
     def text(self) -> tuple[str, int]:
@@ -141,13 +152,19 @@ class Kernel(Lines):
             arrays["x"], arrays["y"] = self.rows(start, sizes["y"])
         else:
             self.bring_in(start, count, arrays["x"])
+        y, more = arrays["y"], ""
+        if self.through:
+            full = self.set(f"icmp eq i64 {count}, {lanes}")
+            there = self.address("double", "%y", start)
+            arrays["y"] = self.set(f"select i1 {full}, ptr {there}, ptr {y}")
+            more = f", i64 {self.set(f'select i1 {full}, i64 %samples, i64 {lanes}')}"
         seed = self.seed(count)
         if sizes["s"]:
             self.do(f"store {self.vector} {seed}, ptr {arrays['s']}, align 8")
         for segment in range(len(self.stored.segments)):
-            self.do(f"call void @segment{segment}({self.given(arrays)}, {self.vector} {seed})")
+            self.do(f"call void @segment{segment}({self.given(arrays)}{more}, {self.vector} {seed})")
         if not self.direct:
-            self.take_out(start, count, arrays["y"], sizes["y"])
+            self.take_out(start, count, y, sizes["y"])
         self.end("block", chunks)
         if self.sums:
             arrays = {array: self.address("double", "%scratch", str(at)) for array, at in starts.items()}
@@ -285,7 +302,10 @@ class Kernel(Lines):
         self.end(name, times)
 
     def take_out(self, start: str, count: str, y: str, width: int) -> None:
-        """Write the outputs of a block of samples: a column for each, or in one lane a row for each sample."""
+        """Write the outputs of a block of samples: a column for each, or in one lane a row for each sample.
+
+        Where segments wrote those of a whole block, only those of a part of one are left.
+        """
         if self.lanes == 1:
             row = self.set(f"mul i64 {start}, {width}")
             column = self.begin("outcolumn", "0", str(width))
@@ -295,14 +315,16 @@ class Kernel(Lines):
             self.end("outcolumn", str(width))
             return
         whole, part = self.whole(count)
-        column = self.begin("outcolumn", "0", str(width))
+        columns = self.set(f"mul i64 {part}, {width}") if self.through else str(width)
+        column = self.begin("outcolumn", "0", columns)
         source = self.set(f"mul i64 {column}, {self.lanes}")
         target = self.set(f"add i64 {self.set(f'mul i64 {column}, %samples')}, {start}")
-        self.copy("outwhole", whole, (y, source), ("%y", target))
+        if not self.through:
+            self.copy("outwhole", whole, (y, source), ("%y", target))
         ends = self.set(f"mul i64 {count}, {part}")
         lane = self.begin("outlane", "0", ends)
         value = self.load("double", y, self.set(f"add i64 {source}, {lane}"))
         place = self.address("double", "%y", self.set(f"add i64 {target}, {lane}"))
         self.do(f"store double {value}, ptr {place}, align 8")
         self.end("outlane", ends)
-        self.end("outcolumn", str(width))
+        self.end("outcolumn", columns)

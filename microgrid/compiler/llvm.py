@@ -9,7 +9,7 @@ from typing import NamedTuple
 from microgrid.compiler.body import Body, Copy, Counters
 from microgrid.compiler.code import Accumulate, Code, Guard, Load, Operand, Repeat, Stored
 from microgrid.compiler.formulas import formula
-from microgrid.compiler.kernel import ARRAYS, kernel_of, layout
+from microgrid.compiler.kernel import ARRAYS, goes_through, kernel_of, layout
 from microgrid.compiler.lanes import SHORT, Mode, Number, Writer
 from microgrid.compiler.poly import Poly
 
@@ -40,8 +40,11 @@ def module_of(stored: Stored, mode: Mode, columns: Sequence[int]) -> ModuleText:
     parts = []
     inlined = "alwaysinline" if len(stored.segments) == 1 else "noinline"
     given = ", ".join([*[f"ptr noalias %{array}" for array in ARRAYS], "ptr %functions"])
+    through = goes_through(stored, mode)
+    more = ", i64 %distance" if through else ""
     for number, segment in enumerate(stored.segments):
-        parts.append(segment_of(segment, mode, called, intrinsics, f"segment{number}({given}", inlined))
+        head = f"segment{number}({given}{more}"
+        parts.append(segment_of(segment, mode, called, intrinsics, head, inlined, through))
     chunk = layout(stored.sizes, mode.lanes)[1]
     summing = 0
     for summing, some in enumerate(_some(stored.sums), 1):
@@ -56,10 +59,17 @@ def module_of(stored: Stored, mode: Mode, columns: Sequence[int]) -> ModuleText:
 
 
 def segment_of(
-    segment: Sequence[Code], mode: Mode, called: dict[str, int], intrinsics: set[str], head: str, inlined: str
+    segment: Sequence[Code],
+    mode: Mode,
+    called: dict[str, int],
+    intrinsics: set[str],
+    head: str,
+    inlined: str,
+    through: bool = False,
 ) -> str:
     """Return the function of a segment, whose name and parameters but the seed are the head."""
     body = Body(mode, called)
+    body.through = through
     body.run(segment, [({}, {})])
     intrinsics |= body.writer.intrinsics
     first = f"define internal void @{head}, {body.writer.type} %seed) #0 {inlined} {{\nentry:"
