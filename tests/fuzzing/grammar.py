@@ -19,6 +19,8 @@ TRIANGLES = (1, 2, 3, 4, 7, 8)
 """Kinds of loops that depend on the counter around, some without iterations in the first rows."""
 SMOOTH = "tanh sin cos sigmoid softplus atan erf asinh gaussian".split()
 KINKED = "relu abs leaky_relu silu gelu floor sign cbrt sqrt log exp expm1 log1p square reciprocal neg".split()
+CONDITIONS = ("greater", "greater", "greater", "equal", "mod", "sub", "")
+"""Functions of two numbers that `where` chooses by; of one alone, too. Where not 0 and 1, rounding may make a 0."""
 REDUCTIONS = "sum mean prod norm max min logsumexp std var".split()
 EVERY = sorted(name for name in built_in if not OPS[name].static)
 """All ops that take numbers alone, for an expression now and then."""
@@ -173,7 +175,8 @@ class _Text:
         if e.kind == "power":
             return f"({parts[0]} ** {e.name})"
         if e.kind == "where":
-            return f"mg.where({_called('greater')}({parts[0]}, {parts[1]}), {parts[2]}, {parts[3]})"
+            condition = f"{_called(e.name)}({parts[0]}, {parts[1]})" if e.name else parts[0]
+            return f"mg.where({condition}, {parts[2]}, {parts[3]})"
         special = {"square": f"({parts[0]} * {parts[0]})", "reciprocal": f"(1.0 / {parts[0]})", "neg": f"(-{parts[0]})"}
         return special.get(e.name) or f"{_called(e.name)}({', '.join(parts)})"
 
@@ -500,7 +503,8 @@ class Grower:
         if draw < 0.89:
             return Expr("power", (), (self.expr(depth - 1),), rng.choice(("2.0", "3", "2", "-1.0", "0.5")))
         if draw < 0.92:
-            return Expr("where", (), tuple(self.expr(depth - 2) for _ in range(4)))
+            name = rng.choice(CONDITIONS)
+            return Expr("where", (), tuple(self.expr(depth - 2) for _ in range(4)), name)
         if draw < 0.97:
             name = rng.choice(("maximum", "minimum", "hypot", "logaddexp", "maximum", "minimum"))
             return Expr("call", (), (self.expr(depth - 1), self.expr(depth - 1)), name)

@@ -44,7 +44,7 @@ TAKEN_OVER = "taken over "
 """The same, of programs that machine code of the interpreter's instructions has taken over."""
 TEXTS = ("c", "c gradient", "c loops", "python", "python gradient", "text")
 REPLAYS = tuple(
-    "stages,numpy,numpy gradient,simplified,simplified gradient,simplified without signs,gradient".split(",")
+    "stages,numpy,numpy gradient,simplified,simplified gradient,simplified without signs,gradient,forward".split(",")
 )
 UNSIGNED = ("gradient", "python gradient", "simplified gradient")
 """Texts in which a derivative may be -0.0 for 0.0: a leaf adds its products to 0.0, a program does not."""
@@ -468,6 +468,42 @@ class _Run:
         values, slopes = recorded(self.f, self.first())
         program = _value_first(self.program().gradient(value=True))
         self.check("gradient", program.replay(self.flat(0), FLOATS), [*values, *slopes])
+
+    def forward(self) -> None:
+        """Tangents and Taylor series by one of the numbers, to the second order, where no rounding leaves the range.
+
+        A cotangent and a tangent of exactly 0 pass nothing on: beside infinite numbers modes differ.
+        """
+        flat = self.flat(0)
+        program = self.program()
+        slots = [*flat, *program.constants]
+        for op, operands in program.instructions:
+            slots.append(op.forward(*[slots[i] for i in operands]))
+        if not flat or not all(map(math.isfinite, slots)):
+            return
+        k, structure = len(self.case.source) % len(flat), tree.flatten(self.first(), lambda leaf, _: leaf, "")[1]
+
+        def f(xs: list[Any]) -> Any:
+            return self.f(*tree.unflatten(structure, xs))
+
+        def along(x: Any) -> Any:
+            zero = 0.0 * mg.abs(x)  # so that all are Values: Python's own division raises where that of Values does not
+            return f([x if i == k else y - zero for i, y in enumerate(flat)])
+
+        values, slopes = recorded(self.f, self.first())
+        vector = [float(i == k) for i in range(len(flat))]
+        bound = self.gradient_bound(0)
+        if math.isfinite(bound.room(0)) and math.isfinite(bound.room(1 + k)) and math.isfinite(slopes[k]):
+            for where, got in (("jvp", mg.jvp(f, (flat,), (vector,))), ("taylor", mg.taylor(along, flat[k], 1))):
+                self.check(where, got[:1], values, bound)
+                self.check(where, got[1:], slopes[k : k + 1], bound, 1 + k)
+        if len(program.instructions) > 400:
+            return
+        expected = mg.grad(mg.grad(along))(flat[k])
+        bound = Bound(lambda: trace(mg.grad(mg.grad(along)))(flat[k]), flat[k : k + 1])
+        if math.isfinite(bound.room(0)):
+            self.check("taylor, second", mg.derivatives(along, flat[k], 2)[2:], [expected], bound)
+            self.check("hvp", [_leaves(mg.hvp(f, (flat,), (vector,)))[k]], [expected], bound)
 
     # Derivatives of derivatives.
 

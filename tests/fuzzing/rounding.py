@@ -21,7 +21,8 @@ def moved(program: Program, at: Sequence[float], seed: int) -> tuple[list[float]
     """The outputs when each step is moved by some ulps, and whether a step left the range where ulps are small.
 
     Equal steps on equal numbers are moved alike, as x * x and y * y are computed alike: what cancels exactly still
-    does. But what a product is added to may take it in unrounded. Seed 0 moves nothing.
+    does. But what a product is added to may take it in unrounded. Seed 0 moves nothing; even ones move by whole units,
+    so that numbers that are equal but for rounding are equal now and then.
     """
     slots = [*at, *program.constants]
     first, far = len(slots), False
@@ -34,7 +35,11 @@ def moved(program: Program, at: Sequence[float], seed: int) -> tuple[list[float]
                 far = far or (z != 0.0 and not 1e-290 < abs(z) < 1e290)
                 if seed:
                     key = tuple(sorted(xs)) if op.name in ("add", "mul") else tuple(xs)
-                    z *= 1.0 + _noise(op.name, key, seed) * (1.0 if op.name in BASIC else 2.0 * op.ulps) * 2.0**-52
+                    noise = _noise(op.name, key, seed)
+                    if seed % 2:
+                        z *= 1.0 + noise * (1.0 if op.name in BASIC else 2.0 * op.ulps) * 2.0**-52
+                    else:
+                        z += z * round(1.5 * noise) * 1.01 * 2.0**-53
             elif all(map(math.isfinite, xs)):
                 far = far or op.name not in ("div", "log", "constant_power")
             elif z == 0.0 and op.name in ("mul", "multiply_no_nan", "div"):
