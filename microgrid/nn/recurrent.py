@@ -215,6 +215,7 @@ class _Recurrent(Module):
     """
 
     _cell: ClassVar[type[_Cell]]
+    _options: ClassVar[tuple[str, ...]] = ()
 
     def __init__(
         self,
@@ -228,6 +229,9 @@ class _Recurrent(Module):
         seed: int | Generator | None = None,
         **options: Any,
     ) -> None:
+        for name in options.keys() - set(self._options):
+            known = ", ".join(["num_layers", "bidirectional", "truncate", "init", "seed", *self._options])
+            raise TypeError(f"{type(self).__name__} has no option {name!r}: it has {known}")
         whole(type(self).__name__, input_size=input_size, hidden_size=hidden_size, num_layers=num_layers)
         if truncate is not None:
             whole(type(self).__name__, truncate=truncate)
@@ -283,6 +287,7 @@ class RNN(_Recurrent):
     """
 
     _cell = RNNCell
+    _options = ("nonlinearity",)
 
 
 class GRU(_Recurrent):

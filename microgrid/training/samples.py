@@ -218,6 +218,8 @@ def _target(item: Any, given: Outputs, kind: Kind, where: str) -> Target:
         )
     numbers = _row(item, where)
     if given.steps:
+        if all(x == IGNORED for x in numbers):
+            raise ValueError(f"{where}: no step counts, all classes are {IGNORED:g}: leave the sequence out")
         return [x if x == IGNORED else _class(x, outputs, f"{where}, step {t}") for t, x in enumerate(numbers)]
     if kind.targets == "classes" and len(numbers) == 1:
         return _class(numbers[0], outputs, where)

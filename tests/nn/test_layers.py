@@ -622,6 +622,8 @@ def test_truncated_gradients_are_those_of_blocks_whose_states_are_detached(kind:
     assert [p.grad for p in layer.parameters()] == [p.grad for p in plain.parameters()]
     assert [x.grad for (x,) in given[:6]] == [0.0] * 6
     assert given[6][0].grad != 0.0
+    with pytest.raises(TypeError, match=f"{kind} has no option 'layers': it has num_layers, "):
+        getattr(nn, kind)(2, 3, layers=2)
     with pytest.raises(ValueError, match=f"{kind}: truncate must be a whole number from 1 on, got 0"):
         getattr(nn, kind)(1, 2, truncate=0)
 

@@ -135,6 +135,7 @@ def test_steps_that_do_not_count_have_no_part_in_loss_and_accuracy() -> None:
     ("x", "y", "advice"),
     [
         ([[[1.0]], [[1.0], [2.0]]], [[0], [1, 2]], "y, row 1, step 1: label 2 is none of the classes 0 to 1"),
+        ([[[1.0]], [[1.0], [2.0]]], [[0], [-100, -100]], "y, row 1: no step counts, .*: leave the sequence out"),
         ([[[1.0]], [[1.0], [2.0]]], [[0], [1.5, 0]], "y, row 1, step 0: label 1.5 is none of the classes"),
         (
             [[[1.0]], [[1.0, 2.0]]],
