@@ -6,10 +6,13 @@ MICROGRID_BUILD=pure skips it; MICROGRID_BUILD=compiled turns the fallback into 
 from __future__ import annotations
 
 import ast
+import functools
+import gc
 import os
 import re
 import shutil
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +22,12 @@ MODULES = ["microgrid/engine.py"]
 MODULES += [f"microgrid/graph/{name}.py" for name in ("linearize", "running")]
 MODULES += [f"microgrid/compiler/{name}.py" for name in ("gradient", "leaves", "nests", "prediction", "tape")]
 """One group: where the stages are a group of their own, recording takes a tenth longer."""
+
+UNITS = {
+    "recording": ("engine", "linearize", "running", "leaves", "tape"),
+    "stages": ("gradient", "nests", "prediction"),
+}
+"""C files, compiled at the same time: what calls each other most stands together, beside mypyc's library."""
 
 
 class Compile(BuildHookInterface[Any]):
@@ -65,20 +74,29 @@ def compile_module(root: Path, folder: Path) -> list[Path]:
     here = Path.cwd()
     os.chdir(folder)
     try:
-        options = ["--strict", "--no-warn-unused-ignores", "--follow-imports=silent", "--always-true=COMPILING"]
-        extensions = mypycify([*options, *MODULES], opt_level="3", debug_level="0", group_name="microgrid")
+        # What else is installed has no say in the C, and takes ten seconds to read in an environment with notebooks.
+        options = ["--strict", "--no-warn-unused-ignores", "--follow-imports=silent", "--no-site-packages"]
+        options += ["--always-true=COMPILING", *MODULES]
+        extensions = mypycify(
+            options, opt_level="3", debug_level="0", multi_file=True, include_runtime_files=True, group_name="microgrid"
+        )
+        gc.freeze()  # mypy's trees end with the process: to take them apart first would take seconds
         for path in Path("build").glob("*.c"):
             path.write_text(documented(path.read_text(encoding="utf-8")), encoding="utf-8")
+        extensions[0].sources = units(extensions[0].sources)
         # Without semantic interposition the compiler may inline one compiled function into another: 7 % less work.
         windows = os.name == "nt"
         # Without contraction, the default of GCC, both builds compute the same bits where processors fuse x - a * b.
-        flags = [] if windows else ["-fno-semantic-interposition", "-ffp-contract=off"]
+        flags = [] if windows else ["-fno-semantic-interposition", "-fvisibility=hidden", "-ffp-contract=off"]
         for header in ("trashcan.h", "attributes.h"):
             flags += ["/FI" if windows else "-include", str(root / ".build" / header)]
         for extension in extensions:
             extension.include_dirs.append(include_dir())
             extension.extra_compile_args = [*extension.extra_compile_args, *flags]
         command = build_ext(Distribution({"name": "microgrid", "ext_modules": extensions}))
+        if not windows:
+            command.parallel = True
+            command.build_extensions = functools.partial(build_at_once, command)
         command.build_lib = str(folder / "lib")
         command.build_temp = str(folder / "temp")
         command.ensure_finalized()
@@ -86,6 +104,33 @@ def compile_module(root: Path, folder: Path) -> list[Path]:
     finally:
         os.chdir(here)
     return [path for path in (folder / "lib").rglob("*") if path.suffix in (".so", ".pyd")]
+
+
+def build_at_once(command: Any) -> None:
+    """Build the extensions of setuptools' command with all C files at once; it alone goes by extensions."""
+    one_by_one = command.compiler.compile
+
+    def compiled(sources: list[str], **options: Any) -> list[str]:
+        with ThreadPoolExecutor(len(sources)) as pool:
+            return [built for [built] in pool.map(lambda source: one_by_one([source], **options), sources)]
+
+    command.compiler.compile = compiled
+    type(command).build_extensions(command)
+
+
+def units(sources: list[str]) -> list[str]:
+    """Write `UNITS` from the C files of all modules, and return them."""
+    left = {Path(source).stem: Path(source).name for source in sources}
+    files = {"recording": [left.pop("__native_microgrid")], "stages": []}  # the former: what all modules share
+    for name, modules in UNITS.items():
+        files[name] += [left.pop(stem) for module in modules for stem in list(left) if stem.endswith(f"___{module}")]
+    assert not left, f"{', '.join(left)}: in none of UNITS"
+    shared = Path("build", "__native_microgrid.c").read_text(encoding="utf-8")
+    declared = re.findall(r"#include <(\w+_extra_ops)\.c>", shared)  # the only ones that CPy.h does not declare
+    for name, included in files.items():
+        lines = [f"#include <{file}.h>\n" for file in declared] + [f'#include "{file}"\n' for file in included]
+        Path("build", f"{name}.c").write_text("".join(lines), encoding="utf-8")
+    return [f"build/{name}.c" for name in files]
 
 
 def documented(text: str) -> str:
