@@ -1,7 +1,8 @@
 """Exponentials, a logarithm, sines and cosines in plain arithmetic, to a few ulps: a call would spill all registers.
 
 After P. T. P. Tang, "Table-Driven Implementation of the Exponential Function in IEEE Floating-Point Arithmetic", ACM
-TOMS 15 (1989), section 2, without the table: x = n log 2 + r, and a polynomial in r.
+TOMS 15 (1989), section 2: x = n log 2 + r, and a polynomial in r. On AVX-512 n is in sixteenths, and a permutation
+looks up a power of two; elsewhere there is no table.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 
+from microgrid.compiler import piecewise
 from microgrid.compiler.lanes import AVX512, Number, Writer
 
 _SHIFT = 6755399441055744.0  # 1.5 * 2**52: added to a number, it leaves the nearest whole one in the last bits
@@ -28,6 +30,38 @@ _SERIES = [
 """Coefficients of (expm1(r) - r) / r^2 for |r| <= log(2) / 2, by Remez's algorithm: they leave 3e-17 of expm1(r)."""
 
 
+_SHORT_SERIES = [
+    float.fromhex(x)
+    for x in (
+        "0x1.0000000000001p-1 0x1.5555555555556p-3 0x1.55555554e93b7p-5 0x1.11111110e1059p-7 0x1.6c17ed5c1f49ep-10 "
+        "0x1.a01b0c3c80bbcp-13"
+    ).split()
+]
+"""The same for |r| <= log(2) / 32: they leave 2e-18."""
+
+_POWERS = [
+    float.fromhex(x)
+    for x in (
+        "0x1.0000000000000p+0 0x1.0b5586cf9890fp+0 0x1.172b83c7d517bp+0 0x1.2387a6e756238p+0 0x1.306fe0a31b715p+0 "
+        "0x1.3dea64c123422p+0 0x1.4bfdad5362a27p+0 0x1.5ab07dd485429p+0 0x1.6a09e667f3bcdp+0 0x1.7a11473eb0187p+0 "
+        "0x1.8ace5422aa0dbp+0 0x1.9c49182a3f090p+0 0x1.ae89f995ad3adp+0 0x1.c199bdd85529cp+0 0x1.d5818dcfba487p+0 "
+        "0x1.ea4afa2a490dap+0"
+    ).split()
+]
+"""Powers of two of 0/16 to 15/16."""
+
+_ERRORS = [
+    float.fromhex(x)
+    for x in (
+        "0x0.0p+0 0x1.79aa65d837b6cp-54 -0x1.01b15eaa59348p-55 0x1.68efde3a8a893p-54 0x1.34d754db0abb6p-55 "
+        "0x1.59f48a72a4c6cp-55 0x1.690cebb7aafb0p-56 0x1.063e1e21c5409p-54 -0x1.3b3efbf5e2229p-54 "
+        "-0x1.b32dcb94da51dp-56 0x1.db72fc1f0eab4p-55 0x1.1affc2b91ce27p-56 0x1.c1a7792cb3386p-55 "
+        "0x1.36eae30af0cb3p-56 0x1.4a385a63d07a7p-56 -0x1.ff7128fd391f1p-55"
+    ).split()
+]
+"""Rounding errors of these doubles, relative to the powers."""
+
+
 def exp(w: Writer, x: Number) -> Number:
     """Return exp(x), from exp(-inf) to exp(inf)."""
     return exp_and_less_one(w, x)[0]
@@ -38,15 +72,24 @@ def exp_and_less_one(w: Writer, x: Number, low: Number | None = None) -> tuple[N
     least, most = x.bounds
     x = x if least >= _LEAST else w.choose(w.test("olt", x, -746.0), -746.0, x)
     x = x if most <= 710.0 else w.choose(w.test("ogt", x, 710.0), 710.0, x)
-    shifted = w.fused(x, 1.0 / math.log(2.0), _SHIFT)
-    n = shifted - _SHIFT
+    table = piecewise.can(w)
+    shift, series = (_SHIFT / 16.0, _SHORT_SERIES) if table else (_SHIFT, _SERIES)
+    shifted = w.fused(x, 1.0 / math.log(2.0), shift)
+    n = shifted - shift
     r = w.fused(n, -_LOG2_LOW, w.fused(n, -_LOG2_HIGH, x))
     r = r if low is None else r + low
     square = r * r
-    even, odd = w.fused(square, _SERIES[8], _SERIES[6]), w.fused(square, _SERIES[9], _SERIES[7])
-    for k in (4, 2, 0):
-        even, odd = w.fused(even, square, _SERIES[k]), w.fused(odd, square, _SERIES[k + 1])
-    less_one = w.fused(w.fused(odd, r, even), square, r)
+    even: Number | float = series[-2]
+    odd: Number | float = series[-1]
+    for k in range(len(series) - 4, -1, -2):
+        even, odd = w.fused(square, even, series[k]), w.fused(square, odd, series[k + 1])
+    rest = w.fused(odd, r, even)
+    if table:  # n is in sixteenths, whose last four bits are those of its power of two
+        power = piecewise.looked_up(w, shifted, "exp.powers", _POWERS)
+        less_one = w.fused(rest, square, r + piecewise.looked_up(w, shifted, "exp.errors", _ERRORS))
+        whole = w.scaled(power, n)
+        return w.scaled(w.fused(less_one, power, power), n), w.fused(less_one, whole, whole - 1.0)
+    less_one = w.fused(rest, square, r)
     scale = _power_of_two(w, n, shifted)
     whole = scale(w.one())
     return scale(less_one + 1.0), w.fused(less_one, whole, whole - 1.0)

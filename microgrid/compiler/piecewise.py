@@ -31,8 +31,8 @@ def erf(w: Writer, x: Number) -> Number:
     distance = abs(x)
     distance = w.choose(w.test("ogt", distance, _ONE_FROM), _ONE_FROM, distance)
     index = w.fused(distance, 1.0 / _STEP, _SHIFT)
-    r = distance - _looked_up(w, index, "erf.points", _POINTS)
-    *others, total = [_looked_up(w, index, f"erf.{k}", row) for k, row in enumerate(_ERF)]
+    r = distance - looked_up(w, index, "erf.points", _POINTS)
+    *others, total = [looked_up(w, index, f"erf.{k}", row) for k, row in enumerate(_ERF)]
     for coefficient in reversed(others):
         total = w.fused(total, r, coefficient)
     return w.intrinsic("copysign", total, x).within(-1.0, 1.0)
@@ -46,8 +46,8 @@ def log(w: Writer, x: Number) -> Number:
     m = _significand(w, x)
     k = _exponent(w, x) - _exponent(w, m)
     index = w.fused(m, _PER_ONE, _SHIFT)
-    r = w.fused(m, _looked_up(w, index, "log.inverses", _INVERSES), -1.0)
-    near = w.fused(k, math.log(2.0), _looked_up(w, index, "log.points", _LOGARITHMS))
+    r = w.fused(m, looked_up(w, index, "log.inverses", _INVERSES), -1.0)
+    near = w.fused(k, math.log(2.0), looked_up(w, index, "log.points", _LOGARITHMS))
     square = r * r
     even, odd = w.fused(square, _LOG[6], _LOG[4]), w.fused(square, _LOG[7], _LOG[5])
     for j in (2, 0):
@@ -56,7 +56,7 @@ def log(w: Writer, x: Number) -> Number:
     return near + (r + small)
 
 
-def _looked_up(w: Writer, index: Number, name: str, table: Sequence[float]) -> Number:
+def looked_up(w: Writer, index: Number, name: str, table: Sequence[float]) -> Number:
     """Return the number of a table for each lane, by the last four bits of an index."""
     permutation = "@llvm.x86.avx512.vpermi2var.pd.512"
     w.intrinsics.add(f"declare {_EIGHT} {permutation}({_EIGHT}, <{AVX512} x i64>, {_EIGHT})")

@@ -66,14 +66,22 @@ def test_functions_in_lanes_have_the_limits_of_recording(name: str) -> None:
     assert (np.signbit(found[zero]) == np.signbit(wanted[zero])).all()
 
 
-@pytest.mark.parametrize(("name", "rows"), [("log", "_LOG"), ("erf", "_ERF")])
-def test_a_polynomial_without_its_last_coefficient_is_seen(
-    name: str, rows: str, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("name", "module", "rows", "kept"),
+    [
+        ("log", piecewise, "_LOG", -1),
+        ("erf", piecewise, "_ERF", -1),
+        ("exp", elementary, "_SHORT_SERIES", -1),
+        ("tanh", elementary, "_ERRORS", 0),
+    ],
+)
+def test_a_polynomial_without_its_last_coefficient_and_powers_without_their_errors_are_seen(
+    name: str, module: Any, rows: str, kept: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if machine.machine().width < 8:
         pytest.skip("this machine calls the C library")
-    *others, last = getattr(piecewise, rows)
-    monkeypatch.setattr(piecewise, rows, [*others, 0.0 * np.array(last)])
+    numbers = getattr(module, rows)
+    monkeypatch.setattr(module, rows, [*numbers[:kept], *[0.0 * np.array(x) for x in numbers[kept:]]])
     assert ulps(name) > CASES[name][2]
 
 
