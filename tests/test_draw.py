@@ -128,6 +128,7 @@ ANY_NAME = st.text(st.one_of(st.characters(), st.sampled_from('\\\0\ud800\udfff\
 ENDS = ["A\\", "A\\\\", 'A"', "\0", "\ud83d", "\uffff", "", "\n", "cluster", "{", "<b>", "%d"]
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=40)
 @given(st.lists(st.one_of(ANY_NAME, st.sampled_from(ENDS)), min_size=6, max_size=6))
 def test_any_name_of_a_class_an_attribute_a_variable_an_op_or_a_function_is_drawn(names: list[str]) -> None:

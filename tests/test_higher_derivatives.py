@@ -278,6 +278,7 @@ def test_hessians_at_points_that_rules_treat_apart(f: Any, at: list[float], hess
 APART = [ops.power, ops.xlogy, ops.hypot, ops.atan2, ops.div, ops.mul, ops.sub]
 
 
+@pytest.mark.slow
 @settings(max_examples=300)
 @given(
     st.one_of(functions(of=APART, outputs=3, steps=3), functions(of=[*SMOOTH, *KINKED, *APART], outputs=3, steps=6)),

@@ -96,7 +96,14 @@ METHODS = [(method, "") for method in ("BFGS", "L-BFGS-B", "CG", "SLSQP", "TNC")
 METHODS += [(method, how) for method, second in SECOND.items() for how in second.split()]
 
 
-@pytest.mark.parametrize(("method", "second"), METHODS)
+LONG = ("trust-constr", "trust-krylov")
+"""Methods of the slow tests: they take the same derivatives as the other ones, in more calls."""
+
+
+@pytest.mark.parametrize(
+    ("method", "second"),
+    [pytest.param(*row, marks=pytest.mark.slow if row[0] in LONG else ()) for row in METHODS],
+)
 def test_minimize_takes_value_and_gradient_at_once(method: str, second: str, way: Recorded) -> None:
     start = START if method != "dogleg" else np.full(5, 1.05)  # it wants a positive definite Hessian
     more = {"hess": {"hess": way.hessian(rosen)}, "hessp": {"hessp": way.hvp(rosen)}}.get(second, {})

@@ -225,6 +225,7 @@ def test_a_page_is_small(size: int, kilobytes: int, tmp_path: Any) -> None:
     assert len(page) <= 1024 * kilobytes * 1.45
 
 
+@pytest.mark.slow
 def test_a_large_graph_is_stepped_without_writing_out_every_step() -> None:
     model = nn.MLP(2, [16, 16, 1])
     loss = mg.sum([mg.relu(1.0 - model([0.1 * i, 0.3])) for i in range(20)])

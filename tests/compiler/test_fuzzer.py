@@ -68,7 +68,7 @@ def test_an_error_planted_in_the_compiler_is_found_and_shown(plant: str) -> None
         assert finding.what in shown.stdout
 
 
-@pytest.mark.parametrize("seed", range(20))
+@pytest.mark.parametrize("seed", [pytest.param(i, marks=pytest.mark.slow) if i > 4 else i for i in range(20)])
 def test_what_is_left_of_a_program_is_a_program(seed: int) -> None:
     for simple in [grow(random.Random(seed)), *smaller(grow(random.Random(seed)))]:
         assert callable(function_of(simple.source()))

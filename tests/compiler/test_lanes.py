@@ -164,6 +164,7 @@ def elementwise(loops: Sequence[tuple[int, int, Sequence[Read]]], xs: Sequence[A
     return mg.sum([x * (0.25 + i % 5) for row in made for i, x in enumerate(row)])
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=12)
 @given(
     st.lists(st.tuples(st.integers(3, 40), st.integers(0, 7), st.lists(reads, min_size=1, max_size=3)), max_size=3),
@@ -238,7 +239,7 @@ def test_sums_in_loops_whose_iterations_are_lanes_are_added_in_order(n: int) -> 
     assert "phi <" in lanes
 
 
-@pytest.mark.parametrize("n", [16, 19])
+@pytest.mark.parametrize("n", [pytest.param(16, marks=pytest.mark.slow), 19])
 @pytest.mark.parametrize("which", ["before", "between"])
 def test_a_partial_sum_that_is_read_after_its_loop(which: str, n: int) -> None:
     def f(xs: Sequence[Any]) -> Any:

@@ -86,7 +86,10 @@ def test_every_op_at_ordinary_numbers(strict: bool) -> None:
     check(BUILT_IN, rows, strict)
 
 
-@pytest.mark.parametrize(("width", "vector"), [(2, 1), (4, 4), (8, 1)])
+@pytest.mark.parametrize(
+    ("width", "vector"),
+    [pytest.param(2, 1, marks=pytest.mark.slow), (4, 4), pytest.param(8, 1, marks=pytest.mark.slow)],
+)
 def test_every_op_on_lesser_machines(width: int, vector: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """With fewer lanes, and without the C library's vector functions."""
     monkeypatch.setattr(machine.machine(), "width", width)

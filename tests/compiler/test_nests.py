@@ -135,6 +135,7 @@ def test_a_stride_that_ends_in_the_loop_itself() -> None:
     check(f, at)
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=6)
 @given(nests(2), st.lists(st.floats(-1.0, 1.0), min_size=3, max_size=9))
 def test_loops_that_share_numbers_at_any_depth(nest: Nest, at: list[float]) -> None:

@@ -135,6 +135,7 @@ def check_stages(nests: Sequence[Item], n: int, own: int, jam: int) -> None:
     check_storage(program, numbers(n), min(own, n), jam)
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=15)
 @given(cases(1, 2), st.sampled_from([4, 8]))
 def test_triangles_are_loops_that_compute_the_same(case: tuple[Any, int, int], jam: int) -> None:

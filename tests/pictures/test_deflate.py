@@ -21,6 +21,7 @@ def test_what_is_deflated_is_read_by_zlib(parts: list[bytes], last: bytes) -> No
     assert zlib.decompress(deflate.deflated(parts, last), -15) == b"".join(parts) + last
 
 
+@pytest.mark.slow
 def test_matches_reach_as_far_as_the_window_and_no_farther() -> None:
     chance = random.Random(3)
     word = b"a word that occurs twice"

@@ -143,7 +143,8 @@ def claimed_of(name: str) -> list[tuple[Check, Fraction | None]]:
     return list(claimed(random.Random(name), *SUBJECTS[name]))
 
 
-LONG = ("many small",)
+LONG = ("many small", *[name for i, name in enumerate(SUBJECTS) if i % 3])
+"""Functions of the slow tests: a long sum, and two thirds of the others."""
 
 
 @pytest.mark.parametrize(

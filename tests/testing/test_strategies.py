@@ -49,6 +49,7 @@ def test_programs_are_programs_and_their_gradients_pass(data: st.DataObject, pro
     assert report.verdict != "FAIL", report
 
 
+@pytest.mark.slow
 def test_a_program_shrinks_to_the_operation_that_matters() -> None:
     effort = settings(max_examples=2000, database=None)
     found = find(
