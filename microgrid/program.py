@@ -11,7 +11,7 @@ from microgrid import ops
 from microgrid.core import tree
 from microgrid.core.primitive import Op, constants_recorded, exactly
 from microgrid.core.scope import Reader, plainly_recording, reading, user_line
-from microgrid.engine import Value, constant, newest, record, topological
+from microgrid.engine import Straight, Value, constant, newest, record, topological
 from microgrid.functional import number_or_value, recorded_value, returned
 from microgrid.graph.dependence import Dependence
 from microgrid.graph.flat import flat
@@ -70,7 +70,7 @@ class Program:
         parameters: Sequence[str],
         inputs: Sequence[str],
         constants: Sequence[float],
-        instructions: Sequence[Instruction],
+        instructions: Sequence[Instruction] | Straight,
         outputs: Sequence[int],
         *,
         in_structure: Sequence[tree.Structure],
@@ -81,7 +81,8 @@ class Program:
         self.parameters = tuple(parameters)
         self.inputs = tuple(inputs)
         self.constants = tuple(constants)
-        self.instructions = tuple(instructions)
+        self._straight = instructions if isinstance(instructions, Straight) else None
+        self._instructions = () if isinstance(instructions, Straight) else tuple(instructions)
         self.outputs = tuple(outputs)
         self.in_structure = tuple(in_structure)
         self.out_structure = out_structure
@@ -89,6 +90,28 @@ class Program:
         self.fixed = None if fixed is None else tuple(fixed)
         self._prepared: tuple[Arithmetic, list[Any]] | None = None  # of the last replay
         self._slopes_of: Program | None = None  # the program of which this one is the gradient
+
+    @property
+    def instructions(self) -> tuple[Instruction, ...]:
+        """The instructions, each with an op and the slots of its operands."""
+        if self._straight is not None:
+            self._instructions = tuple(named(self._straight.pairs()))
+            self._straight = None
+        return self._instructions
+
+    @instructions.setter
+    def instructions(self, instructions: Sequence[Instruction]) -> None:
+        self._straight, self._instructions = None, tuple(instructions)
+
+    def straight(self) -> Straight:
+        """Return the ops of the instructions, and the slots of the operands of all, as two lists."""
+        if self._straight is not None:
+            return self._straight
+        found = Straight()
+        for op, operands in self._instructions:
+            found.ops.append(op)
+            found.operands.extend(operands)
+        return found
 
     @property
     def reads(self) -> tuple[str, ...]:
@@ -581,7 +604,7 @@ def _laid_flat(
         parameters,
         input_names(parameters, in_structure),
         graph.numbers,
-        named(graph.instructions),
+        graph.straight,
         graph.outputs,
         in_structure=in_structure,
         out_structure=out_structure,

@@ -15,7 +15,7 @@ from __future__ import annotations
 from typing import Final
 
 from microgrid.compiler.leaves import Leaf, at, earlier, fit, later
-from microgrid.compiler.prediction import Element, Skeletons
+from microgrid.compiler.prediction import BLOCK, Element, Skeletons
 from microgrid.compiler.tape import Tape
 
 GRAMS: Final = (1, 4, 16, 64, 256, 1024)
@@ -54,7 +54,7 @@ class Stack(Skeletons):
     def run(self, stop: int = -1) -> None:
         """Find the loops, in one pass; of the text up to a place at least where one is given. It may go on later."""
         place = self.elements[-1].end if self.elements else 0
-        size = len(self.text) if stop < 0 else stop
+        size = self.size if stop < 0 else stop
         while place < size:
             self.push(self.statement(place))
             while self.fold():
@@ -145,7 +145,7 @@ class Stack(Skeletons):
 
     def _goes_on(self, n: int, blocks: int, base: int, step: int) -> bool:
         """Compare from the blocks' last statements back (step -1), or from their first ahead."""
-        elements, text = self.elements, self.text
+        elements = self.elements
         place = elements[base].first if step < 0 else elements[base + n * blocks - 1].end
         for k in range(n):
             i = base + (n - 1 - k if step < 0 else k)
@@ -174,7 +174,10 @@ class Stack(Skeletons):
                         uneven = True
                         break
             if uneven:
-                if place < 0 or place + size >= len(text) or text[place] != a.skeleton or not self.starts[place]:
+                if place < 0 or place + size >= self.size or not self.starts[place]:
+                    return False
+                block, begin = self.block(place), place % BLOCK
+                if block[begin] != a.skeleton:
                     return False
                 for j in range(size):
                     p, q, r = a.leaves[j], b.leaves[j], c.leaves[j]
@@ -187,7 +190,7 @@ class Stack(Skeletons):
                         if step < 0:  # s, p, q, r stand for the values from the far end to the near one
                             s, p, q, r = a.leaves[j], d.leaves[j], c.leaves[j], b.leaves[j]
                         there = 4 * s - 6 * r + 4 * q - p
-                    if text[place + 1 + j] != there:
+                    if block[begin + 1 + j] != there:
                         return False
             if step > 0:
                 place += 1 + size

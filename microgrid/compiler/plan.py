@@ -131,7 +131,7 @@ class Plan:
         straight: Tape | None = None
         if like is None:
             straight, self.rolled = self._shortened(program)
-            self.steps = len(straight.steps)
+            self.steps = straight.count()
         else:
             self.rolled, self.steps, self.source, self.before = like.rolled, like.steps, like.source, like.before
             self.seconds |= {stage: like.seconds[stage] for stage in ("gradient", "roll", "simplify")}
@@ -143,7 +143,7 @@ class Plan:
             self._compile(widths)
         else:
             self._interpret(straight or self._straight(), widths)
-        tape.steps.clear()  # the loops contain all steps; 300,000 take 60 MB
+        tape.clear()  # the loops contain all steps; 300,000 take 60 MB
         self.outputs = tape.sizes["y"]
         self.sums = tape.sizes["d"]
 
@@ -181,7 +181,7 @@ class Plan:
         shorter = self.traced.shorter
         self.source = Source(shorter or program, self.request, shorter is not None)
         straight = self._straight()
-        self.before = len(program.instructions) + len(program.outputs) if shorter else len(straight.steps)
+        self.before = len(program.straight().ops) + len(program.outputs) if shorter else straight.count()
         # Many instructions without derivatives of their own are derivatives: shorter ones are looked through sooner.
         later = not self.request.by and not self.request.total and self.before > MANY
         rolled = self._timed("roll", lambda: None if later else loops_of(straight))

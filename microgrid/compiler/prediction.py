@@ -7,12 +7,14 @@ So two rows of a triangle have one skeleton, and a count is a leaf like any othe
 
 from __future__ import annotations
 
-from array import array
-from typing import Any
+from typing import Any, Final
 
 from microgrid.compiler.leaves import Leaf, at
 from microgrid.compiler.tape import SPACES, Tape
 from microgrid.core.packages import library
+
+BLOCK: Final = 8192
+"""Numbers of the text that are made a list at once, where some are looked at one by one."""
 
 
 class Element:
@@ -30,20 +32,17 @@ class Skeletons:
 
     def __init__(self, tape: Tape) -> None:
         self.np: Any = library("numpy", "compile")
-        self.text: list[int] = []
-        self.starts = bytearray()
+        self.array: Any
+        self.array, starts = tape.text()
+        self.starts: bytes = starts.tobytes()
         """1 where an instruction starts."""
+        self.size: int = len(self.array)
+        self._blocks: list[list[int] | None] = [None] * (self.size // BLOCK + 1)
         sizes = [1 + len(shape.operands) for shape in tape.shapes]
-        heads = [b"\1" + bytes(size) for size in sizes]
-        for shape, cells in tape.steps:
-            self.starts += heads[shape]
-            self.text.append(shape)
-            self.text.extend(cells)
+        self._more: int = 1 + max(sizes, default=0)
         numbers = {space: number for number, space in enumerate(SPACES)}
         self.spaces = [[numbers[space] for space in (shape.target, *shape.operands)] for shape in tape.shapes]
         """Numbers of the spaces of target and operands, by shape."""
-        # From a list of millions, the standard library makes an array in half of the time that NumPy takes.
-        self.array: Any = self.np.frombuffer(array("q", self.text), dtype=self.np.int64)
         # Skeletons by number; those of statements are the shapes of the tape.
         self.bodies: list[tuple[int, ...]] = [() for _ in sizes]
         self.sizes: list[int] = sizes
@@ -54,11 +53,21 @@ class Skeletons:
         """The places of counts among the leaves."""
         self._known: dict[tuple[int, ...], int] = {}
 
+    def block(self, place: int) -> list[int]:
+        """Return the numbers of the text from the block of a place on, an instruction more than a block."""
+        number = place // BLOCK
+        block = self._blocks[number]
+        if block is None:
+            begin = number * BLOCK
+            block = self._blocks[number] = self.array[begin : begin + BLOCK + self._more].tolist()
+        return block
+
     def statement(self, place: int) -> Element:
         """Return the instruction that starts at a place."""
-        skeleton = self.text[place]
-        end = place + 1 + self.sizes[skeleton]
-        return Element(skeleton, self.text[place + 1 : end], place, end)
+        block, begin = self.block(place), place % BLOCK
+        skeleton = block[begin]
+        size = self.sizes[skeleton]
+        return Element(skeleton, block[begin + 1 : begin + 1 + size], place, place + 1 + size)
 
     def loop_over(self, body: tuple[int, ...]) -> int:
         """Return the skeleton of a loop."""
@@ -179,7 +188,6 @@ class Skeletons:
 
     def match(self, body: tuple[int, ...], leaves: list[Leaf], place: int) -> int:
         """Return where a body ends if it stands in the text from a place on; else -1."""
-        text = self.text
         begin = 0
         for child in body:
             size = self.sizes[child]
@@ -187,10 +195,12 @@ class Skeletons:
             begin += size
             inner = self.bodies[child]
             if not inner:
-                end = place + 1 + size
-                if end > len(text) or text[place] != child or text[place + 1 : end] != own:
+                if place + 1 + size > self.size:
                     return -1
-                place = end
+                block, at_place = self.block(place), place % BLOCK
+                if block[at_place] != child or block[at_place + 1 : at_place + 1 + size] != own:
+                    return -1
+                place += 1 + size
                 continue
             count: int = own[0]
             if count < 0:
@@ -198,7 +208,7 @@ class Skeletons:
             if self.is_rectangular(child, own):
                 width = self.width(inner, own, 1)
                 end = place + count * width
-                if width < 0 or end > len(text):
+                if width < 0 or end > self.size:
                     return -1
                 if count and not self.np.array_equal(
                     self.array[place:end], self.rows(inner, own, 1, [self.np.arange(count)], count).ravel()
@@ -233,7 +243,7 @@ class Skeletons:
         """Return how many more iterations stand in the text behind a loop, and where they end."""
         body, leaves, np = self.bodies[loop.skeleton], loop.leaves, self.np
         first: int = leaves[0]
-        count, end, size = first, loop.end, len(self.text)
+        count, end, size = first, loop.end, self.size
         if self.is_rectangular(loop.skeleton, leaves):
             width = self.width(body, leaves, 1)
             chunk = 1

@@ -42,8 +42,7 @@ class Source(NamedTuple):
         """Return the tape."""
         tape = tape_of(self.program, self.request, native, early)
         if self.origins is not None:
-            known = {step: self.origins.get(k) for step, k in tape.origins.items()}
-            tape.origins = {step: k for step, k in known.items() if k is not None}
+            tape.names = self.origins
         return tape
 
 
@@ -56,7 +55,7 @@ def reduced(
 
     Without `strict`, zeros lose their signs, and products that are added to a sum of cotangents are fused with it.
     """
-    count = len(straight.steps)
+    count = straight.count()
     loops = rolled is not None and 2 * rolled.elements <= count
     request = source.request
     if request.total or (request.by and (loops or len(source.program.instructions) > MOST)):
@@ -64,10 +63,11 @@ def reduced(
     smaller = _differentiated(source, strict) if request.by else _simplified(source, strict)
     tape = smaller.tape(native)
     results = tape.sizes["y"] + tape.sizes["d"]
-    if len(tape.steps) - results > WORTH * (count - results):
+    steps = tape.count()
+    if steps - results > WORTH * (count - results):
         return source, straight, rolled or loops_of(straight)
     found = loops_of(tape)
-    if 2 * found.elements > len(tape.steps):  # loops of three steps here and there would move numbers to memory
+    if 2 * found.elements > steps:  # loops of three steps here and there would move numbers to memory
         return smaller, tape, unrolled(tape)
     if rolled is None or found.elements <= rolled.elements:
         return smaller, tape, found

@@ -27,13 +27,13 @@ def elements_outside(tape: Tape) -> float:
     A sample of loops has as many elements as its first half, which are those of a body and of what is cut off at the
     ends; where there are no loops it has twice as many.
     """
-    size = len(tape.steps) // SHARE
+    size = tape.count() // SHARE
     if size * SHARE <= MANY or size < 2:
         return 0.0
     more = 0
     for place in PLACES:
         stack = Stack(_part(tape, place * size, place * size + size))
-        stack.run(len(stack.text) // 2)
+        stack.run(stack.size // 2)
         half = stack.statements_found()
         stack.run()
         more += stack.statements_found() - half
@@ -41,6 +41,10 @@ def elements_outside(tape: Tape) -> float:
 
 
 def _part(tape: Tape, start: int, end: int) -> Tape:
+    text, starts = tape.text()
+    begins = starts.nonzero()[0]
+    first, last = int(begins[start]), int(begins[end])
     part = Tape()
-    part.shapes, part.steps = tape.shapes, tape.steps[start:end]
+    part.shapes = tape.shapes
+    part.written(text[first:last], starts[first:last])
     return part

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+from microgrid.core.packages import library
 from microgrid.core.primitive import Op
 
 
@@ -44,18 +45,25 @@ ONCE = ("v", "t", "g")
 
 
 class Tape:
-    """A list of steps, the shapes that they refer to, the constants, and how many outputs there are."""
+    """A list of steps, the shapes that they refer to, the constants, and how many outputs there are.
+
+    Many steps are a text first: the number of a shape, the cells of that step, the next shape, and so on, in one array.
+    """
 
     def __init__(self) -> None:
         self.shapes: list[Shape] = []
-        self.steps: list[Step] = []
         self.constants: list[float] = []
         self.sizes: dict[str, int] = dict.fromkeys(SPACES, 0)
-        self.origins: dict[int, int] = {}
-        """Index of the program's result that a step computes."""
+        self.laid: tuple[Any, list[int]] = (), []
+        """A number for each of the program's instructions, and for each such number how many steps compute one."""
+        self.names: dict[int, int] | None = None
+        """Indices of other instructions that those of the program stand for, where it was made of another one."""
         self.ops: dict[str, Op] = {}
         """The ops that occur, by name."""
         self._known: dict[tuple[str, bool, str, tuple[str, ...]], int] = {}
+        self._steps: list[Step] | None = []
+        self._text: Any = None
+        self._starts: Any = None
 
     def add(self, op: str, target: tuple[str, int], *operands: tuple[str, int], adds: bool = False) -> None:
         """Append a step."""
@@ -63,23 +71,70 @@ class Tape:
 
     def put(self, op: str, target: tuple[str, int], operands: list[tuple[str, int]], adds: bool = False) -> None:
         """Append a step, as `add` does: without its tuple, in half of the time where it is compiled."""
-        spaces: tuple[str, ...]
-        cells: tuple[int, ...]
-        if len(operands) == 2:
-            a, b = operands
-            spaces, cells = (a[0], b[0]), (target[1], a[1], b[1])
-        elif len(operands) == 1:
-            a = operands[0]
-            spaces, cells = (a[0],), (target[1], a[1])
-        else:
-            spaces = tuple([operand[0] for operand in operands])
-            cells = (target[1], *[operand[1] for operand in operands])
-        key = (op, adds, target[0], spaces)
+        key = (op, adds, target[0], tuple([operand[0] for operand in operands]))
         shape = self._known.get(key)
         if shape is None:
             shape = self._known[key] = len(self.shapes)
             self.shapes.append(Shape(*key))
-        self.steps.append((shape, cells))
+        self.steps.append((shape, (target[1], *[operand[1] for operand in operands])))
+        self._text = None
+
+    @property
+    def steps(self) -> list[Step]:
+        """Return the steps as a list, which a text is turned into once."""
+        steps = self._steps
+        if steps is None:
+            text: list[int] = self._text.tolist()
+            sizes = [2 + len(shape.operands) for shape in self.shapes]
+            steps = self._steps = []
+            place: int = 0
+            end: int = len(text)
+            while place < end:
+                shape = text[place]
+                after = place + sizes[shape]
+                steps.append((shape, tuple(text[place + 1 : after])))
+                place = after
+        return steps
+
+    def count(self) -> int:
+        """Return the number of steps."""
+        return len(self._steps) if self._steps is not None else int(self._starts.sum())
+
+    def text(self) -> tuple[Any, Any]:
+        """Return the text as an array, and an array of the same length with 1 where a step starts, else 0."""
+        if self._text is None:
+            np = library("numpy", "compile")
+            numbers: list[int] = []
+            starts = bytearray()
+            heads = [b"\1" + bytes(1 + len(shape.operands)) for shape in self.shapes]
+            for shape, cells in self.steps:
+                starts += heads[shape]
+                numbers.append(shape)
+                numbers.extend(cells)
+            self._text = np.array(numbers, dtype=np.int64)
+            self._starts = np.frombuffer(bytes(starts), dtype=np.uint8)
+        return self._text, self._starts
+
+    def written(self, text: Any, starts: Any) -> None:
+        """Set the steps by their text."""
+        self._text, self._starts, self._steps = text, starts, None
+
+    def clear(self) -> None:
+        """Leave no steps."""
+        self._steps, self._text = [], None
+
+    @property
+    def origins(self) -> dict[int, int]:
+        """Return the index of the program's result that a step computes, by the number of the step."""
+        numbers, steps = self.laid
+        names = self.names
+        found: dict[int, int] = {}
+        step: int = 0
+        for k, number in enumerate(numbers):
+            if names is None or k in names:
+                found[step] = k if names is None else names[k]
+            step += steps[number]
+        return found
 
     def constant(self, x: float) -> tuple[str, int]:
         """Return the cell of one more occurrence of a constant."""

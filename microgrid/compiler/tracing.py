@@ -26,12 +26,12 @@ from microgrid.core.scope import (
     tracing_loops,
     user_line,
 )
-from microgrid.engine import Value, demand_rules, newest, topological
+from microgrid.engine import Value, demand_rules, modules_of, newest, topological
 from microgrid.functional import returned
 from microgrid.graph.dependence import Dependence
 from microgrid.graph.flat import Flat, flat
 from microgrid.graph.running import run_noting_reads
-from microgrid.program import Program, named
+from microgrid.program import Program
 
 
 class Recording(NamedTuple):
@@ -215,16 +215,17 @@ def _laid_flat(
     outside: Sequence[Value],
 ) -> tuple[Program, tuple[str, ...]]:
     """Return the program of a graph and the module of each instruction."""
-    results = enumerate(graph.results, len(graph.inputs) + len(graph.constants))
+    modules, given_labels = modules_of(graph.results)
+    first = len(graph.inputs) + len(graph.constants)
     names, labels, in_structure = signature(inputs, structures, outside)
     program = Program(
         names,
         labels,
         graph.numbers,
-        named(graph.instructions),
+        graph.straight,
         graph.outputs,
         in_structure=in_structure,
         out_structure=out_structure,
-        labels={slot: node.label for slot, node in results if node.label},
+        labels={first + k: label for k, label in given_labels.items()},
     )
-    return program, tuple([node.module for node in graph.results])
+    return program, tuple(modules)

@@ -6,18 +6,23 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from microgrid.core.primitive import Op
-from microgrid.engine import Value, constant, demand_rules, laid_out, record, topological
+from microgrid.engine import Straight, Value, constant, demand_rules, laid_out, record, topological
 from microgrid.graph.simplification import simplified
 
 
 class Flat(NamedTuple):
-    """Nodes in the order of their slots: inputs, constants, results. Instructions compute the results."""
+    """Nodes in the order of their slots: inputs, constants, results; and the instructions that compute the results."""
 
     inputs: list[Value]
     constants: list[Value]
     results: list[Value]
-    instructions: list[tuple[Op, tuple[int, ...]]]
+    straight: Straight
     outputs: list[int]
+
+    @property
+    def instructions(self) -> list[tuple[Op, tuple[int, ...]]]:
+        """Return the ops with the slots of their operands."""
+        return self.straight.pairs()
 
     @property
     def numbers(self) -> list[float]:
@@ -34,8 +39,7 @@ def flat(outputs: Sequence[Value], inputs: Sequence[Value], start: int = 0) -> F
     order = topological(outputs, inputs=inputs, start=start, older=older)
     every = [*inputs, *older.values()]
     demand_rules(order)
-    slots, constants, results, instructions = laid_out(every, order)
-    return Flat(every, constants, results, instructions, [slots[node.number] for node in outputs])
+    return Flat(every, *laid_out(every, order, outputs))
 
 
 def shorter(graph: Flat, exactly: bool = True) -> list[Value]:
