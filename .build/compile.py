@@ -19,7 +19,7 @@ from typing import Any
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 MODULES = ["microgrid/engine.py"]
-MODULES += [f"microgrid/graph/{name}.py" for name in ("linearize", "running")]
+MODULES += [f"microgrid/graph/{name}.py" for name in ("linearize", "running", "simplification", "value_numbers")]
 MODULES += [f"microgrid/compiler/{name}.py" for name in ("gradient", "leaves", "nests", "prediction", "tape")]
 """One group: where the stages are a group of their own, recording takes a tenth longer."""
 

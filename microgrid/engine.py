@@ -615,7 +615,7 @@ def topological(
 
 
 @final
-class Straight:
+class FlatCode:
     """Instructions in two lists: their ops, and the slots of the operands of all, one after the other."""
 
     __slots__ = ("operands", "ops")
@@ -638,7 +638,7 @@ class Straight:
 
 def laid_out(
     given: Sequence[Value], nodes: list[Value], outputs: Sequence[Value]
-) -> tuple[list[Value], list[Value], Straight, list[int]]:
+) -> tuple[list[Value], list[Value], FlatCode, list[int]]:
     """Return the constants and the results among nodes, the instructions that compute these, and the slots of outputs.
 
     First come the slots of those that are given, then those of constants, among them leaves, then those of results,
@@ -657,7 +657,7 @@ def laid_out(
         for node in part:  # a given one may stand there twice
             slots.enter(node, slot)
             slot += 1
-    found = Straight()
+    found = FlatCode()
     for node in results:
         op, a, b = node.op, node._a, node._b
         assert op is not None

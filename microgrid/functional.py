@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import functools
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from microgrid import ops
 from microgrid.core import tree
@@ -32,6 +32,13 @@ SMALL = 40
 """Number of nodes up to which the graph of a derivative is differentiated again as it is."""
 
 _AS_IT_IS = contextlib.nullcontext()
+
+
+class Twice(NamedTuple):
+    """The same result of a traced function, recorded as it stands and with fewer nodes."""
+
+    plain: Any
+    shorter: Any
 
 
 class _Recorded:
@@ -146,28 +153,36 @@ class _Recorded:
         return assembled(rows, self.out_structure, self.in_structure, inputs)
 
     def hessian(self, find: Shorter | None = None) -> Any:
-        """Return the Jacobian of a gradient, pushed forward: its lower half, and that as the upper one."""
+        """Return the Jacobian of a gradient, pushed forward: its lower half, and that as the upper one.
+
+        Where a function is given that finds fewer nodes, and the result depends on Values, return it `Twice`.
+        """
         n = len(self.inputs)
-        rows: list[list[Any]] = [[None] * n for _ in range(n)]
         if self.abstract:
             with recording():
-                zero = constant(0.0)
-                rows = [[zero] * n for _ in range(n)]
-                for i, j, slope in self._lower_half(find):
-                    rows[i][j] = rows[j][i] = _sum(slope)
-        else:
-            for j, unit in enumerate(_units(n)):
-                for i, slope in enumerate(self.push(unit)[j:], j):
-                    rows[i][j] = rows[j][i] = slope
+                entries = SparsePasses(self.outputs, self.inputs, self.start).entries(lower=True)
+                found = self._symmetric(entries)
+                return found if find is None else Twice(found, self._symmetric(self._shorter(entries, find)))
+        rows: list[list[Any]] = [[None] * n for _ in range(n)]
+        for j, unit in enumerate(_units(n)):
+            for i, slope in enumerate(self.push(unit)[j:], j):
+                rows[i][j] = rows[j][i] = slope
+        return assembled(rows, self.out_structure, self.in_structure, n)
+
+    def _symmetric(self, lower: Sequence[Entry]) -> Any:
+        """Return a Hessian by the entries of its lower half."""
+        n, zero = len(self.inputs), constant(0.0)
+        rows = [[zero] * n for _ in range(n)]
+        for i, j, slope in lower:
+            rows[i][j] = rows[j][i] = _sum(slope)
         return assembled(rows, self.out_structure, self.in_structure, n)
 
     def entries(self, symmetric: bool, find: Shorter | None = None) -> tuple[list[Entry], Places]:
         """Return the entries of the Jacobian, recorded, and their places; those of a gradient from one half."""
         with recording():
+            found = SparsePasses(self.outputs, self.inputs, self.start).entries(lower=symmetric)
             if symmetric:
-                found = mirrored(self._lower_half(find))
-            else:
-                found = SparsePasses(self.outputs, self.inputs, self.start).entries()
+                found = mirrored(found if find is None else self._shorter(found, find))
         return found, places(found, (len(self.outputs), len(self.inputs)))
 
     def sparse(self, symmetric: bool) -> Any:
@@ -182,14 +197,11 @@ class _Recorded:
         found, there = self.entries(symmetric)
         return there.matrix(np.array(_floats([entry.slope for entry in found]), dtype=float) + 0.0)  # see `_sum`
 
-    def _lower_half(self, find: Shorter | None) -> list[Entry]:
-        """Return the entries on and below the diagonal of the Jacobian, recorded."""
-        passes = SparsePasses(self.outputs, self.inputs, self.start)
-        if find is None:
-            return passes.entries(lower=True)
+    def _shorter(self, entries: Sequence[Entry], find: Shorter) -> list[Entry]:
+        """Return entries on and below the diagonal of the Jacobian, recorded again from a graph with fewer nodes."""
         outputs, nans = find(self.outputs, self.inputs, self.start)
         found = {(i, j): slope for i, j, slope in SparsePasses(outputs, self.inputs, self.start).entries(lower=True)}
-        return [Entry(i, j, found.get((i, j), 0.0) + nans[i]) for i, j, _ in passes.entries(lower=True)]
+        return [Entry(i, j, found.get((i, j), 0.0) + nans[i]) for i, j, _ in entries]
 
 
 def assembled(
@@ -340,8 +352,8 @@ def entries_by(
 
 
 def hessian_by(function: Callable[..., Any], argnums: Argnums, find: Shorter | None = None) -> Callable[..., Any]:
-    """Return the function that computes all second derivatives, from a graph of the gradient with fewer nodes, given a
-    function that finds one."""
+    """Return the function that computes all second derivatives; given a function that finds a graph of the gradient
+    with fewer nodes, `Twice`: as they are, and from that graph."""
     slopes = grad(function, argnums)
 
     def differentiated(*args: Any, **kwargs: Any) -> Any:

@@ -11,7 +11,7 @@ from microgrid import ops
 from microgrid.core import tree
 from microgrid.core.primitive import Op, constants_recorded, exactly
 from microgrid.core.scope import Reader, plainly_recording, reading, user_line
-from microgrid.engine import Straight, Value, constant, newest, record, topological
+from microgrid.engine import FlatCode, Value, constant, newest, record, topological
 from microgrid.functional import number_or_value, recorded_value, returned
 from microgrid.graph.dependence import Dependence
 from microgrid.graph.flat import flat
@@ -50,7 +50,7 @@ def needed(outputs: Iterable[int], instructions: Iterable[tuple[int, Instruction
 
 
 class Program:
-    """Straight instructions without loops or branches. `trace(f)(*examples)` or `Program.of(output, inputs)` makes one.
+    """FlatCode instructions without loops or branches. `trace(f)(*examples)` or `Program.of(output, inputs)` makes one.
 
     A slot is a number that the program knows: first its `inputs` (their names), then its `constants`, then the results
     of its `instructions`, in the order in which they were recorded. `outputs` are slots. Arguments and results may be
@@ -70,7 +70,7 @@ class Program:
         parameters: Sequence[str],
         inputs: Sequence[str],
         constants: Sequence[float],
-        instructions: Sequence[Instruction] | Straight,
+        instructions: Sequence[Instruction] | FlatCode,
         outputs: Sequence[int],
         *,
         in_structure: Sequence[tree.Structure],
@@ -81,8 +81,8 @@ class Program:
         self.parameters = tuple(parameters)
         self.inputs = tuple(inputs)
         self.constants = tuple(constants)
-        self._straight = instructions if isinstance(instructions, Straight) else None
-        self._instructions = () if isinstance(instructions, Straight) else tuple(instructions)
+        self._straight = instructions if isinstance(instructions, FlatCode) else None
+        self._instructions = () if isinstance(instructions, FlatCode) else tuple(instructions)
         self.outputs = tuple(outputs)
         self.in_structure = tuple(in_structure)
         self.out_structure = out_structure
@@ -103,11 +103,11 @@ class Program:
     def instructions(self, instructions: Sequence[Instruction]) -> None:
         self._straight, self._instructions = None, tuple(instructions)
 
-    def straight(self) -> Straight:
+    def straight(self) -> FlatCode:
         """Return the ops of the instructions, and the slots of the operands of all, as two lists."""
         if self._straight is not None:
             return self._straight
-        found = Straight()
+        found = FlatCode()
         for op, operands in self._instructions:
             found.ops.append(op)
             found.operands.extend(operands)

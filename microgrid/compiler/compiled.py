@@ -28,7 +28,6 @@ from microgrid.compiler.tracing import traced, without_collection
 from microgrid.compiler.whole import whole_numbers
 from microgrid.core import tree
 from microgrid.functional import derivative_of
-from microgrid.program import Program
 
 DERIVED = "gradient of another"
 """The purpose of code for a function that is the gradient of another one: it is that of the other one's gradient."""
@@ -388,13 +387,10 @@ class Compiled(Shown):
             if directional is not None:
                 return directional, directional.structure
             signed = strict and not differentiated
-            record = traced(of_numbers, example, result=function.__name__, whole=whole, strict=strict, at_floats=signed)
             plain = self._function if not kwargs and count == len(args) else function
-            shorter = None if strict else shortened(purpose, plain, count)
-            if shorter is not None:
-                again = traced(shorter, example, record.captured, function.__name__, whole, loops=False)
-                assert isinstance(again.program, Program)
-                record = record._replace(shorter=again.program, seconds=record.seconds + again.seconds)
+            both = None if strict else shortened(purpose, plain, count)
+            recorded = both or of_numbers
+            record = traced(recorded, example, result=function.__name__, whole=whole, strict=strict, at_floats=signed)
             shared = (*given.shared, *[True] * len(record.captured))
             request = Request(shared, tuple(range(given.by)) if differentiated else ())
             columns = None if given.samples < 0 else [array.shape[1] for array in given.arrays]

@@ -37,7 +37,8 @@ TRACED: dict[str, Derivative] = {"jacobian": _jacobian, "hessian": _hessian, "hv
 
 
 def shortened(purpose: str, function: Callable[..., Any], count: int) -> Callable[..., Any] | None:
-    """Return a function with the results of a Hessian, from a simplified gradient; None for anything but a Hessian."""
+    """Return a function with the results of a Hessian `Twice`, as they are and from a simplified gradient; None for
+    anything but a Hessian."""
     if purpose == "hessian":
         return functional.hessian_by(function, _argnums(count), simplified)
     kind, inner, argnums = functional.derivative_of(function)

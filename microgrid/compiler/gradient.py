@@ -18,7 +18,7 @@ from microgrid.compiler.instances import (
     PLACE,
     RESULT,
     Section,
-    Template,
+    StepTemplate,
     combined,
     grouped,
     joined,
@@ -120,7 +120,7 @@ _COTANGENTS: Final = ("s", "y", "d", "g", "a")
 """Spaces of cotangents, by code."""
 
 _KINDS: Final = (*[("", False)] * 2, *[(space, adds) for space in _COTANGENTS[1:] for adds in (False, True)])
-"""What is passed on to an operand: nothing, the cotangent itself, or contributions to a space, set or added."""
+"""Ways of passing a cotangent to an operand: none, unchanged, or as a contribution to a space, set or added."""
 
 
 class _Links:
@@ -145,7 +145,7 @@ class _TapeWriter:
         self.ways: list[_Way] = []
         self.first: int = len(program.inputs) + len(program.constants)
         self.given: list[Cell] = []
-        """What stands in the places of the operands of a template."""
+        """Cells in the places of the operands of a template."""
         self.columns: dict[int, int] = {}
         self.parts: list[Section | list[Step]] = []
         self.known: list[list[Cell]] = []
@@ -254,10 +254,10 @@ class _TapeWriter:
         self.kept = self.tape.constants, self.tape.sizes["t"]
         self.tape.constants, self.tape.sizes["t"] = [], 0
 
-    def end(self) -> Template:
+    def end(self) -> StepTemplate:
         """Return the template."""
         tape = self.tape
-        found = Template(tape.steps, tape.sizes["t"], tape.constants, self.columns)
+        found = StepTemplate(tape.steps, tape.sizes["t"], tape.constants, self.columns)
         tape.clear()
         tape.constants, tape.sizes["t"] = self.kept
         return found
@@ -459,7 +459,7 @@ class _TapeWriter:
         alias &= (counts[slots] == 1) & (slots >= self.first)
         return np.where(active, np.where(alias, 1, 2 * spaces[slots] + adds), 0)
 
-    def backward(self, way: _Way, k: int, kinds: list[int], carried: str) -> Template:
+    def backward(self, way: _Way, k: int, kinds: list[int], carried: str) -> StepTemplate:
         """Return the steps that pass a cotangent on, in the ways of these `_KINDS`."""
         self.begin(way, k)
         active = [i for i, kind in enumerate(kinds) if kind]

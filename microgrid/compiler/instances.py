@@ -20,7 +20,7 @@ OWN, KNOWN, RESULT, CARRIED, OPERANDS = range(5)
 result of the instruction, and its cotangent; then in turn an operand, and the cotangent of that operand."""
 
 
-class Template(NamedTuple):
+class StepTemplate(NamedTuple):
     """Steps with places for cells, how many temporaries they need, and their constants.
 
     A constant is a number, or the one that stands in a column of the instances.
@@ -36,7 +36,7 @@ class Template(NamedTuple):
 class _Part(NamedTuple):
     """Instances of a template: their numbers in a section, and the cells in their places."""
 
-    template: Template
+    template: StepTemplate
     rows: Any
     columns: Sequence[Any]
     cells: dict[int, Any]
@@ -54,10 +54,10 @@ class Section:
         self.forward = forward
         self.parts: list[_Part] = []
         self.which = np.zeros(count, dtype=np.int32)
-        """Of each instance its template, counted from 1; 0 for none."""
+        """The template of each instance, counted from 1; 0 for none."""
         self.temporaries, self.constants = tape.sizes["t"], len(tape.constants)
 
-    def add(self, template: Template, rows: Any, columns: Sequence[Any], cells: dict[int, Any]) -> None:
+    def add(self, template: StepTemplate, rows: Any, columns: Sequence[Any], cells: dict[int, Any]) -> None:
         """Add instances at some rows, with slots of operands and with cells in places."""
         self.parts.append(_Part(template, rows, columns, cells))
         self.which[rows] = len(self.parts)
@@ -70,7 +70,7 @@ class Section:
         sizes = [sum([1 + len(cells) for _, cells in template.steps]) for template in templates]
         self.texts, self.size = self._begins(sizes, 0)
         self.firsts: dict[str, Any] = {}
-        """Of each instance the first temporary and the first constant."""
+        """The first temporary and the first constant of each instance."""
         self.firsts["t"], self.temporaries = self._begins([each.temporaries for each in templates], self.temporaries)
         self.firsts["c"], self.constants = self._begins([len(each.constants) for each in templates], self.constants)
 

@@ -28,7 +28,7 @@ def interchanged(rolled: Rolled) -> Rolled:
     """
     cotangents = _Cotangents(rolled).nodes(only(rolled.nodes, lambda statement: statement.shape.target != "d"))
     sums = only(rolled.nodes, lambda statement: statement.shape.target == "d")
-    return rolled._replace(nodes=_numbered([*cotangents, *[part for node in sums for part in _apart(node)]]))
+    return rolled.with_nodes(_numbered([*cotangents, *[part for node in sums for part in _apart(node)]]))
 
 
 class _Cotangents:

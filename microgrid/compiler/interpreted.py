@@ -7,7 +7,15 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from microgrid.compiler.encoding import Encoded, words_of
-from microgrid.compiler.interpreter import TABLE, WORD, Handler, module_of_handlers, module_of_interpreter, standard
+from microgrid.compiler.interpreter import (
+    TABLE,
+    WORD,
+    Handler,
+    arithmetic,
+    elementary,
+    module_of_handlers,
+    module_of_interpreter,
+)
 from microgrid.compiler.lanes import Mode
 from microgrid.compiler.machine import Loaded, MachineCode, compiled
 from microgrid.compiler.tape import Tape
@@ -15,20 +23,38 @@ from microgrid.core.primitive import OPS, built_in
 
 
 class Interpreter(NamedTuple):
-    """The kernel in memory, the addresses of its handlers, and the names of the functions that these call."""
+    """The kernel in memory, the addresses of handlers, the names of the functions that these call, and their code."""
 
     code: MachineCode
     addresses: dict[Handler, int]
     functions: tuple[str, ...]
+    more: tuple[MachineCode, ...] = ()
+
+    def extended(self, handlers: Sequence[Handler], mode: Mode, cache: bool) -> Interpreter:
+        """Return the same kernel with further handlers."""
+        module = module_of_handlers(handlers, mode, self.functions)
+        code = MachineCode(compiled(module.text, cache, EFFORT)[0], "op0")
+        found = {handler: code.address_of(f"op{i}") for i, handler in enumerate(handlers)}
+        return Interpreter(self.code, self.addresses | found, module.functions, (*self.more, code))
+
+
+EFFORT = "light"
+"""Effort of LLVM, the same code for handlers as at full effort: these have no loops to be unrolled."""
 
 
 @functools.lru_cache(maxsize=16)
 def interpreter(mode: Mode, cache: bool) -> Interpreter:
     """Return the kernel for so many lanes, which all programs share; it is compiled once, and kept on disk."""
     module = module_of_interpreter(mode)
-    code = MachineCode(compiled(module.text, cache)[0], "kernel")
-    addresses = {handler: code.address_of(f"op{i}") for i, handler in enumerate(standard(mode.strict))}
+    code = MachineCode(compiled(module.text, cache, EFFORT)[0], "kernel")
+    addresses = {handler: code.address_of(f"op{i}") for i, handler in enumerate(arithmetic(mode.strict))}
     return Interpreter(code, addresses, module.functions)
+
+
+@functools.lru_cache(maxsize=16)
+def with_functions(mode: Mode, cache: bool) -> Interpreter:
+    """Return the kernel with the handlers of elementary functions, which programs that have one share."""
+    return interpreter(mode, cache).extended(elementary(mode.strict), mode, cache)
 
 
 class Straight(NamedTuple):
@@ -46,19 +72,16 @@ class Interpreted:
         import numpy as np
 
         kernel = interpreter(mode, cache)
-        addresses, functions = kernel.addresses, kernel.functions
         used = encoded.used()
-        others = [handler for handler in used if handler not in addresses]
-        self._held: list[Any] = []
+        if any(handler not in kernel.addresses for handler in used):
+            kernel = with_functions(mode, cache)
+        others = [handler for handler in used if handler not in kernel.addresses]
         if others:
-            module = module_of_handlers(others, mode)
-            code = MachineCode(compiled(module.text, cache)[0], "op0")
-            addresses = addresses | {handler: code.address_of(f"op{i}") for i, handler in enumerate(others)}
-            functions = module.functions
-            self._held.append(code)
-        self.loaded = Loaded(kernel.code, functions, tape.ops)
+            kernel = kernel.extended(others, mode, cache)
+        self._held: list[Any] = [kernel]
+        self.loaded = Loaded(kernel.code, kernel.functions, tape.ops)
         size = 8 * mode.lanes
-        where = [addresses.get(handler, 0) for handler in encoded.handlers]
+        where = [kernel.addresses.get(handler, 0) for handler in encoded.handlers]
         self._end = kernel.code.address_of("ret")
         words = words_of(encoded, where, self._end, mode.lanes)
         offsets = np.cumsum([0, *columns])
@@ -77,8 +100,8 @@ class Interpreted:
         self.own = [handler.op for handler in used if OPS.get(handler.op) and handler.op not in built_in]
         """Names of the user's ops, which no other process knows."""
         self.mode = mode
-        self._functions = functions
-        self._handlers = {addresses[handler]: handler for handler in used}
+        self._functions = kernel.functions
+        self._handlers = {kernel.addresses[handler]: handler for handler in used}
         self._words, self._outputs = words, outputs
         first = sizes["x"] + sizes["p"] + len(constants) + 1
         self._sums = [size * (first + i) for i in range(sizes["d"])]

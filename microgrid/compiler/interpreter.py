@@ -68,16 +68,24 @@ class Handler(NamedTuple):
         return -(-(self.operands + 1) // 4)
 
 
-def standard(strict: bool) -> list[Handler]:
-    """Return the handlers of the kernel that all programs share: those of ops that need nothing but the C library."""
-    names = [op.name for op in OPS.values() if op.name in built_in and is_native(op, strict) and SCIPY not in op.on]
-    names = [name for name in names if name not in called_back(strict)]
-    handlers = [Handler(name) for name in dict.fromkeys([*names, "identity"])]
+ARITHMETIC = ("add", "sub", "mul", "div", "neg", "identity")
+"""Ops with handlers in the kernel itself: LLVM takes half of the time for it without the others."""
+
+
+def arithmetic(strict: bool) -> list[Handler]:
+    """Return the handlers of the kernel that all programs share."""
+    handlers = [Handler(name) for name in ARITHMETIC]
     handlers += [Handler(name, start) for name in PASSED for start in ("", "sum", "zero")]
     handlers += [Handler("terms", terms=signs) for signs in TERMS]
     if not strict:
         handlers += [Handler("constant_power", power=power) for power in POWERS]
     return handlers
+
+
+def elementary(strict: bool) -> list[Handler]:
+    """Return the handlers that all programs with other ops share: those of ops that need nothing but the C library."""
+    names = [op.name for op in OPS.values() if op.name in built_in and is_native(op, strict) and SCIPY not in op.on]
+    return [Handler(name) for name in names if name not in (*called_back(strict), *ARITHMETIC)]
 
 
 def handlers_of(handlers: Sequence[Handler], mode: Mode, called: dict[str, int]) -> str:
@@ -141,15 +149,15 @@ def result_of(handler: Handler, w: Writer, operands: Sequence[Number]) -> Number
 
 @functools.lru_cache(maxsize=16)
 def module_of_interpreter(mode: Mode) -> ModuleText:
-    """Return the text of the kernel with its standard handlers."""
+    """Return the text of the kernel with handlers of arithmetic."""
     called: dict[str, int] = {}
-    handlers = handlers_of(standard(mode.strict), mode, called)
+    handlers = handlers_of(arithmetic(mode.strict), mode, called)
     return ModuleText("\n\n".join([handlers, _Driver(mode).text(), ATTRIBUTES]) + "\n", tuple(called), 0)
 
 
-def module_of_handlers(handlers: Sequence[Handler], mode: Mode) -> ModuleText:
-    """Return the text of further handlers; the functions that they call come after those of the standard ones."""
-    called = {name: i for i, name in enumerate(module_of_interpreter(mode).functions)}
+def module_of_handlers(handlers: Sequence[Handler], mode: Mode, functions: Sequence[str]) -> ModuleText:
+    """Return the text of further handlers; the functions that they call come after those of others."""
+    called = {name: i for i, name in enumerate(functions)}
     text = handlers_of(handlers, mode, called)
     return ModuleText(text + "\n\n" + ATTRIBUTES + "\n", tuple(called), 0)
 

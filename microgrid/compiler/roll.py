@@ -33,16 +33,38 @@ class Loop(NamedTuple):
 Node = Statement | Loop
 
 
-class Rolled(NamedTuple):
-    """The loops of a tape, with its constants and the sizes of its spaces."""
+class Rolled:
+    """The loops of a tape, with its constants and the sizes of its spaces; without nodes, the tape as it stands."""
 
-    nodes: tuple[Node, ...]
-    tape: Tape
+    def __init__(self, nodes: tuple[Node, ...] | None, tape: Tape) -> None:
+        self._nodes = nodes
+        self.tape = tape
+
+    @property
+    def nodes(self) -> tuple[Node, ...]:
+        """Return the loops and statements; those of a tape as it stands are made at first use."""
+        if self._nodes is None:
+            shapes, steps = self.tape.shapes, self.tape.steps
+            self._nodes = tuple(
+                [Statement(shapes[shape], tuple(map(Poly, cells)), k) for k, (shape, cells) in enumerate(steps)]
+            )
+        return self._nodes
 
     @property
     def elements(self) -> int:
         """Return the number of statements."""
-        return sum(1 for _ in statements(self.nodes))
+        return self.tape.count() if self._nodes is None else sum(1 for _ in statements(self._nodes))
+
+    def with_nodes(self, nodes: tuple[Node, ...]) -> Rolled:
+        """Return other loops of the same tape."""
+        return Rolled(nodes, self.tape)
+
+    def settle(self) -> None:
+        """Leave the tape without steps where the loops contain them, else as a text: 300,000 take 60 MB as a list."""
+        if self._nodes is not None:
+            self.tape.clear()
+        else:
+            self.tape.settle()
 
     def __str__(self) -> str:
         return "\n".join(_lines(self.nodes, ""))
@@ -98,8 +120,7 @@ def only(nodes: Sequence[Node], wanted: Callable[[Statement], bool]) -> tuple[No
 
 def unrolled(tape: Tape) -> Rolled:
     """Return a tape as it stands, without loops: its numbers stay in registers."""
-    steps = [Statement(tape.shapes[shape], tuple(map(Poly, cells)), k) for k, (shape, cells) in enumerate(tape.steps)]
-    return Rolled(tuple(steps), tape)
+    return Rolled(None, tape)
 
 
 SHORT = 4, 24

@@ -30,7 +30,7 @@ SEGMENT = 400
 
 def place(rolled: Rolled, *, alone: bool = False) -> Stored:
     """Return the code of loops, with cells placed in registers or memory; `alone` for one sample at a time."""
-    rolled = rolled._replace(nodes=flattened(rolled.nodes))
+    rolled = rolled.with_nodes(flattened(rolled.nodes))
     rolled = rolled if alone else interchanged(rolled)
     timeline = Timeline(rolled)
     first = _Placement(rolled, timeline, None, alone)

@@ -119,6 +119,10 @@ class Tape:
         """Set the steps by their text."""
         self._text, self._starts, self._steps = text, starts, None
 
+    def settle(self) -> None:
+        """Keep the steps as a text alone."""
+        self.written(*self.text())
+
     def clear(self) -> None:
         """Leave no steps."""
         self._steps, self._text = [], None

@@ -27,7 +27,7 @@ from microgrid.core.scope import (
     user_line,
 )
 from microgrid.engine import Value, demand_rules, modules_of, newest, topological
-from microgrid.functional import returned
+from microgrid.functional import Twice, returned
 from microgrid.graph.dependence import Dependence
 from microgrid.graph.flat import Flat, flat
 from microgrid.graph.running import run_noting_reads
@@ -123,13 +123,22 @@ def traced(
                 if whole is None or not whole.taken_for_one(error):
                     raise
                 raise TypeError(whole.error(name, error)) from error
+        again: list[Value] = []
+        if isinstance(value, Twice):
+            again, _ = tree.flatten(value.shorter, functools.partial(returned, name, read), "")
+            value = value.plain
         outputs, out_structure = tree.flatten(value, functools.partial(returned, name, read), "")
         captured = list(outside)
         graph: Flat | None = None
+        fewer: Flat | None = None
         if tracer is not None and tracer.calls:
             demand_rules(topological(outputs, inputs=inputs, start=start))
         else:  # the error for a rule that is not there says more than what a number was read for
             graph = flat(outputs, [*inputs, *captured], start)
+            if again:
+                fewer = flat(again, graph.inputs, start)
+                if len(fewer.inputs) > len(graph.inputs):
+                    graph = flat(outputs, fewer.inputs, start)
         depends = Dependence(inputs, start)
         counted = Dependence(whole_inputs, start)
         for look in seen:
@@ -139,12 +148,15 @@ def traced(
         program: Program | Looped
         modules: tuple[str, ...] = ()
         recording: Recording | None = None
+        shorter: Program | None = None
         if graph is None:
             assert tracer is not None
             program = split(outputs, out_structure, inputs, structures, captured, start, tracer.calls)
         else:
             captured = graph.inputs[len(inputs) :]
             program, modules = _laid_flat(graph, out_structure, inputs, structures, captured)
+            if fewer is not None:
+                shorter, _ = _laid_flat(fewer, out_structure, inputs, structures, captured)
             if all(value.op is None for value in captured):  # a captured result may depend on another captured Value
                 leaves = [*inputs, *captured]
                 recording = Recording(
@@ -156,6 +168,7 @@ def traced(
         modules,
         time.perf_counter() - began,
         name,
+        shorter=shorter,
         unrolled=tuple(notes),
         recording=recording,
     )

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from microgrid.core.primitive import Op
-from microgrid.engine import Straight, Value, constant, demand_rules, laid_out, record, topological
+from microgrid.engine import FlatCode, Value, constant, demand_rules, laid_out, record, topological
 from microgrid.graph.simplification import simplified
 
 
@@ -16,7 +16,7 @@ class Flat(NamedTuple):
     inputs: list[Value]
     constants: list[Value]
     results: list[Value]
-    straight: Straight
+    straight: FlatCode
     outputs: list[int]
 
     @property

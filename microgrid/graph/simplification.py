@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple
 
 from microgrid import ops
+from microgrid.core._mypyc import mypyc_attr
 from microgrid.core.primitive import Op
 from microgrid.graph.probing import ABSORBS, OBSERVES, facts
 from microgrid.graph.value_numbers import ValueNumbers
@@ -47,7 +48,7 @@ def simplified(
     exact = _exactness(inputs, constants, instructions, outputs, signed_zeros)
 
     def passed(lifts: bool) -> Simplified:
-        one = _Pass(inputs, signed_zeros, lifts)
+        one = PASS(inputs, signed_zeros, lifts)
         one.finite_arguments = finite_arguments
         return one.run(constants, instructions, outputs, exact)
 
@@ -103,6 +104,7 @@ def _static(op: Op, operands: tuple[int, ...], inputs: int, constants: Sequence[
     return tuple([constants[slot - inputs] for slot in operands[op.arity - op.static :]])
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class _Pass(ValueNumbers):
     """One pass over instructions."""
 
@@ -117,12 +119,18 @@ class _Pass(ValueNumbers):
                 continue
             self.exact = exact == EXACT
             given = [values[slot] for slot in operands]
-            if self.owed and not self.exact:
-                given = self.taken_apart(op, given)
+            is_known = True
+            for value in given:
+                if value >> 1 in self.owed and not self.exact:
+                    given = self.taken_apart(op, given)
+                    break
+            for value in given:
+                if value >> 1 not in self.numbers:
+                    is_known = False
+                    break
             rewrite = _REWRITES.get(op)
-            known = [self.known(value) for value in given]
-            if None not in known:
-                value = self.number(op.float_forward(*known))
+            if is_known:
+                value = self.number(op.float_forward(*[self.known(value) for value in given]))
             elif rewrite is not None:
                 value = rewrite(self, *given)
             else:
@@ -271,14 +279,18 @@ class _Pass(ValueNumbers):
 
 _REWRITES: Final[dict[Op, Callable[..., int]]] = {
     ops.identity: lambda self, x: x,
-    ops.neg: _Pass.negated,
-    ops.add: _Pass.sum,
-    ops.sub: _Pass.difference,
-    ops.mul: _Pass.product,
-    ops.div: _Pass.quotient,
-    ops.multiply_no_nan: _Pass.passed,
-    ops.zero_product: _Pass.product_with_zeros,
-    ops.constant_power: _Pass.power,
-    ops.abs: _Pass.absolute,
-    ops.where: _Pass.chosen,
+    ops.neg: lambda self, x: self.negated(x),
+    ops.add: lambda self, x, y: self.sum(x, y),
+    ops.sub: lambda self, x, y: self.difference(x, y),
+    ops.mul: lambda self, x, y: self.product(x, y),
+    ops.div: lambda self, x, y: self.quotient(x, y),
+    ops.multiply_no_nan: lambda self, x, y: self.passed(x, y),
+    ops.zero_product: lambda self, x, y: self.product_with_zeros(x, y),
+    ops.constant_power: lambda self, x, y: self.power(x, y),
+    ops.abs: lambda self, x: self.absolute(x),
+    ops.where: lambda self, condition, x, y: self.chosen(condition, x, y),
 }
+"""Rewriting of ops: by methods, in whose place a subclass may have others."""
+
+PASS: type[_Pass] = _Pass
+"""The pass that is run: tests have one with an error here, to see that it would be found."""

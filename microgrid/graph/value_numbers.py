@@ -17,6 +17,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from microgrid import ops
+from microgrid.core._mypyc import mypyc_attr
 from microgrid.core.primitive import Op
 from microgrid.graph.probing import facts
 
@@ -29,6 +30,7 @@ MOST_TRACKED: Final = 256
 """Maximum number of inputs of which it is known where their being inf or nan goes: sets of them are whole numbers."""
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class ValueNumbers:
     """Results in slots. With `lifts`, signs are moved out of products and sums; `exact` results keep the sign of 0."""
 

@@ -66,7 +66,7 @@ def without_one(code: Sequence[Code]) -> tuple[list[Code], bool]:
 def plant_in_roll(monkeypatch: pytest.MonkeyPatch) -> None:
     def wrong(tape: Any) -> Rolled:
         rolled = roll(tape)
-        return rolled._replace(nodes=one_fewer(rolled.nodes))
+        return rolled.with_nodes(one_fewer(rolled.nodes))
 
     monkeypatch.setattr(plan, "loops_of", wrong)
 

@@ -245,7 +245,7 @@ def test_a_wrong_count_or_index_is_seen(plant: Callable[[Node], Node], monkeypat
         rolled = roll(straight)
         nodes = tuple(map(plant, rolled.nodes))
         assert nodes != rolled.nodes
-        return rolled._replace(nodes=nodes)
+        return rolled.with_nodes(nodes)
 
     monkeypatch.setattr(unrolled, "roll", wrong)
     with pytest.raises(AssertionError):

@@ -111,7 +111,7 @@ def _plant_lost_iteration() -> None:
         return node._replace(times=node.times.plus(-1)) if long else node
 
     def placed(rolled: Rolled, *, alone: bool) -> Any:
-        return storage.place(rolled._replace(nodes=tuple(map(shorter, rolled.nodes))), alone=alone)
+        return storage.place(rolled.with_nodes(tuple(map(shorter, rolled.nodes))), alone=alone)
 
     setattr(plan, "place", placed)  # noqa: B010  # where it is used
 
@@ -129,7 +129,7 @@ def _plant_longer_triangle() -> None:
 
     def placed(rolled: Rolled, *, alone: bool) -> Any:
         try:
-            return storage.place(rolled._replace(nodes=tuple(map(longer, rolled.nodes))), alone=alone)
+            return storage.place(rolled.with_nodes(tuple(map(longer, rolled.nodes))), alone=alone)
         except IndexError:  # there is nothing to read any more
             return storage.place(rolled, alone=alone)
 
@@ -235,30 +235,30 @@ def _plant_state_overwritten() -> None:
     LoopPasses.record = first  # type: ignore[method-assign]  # the planted error
 
 
+def _simplify_by(**methods: Any) -> None:
+    """Simplify with other methods: in a subclass, since a compiled class keeps its own."""
+    from microgrid.graph import simplification
+
+    setattr(simplification, "PASS", type("Wrong", (simplification.PASS,), methods))  # noqa: B010  # the planted error
+
+
 def _plant_zero_times_anything() -> None:
     """A product with 0 is 0 whatever the other factor is."""
-    from microgrid.graph.simplification import _Pass
-
-    setattr(_Pass, "vanishes", lambda self, value: not self.exact)  # noqa: B010  # the planted error
+    _simplify_by(vanishes=lambda self, value: not self.exact)
 
 
 def _plant_swapped_difference() -> None:
     """The difference of two numbers is that of the other and the one."""
     from microgrid import ops
-    from microgrid.graph.simplification import _Pass
 
-    def swapped(self: _Pass, i: int, j: int) -> int:
-        return 2 * self.emitted(ops.sub, (j, i))
-
-    _Pass.difference_of_slots = swapped  # type: ignore[method-assign]  # the planted error
+    _simplify_by(difference_of_slots=lambda self, i, j: 2 * self.emitted(ops.sub, (j, i)))
 
 
 def _plant_lost_sign() -> None:
     """A factor's sign is lost."""
-    from microgrid.graph.simplification import _Pass
+    from microgrid.graph.simplification import PASS
 
-    product = _Pass.product
-    setattr(_Pass, "product", lambda self, x, y: product(self, x, y) & ~1)  # noqa: B010  # the planted error
+    _simplify_by(product=lambda self, x, y: PASS.product(self, x, y) & ~1)
 
 
 def _plant_lost_entry() -> None:
