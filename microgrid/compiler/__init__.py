@@ -5,7 +5,7 @@ Each stage is a function from one plain data structure to the next, each of whic
 | file | from | to |
 |---|---|---|
 | `tracing` | a function | a `Program`, with the Values and modules that it met |
-| `gradient` | a `Program` | a `Tape`: straight instructions on numbered cells, cotangents added in place |
+| `gradient`, `instances` | a `Program` | a `Tape`: straight instructions on numbered cells, cotangents added in place |
 | `reduction` | a `Program` and its `Tape` | shorter ones, where the tape is straight |
 | `roll` | a `Tape` | `Rolled`: the loops that it was unrolled from |
 | `storage`, `density` | `Rolled` | `Stored` (`code`): registers, memory, and in which loops |
