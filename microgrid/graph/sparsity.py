@@ -36,7 +36,8 @@ class Places(NamedTuple):
     def matrix(self, slopes: Any) -> Any:
         """Return SciPy's sparse array with these numbers."""
         scipy: Any = library("scipy.sparse", "special")
-        return scipy.csr_array((slopes, self.columns, self.starts), shape=self.shape)
+        # copies, since SciPy changes places in place, as eliminate_zeros does
+        return scipy.csr_array((slopes, self.columns.copy(), self.starts.copy()), shape=self.shape)
 
 
 def places(entries: Sequence[tuple[int, ...]], shape: tuple[int, int]) -> Places:

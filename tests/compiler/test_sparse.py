@@ -131,3 +131,19 @@ def test_without_scipy_an_error_says_how_to_install_it(monkeypatch: pytest.Monke
     monkeypatch.setitem(sys.modules, "scipy.sparse", None)
     with pytest.raises(ImportError, match=r"pip install scipy"):
         jacobian(rosenbrock, sparse=True)([1.0, 2.0])
+
+
+def test_what_scipy_does_to_a_result_in_place_changes_no_other_one() -> None:
+    """After `eliminate_zeros` of one Hessian, the next ones had their numbers at other places, without notice."""
+
+    def f(x: Any) -> Any:
+        return (x**3.0).sum() + x[0] * x[1]
+
+    compiled, expected = mg.compile(f), mg.hessian(f)(np.ones(3))
+    out = compiled.hessian(np.ones(3), sparse=True)
+    compiled.hessian(np.zeros(3), sparse=True).eliminate_zeros()
+    assert compiled.hessian(np.ones(3), sparse=True).toarray().tolist() == expected.tolist()
+    assert compiled.hessian(np.ones(3), sparse=True, out=out).toarray().tolist() == expected.tolist()
+    out.indices[:] = 0
+    with pytest.raises(ValueError, match="has other places"):
+        compiled.hessian(np.ones(3), sparse=True, out=out)
