@@ -303,6 +303,7 @@ def test_a_wrong_state_changes_nothing_and_every_state_that_is_taken_can_step(
         (lambda: SGD([]), "nothing to train"),
         (lambda: SGD([Value(1.0), Value(3.0) * 2.0]), r"parameter 1, Value.*is the result of mul: a step"),
         (lambda: SGD([Value(1.0)], -0.1), "lr must be a number from 0 on, got -0.1"),
+        (lambda: SGD([Value(1.0)], cast(Any, "0.1")), "lr must be a number from 0 on, got '0.1'"),
         (lambda: SGD([Value(1.0)], math.nan), "lr must be"),
         (lambda: SGD([Value(1.0)], momentum=-1.0), "momentum"),
         (lambda: SGD([Value(1.0)], nesterov=True), "give momentum"),

@@ -61,7 +61,7 @@ class LoopTracer:
             raise TypeError(
                 f"{where} cannot be compiled within a derivative other than the gradient of the whole function: its "
                 "number of iterations depends on numbers. Use compile(f).gradient or .value_and_grad, without strict "
-                "also .hessian and .hvp, or a fori_loop"
+                "also .hessian, not sparse, and .hvp, or a fori_loop"
             )
         self.notes.append(f"{where}: within a derivative that is traced; compile(f).gradient has it as a loop")
         return False
