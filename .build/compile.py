@@ -25,7 +25,7 @@ MODULES += [f"microgrid/compiler/{name}.py" for name in ("gradient", "leaves", "
 
 UNITS = {
     "recording": ("engine", "linearize", "running", "leaves", "tape"),
-    "stages": ("gradient", "nests", "prediction"),
+    "stages": ("gradient", "nests", "prediction", "simplification", "value_numbers"),
 }
 """C files, compiled at the same time: what calls each other most stands together, beside mypyc's library."""
 
