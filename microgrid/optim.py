@@ -16,7 +16,6 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from numbers import Real
 from typing import Any, ClassVar
 
 from microgrid.engine import Value, data_of, descend, give_data, give_grads, grads_of
@@ -122,7 +121,7 @@ class Optimizer:
             _trainable(i, p)
         self.parameters = _each_once(parameters)
         for name, number in (("lr", 0.0 if callable(lr) else lr), ("weight_decay", weight_decay)):
-            if not (isinstance(number, Real) and number >= 0.0):
+            if isinstance(number, str) or not number >= 0.0:
                 raise ValueError(f"{name} must be a number from 0 on, got {number!r}")
         _positive(clip_value=clip_value, clip_norm=clip_norm)
         self.lr = lr
