@@ -15,6 +15,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from programs import SMOOTH, functions, points
 from test_ops import REFERENCES
+from thinned import thinned
 
 import microgrid as mg
 from microgrid import Value, grad, gradient, hessian, hvp, jacobian, jvp, no_grad, trace, value_and_grad, vjp
@@ -34,7 +35,7 @@ def same_numbers(a: Sequence[float], b: Sequence[float]) -> bool:
     return all(x == y or (x != x and y != y) for x, y in zip(a, b, strict=True))
 
 
-@pytest.mark.parametrize("op", [op for op in OPS.values() if not op.static], ids=lambda op: op.name)
+@pytest.mark.parametrize("op", thinned(op for op in OPS.values() if not op.static), ids=lambda op: op.name)
 def test_all_modes_pass_back_the_same_through_every_op_at_special_points(op: Op) -> None:
     """A factor of 0 passes nothing, beside an infinite or a missing partial, too; a piecewise partial of 0 neither."""
 

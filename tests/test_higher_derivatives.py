@@ -14,6 +14,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from programs import KINKED, SMOOTH, RandomFunction, functions
 from test_ops import DECREED, REFERENCES
+from thinned import thinned
 
 import microgrid as mg
 from microgrid import grad, hessian, jvp, ops, trace
@@ -235,7 +236,7 @@ def near(got: float, expected: float, least: float = 0.0) -> bool:
 
 
 @pytest.mark.parametrize("most", [2, pytest.param(4, marks=pytest.mark.slow)])
-@pytest.mark.parametrize(("op", "static"), CASES, ids=lambda x: getattr(x, "name", str(x)))
+@pytest.mark.parametrize(("op", "static"), thinned(CASES), ids=lambda x: getattr(x, "name", str(x)))
 def test_derivatives_of_all_orders_are_limits_in_every_mode(op: Op, static: tuple[float, ...], most: int) -> None:
     count = op.arity - op.static
 

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import event, example, given, settings
 from hypothesis import strategies as st
 from operands import inside as operands_of
+from thinned import thinned
 
 from microgrid import Value, ops, trace
 from microgrid.core.primitive import OPS, Interval, Op, built_in, primitive, rounded
@@ -484,7 +485,7 @@ def test_power_is_c99s_pow_where_python_raises(x: float, y: float) -> None:
 FORMULAS = [op for op in TABLE if op.formula is not None]
 
 
-@pytest.mark.parametrize("op", FORMULAS, ids=ids)
+@pytest.mark.parametrize("op", thinned(FORMULAS), ids=ids)
 @settings(max_examples=40)
 @given(data=st.data())
 def test_a_formula_for_rounded_numbers_and_one_for_exact_ones_are_the_same_function(

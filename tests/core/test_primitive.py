@@ -12,6 +12,7 @@ from typing import Any
 
 import mpmath
 import pytest
+from thinned import thinned
 
 from microgrid import Interval, Op, Value, draw, grad, jvp, nn, ops, primitive, steps, trace
 from microgrid.core.primitive import OPS, Remark
@@ -246,7 +247,7 @@ FIELDS = [p.name for p in inspect.signature(primitive).parameters.values() if p.
 NUMBERS = (-20.0, -1.0, -0.3, 0.0, 0.5, 2.0, 2.5, 20.0)
 
 
-@pytest.mark.parametrize("op", list(OPS.values()), ids=lambda op: op.name)
+@pytest.mark.parametrize("op", thinned(OPS.values()), ids=lambda op: op.name)
 def test_an_op_of_ones_own_with_the_fields_of_a_built_in_one_is_treated_as_that_one(op: Op) -> None:
     """The pictures, the stepper and the checker know an op by its fields, and exact numbers which they cannot have."""
     fields = {name: getattr(op, name) for name in FIELDS}

@@ -20,6 +20,7 @@ from operands import inside
 from programs import KINKED, SMOOTH, functions
 from programs import points as points_of
 from subjects import HARD
+from thinned import thinned
 
 import microgrid as mg
 from microgrid import ops, special, trace
@@ -143,13 +144,7 @@ def claimed_of(name: str) -> list[tuple[Check, Fraction | None]]:
     return list(claimed(random.Random(name), *SUBJECTS[name]))
 
 
-LONG = ("many small", *[name for i, name in enumerate(SUBJECTS) if i % 3])
-"""Functions of the slow tests: a long sum, and two thirds of the others."""
-
-
-@pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=pytest.mark.slow if name in LONG else ()) for name in SUBJECTS]
-)
+@pytest.mark.parametrize("name", thinned(SUBJECTS))
 def test_no_random_claim_passes_that_is_not_near(name: str) -> None:
     for check, truth in claimed_of(name):
         assert_sound(check, truth)

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from test_ops import EDGES, TABLE, ids
+from thinned import thinned
 
 import microgrid as mg
 from microgrid import Op, Program, Value, ops, primitive, trace
@@ -99,7 +100,7 @@ def compare(page: Any, op: Op, static: tuple[float, ...], source: str, exact: Se
                 assert near(op, a, b, moved[k]), (point, k, a, b)
 
 
-@pytest.mark.parametrize("op", TABLE, ids=ids)
+@pytest.mark.parametrize("op", thinned(TABLE), ids=ids)
 def test_an_op_and_its_rule_are_those_of_recording(page: Any, op: Op) -> None:
     for static in statics(op):
         _, _, *exact = functions(op, static, Library())
