@@ -40,7 +40,7 @@ class _Table(ctypes.Structure):
         (name, ctypes.c_int64)
         for name in (
             "positional keyword busy guards guard_count values value_count p arguments x out out_numbers bound_out "
-            "results y releases kernel sources strides table functions d scratch left"
+            "results y releases kernel sources strides table functions d scratch left finite"
         ).split()
     )
 
@@ -86,6 +86,8 @@ class Variant:
         table.strides, table.table, table.functions = plan.fixed
         if plan.takeover is not None and not plan.takeover.settled:
             table.left = ctypes.addressof(plan.takeover.left)
+        if plan.traced.shorter is not None:
+            table.finite = len(memory.x)
         table.d = address(memory.p)  # nothing is written there: there are no sums over samples
         self.address = ctypes.addressof(table)
         self.out = False

@@ -64,10 +64,10 @@ def compile(
 
     With `strict`, each sample has the bits of eager evaluation; without it, products that are added to sums of many
     terms may be fused with them, and functions may differ in the last digits; and where an argument is inf or nan,
-    second derivatives may be nan that eager evaluation keeps from it by a factor of exactly 0. Machine code is kept on
-    disk, in the folder that MICROGRID_CACHE names or ~/.cache/microgrid; `cache=False` disables that, as does
-    MICROGRID_CACHE=off. `threads` is a whole number, or None for as many as pay. Derivatives compile like functions:
-    `compile(hessian(f))`.
+    second derivatives of loops that are traced once may be nan that eager evaluation keeps from it by a factor of
+    exactly 0. Machine code is kept on disk, in the folder that MICROGRID_CACHE names or ~/.cache/microgrid;
+    `cache=False` disables that, as does MICROGRID_CACHE=off. `threads` is a whole number, or None for as many as pay.
+    Derivatives compile like functions: `compile(hessian(f))`.
 
     The first result of each compilation is compared with recording at the same numbers, for up to three rows of a
     batch, before it is returned. Where rounding does not explain the difference, a RuntimeError has both numbers. This

@@ -20,7 +20,8 @@
   ptr, ptr,       ; 13 program that makes the result, and the numbers that the kernel wrote
   i64,            ; 15 1 if other threads may run meanwhile
   ptr, ptr, ptr, ptr, ptr, ptr, ptr, ; 16 the kernel; its sources, strides, table, functions, d and scratch
-  ptr             ; 23 number of calls until one takes the general path, or null for all of them
+  ptr,            ; 23 number of calls until one takes the general path, or null for all of them
+  i64             ; 24 number of the arguments' numbers that must be finite, and with them those from outside; or 0
 }
 
 %walk = type { ptr, ptr, i64, ptr } ; the rest of a program; numbers; 1 if they are written to arrays; `out`
@@ -504,6 +505,27 @@ answer:
   ret i1 %is
 }
 
+; True if no number is inf or nan.
+define internal i1 @finite(ptr %numbers, i64 %count) nounwind {
+entry:
+  br label %loop
+loop:
+  %i = phi i64 [ 0, %entry ], [ %next, %body ]
+  %more = icmp slt i64 %i, %count
+  br i1 %more, label %body, label %yes
+body:
+  %at = getelementptr double, ptr %numbers, i64 %i
+  %x = load double, ptr %at
+  %zero = fsub double %x, %x
+  %ordinary = fcmp oeq double %zero, 0.0
+  %next = add i64 %i, 1
+  br i1 %ordinary, label %loop, label %no
+yes:
+  ret i1 true
+no:
+  ret i1 false
+}
+
 ; Call one variant: the result, null with an exception, or 1 where it is not for these arguments.
 define internal ptr @attempt(ptr %entries, ptr %v, ptr %args, i64 %n, ptr %names) nounwind {
 entry:
@@ -617,6 +639,17 @@ arguments.body:
   br i1 %argument.taken, label %arguments.loop, label %refuse
 bound:
   call void @memories(ptr %walk)
+  %finite.at = getelementptr %variant, ptr %v, i64 0, i32 24
+  %finite.count = load i64, ptr %finite.at
+  %finite.all = icmp eq i64 %finite.count, 0
+  br i1 %finite.all, label %ready, label %check
+check:
+  %check.x = load ptr, ptr %x.at
+  %x.finite = call i1 @finite(ptr %check.x, i64 %finite.count)
+  %p.finite = call i1 @finite(ptr %p, i64 %values.count)
+  %both.finite = and i1 %x.finite, %p.finite
+  br i1 %both.finite, label %ready, label %refuse
+ready:
   %last.at = getelementptr ptr, ptr %entries, i64 12
   store ptr %v, ptr %last.at
   %releases.at = getelementptr %variant, ptr %v, i64 0, i32 15

@@ -6,6 +6,7 @@ import ctypes
 import functools
 import os
 import struct
+import threading
 import time
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -104,6 +105,7 @@ class Plan:
         self._few = columns is None or (samples <= self._most and not lanes)
         self.takeover: Takeover | None = None
         """The end of interpretation; None for machine code."""
+        self._recorded: Plan | None = None
         self._other: Plan | None = None  # which does not refer to this one: code is unloaded with its last reference
         self.mode = Mode(1 if self._few else lanes or 2 * here.width, options.strict, here.vector, here.width)
         if isinstance(traced.program, Looped):
@@ -295,6 +297,8 @@ class Plan:
         Sources are whole arrays of floats with a row for each sample. The first results are compared with recording:
         raises RuntimeError where they differ.
         """
+        if self.traced.shorter is not None and not self._finite(sources, shared):
+            return self._exact(samples).run(sources, shared, samples, weight, compare)
         # Sums over samples are sums of parts, in their order; one part is taken at once.
         at_once = samples <= self._round or (not self.sums and self.threads(PARTS, samples) == 1)
         if at_once and samples and self.checked and self._run_frame is not None and not POISON:
@@ -342,6 +346,23 @@ class Plan:
             self.takeover.ran(self, time.perf_counter() - start, sources, shared, samples, weight)
             self._run_frame = self.loaded.run_frame if self._settled else None
         return outputs, total
+
+    def _finite(self, sources: Sequence[Any], shared: Any) -> bool:
+        """Return True if no argument is inf or nan."""
+        isfinite = self.numpy.isfinite
+        return all(isfinite(array).all() for array in (*sources, shared))
+
+    def _exact(self, samples: int) -> Plan:
+        """Return the plan of the derivative as it is recorded, for arguments that are inf or nan.
+
+        Where it was made with fewer instructions, products with an exact 0 are 0 only if the arguments are finite.
+        """
+        with _MAKING:
+            if self._recorded is None:
+                traced = self.traced._replace(shorter=None)
+                with told(traced.name):
+                    self._recorded = Plan(traced, self.request, self.columns, self.options, samples)
+            return self._recorded.fitting(samples)
 
     def _new_outputs(self, samples: int) -> Any:
         """Return memory for outputs: a row for each sample, or for each output where those of a sample are lanes."""
@@ -412,6 +433,8 @@ class _Frame:
         self.memory[:4] = (*plan.fixed, start)
         self.pack = struct.Struct(f"=qqqqqd{sources}q").pack_into
 
+
+_MAKING = threading.RLock()
 
 _START = ctypes.c_char * 0
 

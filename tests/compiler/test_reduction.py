@@ -195,3 +195,22 @@ def test_a_compiled_gradient_is_the_code_of_the_gradient() -> None:
         assert np.allclose(compile(grad(f), strict=strict).jacobian(xs), compiled.hessian(xs))
     assert isinstance(compile(grad(lambda x: x * x))(3), float)
     assert grad(compile(grad(lambda x: x**3)))(2.0) == 12.0
+
+
+def test_a_hessian_keeps_numbers_where_an_argument_is_infinite() -> None:
+    """It is made of fewer products that test for 0: not for these, wherever they come in."""
+
+    def f(x: Any, y: Any) -> Any:
+        return relu(x * y) * x
+
+    both, at = hessian(f, (0, 1)), [(2.0, 3.0), (math.inf, math.inf), (-math.inf, 1.0), (0.5, math.nan)]
+    g, one = compile(both, cache=False), compile(f, cache=False)
+    assert repr(one.hessian(2.0, 3.0)) == repr(both(2.0, 3.0))
+    for x, y in (*at, *at):  # from the second call on in machine code, where it can be
+        expected = both(x, y)
+        assert np.allclose(g(x, y), expected, rtol=1e-14, equal_nan=True)
+        assert np.allclose(one.hessian(x, y), expected, rtol=1e-14, equal_nan=True)
+    for k in (1, 20):
+        rows = np.array(at * k)
+        got = np.array(g.batch(*rows.T)).reshape(2, 2, -1)
+        assert np.allclose(np.moveaxis(got, -1, 0), [both(*row) for row in at * k], rtol=1e-14, equal_nan=True)
