@@ -2,7 +2,8 @@
 
 They are computed in directions, a sample of a batch for each: the tangent of the results, and its gradient.
 
-Where an argument is inf or nan, they may be nan where recording passes nothing on, as `compile` says: recording pushes the gradient forward, and here the tangent is pulled back.
+Where an argument is inf or nan, they may be nan where recording passes nothing on, as `compile` says: recording
+pushes the gradient forward, and here the tangent is pulled back.
 """
 
 from __future__ import annotations
