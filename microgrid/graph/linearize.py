@@ -11,7 +11,17 @@ from typing import Any, Final
 from microgrid import ops
 from microgrid.core._mypyc import i64
 from microgrid.core.primitive import constants_recorded
-from microgrid.engine import CONSTANT, Value, constant, edges_of, is_bundle, pass_back, record, topological
+from microgrid.engine import (
+    CONSTANT,
+    Value,
+    constant,
+    edges_of,
+    is_bundle,
+    pass_back,
+    record,
+    record_binary,
+    topological,
+)
 
 _ONE: Final = 1.0
 _WIDEST: Final = 1 << 22
@@ -255,8 +265,8 @@ def contribution(carried: Any, partial: Any, piecewise: bool) -> Any:
             return ops.zero_product(partial, carried)
         # a product of plain numbers is recorded, too: in an arithmetic of more digits it is another number
         return partial * carried if isinstance(partial, Value) else ops.mul(partial, carried)
-    if isinstance(partial, Value):
-        return ops.zero_product(partial, carried) if piecewise else ops.multiply_no_nan(partial, carried)
+    if isinstance(partial, Value):  # without the way of any op to Values or numbers: a third of the time
+        return record_binary(ops.zero_product if piecewise else ops.multiply_no_nan, partial, carried)
     return partial * carried if partial - partial == 0.0 else ops.multiply_no_nan(partial, carried)
 
 
