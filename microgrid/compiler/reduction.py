@@ -141,12 +141,17 @@ _FUSED = {
 }
 """Products added to a sum, and subtracted from one."""
 
+_GENTLE = {ops.add, ops.sub, ops.mul, ops.neg, ops.sin, ops.cos, ops.exp, ops.tanh, ops.sigmoid}
+"""Ops with finite slopes wherever operands and results are finite."""
+
 
 def _fused(found: Simplified, inputs: int, kept: set[int]) -> Simplified:
     """Return instructions with products fused that are added to sums of cotangents: all but the slots that are kept.
 
-    A product is fused where nobody else needs it.
+    A product is fused where nobody else needs it. With another product or quotient it is fused only if no slope can be
+    infinite: what two of them leave where they cancel is 0 else, as in recording, and passes nothing on.
     """
+    steep = any(op not in _GENTLE for op, _ in found.instructions)
     first = inputs + len(found.constants)
     users = [0] * (first + len(found.instructions))
     for slot in found.outputs:
@@ -160,7 +165,9 @@ def _fused(found: Simplified, inputs: int, kept: set[int]) -> Simplified:
         if first + k in kept or op not in (ops.add, ops.sub):
             continue
         for i in (1, 0) if op is ops.add else (1,):
-            product = operands[i] - first
+            product, other = operands[i] - first, operands[1 - i] - first
+            if steep and other >= 0 and found.instructions[other][0] in (ops.mul, ops.div):
+                continue
             if product >= 0 and users[operands[i]] == 1 and found.instructions[product][0] is ops.mul:
                 name = SUMMED["mul" if op is ops.add else "neg"]
                 instructions[k] = _FUSED[name], (*found.instructions[product][1], operands[1 - i])
