@@ -1,4 +1,4 @@
-"""A real Chromium for the tests of pages: MICROGRID_BROWSER=required makes a missing one an error."""
+"""A real Chromium for the tests of pages, all of them slow: MICROGRID_BROWSER=required makes a missing one an error."""
 
 from __future__ import annotations
 
@@ -17,8 +17,6 @@ KINDS = {
     "phone, light": {"viewport": {"width": 390, "height": 800}, "color_scheme": "light"},
     "phone, dark": {"viewport": {"width": 390, "height": 800}, "color_scheme": "dark"},
 }
-ALWAYS = ("desktop, light",)
-"""Width and scheme of the quick tests; the others are for `-m slow`."""
 
 
 def chromium() -> str | None:
@@ -29,13 +27,15 @@ def chromium() -> str | None:
 @pytest.fixture(scope="module")  # it keeps an event loop running, which other tests start of their own
 def browser() -> Iterator[Any]:
     path = chromium()
-    if path is None:
-        message = "no Chromium on this machine: apt-get install chromium"
-        if os.environ.get("MICROGRID_BROWSER") == "required":
-            pytest.fail(message)
-        pytest.skip(message)
-    from playwright.sync_api import sync_playwright
-
+    missing = "" if path else "no Chromium on this machine: apt-get install chromium"
+    try:
+        from playwright.sync_api import sync_playwright
+    except ModuleNotFoundError:
+        missing = "no playwright: pip install '.[slow]'"
+    if missing and os.environ.get("MICROGRID_BROWSER") == "required":
+        pytest.fail(missing)
+    if missing:
+        pytest.skip(missing)
     with sync_playwright() as playwright:
         chrome = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
         yield chrome
@@ -58,7 +58,7 @@ class Opened:
             self.errors.append(f"asked the network for {url}")
 
 
-@pytest.fixture(params=[pytest.param(kind, marks=() if kind in ALWAYS else pytest.mark.slow) for kind in KINDS])
+@pytest.fixture(params=KINDS)
 def opened(browser: Any, request: pytest.FixtureRequest) -> Iterator[Any]:
     """A function that opens a file at each width and in each colour scheme; nothing may go wrong in the page."""
     yield from _opening(browser, request.param)
@@ -67,10 +67,10 @@ def opened(browser: Any, request: pytest.FixtureRequest) -> Iterator[Any]:
 @pytest.fixture
 def opened_once(browser: Any) -> Iterator[Any]:
     """The same at one width, for what does not depend on looks."""
-    yield from _opening(browser, ALWAYS[0])
+    yield from _opening(browser, next(iter(KINDS)))
 
 
-@pytest.fixture(params=[pytest.param(kind, marks=() if kind in ALWAYS else pytest.mark.slow) for kind in KINDS])
+@pytest.fixture(params=KINDS)
 def visited(browser: Any, request: pytest.FixtureRequest) -> Iterator[Any]:
     """A function that opens an address of a server on this machine, which is all that the page may ask."""
     open_page = _opening(browser, request.param)

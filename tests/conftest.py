@@ -64,7 +64,10 @@ def pytest_make_collect_report(
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Give all workers the tests in one order again."""
+    """Give all workers the tests in one order again, and leave those of pages in a browser to `-m slow`."""
+    for item in items:
+        if "browser" in getattr(item, "fixturenames", ()):
+            item.add_marker("slow")
     if hasattr(config, "workerinput"):
         items.sort(key=lambda item: str(item.path))
 
