@@ -49,8 +49,9 @@ class CompiledLoss(Shown):
         self._options = options
         self._values = model.parameters()
         self._plans: Kept[Plan] = Kept(lambda: [loss, *model.modules()])
-        self._recent: tuple[Any, Any, Plan] | None = None
-        """The shapes and modes of the last call, the captured names, and the plan."""
+        self._outside = self._plans.outside
+        self._recent: tuple[Any, Any, Plan, bool] | None = None
+        """The shapes and modes of the last call, the captured names, the plan, and if x, y and parameters are all."""
         self._modal = [m for m in model.modules() if m.modal or not type(m).__module__.startswith("microgrid.")]
         self._drawing = drawing(model)
         self._shape = (len(self._values),)
@@ -94,10 +95,12 @@ class CompiledLoss(Shown):
         if type(y) is not array or y.dtype is not floats or not y.flags.c_contiguous or not y.ndim:
             y = _rows(y, "y")
         samples = x.shape[0]
-        asked = (outputs, x.shape, y.shape, *[module.training for module in self._modal])
+        asked: tuple[Any, ...] = (outputs, x.shape, y.shape)
+        if self._modal:
+            asked += tuple([module.training for module in self._modal])
         recent = self._recent  # read once, for other threads
-        if recent is not None and recent[0] == asked and recent[1] is self._plans.outside():
-            plan = recent[2]
+        if recent is not None and recent[0] == asked and recent[1] is self._outside():
+            _, _, plan, alone = recent
         else:
             if y.shape[0] != samples or not samples:
                 raise ValueError(
@@ -105,13 +108,16 @@ class CompiledLoss(Shown):
                 )
             kind = (outputs, x.shape[1:], y.shape[1:], *asked[3:])
             plan = self._plans.get(kind, lambda: self._compiled(x, y, outputs)).fitting(samples)
-            self._recent = asked, self._plans.outside(), plan
-        self._plans.last = plan
+            alone = len(plan.traced.captured) <= len(self._values) and not plan.traced.drawn
+            self._recent = asked, self._outside(), plan, alone
+            self._plans.last = plan
         flat = self.parameters
         if type(flat) is not array or flat.dtype is not floats or not flat.flags.c_contiguous:
             flat = array_of_floats(flat)
         if flat.shape != self._shape:
             raise ValueError(f"parameters has shape {flat.shape}, and the model {len(self._values)} parameters")
+        if alone:
+            return plan.run((x, y), flat, samples, 1.0 / samples)
         captured = plan.traced.captured
         if len(captured) > len(self._values):
             outside = [value.item() for value in captured[len(self._values) :]]
