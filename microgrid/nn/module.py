@@ -16,6 +16,9 @@ from microgrid.core.primitive import as_float
 from microgrid.core.scope import current_reader, enter_module, leave_module
 from microgrid.engine import Value, give_grads
 
+SETTINGS = ("letters", "num_heads", "causal", "kernel_size", "stride", "padding")
+"""Attributes of layers that parameters of the same shapes do not tell."""
+
 
 class Module:
     """A part of a network, with parameters. Subclass it and define `__call__`.
@@ -149,25 +152,28 @@ class Module:
         return self
 
     def save(self, path: PathLike) -> None:
-        """Write the parameters to a JSON file, exact to the bit, and the names of the activations; the old file stays
-        until the new one is complete."""
-        content = {"module": type(self).__name__, "parameters": self.state_dict(), "activations": self._activations()}
-        write_json(path, "parameters", content)
+        """Write the parameters to a JSON file, exact to the bit, and what else the outputs depend on: the activations,
+        and settings such as the number of heads; the old file stays until the new one is complete."""
+        content = {"module": type(self).__name__, "parameters": self.state_dict()}
+        write_json(path, "parameters", content | {"activations": self._activations(), "settings": self._settings()})
 
     def load(self, path: PathLike) -> Self:
         """Read the parameters that `save` wrote; return the module.
 
         Raises ValueError, and changes nothing, when the file holds no parameters or those of another network, or of one
-        with other activations.
+        with other activations or settings.
         """
         content = read_json(path, "parameters")
-        state, saved, own = content.get("parameters"), content.get("activations"), self._activations()
+        state = content.get("parameters")
         if not isinstance(state, dict):
             raise ValueError(f"{path} holds no parameters")
-        if saved is not None and saved != own and state.keys() == self.state_dict().keys():
-            raise ValueError(
-                f"{path}: the network that was saved has other activations: {saved!s:.200}, not {own:.200}"
-            )
+        if state.keys() == self.state_dict().keys():
+            for what, own in (("activations", self._activations()), ("settings", self._settings())):
+                saved = content.get(what, own)  # which older files do not have
+                if saved != own:
+                    raise ValueError(
+                        f"{path}: the network that was saved has other {what}: {saved!s:.200}, not {own:.200}"
+                    )
         try:
             return self.load_state_dict(state)
         except ValueError as error:
@@ -179,6 +185,19 @@ class Module:
         chosen = [getattr(module, kind) for module in self.modules() for kind in kinds if hasattr(module, kind)]
         names = ["identity" if x is None else x if isinstance(x, str) else _name_of(x) for x in chosen]
         return ", ".join(f"{len([*run])} {name}" for name, run in itertools.groupby(names))
+
+    def _settings(self) -> str:
+        """Return the settings of modules whose parameters have the same shapes with others, as `_activations` does."""
+        found = [
+            f"{type(module).__name__}({', '.join(own)})"
+            for module in self.modules()
+            if (
+                own := [
+                    f"{k}={x!r}" for k, x in vars(module).items() if k in SETTINGS and isinstance(x, int | str | tuple)
+                ]
+            )
+        ]
+        return ", ".join(f"{len([*run])} {name}" for name, run in itertools.groupby(found))
 
     def summary(self) -> str:
         """Return a line for each module directly inside: its name, its kind, its parameters; and their sum."""

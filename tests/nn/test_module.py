@@ -186,6 +186,26 @@ def test_a_network_with_other_activations_is_not_loaded(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("saved", "other", "told"),
+    [
+        (nn.GPT("ab", context=4), nn.GPT("ba", context=4), "letters='ab'.*, not .*letters='ba'"),
+        (nn.Attention(4, 2), nn.Attention(4, 4), "num_heads=2, causal=True.*num_heads=4"),
+        (nn.Attention(4, 2), nn.Attention(4, 2, causal=False), "causal=True.*causal=False"),
+        (nn.Conv2d(1, 2, 3), nn.Conv2d(1, 2, 3, stride=2), r"stride=\(1, 1\).*stride=\(2, 2\)"),
+        (nn.Conv1d(1, 2, 3), nn.Conv1d(1, 2, 3, padding=1), r"padding=\(0,\).*padding=\(1,\)"),
+    ],
+)
+def test_a_network_with_other_settings_is_not_loaded(saved: Any, other: Any, told: str, tmp_path: Path) -> None:
+    """Its parameters have the same shapes, and its outputs would be others."""
+    saved.save(path := tmp_path / "model.json")
+    before = other.state_dict()
+    with pytest.raises(ValueError, match=f"other settings: .*{told}"):
+        other.load(path)
+    assert other.state_dict() == before
+    assert saved.load(path) is saved
+
+
+@pytest.mark.parametrize(
     ("other", "advice"),
     [
         (lambda: nn.MLP(2, [4, 1]), r"layers\[1\]\.neurons\[0\]\.w has 3 number\(s\) there and 4 in the network"),
@@ -236,7 +256,8 @@ FILE = """{
   "w[1]": 5e-324,
   "b": "-inf"
  },
- "activations": "1 relu"
+ "activations": "1 relu",
+ "settings": ""
 }
 """
 
