@@ -17,6 +17,9 @@ _OF_ATTRIBUTES = frozenset("LOAD_ATTR LOAD_METHOD LOAD_SUPER_ATTR STORE_ATTR DEL
 _HARMLESS = (staticmethod, classmethod, type, MemberDescriptorType)
 """Members of a class that have no code that reads the instance."""
 
+_CODE = frozenset([FunctionType, staticmethod, classmethod, property, MemberDescriptorType])
+"""Types of class attributes that are no numbers, and most of all: they are left out at once, for calls' sake."""
+
 
 def state(function: Any, names: Names) -> tuple[Any, ...]:
     """Return the key of the numbers and texts in these attributes of a method's instance, or of an object to call, and
@@ -28,11 +31,12 @@ def state(function: Any, names: Names) -> tuple[Any, ...]:
     if method is None:
         return ()
     kinds = type(instance).__mro__[-2::-1]  # without object
+    own = [vars(kind) for kind in kinds if not kind.__module__.startswith("microgrid.")]
     slots = {name: getattr(instance, name, None) for kind in kinds for name in getattr(kind, "__slots__", ())}
     read: dict[str, Any] = {}
-    for held in (*map(vars, kinds), slots, getattr(instance, "__dict__", {})):
+    for held in (*own, slots, getattr(instance, "__dict__", {})):
         read |= (
-            {name: x for name, x in held.items() if not name.startswith("__")}
+            {name: x for name, x in held.items() if type(x) not in _CODE and not name.startswith("__")}
             if names is None
             else {name: held[name] for name in names if name in held}
         )

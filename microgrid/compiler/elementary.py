@@ -11,54 +11,42 @@ import math
 from collections.abc import Callable, Sequence
 
 from microgrid.compiler import piecewise
-from microgrid.compiler.lanes import AVX512, Number, Writer
+from microgrid.compiler.lanes import AVX512, Number, Writer, numbers
+from microgrid.compiler.piecewise import SHIFT
 
-_SHIFT = 6755399441055744.0  # 1.5 * 2**52: added to a number, it leaves the nearest whole one in the last bits
 _LOG2_HIGH = float.fromhex("0x1.62e42feep-1")  # its last bits are 0, so that n times it is exact
 _LOG2_LOW = float.fromhex("0x1.a39ef35793c76p-33")
 
 _LEAST = -1000.0
 """A number down to which 2^n is 0 where it is to be, for its n; those further down are raised."""
 
-_SERIES = [
-    float.fromhex(x)
-    for x in (
-        "0x1.0000000000006p-1 0x1.555555555555bp-3 0x1.55555555516d6p-5 0x1.111111110ea6ep-7 0x1.6c16c181ccb44p-10 "
-        "0x1.a01a01b4acbb4p-13 0x1.a0199ed8a918dp-16 0x1.71ddec9376ff3p-19 0x1.28aa2ed5b9e87p-22 0x1.af72afef32a21p-26"
-    ).split()
-]
+_SERIES = numbers(
+    "0x1.0000000000006p-1 0x1.555555555555bp-3 0x1.55555555516d6p-5 0x1.111111110ea6ep-7 0x1.6c16c181ccb44p-10 "
+    "0x1.a01a01b4acbb4p-13 0x1.a0199ed8a918dp-16 0x1.71ddec9376ff3p-19 0x1.28aa2ed5b9e87p-22 0x1.af72afef32a21p-26"
+)
 """Coefficients of (expm1(r) - r) / r^2 for |r| <= log(2) / 2, by Remez's algorithm: they leave 3e-17 of expm1(r)."""
 
 
-_SHORT_SERIES = [
-    float.fromhex(x)
-    for x in (
-        "0x1.0000000000001p-1 0x1.5555555555556p-3 0x1.55555554e93b7p-5 0x1.11111110e1059p-7 0x1.6c17ed5c1f49ep-10 "
-        "0x1.a01b0c3c80bbcp-13"
-    ).split()
-]
+_SHORT_SERIES = numbers(
+    "0x1.0000000000001p-1 0x1.5555555555556p-3 0x1.55555554e93b7p-5 0x1.11111110e1059p-7 0x1.6c17ed5c1f49ep-10 "
+    "0x1.a01b0c3c80bbcp-13"
+)
 """The same for |r| <= log(2) / 32: they leave 2e-18."""
 
-_POWERS = [
-    float.fromhex(x)
-    for x in (
-        "0x1.0000000000000p+0 0x1.0b5586cf9890fp+0 0x1.172b83c7d517bp+0 0x1.2387a6e756238p+0 0x1.306fe0a31b715p+0 "
-        "0x1.3dea64c123422p+0 0x1.4bfdad5362a27p+0 0x1.5ab07dd485429p+0 0x1.6a09e667f3bcdp+0 0x1.7a11473eb0187p+0 "
-        "0x1.8ace5422aa0dbp+0 0x1.9c49182a3f090p+0 0x1.ae89f995ad3adp+0 0x1.c199bdd85529cp+0 0x1.d5818dcfba487p+0 "
-        "0x1.ea4afa2a490dap+0"
-    ).split()
-]
+_POWERS = numbers(
+    "0x1.0000000000000p+0 0x1.0b5586cf9890fp+0 0x1.172b83c7d517bp+0 0x1.2387a6e756238p+0 0x1.306fe0a31b715p+0 "
+    "0x1.3dea64c123422p+0 0x1.4bfdad5362a27p+0 0x1.5ab07dd485429p+0 0x1.6a09e667f3bcdp+0 0x1.7a11473eb0187p+0 "
+    "0x1.8ace5422aa0dbp+0 0x1.9c49182a3f090p+0 0x1.ae89f995ad3adp+0 0x1.c199bdd85529cp+0 0x1.d5818dcfba487p+0 "
+    "0x1.ea4afa2a490dap+0"
+)
 """Powers of two of 0/16 to 15/16."""
 
-_ERRORS = [
-    float.fromhex(x)
-    for x in (
-        "0x0.0p+0 0x1.79aa65d837b6cp-54 -0x1.01b15eaa59348p-55 0x1.68efde3a8a893p-54 0x1.34d754db0abb6p-55 "
-        "0x1.59f48a72a4c6cp-55 0x1.690cebb7aafb0p-56 0x1.063e1e21c5409p-54 -0x1.3b3efbf5e2229p-54 "
-        "-0x1.b32dcb94da51dp-56 0x1.db72fc1f0eab4p-55 0x1.1affc2b91ce27p-56 0x1.c1a7792cb3386p-55 "
-        "0x1.36eae30af0cb3p-56 0x1.4a385a63d07a7p-56 -0x1.ff7128fd391f1p-55"
-    ).split()
-]
+_ERRORS = numbers(
+    "0x0.0p+0 0x1.79aa65d837b6cp-54 -0x1.01b15eaa59348p-55 0x1.68efde3a8a893p-54 0x1.34d754db0abb6p-55 "
+    "0x1.59f48a72a4c6cp-55 0x1.690cebb7aafb0p-56 0x1.063e1e21c5409p-54 -0x1.3b3efbf5e2229p-54 "
+    "-0x1.b32dcb94da51dp-56 0x1.db72fc1f0eab4p-55 0x1.1affc2b91ce27p-56 0x1.c1a7792cb3386p-55 "
+    "0x1.36eae30af0cb3p-56 0x1.4a385a63d07a7p-56 -0x1.ff7128fd391f1p-55"
+)
 """Rounding errors of these doubles, relative to the powers."""
 
 
@@ -73,7 +61,7 @@ def exp_and_less_one(w: Writer, x: Number, low: Number | None = None) -> tuple[N
     x = x if least >= _LEAST else w.choose(w.test("olt", x, -746.0), -746.0, x)
     x = x if most <= 710.0 else w.choose(w.test("ogt", x, 710.0), 710.0, x)
     table = piecewise.can(w)
-    shift, series = (_SHIFT / 16.0, _SHORT_SERIES) if table else (_SHIFT, _SERIES)
+    shift, series = (SHIFT / 16.0, _SHORT_SERIES) if table else (SHIFT, _SERIES)
     shifted = w.fused(x, 1.0 / math.log(2.0), shift)
     n = shifted - shift
     r = w.fused(n, -_LOG2_LOW, w.fused(n, -_LOG2_HIGH, x))
@@ -103,24 +91,18 @@ def gaussian(w: Writer, x: Number) -> Number:
     return exp_and_less_one(w, (-square).within(-784.0, 0.0), w.intrinsic("fma", -x, x, square))[0]
 
 
-_HALF_PI = [float.fromhex(x) for x in "0x1.921fb54442d18p+0 0x1.1a62633145c07p-54 -0x1.f1976b7ed8fbcp-110".split()]
+_HALF_PI = numbers("0x1.921fb54442d18p+0 0x1.1a62633145c07p-54 -0x1.f1976b7ed8fbcp-110")
 _FAR = 2.0**30
 """Largest number whose distance from a multiple of pi / 2 these three parts give to the last bit."""
 
-_SIN = [
-    float.fromhex(x)
-    for x in (
-        "-0x1.5555555555549p-3 0x1.111111110f8a6p-7 -0x1.a01a019c161d5p-13 0x1.71de357b1fe7dp-19 "
-        "-0x1.ae5e68a2b9cebp-26 0x1.5d93a5acfd57cp-33"
-    ).split()
-]
-_COS = [
-    float.fromhex(x)
-    for x in (
-        "0x1.555555555554cp-5 -0x1.6c16c16c15177p-10 0x1.a01a019cb1590p-16 -0x1.27e4f809c52adp-22 "
-        "0x1.1ee9ebdb4b1c4p-29 -0x1.8fa49be8838d4p-37"
-    ).split()
-]
+_SIN = numbers(
+    "-0x1.5555555555549p-3 0x1.111111110f8a6p-7 -0x1.a01a019c161d5p-13 0x1.71de357b1fe7dp-19 "
+    "-0x1.ae5e68a2b9cebp-26 0x1.5d93a5acfd57cp-33"
+)
+_COS = numbers(
+    "0x1.555555555554cp-5 -0x1.6c16c16c15177p-10 0x1.a01a019cb1590p-16 -0x1.27e4f809c52adp-22 "
+    "0x1.1ee9ebdb4b1c4p-29 -0x1.8fa49be8838d4p-37"
+)
 """Coefficients for |r| <= pi / 4 of (sin(r) - r) / r^3 and of (cos(r) - 1 + r^2 / 2) / r^4 in powers of r^2, those of
 FreeBSD's k_sin.c and k_cos.c (Sun Microsystems 1993), which leave 2^-58."""
 
@@ -151,8 +133,8 @@ def sin_and_cos(w: Writer, x: Number) -> tuple[Number, Number]:
 
 def _near(w: Writer, x: Number) -> tuple[Number, Number]:
     """Return sin(x) and cos(x) for |x| <= FAR: x = n pi / 2 + r, where fused products leave no error but the last."""
-    shifted = w.fused(x, 2.0 / math.pi, _SHIFT)
-    n, r = shifted - _SHIFT, x
+    shifted = w.fused(x, 2.0 / math.pi, SHIFT)
+    n, r = shifted - SHIFT, x
     for part in _HALF_PI:
         r = w.fused(n, -part, r)
     square = r * r
@@ -200,7 +182,7 @@ def _power_of_two(w: Writer, n: Number, shifted: Number) -> Callable[[Number], N
     if w.mode.width == AVX512 and w.mode.lanes % AVX512 == 0:
         return lambda x: w.scaled(x, n)
     whole = w.line(f"bitcast {w.type} {shifted.text} to {_integers(w)}")
-    n_bits = w.line(f"sub {_integers(w)} {whole.text}, {_integer(w, _bits(_SHIFT))}")
+    n_bits = w.line(f"sub {_integers(w)} {whole.text}, {_integer(w, _bits(SHIFT))}")
     half = w.line(f"ashr {_integers(w)} {n_bits.text}, {_integer(w, 1)}")
     rest = w.line(f"sub {_integers(w)} {n_bits.text}, {half.text}")
 

@@ -201,12 +201,19 @@ class Writer:
 
     def scaled(self, x: Number, n: Number) -> Number:
         """Write x * 2**n, rounded once, for whole n, by the instruction of AVX-512."""
-        type, name = f"<{AVX512} x double>", "@llvm.x86.avx512.mask.scalef.pd.512"
-        self.intrinsics.add(f"declare {type} {name}({type}, {type}, {type}, i8, i32)")
+        return self.avx512("scalef", x, n)
+
+    def avx512(self, name: str, *operands: Number | int) -> Number:
+        """Write an instruction of AVX-512, rounded as usual, on numbers and on integers that it has for options."""
+        type, function = f"<{AVX512} x double>", f"@llvm.x86.avx512.mask.{name}.pd.512"
+        types = ", ".join([type if isinstance(x, Number) else "i32" for x in operands])
+        self.intrinsics.add(f"declare {type} {function}({types}, {type}, i8, i32)")
 
         def written(start: int) -> str:
-            given = f"{type} {self.part(x.text, start, AVX512)}, {type} {self.part(n.text, start, AVX512)}"
-            return self.line(f"call {type} {name}({given}, {type} zeroinitializer, i8 -1, i32 4)").text
+            given = ", ".join(
+                f"{type} {self.part(x.text, start, AVX512)}" if isinstance(x, Number) else f"i32 {x}" for x in operands
+            )
+            return self.line(f"call {type} {function}({given}, {type} zeroinitializer, i8 -1, i32 4)").text
 
         return self.by_eights(written)
 
@@ -316,3 +323,8 @@ VECTORISED = frozenset(
 def hexadecimal(x: float) -> str:
     """Return a number as LLVM reads it, to the bit."""
     return "0x" + struct.pack(">d", x).hex().upper()
+
+
+def numbers(text: str) -> list[float]:
+    """Return the numbers that a text has in hexadecimal digits, with spaces between."""
+    return [float.fromhex(x) for x in text.split()]

@@ -11,14 +11,12 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from microgrid.compiler.lanes import AVX512, Number, Writer, hexadecimal
+from microgrid.compiler.lanes import AVX512, Number, Writer, hexadecimal, numbers
 
-_SHIFT = 6755399441055744.0  # as in `elementary`: here, the nearest whole number is an index in the last bits
+SHIFT = 6755399441055744.0
+"""1.5 * 2**52: added to a number, it leaves the nearest whole one in the last bits, here an index."""
+
 _EIGHT = f"<{AVX512} x double>"
-
-
-def _numbers(text: str) -> list[float]:
-    return [float.fromhex(x) for x in text.split()]
 
 
 def can(w: Writer) -> bool:
@@ -30,7 +28,7 @@ def erf(w: Writer, x: Number) -> Number:
     """Return erf(x): near the points c of a table, a polynomial in |x| - c."""
     distance = abs(x)
     distance = w.choose(w.test("ogt", distance, _ONE_FROM), _ONE_FROM, distance)
-    index = w.fused(distance, 1.0 / _STEP, _SHIFT)
+    index = w.fused(distance, 1.0 / _STEP, SHIFT)
     r = distance - looked_up(w, index, "erf.points", _POINTS)
     *others, total = [looked_up(w, index, f"erf.{k}", row) for k, row in enumerate(_ERF)]
     for coefficient in reversed(others):
@@ -43,9 +41,9 @@ def log(w: Writer, x: Number) -> Number:
 
     The exponent of 0 is -inf, and that of inf inf; the significand of a negative number is nan.
     """
-    m = _significand(w, x)
-    k = _exponent(w, x) - _exponent(w, m)
-    index = w.fused(m, _PER_ONE, _SHIFT)
+    m = w.avx512("getmant", x, 15)  # nan for negative numbers, and 1 for 0, -0 and inf
+    k = w.avx512("getexp", x) - w.avx512("getexp", m)
+    index = w.fused(m, _PER_ONE, SHIFT)
     r = w.fused(m, looked_up(w, index, "log.inverses", _INVERSES), -1.0)
     near = w.fused(k, math.log(2.0), looked_up(w, index, "log.points", _LOGARITHMS))
     square = r * r
@@ -61,8 +59,8 @@ def looked_up(w: Writer, index: Number, name: str, table: Sequence[float]) -> Nu
     permutation = "@llvm.x86.avx512.vpermi2var.pd.512"
     w.intrinsics.add(f"declare {_EIGHT} {permutation}({_EIGHT}, <{AVX512} x i64>, {_EIGHT})")
     halves = [", ".join(f"double {hexadecimal(x)}" for x in table[i : i + AVX512]) for i in (0, AVX512)]
-    numbers = ", ".join(f"{_EIGHT} <{half}>" for half in halves)
-    w.intrinsics.add(f"@{name} = private constant [2 x {_EIGHT}] [{numbers}]")
+    both = ", ".join(f"{_EIGHT} <{half}>" for half in halves)
+    w.intrinsics.add(f"@{name} = private constant [2 x {_EIGHT}] [{both}]")
     second = w.line(f"getelementptr {_EIGHT}, ptr @{name}, i64 1").text
     low, high = [w.line(f"load {_EIGHT}, ptr {at}, !invariant.load !0").text for at in (f"@{name}", second)]
 
@@ -73,33 +71,10 @@ def looked_up(w: Writer, index: Number, name: str, table: Sequence[float]) -> Nu
     return w.by_eights(permuted)
 
 
-def _exponent(w: Writer, x: Number) -> Number:
-    name = "@llvm.x86.avx512.mask.getexp.pd.512"
-    w.intrinsics.add(f"declare {_EIGHT} {name}({_EIGHT}, {_EIGHT}, i8, i32)")
-
-    def written(start: int) -> str:
-        part = w.part(x.text, start, AVX512)
-        return w.line(f"call {_EIGHT} {name}({_EIGHT} {part}, {_EIGHT} zeroinitializer, i8 -1, i32 4)").text
-
-    return w.by_eights(written)
-
-
-def _significand(w: Writer, x: Number) -> Number:
-    """Return the significand from 3/4 to 3/2, which is nan for negative numbers and 1 for 0, -0 and inf."""
-    name = "@llvm.x86.avx512.mask.getmant.pd.512"
-    w.intrinsics.add(f"declare {_EIGHT} {name}({_EIGHT}, i32, {_EIGHT}, i8, i32)")
-
-    def written(start: int) -> str:
-        part = w.part(x.text, start, AVX512)
-        return w.line(f"call {_EIGHT} {name}({_EIGHT} {part}, i32 15, {_EIGHT} zeroinitializer, i8 -1, i32 4)").text
-
-    return w.by_eights(written)
-
-
 _PER_ONE = 21.0
 """Number of intervals of a significand per 1: there are those around 16/21 to 31/21."""
 
-_INVERSES = _numbers(
+_INVERSES = numbers(
     "0x1.4d6bb20000000p+0 0x1.3c37e60000000p+0 0x1.2aaf580000000p+0 0x1.1aecb30000000p+0 0x1.0cc6600000000p+0 "
     "0x1.0000000000000p+0 0x1.e8b7e40000000p-1 0x1.d3834c0000000p-1 0x1.c0032a0000000p-1 0x1.ae14400000000p-1 "
     "0x1.9d8d2a0000000p-1 0x1.8e44e40000000p-1 0x1.7ff86e0000000p-1 0x1.72c96c0000000p-1 0x1.665f600000000p-1 "
@@ -107,7 +82,7 @@ _INVERSES = _numbers(
 )
 """Inverse of a point of each interval, the last four bits of whose number are 0 to 15."""
 
-_LOGARITHMS = _numbers(
+_LOGARITHMS = numbers(
     "-0x1.0e91abc9c926bp-2 -0x1.b0a6bc2b7fc9dp-3 -0x1.3bd36c0cf92f3p-3 -0x1.999cc14cec4fep-4 -0x1.8eec925b19a8dp-5 0 "
     "0x1.7d3df2ede2084p-5 0x1.74512d681149fp-4 0x1.116a715423f41p-3 0x1.65147bdf77cc3p-3 0x1.b555e8176454ep-3 "
     "0x1.0139b5aead713p-2 0x1.26aa51463f849p-2 0x1.4a712e8b7492fp-2 0x1.6d5044c994c73p-2 0x1.8ebcf5498e6c9p-2"
@@ -117,7 +92,7 @@ _LOGARITHMS = _numbers(
 _LOG2_LOW = 2.3190468138462996e-17
 """log(2) less the double next to it."""
 
-_LOG = _numbers(
+_LOG = numbers(
     "-0x1.fffffffffffddp-2 0x1.555555555549bp-2 -0x1.00000000845b8p-2 0x1.9999999cb0531p-3 -0x1.5555446e38783p-3 "
     "0x1.249228298c3a7p-3 -0x1.0066030e15428p-3 0x1.c82d61e019e13p-4"
 )
@@ -129,7 +104,7 @@ _STEP = 25.0 / 64.0
 _ONE_FROM = 6.0
 """Number from which on the error function is 1, rounded."""
 
-_POINTS = _numbers(
+_POINTS = numbers(
     "0 0x1.918b000000000p-2 0x1.8fd8000000000p-1 0x1.2b78400000000p+0 0x1.908b000000000p+0 0x1.f3dd800000000p+0 "
     "0x1.2bbd400000000p+1 0x1.5dd7600000000p+1 0x1.9022400000000p+1 0x1.c242c00000000p+1 0x1.f42f400000000p+1 "
     "0x1.132a800000000p+2 0x1.2c19200000000p+2 0x1.452af00000000p+2 0x1.5deea00000000p+2 0x1.772bc00000000p+2"
@@ -137,7 +112,7 @@ _POINTS = _numbers(
 """A point of each interval, of few bits so that |x| - c has no error."""
 
 _ERF = [
-    _numbers(row)
+    numbers(row)
     for row in (
         (
             "0 0x1.aee6ff1c2935cp-2 0x1.760feb78edab8p-1 0x1.cdcb9b2747addp-1 0x1.f237d585ce133p-1 "

@@ -116,17 +116,14 @@ class CompiledLoss(Shown):
             flat = array_of_floats(flat)
         if flat.shape != self._shape:
             raise ValueError(f"parameters has shape {flat.shape}, and the model {len(self._values)} parameters")
-        if alone:
-            return plan.run((x, y), flat, samples, 1.0 / samples)
-        captured = plan.traced.captured
-        if len(captured) > len(self._values):
+        given: tuple[Any, ...] = x, y
+        if not alone:
+            captured, drawn = plan.traced.captured, plan.traced.drawn
             outside = [value.item() for value in captured[len(self._values) :]]
             flat = plan.numpy.concatenate([flat, outside])
-        drawn = plan.traced.drawn
-        if drawn:
-            factors = plan.numpy.array([[module.factor() for module in drawn] for _ in range(samples)])
-            return plan.run((x, y, factors), flat, samples, 1.0 / samples)
-        return plan.run((x, y), flat, samples, 1.0 / samples)
+            if drawn:
+                given += (plan.numpy.array([[module.factor() for module in drawn] for _ in range(samples)]),)
+        return plan.run(given, flat, samples, 1.0 / samples)
 
     def _compiled(self, x: Any, y: Any, outputs: bool) -> Plan:
         drawn = self._drawn(x[0].tolist())

@@ -184,7 +184,7 @@ class Module:
         kinds = ("activation", "nonlinearity")
         chosen = [getattr(module, kind) for module in self.modules() for kind in kinds if hasattr(module, kind)]
         names = ["identity" if x is None else x if isinstance(x, str) else _name_of(x) for x in chosen]
-        return ", ".join(f"{len([*run])} {name}" for name, run in itertools.groupby(names))
+        return _counted(names)
 
     def _settings(self) -> str:
         """Return the settings of modules whose parameters have the same shapes with others, as `_activations` does."""
@@ -197,7 +197,7 @@ class Module:
                 ]
             )
         ]
-        return ", ".join(f"{len([*run])} {name}" for name, run in itertools.groupby(found))
+        return _counted(found)
 
     def summary(self) -> str:
         """Return a line for each module directly inside: its name, its kind, its parameters; and their sum."""
@@ -210,6 +210,11 @@ class Module:
 
     def __repr__(self) -> str:
         return f"{type(self).__name__} of {self.count_parameters()} parameters"
+
+
+def _counted(names: Iterable[str]) -> str:
+    """Return names with the number of equal ones in a row."""
+    return ", ".join(f"{len([*run])} {name}" for name, run in itertools.groupby(names))
 
 
 def _name_of(function: Any) -> str:
