@@ -9,7 +9,7 @@ import itertools
 from collections.abc import Iterator, Sequence
 from typing import Any, Final, NamedTuple
 
-from microgrid.compiler.tape import Step, Tape
+from microgrid.compiler.tape import Step, Tape, text_of
 from microgrid.core.packages import library
 
 PLACE: Final = 1 << 32
@@ -159,8 +159,6 @@ def joined(parts: Sequence[Section | list[Step]]) -> tuple[Any, Any]:
         if isinstance(part, Section):
             part.write(text[begin:end], starts[begin:end])
         else:
-            text[begin:end] = [number for shape, cells in part for number in (shape, *cells)]
-            lengths = np.array([1 + len(cells) for _, cells in part])
-            starts[begin:end][np.cumsum(lengths) - lengths] = 1
+            text[begin:end], starts[begin:end] = text_of(part)
         begin = end
     return text, starts

@@ -44,6 +44,18 @@ ONCE = ("v", "t", "g")
 """The spaces whose cells are written once."""
 
 
+def text_of(steps: list[Step]) -> tuple[Any, Any]:
+    """Return steps as a text, and an array of the same length with 1 where a step starts, else 0."""
+    np = library("numpy", "compile")
+    numbers: list[int] = []
+    starts = bytearray()
+    for shape, cells in steps:
+        starts += b"\1" + bytes(len(cells))
+        numbers.append(shape)
+        numbers.extend(cells)
+    return np.array(numbers, dtype=np.int64), np.frombuffer(bytes(starts), dtype=np.uint8)
+
+
 class Tape:
     """A list of steps, the shapes that they refer to, the constants, and how many outputs there are.
 
@@ -103,16 +115,7 @@ class Tape:
     def text(self) -> tuple[Any, Any]:
         """Return the text as an array, and an array of the same length with 1 where a step starts, else 0."""
         if self._text is None:
-            np = library("numpy", "compile")
-            numbers: list[int] = []
-            starts = bytearray()
-            heads = [b"\1" + bytes(1 + len(shape.operands)) for shape in self.shapes]
-            for shape, cells in self.steps:
-                starts += heads[shape]
-                numbers.append(shape)
-                numbers.extend(cells)
-            self._text = np.array(numbers, dtype=np.int64)
-            self._starts = np.frombuffer(bytes(starts), dtype=np.uint8)
+            self._text, self._starts = text_of(self.steps)
         return self._text, self._starts
 
     def written(self, text: Any, starts: Any) -> None:
